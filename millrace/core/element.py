@@ -1,0 +1,131 @@
+"""The one contract that an author of an element must know.
+
+    class Brighten(Element):
+        amount: int = setting(10, help="grey levels to add")
+
+        def process(self, item):
+            ...
+            yield item
+
+Who calls what, and when:
+
+* `open(context)` once, in the thread that will run the element, before any item; elements that receive open
+  before those that send.
+* `expect(streams)` whenever the ordered list of streams that the configuration announces changes.
+* `start_stream(start)` when a stream opens, and again when its caps change: returns the StreamStart for those
+  downstream. Raise StreamError to refuse this stream alone.
+* `process(item)` for every item: yields none, one or many. An element that looks at single frames defines
+  `process_frame(frame)` instead: it changes the frame in place and returns nothing; a batch is unpacked for it.
+* `flush(stream)` before a discontinuity or new caps: gives back what is held of the stream, remembers the rest.
+* `end_stream(stream)` when a stream ends: gives back what is held, then forgets the stream.
+* `on_deadline()` no later than `self.deadline` (seconds of time.monotonic; None: never).
+* `on_wake()` soon after any thread called `context.wake()`.
+* `prepare(settings)` in a helper thread, then `apply(prepared)` between two items: a live change.
+* `close()` once, in the same thread as `open`, whether or not anything failed, if `open` was called.
+
+No two of these run at the same time (but `prepare`), so an element needs no lock. Only markers are hidden from
+an element: the engine forwards them in their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field
+from typing import Any, ClassVar, dataclass_transform
+
+from .item import Item, StreamStart
+
+
+def setting(
+    default: Any = MISSING,
+    *,
+    help: str = "",
+    factory: Any = MISSING,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: Sequence[Any] | None = None,
+    live: bool = False,
+) -> Any:
+    """Declare one setting: its default, its text for `inspect` and the docs, and its limits.
+
+    `live` says that the setting may be changed while the pipeline runs.
+    """
+    facts = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices, "live": live}
+    return field(default=default, default_factory=factory, metadata=facts)
+
+
+def state(factory: Callable[[], Any]) -> Any:
+    """Declare a field that is not a setting: `tracks: dict[str, Track] = state(dict)`."""
+    return field(init=False, default_factory=factory)
+
+
+class Context:
+    """What the engine gives an element at `open`."""
+
+    def __init__(self, name: str, wake: Callable[[], None], warn: Callable[[str, str | None], None]) -> None:
+        self.name = name
+        self.wake = wake
+        self._warn = warn
+
+    def warn(self, message: str, stream: str | None = None) -> None:
+        """Post a warning on the bus: something was wrong and the element went on."""
+        self._warn(message, stream)
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(setting, state))
+class Element:
+    """A step of a pipeline. Annotated fields are its settings and its keyword-only constructor."""
+
+    threaded: ClassVar[bool] = False  # own thread behind a channel: it waits, or works outside the GIL
+    joins: ClassVar[bool] = False  # the same stream arrives by every input link; frames are paired
+    partitioned: ClassVar[bool] = False  # may be split over `workers` threads, each with streams of its own
+
+    deadline: ClassVar[float | None] = None  # assign on the instance: when on_deadline() must run
+    ready: ClassVar[bool] = True  # may be a property: False asks the engine to bring no item yet
+    wanted: ClassVar[frozenset[str] | None] = None  # on the instance: only items of these streams, please
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclass(kw_only=True, eq=False, repr=False)(cls)
+
+    def open(self, context: Context) -> None: ...
+
+    def expect(self, streams: Sequence[str]) -> None: ...
+
+    def start_stream(self, start: StreamStart) -> StreamStart:
+        return start
+
+    def process(self, item: Any) -> Iterator[Item]:
+        yield item
+
+    def flush(self, stream: str) -> Iterator[Item]:
+        yield from ()
+
+    def end_stream(self, stream: str) -> Iterator[Item]:
+        yield from self.flush(stream)
+
+    def on_deadline(self) -> Iterator[Item]:
+        yield from ()
+
+    def on_wake(self) -> Iterator[Item]:
+        yield from ()
+
+    def prepare(self, settings: Mapping[str, Any]) -> Any:
+        return settings
+
+    def apply(self, prepared: Any) -> None:
+        for name, value in prepared.items():
+            setattr(self, name, value)
+
+    def close(self) -> None: ...
+
+
+class Source(Element):
+    """An element with nothing before it: its own thread reads the world."""
+
+    def read(self) -> Iterator[Item | StreamStart]:
+        """Yield a StreamStart, then items; the engine adds a missing StreamEnd. Raise SourceError to fail."""
+        yield from ()
+
+    def interrupt(self) -> None:
+        """Make a blocking `read()` return soon. Called from another thread."""

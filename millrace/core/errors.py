@@ -1,0 +1,81 @@
+"""Our exceptions:
+
+* MillraceError
+  x ConfigError (ValueError)      a setting, file or graph is wrong; nothing has started         exit code 2
+    + SettingError                one element's setting: names it, the value, what is allowed
+    + MissingExtraError           a library is needed that a pip extra installs
+  x SourceError                   a stream cannot be opened or read                              exit code 3
+  x StreamError                   this stream cannot go on here; the others can                  exit code 3
+  x ElementError                  an element failed; names it and the stream                     exit code 1
+  x Closed, Cancelled             a channel has ended: used between threads, never shown to a user
+"""
+
+from __future__ import annotations
+
+import re
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def redact(text: str) -> str:
+    """The text without user names and passwords of URLs, fit for a log."""
+    return _CREDENTIALS.sub("***@", text)
+
+
+class MillraceError(Exception):
+    """The root of all errors that millrace raises on purpose."""
+
+
+class ConfigError(MillraceError, ValueError):
+    """What was asked for cannot be built."""
+
+
+class SettingError(ConfigError):
+    """A setting has a value that is not allowed."""
+
+    def __init__(self, element: str, setting: str, value: object, allowed: str) -> None:
+        super().__init__(f"{element}: {setting}={value!r} is not allowed: {allowed}")
+
+
+class MissingExtraError(ConfigError):
+    """A library that belongs to an extra is not installed."""
+
+    def __init__(self, what: str, library: str, extra: str) -> None:
+        super().__init__(f"{what} needs {library}: pip install 'millrace[{extra}]'")
+
+
+class SourceError(MillraceError):
+    """A source cannot be opened or read."""
+
+    def __init__(self, stream: str, message: str) -> None:
+        super().__init__(f"{stream}: {redact(message)}")
+        self.stream = stream
+
+
+class StreamError(MillraceError):
+    """One stream cannot go on at this element; raise it from `start_stream` or `process`.
+
+    The node ends that stream here (`end_stream`, then StreamEnd downstream); other streams go on.
+    """
+
+    def __init__(self, stream: str, message: str) -> None:
+        super().__init__(redact(message))
+        self.stream = stream
+
+
+class ElementError(MillraceError):
+    """An element failed and with it the pipeline."""
+
+    def __init__(self, element: str, error: BaseException, stream: str | None = None) -> None:
+        where = f"{element} (stream {stream})" if stream else element
+        super().__init__(f"{where}: {type(error).__name__}: {redact(str(error))}")
+        self.element = element
+        self.stream = stream
+
+
+class Closed(MillraceError):
+    """Every sender of a channel is gone and the channel is empty."""
+
+
+class Cancelled(MillraceError):
+    """The channel was cancelled: the pipeline stops."""

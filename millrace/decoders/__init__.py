@@ -1,0 +1,1 @@
+"""Packets → frames: one file per way of decoding."""

@@ -1,0 +1,1 @@
+"""Frames → packets: one file per way of encoding."""

@@ -1,0 +1,1 @@
+"""Resize, convert, compose and draw: one Protocol, one file per device."""

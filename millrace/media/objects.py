@@ -1,0 +1,79 @@
+"""What was found in a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = NDArray[np.float32]
+
+
+def box(values: Iterable[float]) -> Box:
+    """x1, y1, x2, y2 as float32 [4]."""
+    return np.array(
+        values if isinstance(values, (list, tuple, np.ndarray)) else list(values), dtype=np.float32
+    )
+
+
+@dataclass(slots=True)
+class Label:
+    """One answer of a classifier: `Label("colour", "red", 0.93)`."""
+
+    name: str
+    value: str
+    confidence: float
+
+
+@dataclass(slots=True, eq=False)
+class Object:
+    """One thing in one frame. Coordinates are source pixels: x right, y down, (0, 0) the corner of the picture.
+
+    `box` is the best current estimate (float32 x1 y1 x2 y2); `detected_box` is what the detector gave, None when
+    a tracker alone knows where the object is. `id` is its identity within the stream, None when untracked.
+    `stage` names the model that found it. `velocity` is pixels per second. `angle` is radians, clockwise.
+    """
+
+    box: Box
+    class_id: int
+    label: str
+    confidence: float
+    id: int | None = None
+    detected_box: Box | None = None
+    track_confidence: float | None = None
+    stage: str | None = None
+    parent: Object | None = None
+    labels: list[Label] = field(default_factory=list)
+    mask: NDArray[Any] | None = None
+    keypoints: NDArray[np.float32] | None = None
+    angle: float | None = None
+    embedding: NDArray[np.float32] | None = None
+    text: str | None = None
+    depth: float | None = None
+    velocity: tuple[float, float] | None = None
+    extras: dict[str, Any] = field(default_factory=dict)
+
+    def fork(self) -> Object:
+        """The same arrays, lists and dict of its own."""
+        return Object(
+            self.box, self.class_id, self.label, self.confidence, self.id, self.detected_box,
+            self.track_confidence, self.stage, self.parent, list(self.labels), self.mask, self.keypoints,
+            self.angle, self.embedding, self.text, self.depth, self.velocity, dict(self.extras),
+        )  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
+class Event:
+    """Something happened in a stream: a line was crossed, a zone entered. `pts` is ns of stream time."""
+
+    kind: str
+    stream: str
+    pts: int
+    name: str
+    object_id: int | None = None
+    label: str | None = None
+    direction: str | None = None
+    extras: dict[str, Any] = field(default_factory=dict)

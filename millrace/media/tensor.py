@@ -1,0 +1,116 @@
+"""What stands between pictures and models: how a model wants its input, and where a picture came to lie in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Fit = Literal["stretch", "letterbox", "letterbox-top-left"]
+Colour = Literal["RGB", "BGR", "GRAY"]
+Layout = Literal["NCHW", "NHWC"]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """A model's input or output: `shape` holds None where a dimension is free."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str  # NumPy's name: "float32", "int64", …
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype}[{', '.join('?' if d is None else str(d) for d in self.shape)}]"
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """How pictures become a model's input: value = (pixel of 0..255 * scale - mean) / std, per channel.
+
+    `mean` and `std` are in the order of `colour`. `fit`: stretch; letterbox keeps the aspect, centred;
+    letterbox-top-left keeps the aspect, picture in the corner. `pad` is the grey level of the border, before
+    scale and mean. Resizing is bilinear with half-pixel centres, no antialiasing, unless `antialias`.
+    """
+
+    width: int
+    height: int
+    colour: Colour = "RGB"
+    layout: Layout = "NCHW"
+    dtype: str = "float32"
+    fit: Fit = "letterbox"
+    pad: int = 114
+    scale: float = 1.0
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    antialias: bool = False
+
+
+class Placement(NamedTuple):
+    """Where a picture lies in the model's input: input = source * scale + offset, per axis, in pixels."""
+
+    scale_x: float
+    scale_y: float
+    offset_x: float
+    offset_y: float
+    width: int  # of the source picture
+    height: int
+
+    def to_source(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Boxes [n, 4] x1 y1 x2 y2 of input pixels in source pixels, clipped to the picture."""
+        out = boxes.astype(np.float32, copy=True)
+        out[:, 0::2] = (out[:, 0::2] - self.offset_x) / self.scale_x
+        out[:, 1::2] = (out[:, 1::2] - self.offset_y) / self.scale_y
+        np.clip(out[:, 0::2], 0, self.width, out=out[:, 0::2])
+        np.clip(out[:, 1::2], 0, self.height, out=out[:, 1::2])
+        return out
+
+
+def place(width: int, height: int, spec: InputSpec) -> Placement:
+    """Where `spec.fit` puts a picture of width x height.
+
+    The scaled picture covers whole pixels: round(width * ratio) x round(height * ratio), at least 1 x 1. The
+    scale given is that of the ratio for letterbox fits, so boxes divide by the ratio as published decoders do.
+    """
+    if spec.fit == "stretch":
+        return Placement(spec.width / width, spec.height / height, 0.0, 0.0, width, height)
+    ratio = min(spec.width / width, spec.height / height)
+    if spec.fit == "letterbox-top-left":
+        return Placement(ratio, ratio, 0.0, 0.0, width, height)
+    inner_w, inner_h = fitted_size(width, height, spec)
+    return Placement(ratio, ratio, (spec.width - inner_w) // 2, (spec.height - inner_h) // 2, width, height)
+
+
+def fitted_size(width: int, height: int, spec: InputSpec) -> tuple[int, int]:
+    """The pixels that the picture covers in the input, before padding."""
+    if spec.fit == "stretch":
+        return spec.width, spec.height
+    ratio = min(spec.width / width, spec.height / height)
+    return (
+        max(1, min(spec.width, round(width * ratio))),
+        max(1, min(spec.height, round(height * ratio))),
+    )
+
+
+@dataclass(slots=True)
+class Detections:
+    """What a parser gives for one picture, as columns. Boxes are x1 y1 x2 y2 in model-input pixels."""
+
+    boxes: NDArray[np.float32]  # [n, 4]
+    scores: NDArray[np.float32]  # [n]
+    classes: NDArray[np.int64]  # [n]
+    masks: NDArray[Any] | None = None
+    keypoints: NDArray[np.float32] | None = None  # [n, k, 3] x y confidence
+    angles: NDArray[np.float32] | None = None
+    embeddings: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def take(self, keep: NDArray[Any]) -> Detections:
+        """The rows that `keep` (indices or booleans) names."""
+        rest = (
+            None if c is None else c[keep] for c in (self.masks, self.keypoints, self.angles, self.embeddings)
+        )
+        return Detections(self.boxes[keep], self.scores[keep], self.classes[keep], *rest)

@@ -1,0 +1,1 @@
+"""Packets, frames and metadata → files and screens."""

@@ -1,0 +1,1 @@
+"""Tensors → objects: one file per family of models."""

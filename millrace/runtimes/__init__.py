@@ -1,0 +1,1 @@
+"""Tensors → tensors: one file per way of running a model."""

@@ -1,0 +1,1 @@
+"""Objects → identities: one file per tracker, over shared Kalman and matching code."""
