@@ -37,9 +37,7 @@ def kind(device: str) -> str:
     """`cuda:1` → `cuda`. Raises ConfigError for a device that the table does not know."""
     name = device.partition(":")[0]
     if name not in TABLE:
-        raise ConfigError(
-            f"device {device!r} is not known; there are: {', '.join(TABLE)} (cuda:N for the Nth GPU)"
-        )
+        raise ConfigError(f"device {device!r} is not known; there are: {', '.join(TABLE)} (cuda:N for the Nth GPU)")
     return name
 
 

@@ -17,9 +17,7 @@ class Imaging(Protocol):
 
     memory: str
 
-    def to_tensor(
-        self, images: Sequence[Image], spec: InputSpec, out: Any = None
-    ) -> tuple[Any, list[Placement]]:
+    def to_tensor(self, images: Sequence[Image], spec: InputSpec, out: Any = None) -> tuple[Any, list[Placement]]:
         """Pictures as one model input [n, …] in spec's layout and dtype, from YUV in one pass, and where each lies.
 
         `out`, when given, is filled and returned. Never makes a full-size RGB picture.
@@ -42,9 +40,7 @@ class Canvas(Protocol):
 
     def line(self, start: Point, end: Point, colour: Colour, thickness: int = 2) -> None: ...
 
-    def polyline(
-        self, points: Sequence[Point], colour: Colour, thickness: int = 2, closed: bool = False
-    ) -> None: ...
+    def polyline(self, points: Sequence[Point], colour: Colour, thickness: int = 2, closed: bool = False) -> None: ...
 
     def polygon(self, points: Sequence[Point], colour: Colour, opacity: float = 0.3) -> None:
         """A filled polygon, blended."""

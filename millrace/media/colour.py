@@ -22,9 +22,7 @@ def yuv_to_rgb(matrix: Matrix, full_range: bool) -> tuple[float, float, float, f
     return offset, y_gain, v_to_r, -u_to_b * kb / kg, -v_to_r * kr / kg, u_to_b
 
 
-def rgb_to_yuv(
-    red: float, green: float, blue: float, matrix: Matrix, full_range: bool
-) -> tuple[int, int, int]:
+def rgb_to_yuv(red: float, green: float, blue: float, matrix: Matrix, full_range: bool) -> tuple[int, int, int]:
     """One colour of 0..255 as Y, U, V of 0..255."""
     kr, kb = LUMA[matrix]
     luma = kr * red + (1.0 - kr - kb) * green + kb * blue

@@ -13,7 +13,7 @@ Points = Sequence[Sequence[float]]
 
 def area(boxes: NDArray[Any]) -> NDArray[Any]:
     """[n] of boxes [n, 4]; a box turned inside out has none."""
-    return np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0)
+    return np.asarray(np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0))
 
 
 def iou(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:

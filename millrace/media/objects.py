@@ -14,9 +14,7 @@ Box = NDArray[np.float32]
 
 def box(values: Iterable[float]) -> Box:
     """x1, y1, x2, y2 as float32 [4]."""
-    return np.array(
-        values if isinstance(values, (list, tuple, np.ndarray)) else list(values), dtype=np.float32
-    )
+    return np.array(values if isinstance(values, (list, tuple, np.ndarray)) else list(values), dtype=np.float32)
 
 
 @dataclass(slots=True)

@@ -110,7 +110,5 @@ class Detections:
 
     def take(self, keep: NDArray[Any]) -> Detections:
         """The rows that `keep` (indices or booleans) names."""
-        rest = (
-            None if c is None else c[keep] for c in (self.masks, self.keypoints, self.angles, self.embeddings)
-        )
+        rest = (None if c is None else c[keep] for c in (self.masks, self.keypoints, self.angles, self.embeddings))
         return Detections(self.boxes[keep], self.scores[keep], self.classes[keep], *rest)
