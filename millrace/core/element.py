@@ -11,7 +11,7 @@ Who calls what, and when:
 
 * `open(context)` once, in the thread that will run the element, before any item; elements that receive open
   before those that send.
-* `expect(streams)` whenever the ordered list of streams that the configuration announces changes.
+* `expect(streams)` whenever the ordered list of announced streams changes: open ones and those to come.
 * `start_stream(start)` when a stream opens, and again when its caps change: returns the StreamStart for those
   downstream. Raise StreamError to refuse this stream alone.
 * `process(item)` for every item: yields none, one or many. An element that looks at single frames defines
@@ -62,9 +62,16 @@ def state(factory: Callable[[], Any]) -> Any:
 class Context:
     """What the engine gives an element at `open`."""
 
-    def __init__(self, name: str, wake: Callable[[], None], warn: Callable[[str, str | None], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        wake: Callable[[], None] = lambda: None,
+        warn: Callable[[str, str | None], None] = lambda message, stream: None,
+        finish: Callable[[str], None] = lambda stream: None,
+    ) -> None:
         self.name = name
-        self.wake = wake
+        self.wake = wake  # any thread: make the engine call on_wake() soon
+        self.finish = finish  # no more of this stream is wanted: its source ends, what is under way comes still
         self._warn = warn
 
     def warn(self, message: str, stream: str | None = None) -> None:
@@ -80,13 +87,19 @@ class Element:
     joins: ClassVar[bool] = False  # the same stream arrives by every input link; frames are paired
     partitioned: ClassVar[bool] = False  # may be split over `workers` threads, each with streams of its own
 
+    queue: ClassVar[int] = 4  # items of each stream that may wait before it, when it stands behind a channel
+
     deadline: ClassVar[float | None] = None  # assign on the instance: when on_deadline() must run
-    ready: ClassVar[bool] = True  # may be a property: False asks the engine to bring no item yet
     wanted: ClassVar[frozenset[str] | None] = None  # on the instance: only items of these streams, please
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         dataclass(kw_only=True, eq=False, repr=False)(cls)
+
+    @property
+    def ready(self) -> bool:
+        """False asks the engine to bring no item yet (markers neither); `context.wake()` makes it look again."""
+        return True
 
     def open(self, context: Context) -> None: ...
 

@@ -1,0 +1,222 @@
+"""The only place where threads meet: a bounded channel with counted senders.
+
+A channel is bounded per stream: each stream has a share of `size` items, so a fast stream can neither starve nor
+evict a slow one. Workers look for room before they take an item (`room`), so they never wait with an item in hand;
+a push by anyone else waits, or drops, by the channel's policy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Container
+from typing import Any, Literal
+
+from .errors import Cancelled, Closed
+from .item import Item
+
+Policy = Literal["wait", "drop_oldest", "drop_newest"]
+
+OVERRUN = 32  # items that one step of a worker may push beyond `size` (a decoder's flush) before it must wait
+
+
+class Signal:
+    """Wakes one waiting thread; a wake-up that comes first is not lost. A lock is the cheapest binary semaphore."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        if self._lock.locked():
+            with contextlib.suppress(RuntimeError):  # another thread was quicker
+                self._lock.release()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """True when it was set, and then it is clear again; False when `timeout` seconds passed."""
+        return self._lock.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
+
+
+class Channel:
+    """Items on their way to one reader, first in first out within a stream."""
+
+    def __init__(self, size: int = 4, policy: Policy = "wait", reader: Signal | None = None) -> None:
+        self.size = size
+        self.policy: Policy = policy
+        self.reader = reader or Signal()
+        self.drops = 0
+        self.peak = 0  # most items that one stream has had waiting
+        self.senders = 0
+        self._lock = threading.Lock()
+        self._shares: dict[str | None, deque[Item]] = {}
+        self._turns: deque[str | None] = deque()  # the stream of each waiting item, in order of arrival
+        self._depth: dict[str | None, int] = {}  # waiting items of a stream, without markers
+        self._waiters: set[Signal] = set()  # who found no room
+        self._cancelled = False
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def depth(self, stream: str | None = None) -> int:
+        """How many items of one stream wait; markers do not count."""
+        return self._depth.get(stream, 0)
+
+    # senders
+
+    def add_sender(self) -> None:
+        with self._lock:
+            self.senders += 1
+
+    def remove_sender(self) -> None:
+        """When the last one goes, the reader learns it after the last item."""
+        with self._lock:
+            self.senders -= 1
+        self.reader.set()
+
+    def room(self, stream: str | None, waiter: Signal | None = None) -> bool:
+        """Whether an item of `stream` may be pushed now; if not, `waiter` is set when that may have changed.
+
+        An item that spans streams (stream None) needs room for all of them.
+        """
+        if self.policy != "wait" or self._cancelled or self._has_room(stream):
+            return True
+        if waiter is None:
+            return False
+        self._waiters.add(waiter)
+        return self._has_room(stream) or self._cancelled  # look again: it may have come in between
+
+    def _has_room(self, stream: str | None) -> bool:
+        depth, size = self._depth, self.size
+        if stream is None:
+            return all(count < size for count in list(depth.values()))
+        return depth.get(stream, 0) < size and depth.get(None, 0) < size
+
+    def push(self, item: Item, wait: bool = True, policy: Policy | None = None) -> None:
+        """Add an item. Full: wait, or drop by policy; a marker is never dropped and never waits.
+
+        `wait=False` is for workers, who have looked for room before: they may run over by OVERRUN. `policy`
+        stands in for the channel's own: at its door a live stream drops where a file waits.
+        Raises Cancelled when the pipeline stops.
+        """
+        policy = policy or self.policy
+        if policy == "wait" and item.droppable:
+            limit = self.size if wait else self.size + OVERRUN
+            if self._depth.get(item.stream, 0) >= limit:
+                self._wait_for_room(item.stream, limit)
+        with self._lock:
+            if self._cancelled:
+                raise Cancelled
+            self._add(item, policy)
+        self.reader.set()
+
+    def _add(self, item: Item, policy: Policy) -> None:
+        stream = item.stream
+        share = self._shares.get(stream)
+        if share is None:
+            share = self._shares[stream] = deque()
+        if item.droppable:
+            depth = self._depth.get(stream, 0)
+            if depth >= self.size and policy != "wait":
+                self.drops += 1
+                if policy == "drop_newest":
+                    return
+                oldest = next(i for i, waiting in enumerate(share) if waiting.droppable)
+                del share[oldest]
+                self._turns.remove(stream)
+                depth -= 1
+            self._depth[stream] = depth + 1
+            self.peak = max(self.peak, depth + 1)
+        share.append(item)
+        self._turns.append(stream)
+
+    def _wait_for_room(self, stream: str | None, limit: int) -> None:
+        signal = Signal()
+        while True:
+            self._waiters.add(signal)
+            if self._cancelled or self._depth.get(stream, 0) < limit:
+                return
+            signal.wait()
+
+    # the reader
+
+    def take(
+        self, wanted: Container[str] | None = None, admits: Callable[[str | None], bool] | None = None
+    ) -> Item | None:
+        """The next item, or None when there is none now.
+
+        `wanted`: only items of these streams (markers and items that span streams come all the same).
+        `admits(stream)`: only streams that it says yes to.
+        """
+        with self._lock:
+            refused: set[str | None] = set()
+            for position, stream in enumerate(self._turns):
+                if stream in refused:
+                    continue
+                item = self._shares[stream][0]
+                skip = wanted is not None and item.droppable and stream is not None and stream not in wanted
+                if skip or (admits is not None and not admits(stream)):
+                    refused.add(stream)
+                    continue
+                self._remove(position, stream, item)
+                break
+            else:
+                return None
+        if self._waiters:
+            self._wake_waiters()
+        return item
+
+    def _remove(self, position: int, stream: str | None, item: Item) -> None:
+        share = self._shares[stream]
+        share.popleft()
+        if position:
+            del self._turns[position]
+        else:
+            self._turns.popleft()
+        if item.droppable:
+            self._depth[stream] -= 1
+        if not share:  # streams come and go: keep nothing of those that are gone
+            del self._shares[stream]
+            self._depth.pop(stream, None)
+
+    def get(self, deadline: float | None = None) -> Item | None:
+        """Wait for the next item; None when `deadline` (time.monotonic seconds) passed.
+
+        Raises Closed when every sender is gone and nothing is left, Cancelled when the pipeline stops.
+        """
+        while True:
+            item = self.take()
+            if item is not None:
+                return item
+            if self._cancelled:
+                raise Cancelled
+            if self.ended:
+                raise Closed
+            if not self.reader.wait(None if deadline is None else deadline - time.monotonic()):
+                return None
+
+    @property
+    def ended(self) -> bool:
+        """No sender and nothing waiting."""
+        return self.senders <= 0 and not self._turns
+
+    def cancel(self) -> None:
+        """Throw away what waits, refuse what comes, wake everyone."""
+        with self._lock:
+            self._cancelled = True
+            self._shares.clear()
+            self._turns.clear()
+            self._depth.clear()
+        self.reader.set()
+        self._wake_waiters()
+
+    def _wake_waiters(self) -> None:
+        waiters, self._waiters = self._waiters, set()
+        for waiter in waiters:
+            waiter.set()
+
+    def stats(self) -> dict[str, Any]:
+        return {"depth": len(self._turns), "peak": self.peak, "drops": self.drops}

@@ -1,0 +1,251 @@
+"""An element at work. Read `push` to know how an item moves.
+
+A node calls its element, catches what the element raises, and pushes what it yields to the next targets. Only the
+element's own code stands inside the `try`: what fails downstream is caught there and never blamed on this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
+from typing import Any, Literal, Protocol
+
+from .element import Context, Element
+from .errors import Cancelled, ConfigError, ElementError, StreamError
+from .item import Item, StreamEnd, StreamStart
+from .stats import NodeStats
+
+OnError = Literal["fail", "skip"]
+_END: Any = object()
+
+
+class Target(Protocol):
+    """Where a node's output goes: the next node of the same thread, or a link to another thread's channel."""
+
+    def push(self, item: Any) -> None: ...
+
+
+class Host(Protocol):
+    """What a node needs of the pipeline."""
+
+    def element_failed(self, node: Node, error: ElementError) -> None: ...
+    def stream_failed(self, node: Node, error: StreamError) -> None: ...
+    def item_skipped(self, node: Node, error: Exception, stream: str | None) -> None: ...
+    def warned(self, node: Node, message: str, stream: str | None) -> None: ...
+    def finish(self, stream: str) -> None: ...
+    def stream_passed(self, node: Node, stream: str) -> None: ...
+
+
+class Node:
+    """One element in one thread, with the streams that are open in it."""
+
+    def __init__(self, name: str, element: Element, host: Host, on_error: OnError = "fail") -> None:
+        self.name = name
+        self.element = element
+        self.host = host
+        self.on_error: OnError = on_error
+        self.targets: list[Target] = []
+        self.taps: list[Callable[[Item], None]] = []
+        self.stats = NodeStats(name)
+        self.started: dict[str, StreamStart] = {}  # open streams, as they came in
+        self.open_streams: dict[str, StreamStart] = {}  # open streams, as they went out
+        self.refused: set[str] = set()  # streams that ended here with an error, until they start again
+        self.woken = False
+        self._process_frame = getattr(element, "process_frame", None)
+        cls = type(element)
+        self.expects = cls.expect is not Element.expect
+        self.timed = cls.on_deadline is not Element.on_deadline
+        self.gated = cls.ready is not Element.ready
+
+    # life
+
+    def open(self, wake: Callable[[], None]) -> None:
+        """Raises ElementError when the element cannot open."""
+
+        def woken() -> None:
+            self.woken = True
+            wake()
+
+        def warn(text: str, stream: str | None) -> None:
+            self.host.warned(self, text, stream)
+
+        context = Context(self.name, woken, warn, self.host.finish)
+        try:
+            self.element.open(context)
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ElementError(self.name, error) from error
+
+    def close(self) -> None:
+        try:
+            self.element.close()
+        except Exception as error:
+            self._failed(error, None)
+
+    def end_all(self) -> None:
+        """End every stream that is still open: each start has its end."""
+        for stream in list(self.started):
+            try:
+                self.push(StreamEnd(stream))
+            except Cancelled:  # the pipeline stops: what is behind the next channel ends its own
+                continue
+
+    # items
+
+    def push(self, item: Any) -> None:
+        """The one method that moves an item through an element."""
+        kind = item.__class__
+        if kind is StreamStart:
+            self._start(item)
+        elif kind is StreamEnd:
+            self._end(item)
+        elif self._process_frame is not None:
+            self.stats.items_in += 1
+            self._frames(item)
+        else:
+            self.stats.items_in += 1
+            if self.refused:
+                item = self._without_refused(item)
+                if item is None:
+                    return
+            self._run(self.element.process, item, item.stream)
+
+    def _run(self, function: Callable[..., Iterable[Item]], argument: Any, stream: str | None) -> None:
+        """Push what `function(argument)` yields, each before the next is asked for."""
+        stats = self.stats
+        iterator: Iterator[Item] | None = None
+        while True:
+            began = perf_counter()
+            try:
+                if iterator is None:
+                    iterator = iter(function(argument) if argument is not _END else function())
+                out = next(iterator, _END)
+            except Exception as error:
+                stats.time_in += perf_counter() - began
+                self._failed(error, stream)
+                return
+            stats.time_in += perf_counter() - began
+            if out is _END:
+                return
+            self.emit(out)
+
+    def _frames(self, item: Any) -> None:
+        """Run `process_frame` on a frame, or on each frame of a bundle, in place."""
+        if self.refused:
+            item = self._without_refused(item)
+            if item is None:
+                return
+        process_frame = self._process_frame
+        assert process_frame is not None
+        lost: list[Any] = []
+        frames = (item,) if item.stream is not None else item.frames
+        began = perf_counter()
+        for frame in frames:
+            try:
+                process_frame(frame)
+            except Exception as error:
+                lost.append(frame)
+                self.stats.time_in += perf_counter() - began
+                self._failed(error, frame.stream)
+                began = perf_counter()
+        self.stats.time_in += perf_counter() - began
+        if lost:
+            if item.stream is not None:
+                return
+            item.frames = [frame for frame in item.frames if all(frame is not gone for gone in lost)]
+        self.emit(item)
+
+    def emit(self, out: Any) -> None:
+        """Push to every target; each target after the first gets a fork."""
+        kind = out.__class__
+        if kind is StreamStart:
+            self.open_streams[out.stream] = out
+        elif kind is not StreamEnd:
+            self.stats.items_out += 1
+        for tap in self.taps:
+            tap(out)
+        targets = self.targets
+        if len(targets) == 1:
+            targets[0].push(out)
+        elif targets:
+            forks = [out.fork() for _ in targets[1:]]  # before anyone changes it
+            targets[0].push(out)
+            for target, fork in zip(targets[1:], forks, strict=True):
+                target.push(fork)
+
+    def _without_refused(self, item: Any) -> Any:
+        """The item without what belongs to streams that ended here with an error."""
+        if item.stream is not None:
+            return None if item.stream in self.refused else item
+        item.frames = [frame for frame in item.frames if frame.stream not in self.refused]
+        return item if item.frames else None
+
+    # markers
+
+    def _start(self, start: StreamStart) -> None:
+        stream = start.stream
+        known = self.started.get(stream)
+        if known is not None:
+            if known == start:
+                return
+            self._run(self.element.flush, stream, stream)
+        self.refused.discard(stream)
+        self.started[stream] = start
+        try:
+            out = self.element.start_stream(start)
+        except Exception as error:
+            self._failed(error, stream)
+            return
+        if self.open_streams.get(stream) != out:
+            self.emit(out)
+
+    def _end(self, end: StreamEnd) -> None:
+        stream = end.stream
+        if self.expects:
+            self.host.stream_passed(self, stream)
+        if self.refused and stream in self.refused:
+            self.refused.discard(stream)
+            return
+        if self.started.pop(stream, None) is None:
+            return
+        self._run(self.element.end_stream, stream, stream)
+        if self.open_streams.pop(stream, None) is not None:  # not if it was refused just now
+            self.emit(end)
+
+    # errors
+
+    def _failed(self, error: Exception, stream: str | None) -> None:
+        if isinstance(error, Cancelled):
+            raise error
+        if isinstance(error, StreamError):
+            self._refuse(error)
+        elif self.on_error == "skip":
+            self.stats.skipped += 1
+            self.host.item_skipped(self, error, stream)
+        else:
+            self.host.element_failed(self, ElementError(self.name, error, stream))
+
+    def _refuse(self, error: StreamError) -> None:
+        """End one stream here; the others go on."""
+        stream = error.stream
+        self.host.stream_failed(self, error)
+        if self.started.pop(stream, None) is None:
+            return
+        self.refused.add(stream)
+        self._run(self.element.end_stream, stream, stream)
+        if self.open_streams.pop(stream, None) is not None:
+            self.emit(StreamEnd(stream, str(error)))
+
+    # time and wake-ups
+
+    @property
+    def deadline(self) -> float | None:
+        return self.element.deadline
+
+    def on_deadline(self) -> None:
+        self._run(self.element.on_deadline, _END, None)
+
+    def on_wake(self) -> None:
+        self.woken = False
+        self._run(self.element.on_wake, _END, None)
