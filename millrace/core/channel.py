@@ -148,7 +148,7 @@ class Channel:
     ) -> Item | None:
         """The next item, or None when there is none now.
 
-        `wanted`: only items of these streams (markers and items that span streams come all the same).
+        `wanted`: only items and markers of these streams (items that span streams come all the same).
         `admits(stream)`: only streams that it says yes to.
         """
         with self._lock:
@@ -156,12 +156,11 @@ class Channel:
             for position, stream in enumerate(self._turns):
                 if stream in refused:
                     continue
-                item = self._shares[stream][0]
-                skip = wanted is not None and item.droppable and stream is not None and stream not in wanted
+                skip = wanted is not None and stream is not None and stream not in wanted
                 if skip or (admits is not None and not admits(stream)):
                     refused.add(stream)
                     continue
-                self._remove(position, stream, item)
+                item = self._remove(position, stream)
                 break
             else:
                 return None
@@ -169,9 +168,9 @@ class Channel:
             self._wake_waiters()
         return item
 
-    def _remove(self, position: int, stream: str | None, item: Item) -> None:
+    def _remove(self, position: int, stream: str | None) -> Item:
         share = self._shares[stream]
-        share.popleft()
+        item = share.popleft()
         if position:
             del self._turns[position]
         else:
@@ -181,6 +180,7 @@ class Channel:
         if not share:  # streams come and go: keep nothing of those that are gone
             del self._shares[stream]
             self._depth.pop(stream, None)
+        return item
 
     def get(self, deadline: float | None = None) -> Item | None:
         """Wait for the next item; None when `deadline` (time.monotonic seconds) passed.

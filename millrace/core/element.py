@@ -29,7 +29,7 @@ an element: the engine forwards them in their place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import Any, ClassVar, dataclass_transform
 
@@ -89,8 +89,8 @@ class Element:
 
     queue: ClassVar[int] = 4  # items of each stream that may wait before it, when it stands behind a channel
 
-    deadline: ClassVar[float | None] = None  # assign on the instance: when on_deadline() must run
-    wanted: ClassVar[frozenset[str] | None] = None  # on the instance: only items of these streams, please
+    deadline: float | None = None  # assign it: when on_deadline() must run
+    wanted: Container[str] | None = None  # assign it: only what belongs to these streams, please
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -43,6 +43,7 @@ class Pipeline:
         self.paused = False
         self.failure: MillraceError | None = None
         self._keep_open = keep_open
+        self._opening = True  # until start() is through, the end of a worker is not the end of the pipeline
         self._lock = threading.RLock()
         self._plant = Plant(graph, self)
         self._sources: dict[str, SourceWorker] = {}
@@ -80,6 +81,7 @@ class Pipeline:
             self._abort(error)
             raise
         with self._lock:
+            self._opening = False
             if self.failure is None:
                 self._to("running")
             self._check_finished()
@@ -381,11 +383,10 @@ class Pipeline:
                         del self._ended_sources[next(iter(self._ended_sources))]
                 if not any(node.expects for nodes in self._plant.nodes.values() for node in nodes):
                     self._announced.pop(worker.name, None)
-            if self.state != "starting":
-                self._check_finished()
+            self._check_finished()
 
     def _check_finished(self) -> None:
-        if not self._running and not self._finished.is_set():
+        if not self._running and not self._opening and not self._finished.is_set():
             self._to("failed" if self.failure is not None else "stopped")
             self._finished.set()
 

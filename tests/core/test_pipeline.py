@@ -7,23 +7,6 @@ import time
 from typing import Any
 
 import pytest
-from millrace.core import (
-    Caps,
-    ConfigError,
-    Context,
-    Element,
-    ElementError,
-    Graph,
-    MillraceError,
-    Pipeline,
-    SettingError,
-    Source,
-    SourceError,
-    StreamEnd,
-    StreamError,
-    StreamStart,
-    setting,
-)
 from toys import (
     WAIT,
     Collect,
@@ -41,6 +24,24 @@ from toys import (
     run,
     starts_and_ends,
     until,
+)
+
+from millrace.core import (
+    Caps,
+    ConfigError,
+    Context,
+    Element,
+    ElementError,
+    Graph,
+    MillraceError,
+    Pipeline,
+    SettingError,
+    Source,
+    SourceError,
+    StreamEnd,
+    StreamError,
+    StreamStart,
+    setting,
 )
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from millrace.core import Caps, Context, Element, Graph, Pipeline, Source, StreamEnd, StreamStart, setting, state
@@ -158,13 +159,13 @@ class Pairs(Element):
     def process(self, item: Num) -> Iterator[Group]:
         self.held.append(item)
         if len(self.held) == 1 and self.wait is not None:
-            self.deadline = time.monotonic() + self.wait  # type: ignore[misc]
+            self.deadline = time.monotonic() + self.wait
         if len(self.held) == 2:
             yield from self.give()
 
     def give(self) -> Iterator[Group]:
         held, self.held = self.held, []
-        self.deadline = None  # type: ignore[misc]
+        self.deadline = None
         if held:
             yield Group(held)
 
@@ -239,7 +240,7 @@ def chain(*elements: Element, on_error: str = "fail") -> tuple[Graph, list[str]]
     """A line of elements named e0, e1, …"""
     graph = Graph()
     names = [graph.add(f"e{i}", element, on_error) for i, element in enumerate(elements)]  # type: ignore[arg-type]
-    for before, after in zip(names, names[1:], strict=False):
+    for before, after in pairwise(names):
         graph.link(before, after)
     return graph, names
 

@@ -1,0 +1,143 @@
+"""The channel alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from toys import WAIT, Group, Num
+
+from millrace.core import Caps, Channel, StreamEnd, StreamStart
+from millrace.core.channel import Signal
+from millrace.core.errors import Cancelled, Closed
+
+
+def test_first_in_first_out():
+    channel = Channel(size=10)
+    for i in range(5):
+        channel.push(Num("a", i))
+    assert [channel.take().index for _ in range(5)] == list(range(5))
+    assert channel.take() is None
+
+
+def test_a_push_waits_for_room_in_its_own_share():
+    channel = Channel(size=2)
+    channel.push(Num("a", 0))
+    channel.push(Num("a", 1))
+    channel.push(Num("b", 0))  # another stream's share
+    done = threading.Event()
+
+    def push() -> None:
+        channel.push(Num("a", 2))
+        done.set()
+
+    thread = threading.Thread(target=push)
+    thread.start()
+    assert not done.wait(0.05)
+    assert channel.take().index == 0
+    assert done.wait(WAIT)
+    thread.join(WAIT)
+    assert channel.peak == 2
+
+
+def test_drop_oldest_keeps_markers_and_the_last_item():
+    channel = Channel(size=2, policy="drop_oldest")
+    channel.push(StreamStart("a", Caps("numbers")))
+    for i in range(100):
+        channel.push(Num("a", i))
+    channel.push(StreamEnd("a"))
+    got = [channel.take() for _ in range(len(channel))]
+    assert isinstance(got[0], StreamStart) and isinstance(got[-1], StreamEnd)
+    assert [item.index for item in got[1:-1]] == [98, 99]
+    assert channel.drops == 98
+
+
+def test_drop_newest_keeps_the_first():
+    channel = Channel(size=2, policy="drop_newest")
+    for i in range(5):
+        channel.push(Num("a", i))
+    assert [channel.take().index, channel.take().index] == [0, 1] and channel.drops == 3
+
+
+def test_one_streams_loss_is_not_anothers():
+    channel = Channel(size=2, policy="drop_oldest")
+    channel.push(Num("b", 0))
+    for i in range(50):
+        channel.push(Num("a", i))
+    got = [channel.take() for _ in range(len(channel))]
+    assert [item.index for item in got if item.stream == "b"] == [0]
+
+
+def test_wanted_streams_are_taken_first_and_order_within_a_stream_stays():
+    channel = Channel(size=10)
+    for i in range(3):
+        channel.push(Num("a", i))
+        channel.push(Num("b", i))
+    assert [channel.take(wanted={"b"}).index for _ in range(3)] == [0, 1, 2]
+    assert channel.take(wanted={"b"}) is None
+    assert [channel.take().index for _ in range(3)] == [0, 1, 2]
+
+
+def test_bundles_come_whatever_is_wanted():
+    channel = Channel()
+    channel.push(Num("a", 0))
+    channel.push(StreamStart("b", Caps("numbers")))
+    channel.push(Group([Num("a", 1)]))
+    assert isinstance(channel.take(wanted=frozenset()), Group)
+    assert channel.take(wanted=frozenset()) is None
+    assert isinstance(channel.take(wanted={"b"}), StreamStart)
+
+
+def test_room_of_a_bundle_is_room_of_everyone():
+    channel = Channel(size=1)
+    assert channel.room(None) and channel.room("a")
+    channel.push(Num("a", 0))
+    assert not channel.room(None) and not channel.room("a") and channel.room("b")
+    signal = Signal()
+    assert not channel.room("a", signal)
+    channel.take()
+    assert signal.wait(WAIT) and channel.room("a")
+
+
+def test_get_ends_at_its_deadline_and_when_senders_are_gone():
+    channel = Channel()
+    channel.add_sender()
+    began = time.monotonic()
+    assert channel.get(deadline=began + 0.03) is None
+    assert time.monotonic() - began >= 0.03
+    channel.push(Num("a", 0))
+    channel.remove_sender()
+    assert channel.get().index == 0
+    with pytest.raises(Closed):
+        channel.get()
+
+
+def test_cancel_wakes_both_sides():
+    channel = Channel(size=1)
+    channel.add_sender()
+    channel.push(Num("a", 0))
+    failures: list[type[BaseException]] = []
+
+    def push() -> None:
+        try:
+            channel.push(Num("a", 1))
+        except Cancelled as error:
+            failures.append(type(error))
+
+    thread = threading.Thread(target=push)
+    thread.start()
+    time.sleep(0.02)
+    channel.cancel()
+    thread.join(WAIT)
+    assert failures == [Cancelled]
+    with pytest.raises(Cancelled):
+        channel.get()
+
+
+def test_nothing_is_kept_of_streams_that_are_gone():
+    channel = Channel()
+    for i in range(1000):
+        channel.push(Num(f"s{i}", 0))
+        channel.take()
+    assert not channel._shares and not channel._depth

@@ -1,0 +1,131 @@
+"""Branches that meet again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from toys import Count, Note, Num, Pairs, Pass, Sink, Slow, run, starts_and_ends
+
+from millrace.core import ConfigError, Element, Graph, Parts, Pipeline, StreamEnd, StreamError, setting
+
+
+class Merge(Element):
+    """Keeps the first part, with the notes of all."""
+
+    joins = True
+    max_wait: float | None = setting(None)
+
+    def process(self, item: Parts) -> Iterator[Num]:
+        there = [part for part in item.parts if part is not None]
+        there[0].notes = sorted({note for part in there for note in part.notes})
+        if item.partial:
+            there[0].notes.append("partial")
+        yield there[0]
+
+
+class Odd(Element):
+    """Drops even items."""
+
+    threaded = True
+
+    def process(self, item: Num) -> Iterator[Num]:
+        if item.index % 2:
+            yield item
+
+
+def diamond(left: list[Element], right: list[Element], merge: Element | None = None) -> tuple[Graph, Sink, list[Any]]:
+    graph = Graph()
+    graph.add("fork", Pass())
+    graph.add("merge", merge or Merge())
+    for side, elements in (("left", left), ("right", right)):
+        last = "fork"
+        for i, element in enumerate(elements):
+            name = graph.add(f"{side}{i}", element)
+            graph.link(last, name)
+            last = name
+        graph.link(last, "merge")
+    graph.add("sink", sink := Sink())
+    graph.link("merge", "sink")
+    return graph, sink, []
+
+
+@pytest.mark.parametrize("delays", [(0.0, 0.003), (0.003, 0.0)])
+def test_a_diamond_with_a_slow_branch_pairs_everything_in_order(delays: tuple[float, float]):
+    graph, sink, log = diamond([Slow(delay=delays[0]), Note(text="left")], [Slow(delay=delays[1]), Note(text="right")])
+    pipeline = Pipeline(graph)
+    pipeline.tap("merge", log.append)
+    stats = run(pipeline, Count(stream="a", count=60), Count(stream="b", count=60)).stats()
+    for stream in "ab":
+        assert sink.indices(stream) == list(range(60))
+    assert all(item.notes == ["left", "right"] for item in sink.got)
+    starts_and_ends(log)
+    assert stats["merge"].peak_depth <= 8  # the window holds the fork
+
+
+def test_a_branch_may_drop():
+    graph, sink, _ = diamond([Odd(), Note(text="left")], [Note(text="right")])
+    run(Pipeline(graph), Count(count=21))
+    assert sink.indices() == list(range(21))
+    assert [item.notes for item in sink.got] == [["left", "right"] if i % 2 else ["right"] for i in range(21)]
+
+
+def test_what_every_branch_drops_is_gone():
+    graph, sink, _ = diamond([Odd()], [Odd()])
+    run(Pipeline(graph), Count(count=20))
+    assert sink.indices() == list(range(1, 20, 2))
+
+
+def test_a_direct_link_and_a_batched_branch():
+    graph, sink, _ = diamond([Pairs(), Note(text="left")], [])
+    run(Pipeline(graph), Count(count=20))
+    assert sink.indices() == list(range(20))
+    assert all(item.notes == ["left"] for item in sink.got)
+
+
+def test_live_streams_do_not_wait_longer_than_max_wait():
+    graph, sink, _ = diamond([Slow(delay=0.3), Note(text="left")], [Note(text="right")], Merge(max_wait=0.02))
+    pipeline = Pipeline(graph)
+    pipeline.add_source("a", Count(count=3, live=True, delay=0.01), "fork")
+    began = time.monotonic()
+    with pipeline:
+        while not sink.got and time.monotonic() - began < 5:
+            time.sleep(0.002)
+        assert time.monotonic() - began < 0.25
+        assert pipeline.wait(10)
+    assert sink.got[0].notes == ["right", "partial"]
+
+
+def test_a_stream_that_fails_in_one_branch_goes_on_in_the_other():
+    class Refuse(Element):
+        """Gives the stream up."""
+
+        threaded = True
+
+        def process(self, item: Num) -> Iterator[Num]:
+            if item.index == 3:
+                raise StreamError(item.stream, "no more")
+            yield item
+
+    graph, sink, log = diamond([Refuse(), Note(text="left")], [Note(text="right")])
+    pipeline = Pipeline(graph)
+    pipeline.tap("merge", log.append)
+    run(pipeline, Count(count=6))
+    assert sink.indices()[:4] == [0, 1, 2, 3]
+    starts_and_ends(log)
+    assert isinstance(log[-1], StreamEnd)
+
+
+def test_a_join_needs_a_fork():
+    graph = Graph()
+    for name in ("a", "b"):
+        graph.add(name, Pass())
+    graph.add("merge", Merge())
+    graph.link("a", "merge")
+    with pytest.raises(ConfigError, match="at least two inputs"):
+        graph.check()
+    graph.link("b", "merge")
+    with pytest.raises(ConfigError, match="one element that forks"):
+        graph.check()
