@@ -134,11 +134,11 @@ def image_of(frame: Any, reformatter: Any) -> Image:
 
 def _view(plane: Any, bytes_wide: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """The plane's own bytes as (rows, bytes of a row); read-only, for the decoder predicts from them."""
-    stride = plane.line_size
-    rows = np.frombuffer(plane, np.uint8)
-    rows.flags.writeable = False
-    rows = rows.reshape(plane.height, abs(stride))
-    return rows[:: 1 if stride > 0 else -1, :bytes_wide]
+    stride, rows = plane.line_size, plane.height
+    bottom_up = -stride * (rows - 1) if stride < 0 else 0  # then the first row is the last in memory
+    view = np.ndarray((rows, bytes_wide), np.uint8, plane, bottom_up, (stride, 1))
+    view.flags.writeable = False
+    return view
 
 
 def _to_i420(frame: Any, reformatter: Any, matrix: Matrix, full: bool) -> tuple[Any, Matrix, bool]:

@@ -17,9 +17,9 @@ from ..core.errors import SourceError
 from ..core.item import Item, StreamStart
 from ..media import CodecParameters, Packet
 from .base import Source, to_ns
+from .mp4 import rotation
 
-# FFmpeg's names of containers that can turn the picture, and of those where an incomplete packet means a cut file.
-_WITH_ROTATION = ("mov", "matroska")
+# FFmpeg's names of the containers in which an incomplete last packet means a cut file.
 _CUT_IF_INCOMPLETE = ("mov", "matroska")
 
 
@@ -41,11 +41,10 @@ class FileSource(Source):
         path = file_path(self.uri)
         with self._open(path) as container:
             video = self._choose(container, path)
-            packets = container.demux(video)
-            first = self._next(packets, path)
-            rotation = _rotation(container, video, first)
-            yield StreamStart(self.stream, _caps(container, video, rotation))
-            yield from self._packets(first, packets, path, container.format.name)
+            kind = container.format.name
+            turned = rotation(path, video.id) if kind.startswith("mov") else 0
+            yield StreamStart(self.stream, _caps(container, video, turned))
+            yield from self._packets(container.demux(video), path, kind)
 
     def interrupt(self) -> None:
         self.stopped = True
@@ -91,9 +90,9 @@ class FileSource(Source):
             raise SourceError(self.stream, f"{path} cannot be read further: {error.strerror}") from None
         return None
 
-    def _packets(self, first: Any, packets: Iterator[Any], path: str, container: str) -> Iterator[Item]:
-        packet, incomplete = first, False
-        while packet is not None and not self.stopped:
+    def _packets(self, packets: Iterator[Any], path: str, kind: str) -> Iterator[Item]:
+        incomplete = False
+        while not self.stopped and (packet := self._next(packets, path)) is not None:
             base = packet.time_base
             pts, dts, duration = packet.pts, packet.dts, packet.duration
             incomplete = packet.is_corrupt
@@ -105,8 +104,7 @@ class FileSource(Source):
                 to_ns(duration, base) if duration else None,
                 packet.is_keyframe,
             )
-            packet = self._next(packets, path)
-        if incomplete and not self.stopped and container.startswith(_CUT_IF_INCOMPLETE):
+        if incomplete and not self.stopped and kind.startswith(_CUT_IF_INCOMPLETE):
             raise SourceError(self.stream, f"{path} is cut off: its last packet is incomplete")
 
 
@@ -123,7 +121,7 @@ def _why_unreadable(path: str) -> str:
     return f"{path} is not a media file that FFmpeg can read, or it is damaged"
 
 
-def _caps(container: Any, video: Any, rotation: int) -> Caps:
+def _caps(container: Any, video: Any, turned: int) -> Caps:
     duration = None
     if video.duration is not None:
         duration = to_ns(video.duration, video.time_base)
@@ -140,7 +138,7 @@ def _caps(container: Any, video: Any, rotation: int) -> Caps:
         frames=video.frames or None,
         duration=duration,
         extradata=parameters.extradata,
-        rotation=rotation,
+        rotation=turned,
         parameters=parameters,
     )
 
@@ -166,14 +164,3 @@ def _parameters(video: Any) -> CodecParameters:
         colour_primaries=int(context.color_primaries),
         colour_transfer=int(context.color_trc),
     )
-
-
-def _rotation(container: Any, video: Any, first: Any) -> int:
-    """PyAV shows the track's display matrix on decoded pictures only, so the first one is decoded for it."""
-    if first is None or not container.format.name.startswith(_WITH_ROTATION):
-        return 0
-    try:
-        pictures = [*video.codec_context.decode(first), *video.codec_context.decode(None)]
-    except av.error.FFmpegError:
-        return 0
-    return int(-pictures[0].rotation) % 360 if pictures else 0
