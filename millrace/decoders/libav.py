@@ -1,0 +1,178 @@
+"""Decoding on the CPU with FFmpeg's libavcodec (PyAV)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from ..core.caps import Caps
+from ..media import CodecParameters, Image, Packet
+from ..media.image import Format, Matrix
+from .base import Decoded
+
+NS = Fraction(1, 1_000_000_000)
+FORMATS: dict[str, Format] = {"yuv420p": "I420", "yuvj420p": "I420", "nv12": "NV12", "gray": "GRAY8"}
+MATRICES: dict[int, Matrix] = {1: "bt709", 9: "bt2020", 10: "bt2020"}  # ITU-T H.273; all else as BT.601
+FULL_RANGE = 2
+SOFTWARE = {"av1": "libdav1d"}  # FFmpeg's decoder of the format's own name works on hardware only
+
+
+def open_decoder(caps: Caps, device: str = "cpu", *, threads: int = 1, **options: Any) -> LibavDecoder:
+    """A decoder for one stream of packets, with a codec context of its own.
+
+    `threads`: 1 decodes in the caller's thread; more hold back as many pictures; 0 lets FFmpeg choose.
+    `options` are FFmpeg's codec options. Raises ValueError when the codec is not known or cannot be opened.
+    """
+    parameters = caps.get("parameters") or CodecParameters(
+        caps["codec"], caps.get("width") or 0, caps.get("height") or 0, caps.get("extradata")
+    )
+    return LibavDecoder(parameters, threads, {name: str(value) for name, value in options.items()})
+
+
+class LibavDecoder:
+    """See decoders.base.Decoder. Pictures are views of the decoder's memory: nothing is copied.
+
+    I420, NV12 and GRAY8 come out as they are; other formats (4:2:2, 4:4:4, 10 bit, RGB, …) become I420 of the
+    same matrix and range (RGB: BT.601 limited).
+    """
+
+    def __init__(self, parameters: CodecParameters, threads: int, options: dict[str, str]) -> None:
+        self.damaged = 0
+        self._context = _context(parameters, threads, options)
+        self._reformatter = VideoReformatter()  # ours alone: one that two threads use crashes
+        self._base = NS
+        self._offset = 0  # of the packets' ns against their own ticks
+        self._faulty_pts = self._faulty_dts = 0
+        self._last_pts: int | None = None
+        self._last_dts: int | None = None
+
+    def decode(self, packet: Packet) -> list[Decoded]:
+        data = packet.data
+        if isinstance(data, av.Packet):
+            if data.time_base != self._base:
+                self._base = data.time_base
+            if packet.pts is not None and data.pts is not None:
+                self._offset = packet.pts - self._ns(data.pts)
+        else:
+            data = av.Packet(data)
+            data.time_base = self._base = NS
+            data.pts, data.dts, data.duration = packet.pts, packet.dts, packet.duration or 0
+            data.is_keyframe = packet.key
+        return self._pictures(data)
+
+    def flush(self) -> list[Decoded]:
+        pictures = self._pictures(None)
+        self._context.flush_buffers()
+        self._faulty_pts = self._faulty_dts = 0
+        self._last_pts = self._last_dts = None
+        return pictures
+
+    def close(self) -> None:
+        self._context.flush_buffers()
+
+    def _pictures(self, data: Any) -> list[Decoded]:
+        try:
+            frames = self._context.decode(data)
+        except av.error.FFmpegError:
+            if data is not None:
+                self.damaged += 1
+            return []
+        return [self._picture(frame) for frame in frames]
+
+    def _picture(self, frame: Any) -> Decoded:
+        ticks = self._time(frame.pts, frame.dts)
+        return Decoded(
+            image_of(frame, self._reformatter),
+            None if ticks is None else self._ns(ticks) + self._offset,
+            self._ns(frame.duration) if frame.duration else None,
+            frame.is_corrupt,
+        )
+
+    def _ns(self, ticks: int) -> int:
+        den = self._base.denominator
+        return (ticks * self._base.numerator * 1_000_000_000 + den // 2) // den
+
+    def _time(self, pts: int | None, dts: int | None) -> int | None:
+        """The pts, or the dts where the file's pts have gone wrong more often (AVI knows no pts).
+
+        Pictures leave in presentation order, so both must grow: the rule of libavcodec's own best-effort times.
+        """
+        if dts is not None:
+            self._faulty_dts += self._last_dts is not None and dts <= self._last_dts
+            self._last_dts = dts
+        if pts is not None:
+            self._faulty_pts += self._last_pts is not None and pts <= self._last_pts
+            self._last_pts = pts
+        if pts is not None and (dts is None or self._faulty_pts <= self._faulty_dts):
+            return pts
+        return dts
+
+
+def image_of(frame: Any, reformatter: Any) -> Image:
+    """The picture of an av.VideoFrame: views of its planes, or of its conversion to I420."""
+    matrix, full = MATRICES.get(frame.colorspace, "bt601"), frame.color_range == FULL_RANGE
+    name = frame.format.name
+    if name not in FORMATS:
+        frame, matrix, full = _to_i420(frame, reformatter, matrix, full or name.startswith("yuvj"))
+        name = "yuv420p"
+    elif name == "yuvj420p":
+        full = True
+    format = FORMATS[name]
+    planes = [_view(plane, plane.width) for plane in frame.planes[: 1 if format == "NV12" else 3]]
+    if format == "NV12":
+        chroma = frame.planes[1]
+        planes.append(_view(chroma, chroma.width * 2).reshape(chroma.height, chroma.width, 2))
+    return Image(
+        format, planes, frame.width, frame.height, matrix=matrix, full_range=full, read_only=True, owner=frame
+    )  # fmt: skip
+
+
+def _view(plane: Any, bytes_wide: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The plane's own bytes as (rows, bytes of a row); read-only, for the decoder predicts from them."""
+    stride, rows = plane.line_size, plane.height
+    bottom_up = -stride * (rows - 1) if stride < 0 else 0  # then the first row is the last in memory
+    view = np.ndarray((rows, bytes_wide), np.uint8, plane, bottom_up, (stride, 1))
+    view.flags.writeable = False
+    return view
+
+
+def _to_i420(frame: Any, reformatter: Any, matrix: Matrix, full: bool) -> tuple[Any, Matrix, bool]:
+    if frame.format.is_rgb:
+        out = reformatter.reformat(frame, format="yuv420p", dst_colorspace="ITU601", dst_color_range="MPEG", threads=1)
+        return out, "bt601", False
+    colour_range = "JPEG" if full else "MPEG"
+    out = reformatter.reformat(
+        frame, format="yuv420p", src_color_range=colour_range, dst_color_range=colour_range, threads=1
+    )  # fmt: skip
+    return out, matrix, full
+
+
+def _context(parameters: CodecParameters, threads: int, options: dict[str, str]) -> Any:
+    name = SOFTWARE.get(parameters.codec, parameters.codec)
+    try:
+        context = av.CodecContext.create(name, "r")
+    except ValueError:  # PyAV's UnknownCodecError
+        raise ValueError(f"there is no decoder for the codec {parameters.codec!r} here") from None
+    context.width, context.height = parameters.width, parameters.height
+    context.extradata = parameters.extradata
+    if parameters.pixel_format:
+        context.pix_fmt = parameters.pixel_format
+    if parameters.tag:
+        context.codec_tag = parameters.tag
+    context.reorder_depth = parameters.reorder
+    context.bits_per_coded_sample = parameters.bits_per_coded_sample
+    context.color_range, context.colorspace = parameters.colour_range, parameters.colour_matrix
+    context.color_primaries, context.color_trc = parameters.colour_primaries, parameters.colour_transfer
+    context.thread_count = threads
+    context.thread_type = "AUTO" if threads != 1 else "NONE"
+    context.options = options
+    try:
+        context.open()
+    except av.error.FFmpegError as error:
+        raise ValueError(f"the decoder for {parameters.codec} cannot be opened: {error.strerror}") from None
+    return context

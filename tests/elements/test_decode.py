@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+
+import av
+import av.error
+import pytest
+
+from millrace.core.caps import Caps
+from millrace.core.element import Context
+from millrace.core.errors import SourceError, StreamError
+from millrace.core.item import StreamStart
+from millrace.elements.decode import Decode
+from millrace.media import Frame, Packet
+from millrace.sources import open_source
+
+VIDEOS = [
+    "Retail02_short.mp4", "av1_video.mkv", "bottle-detection.mp4", "car-detection.mp4", "highway_320x240_mpeg4.avi",
+    "nasa_13013_multi_stream.mp4", "night_street_1080p_3fps.mp4", "one-by-one-person-detection.mp4",
+    "pedestrians_626x360_vfr.mp4", "people-detection.264", "road_640x352_vfr.mp4", "udacity_dashcam_720p.mp4",
+    "derived/car_av1.mp4", "derived/car_bframes_longgop.h264", "derived/car_corrupt_bytes.ts",
+    "derived/car_fisheye_equidistant_720.mp4", "derived/car_fragmented_truncated.mp4", "derived/car_hevc.mp4",
+    "derived/car_hevc_main10.mkv", "derived/car_mjpeg_640x360.avi", "derived/car_mpeg2_interlaced_sar.ts",
+    "derived/car_odd_321x181.webm", "derived/car_packet_loss_2pct.ts", "derived/car_resolution_change.h264",
+    "derived/car_rotation90_metadata.mp4", "derived/car_starts_midgop.ts", "derived/car_truncated_60pct.mp4",
+    "derived/car_vfr.mp4", "derived/car_vp9_opus.webm", "derived/pair_cam_a.mp4", "derived/pair_cam_b.mp4",
+    "derived/two_video_streams.mkv",
+]  # fmt: skip
+FRAMES = {  # the manifest's counts; the whole of the long ones takes too long for a test, see LIMIT
+    "av1_video.mkv": 125, "car-detection.mp4": 377, "highway_320x240_mpeg4.avi": 748,
+    "nasa_13013_multi_stream.mp4": 325, "night_street_1080p_3fps.mp4": 8, "pedestrians_626x360_vfr.mp4": 242,
+    "people-detection.264": 596, "road_640x352_vfr.mp4": 905, "udacity_dashcam_720p.mp4": 38,
+    "derived/car_bframes_longgop.h264": 125, "derived/car_corrupt_bytes.ts": 149,
+    "derived/car_fragmented_truncated.mp4": 74, "derived/car_hevc_main10.mkv": 75,
+    "derived/car_mjpeg_640x360.avi": 100, "derived/car_mpeg2_interlaced_sar.ts": 125,
+    "derived/car_odd_321x181.webm": 100, "derived/car_packet_loss_2pct.ts": 149,
+    "derived/car_resolution_change.h264": 100, "derived/car_starts_midgop.ts": 60,
+    "derived/car_truncated_60pct.mp4": 220, "derived/car_vfr.mp4": 68, "derived/car_vp9_opus.webm": 125,
+}  # fmt: skip
+LIMIT = {"Retail02_short.mp4": 60, "bottle-detection.mp4": 300, "one-by-one-person-detection.mp4": 300}
+REPAIRED = {"highway_320x240_mpeg4.avi"}
+
+
+class Hand:
+    """Drives one Decode as the engine would, with one stream."""
+
+    def __init__(self, **settings):
+        self.warnings: list[str] = []
+        self.element = Decode(**settings)
+        self.element.open(Context("decode", lambda: None, lambda message, stream: self.warnings.append(message)))
+        self.starts: list[StreamStart] = []
+        self.frames: list[Frame] = []
+        self.order: list[str] = []
+
+    def push(self, item):
+        if isinstance(item, StreamStart):
+            self.starts.append(self.element.start_stream(item))
+        else:
+            self.take(self.element.process(item))
+
+    def take(self, out):
+        for item in out:
+            (self.starts if isinstance(item, StreamStart) else self.frames).append(item)
+            self.order.append("start" if isinstance(item, StreamStart) else "frame")
+
+    def end(self):
+        self.take(self.element.end_stream("a"))
+        self.element.close()
+        return self
+
+
+def decode(path, limit=None, track=None, **settings):
+    hand = Hand(**settings)
+    for item in open_source("a", str(path), track=track).read():
+        hand.push(item)
+        if limit and len(hand.frames) >= limit:
+            break
+    return hand.end()
+
+
+def plain_loop(path, limit, track):
+    """(ns or None, luma mean) of each frame as PyAV's own loop gives them."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[track] if track is not None else container.streams.best("video")
+        stream.codec_context.thread_count = 1
+        out = []
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                continue
+            for frame in frames:
+                base = stream.time_base
+                out.append((None if frame.pts is None else round(frame.pts * base * 10**9), frame.width))
+            if limit and len(out) >= limit:
+                break
+        return out
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_every_clip_gives_what_plain_pyav_gives(corpus, name):
+    path, limit = corpus / "videos" / name, LIMIT.get(name)
+    track = 0 if name.startswith("nasa") else None  # the manifest tells of the first track, the second is larger
+    hand, cut = Hand(), False
+    try:
+        for item in open_source("a", str(path), track=track).read():
+            hand.push(item)
+            if limit and len(hand.frames) >= limit:
+                break
+    except SourceError:
+        cut = True
+    hand.end()
+    expected = plain_loop(path, limit, track)
+    count = limit or len(expected)
+    assert cut == ("truncated.mp4" in name)
+    assert len(hand.frames) >= count and (limit or len(hand.frames) == FRAMES.get(name, count))
+    times = [frame.pts for frame in hand.frames[:count]]
+    assert all(later > earlier for earlier, later in itertools.pairwise(times))
+    assert [frame.image.width for frame in hand.frames[:count]] == [width for _, width in expected[:count]]
+    if name in REPAIRED:
+        return
+    if expected[0][0] is None or expected[-1][0] is None:
+        fps = hand.starts[0].caps["fps"]
+        assert times == [round(i * 10**9 / fps) for i in range(count)]
+    else:
+        assert times == [pts for pts, _ in expected[:count]]
+
+
+def test_avi_with_b_frames_keeps_the_pace(corpus):
+    times = [frame.pts for frame in decode(corpus / "videos/highway_320x240_mpeg4.avi").frames]
+    steps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert min(steps) >= 20_000_000
+    assert sum(step == 40_000_000 for step in steps) >= len(steps) - 6  # the first few, before pts are found wrong
+
+
+@pytest.mark.parametrize("name", ["derived/empty.mp4", "derived/car_moov_missing.mp4"])
+def test_broken_clips_are_one_clear_error(corpus, name):
+    with pytest.raises(SourceError, match=r"is empty|without its index"):
+        decode(corpus / "videos" / name)
+
+
+def test_frames_of_a_clip(clip):
+    hand = decode(clip(count=7))
+    caps = hand.starts[0].caps
+    assert caps.kind == "frames"
+    assert [caps[key] for key in ("format", "width", "height", "matrix", "full_range", "memory", "fps", "frames")] == [
+        "I420", 64, 48, "bt601", False, "cpu", Fraction(25), 7,
+    ]  # fmt: skip
+    assert [frame.index for frame in hand.frames] == list(range(7))
+    assert [frame.pts for frame in hand.frames] == [i * 40_000_000 for i in range(7)]
+    assert {frame.duration for frame in hand.frames} == {40_000_000}
+    assert all(frame.stream == "a" and frame.arrived > 0 for frame in hand.frames)
+    assert len(hand.starts) == 1 and not hand.warnings and not hand.element.streams
+
+
+def test_raw_h264_has_times_from_the_rate(clip):
+    hand = decode(clip("a.h264", count=5, options={"bf": "2"}))
+    assert [frame.pts for frame in hand.frames] == [i * 40_000_000 for i in range(5)]
+
+
+def test_a_new_size_is_announced_before_its_first_frame(clip, tmp_path):
+    small, large = clip("s.h264", count=5), clip("l.h264", count=5, width=96)
+    both = tmp_path / "both.h264"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    hand = decode(both)
+    assert [start.caps["width"] for start in hand.starts] == [64, 96]
+    assert hand.order == ["frame"] * 5 + ["start"] + ["frame"] * 5
+    assert [frame.image.width for frame in hand.frames] == [64] * 5 + [96] * 5
+    assert [frame.index for frame in hand.frames] == list(range(10))
+
+
+def test_more_threads_give_the_same(clip):
+    path = clip(count=20)
+    one, two = decode(path), decode(path, threads=2)
+    assert [f.pts for f in one.frames] == [f.pts for f in two.frames]
+    assert all((a.image.planes[0] == b.image.planes[0]).all() for a, b in zip(one.frames, two.frames, strict=True))
+
+
+def test_a_second_epoch_goes_on_counting(clip):
+    start, *packets = open_source("a", str(clip(count=4))).read()
+    hand = Hand()
+    hand.push(start)
+    for packet in packets:
+        hand.push(packet)
+    hand.take(hand.element.flush("a"))
+    hand.push(StreamStart("a", start.caps, epoch=1, discontinuity=True))
+    for packet in packets:
+        packet.pts += 160_000_000
+        hand.push(packet)
+    hand.end()
+    assert [frame.index for frame in hand.frames] == list(range(8))
+    assert [frame.epoch for frame in hand.frames] == [0] * 4 + [1] * 4
+    assert [frame.pts for frame in hand.frames] == [i * 40_000_000 for i in range(8)]
+
+
+def test_frames_pass(clip):
+    frame = decode(clip(count=1)).frames[0]
+    element = Decode()
+    start = StreamStart("b", Caps("frames", width=64))
+    assert element.start_stream(start) is start
+    assert list(element.process(frame)) == [frame]
+    assert list(element.end_stream("b")) == []
+
+
+def test_damage_is_told_once_at_the_end(clip):
+    start, *packets = open_source("a", str(clip(count=12, options={"g": "4", "bf": "0"}))).read()
+    hand = Hand()
+    hand.push(start)
+    for index, packet in enumerate(packets):
+        hand.push(Packet("a", b"\0\0\1\xff broken", packet.pts) if index in (5, 6) else packet)
+    assert not hand.warnings
+    hand.end()
+    assert len(hand.frames) == 10
+    assert len(hand.warnings) == 1 and hand.warnings[0].startswith("2 damaged packets")
+
+
+def test_no_picture_at_all_is_an_error(clip):
+    start, *packets = open_source("a", str(clip())).read()
+    hand = Hand()
+    hand.push(start)
+    for packet in packets:
+        hand.push(Packet("a", b"\0\0\1\xff broken", packet.pts))
+    with pytest.raises(StreamError, match=r"a: no picture in 10 packets \(10 of them damaged\)"):
+        hand.end()
+
+
+def test_a_codec_that_is_not_known_refuses_the_stream():
+    with pytest.raises(StreamError, match="no decoder for the codec 'nonsense'"):
+        Decode().start_stream(StreamStart("a", Caps("packets", codec="nonsense")))
+
+
+def test_streams_are_apart(clip):
+    one, two = clip("a.mp4", count=3), clip("b.mp4", count=4, width=96)
+    element = Decode()
+    frames = []
+    readings = [open_source("a", str(one)).read(), open_source("b", str(two)).read()]
+    for reading in readings:
+        element.start_stream(next(reading))
+    while readings:
+        for reading in list(readings):
+            packet = next(reading, None)
+            if packet is None:
+                readings.remove(reading)
+            else:
+                frames += element.process(packet)
+    frames += [*element.end_stream("a"), *element.end_stream("b")]
+    assert [f.image.width for f in frames if f.stream == "a"] == [64] * 3
+    assert [f.image.width for f in frames if f.stream == "b"] == [96] * 4
