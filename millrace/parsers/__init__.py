@@ -11,7 +11,7 @@ from importlib import import_module
 from ..core.errors import ConfigError
 from .base import Guess, Model, Parser
 
-__all__ = ["get", "names", "recognise"]
+__all__ = ["get", "guesses", "names", "recognise"]
 
 TABLE = {
     "detr": "detr:parse",
@@ -42,16 +42,22 @@ def get(name: str) -> Parser:
     return parser
 
 
+def guesses(model: Model) -> list[Guess]:
+    """What each family that knows the model's tensors makes of them, the surest first."""
+    families = dict.fromkeys(value.partition(":")[0] for value in TABLE.values())
+    answers = [import_module(f".{family}", __package__).guess(model) for family in families]
+    known: list[Guess] = [guess for guess in answers if guess is not None]
+    return sorted(known, key=lambda guess: -guess.sure)
+
+
 def recognise(model: Model) -> Guess:
     """Which parser reads this model's outputs, from their names and shapes and the exporter's metadata.
 
     Raises ConfigError that prints inputs and outputs when no family knows them.
     """
-    families = dict.fromkeys(value.partition(":")[0] for value in TABLE.values())
-    guesses = [import_module(f".{family}", __package__).guess(model) for family in families]
-    known: list[Guess] = [guess for guess in guesses if guess is not None]
+    known = guesses(model)
     if known:
-        return max(known, key=lambda guess: guess.sure)
+        return known[0]
     raise ConfigError(
         "no parser knows these outputs; a model card beside the model (or the setting `parser`) can name one.\n"
         f"  inputs:  {', '.join(map(str, model.inputs))}\n"

@@ -26,6 +26,7 @@ class Runtime(Protocol):
     outputs: list[TensorInfo]
     metadata: Mapping[str, str]  # what the exporter wrote into the file
     parallel: int  # calls that run at the same time
+    batches: bool  # several pictures in one call take less time than as many calls
     device: str
 
     def run(self, inputs: Inputs) -> dict[str, Any]: ...

@@ -79,6 +79,7 @@ class OnnxRuntime:
     """One session, shared by a pool of `parallel` threads: ONNX Runtime lets go of the GIL while it runs."""
 
     device = "cpu"
+    batches = False
 
     def __init__(self, session: ort.InferenceSession, parallel: int) -> None:
         self.parallel = parallel
