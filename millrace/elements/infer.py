@@ -84,7 +84,7 @@ class Infer(Element):
         self.configure()
 
     @property
-    def ready(self) -> bool:  # type: ignore[override]
+    def ready(self) -> bool:
         """Whether one more item may come. One call more than can run is taken in, so that no thread idles."""
         limit = self.loaded.runtime.parallel + 1 if self.loaded else 1
         in_flight = sum(not call.done() for item in self.waiting for call in item.calls)

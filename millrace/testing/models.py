@@ -74,8 +74,8 @@ def make_detector(
 def make_level_model(path: str | os.PathLike[str], width: int = 32, height: int = 32) -> str:
     """Write an ONNX model that finds one box of 8 x 8 that lies further right the brighter the picture is.
 
-    So every picture has an answer of its own: for tests of order. Returns the path. Its outputs are end-to-end rows [N, 1, 6], class 0,
-    score 0.9; it wants letterboxed RGB of 0..1, so x1 is the mean level / 255, times 16.
+    So every picture has an answer of its own: for tests of order. Its outputs are end-to-end rows [N, 1, 6], class 0,
+    score 0.9; it wants RGB of 0..1, and x1 is 16 times the mean of red, in pixels. Returns the path.
     """
     from onnx import TensorProto, helper
 
