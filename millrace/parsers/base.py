@@ -62,7 +62,8 @@ class Guess:
     background: int | None = None
     iou: float | None = None
     class_agnostic: bool | None = None
-    orig_size_input: str | None = None  # an extra int64 input that wants the picture's (width, height)
+    orig_size_input: str | None = None  # an extra int64 input [N, 2] that wants (width, height) of the boxes' frame
+    class_count: int | None = None  # where the shapes tell it
 
 
 def empty() -> Detections:

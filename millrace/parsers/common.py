@@ -1,0 +1,106 @@
+"""What all parsers share: choosing candidates, scaling boxes, the last steps before detections leave."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..media import Detections, TensorInfo
+from .base import Model, ParserSettings, empty
+from .nms import nms
+
+Floats = NDArray[np.float32]
+
+
+def finish(boxes: Any, scores: Any, classes: Any, settings: ParserSettings, suppress: bool = True) -> Detections:
+    """Candidates (boxes in input pixels) → detections: class filter, class thresholds, NMS, best first, top_k."""
+    keep = scores >= settings.confidence
+    if settings.classes is not None:
+        keep &= np.isin(classes, list(settings.classes))
+    for class_id, threshold in settings.thresholds.items():
+        keep &= (classes != class_id) | (scores >= threshold)
+    if not keep.any():
+        return empty()
+    boxes = np.asarray(boxes[keep], np.float32)
+    scores = np.asarray(scores[keep], np.float32)
+    classes = np.asarray(classes[keep], np.int64)
+    if suppress:
+        order = nms(boxes, scores, None if settings.class_agnostic else classes, settings.iou)
+    else:
+        order = np.argsort(-scores, kind="stable")
+    order = order[: settings.top_k]
+    return Detections(boxes[order], scores[order], classes[order])
+
+
+def corners(centres: Any) -> Floats:
+    """Boxes [n, 4] cx cy w h → x1 y1 x2 y2."""
+    centres = np.asarray(centres, np.float32)
+    half = centres[:, 2:4] / 2
+    return np.concatenate([centres[:, :2] - half, centres[:, :2] + half], axis=1)
+
+
+def to_input(boxes: NDArray[Any], settings: ParserSettings) -> Floats:
+    """Boxes [n, 4] in input pixels, whether the model gives pixels or fractions of the input.
+
+    The card's `normalised` says which. Else values tell: a picture none of whose boxes reaches past pixel 2 has
+    fractions (exporters go a little beyond 1 at the border).
+    """
+    pixels: Floats = np.asarray(boxes, np.float32)
+    fractions = settings.extras.get("normalised")
+    if fractions is None:
+        fractions = pixels.size > 0 and float(pixels.max()) <= 2.0
+    if not fractions:
+        return pixels
+    size = (settings.width, settings.height)
+    return pixels * np.array(size * 2, np.float32)
+
+
+def cells(width: int, height: int, strides: tuple[int, ...]) -> int:
+    """The cells of the grids of all strides over an input."""
+    return sum((width // s) * (height // s) for s in strides)
+
+
+STRIDES = ((8, 16, 32), (8, 16, 32, 64))
+
+
+def strides_for(width: int, height: int, rows: int, per_cell: int = 1) -> tuple[int, ...] | None:
+    """Which set of strides gives that many rows, if any."""
+    return next((s for s in STRIDES if cells(width, height, s) * per_cell == rows), None)
+
+
+@lru_cache(maxsize=16)
+def grid(width: int, height: int, strides: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """Every cell's column and row [n, 2], and its stride [n, 1], strides one after the other, row by row."""
+    points, steps = [], []
+    for stride in strides:
+        rows, columns = np.mgrid[0 : height // stride, 0 : width // stride]
+        points.append(np.stack([columns.ravel(), rows.ravel()], axis=1).astype(np.float32))
+        steps.append(np.full((rows.size, 1), stride, np.float32))
+    return np.concatenate(points), np.concatenate(steps)
+
+
+def image_input(model: Model) -> TensorInfo | None:
+    """The input that takes pictures: the first of four dimensions."""
+    return next((info for info in model.inputs if len(info.shape) == 4), None)
+
+
+def is_nhwc(info: TensorInfo) -> bool:
+    """Whether channels come last."""
+    return info.shape[3] in (1, 3) and info.shape[1] not in (1, 3)
+
+
+def input_size(model: Model) -> tuple[int, int] | None:
+    """Width and height of the picture input; None where they are free."""
+    info = image_input(model)
+    if info is None:
+        return None
+    height, width = info.shape[1:3] if is_nhwc(info) else info.shape[2:4]
+    return (width, height) if width and height else None
+
+
+def find(model: Model, *parts: str) -> TensorInfo | None:
+    """The first output whose name holds one of `parts`."""
+    return next((o for part in parts for o in model.outputs if part in o.name.lower()), None)

@@ -1,0 +1,57 @@
+"""YOLOX: one row of raw numbers per grid cell (Ge et al., YOLOX, arXiv 2107.08430)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..media import Detections
+from .base import Guess, Model, Outputs, ParserSettings, empty
+from .common import corners, finish, grid, image_input, input_size, is_nhwc, strides_for
+
+
+def parse(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detections]:
+    """[N, cells, 5 + C]: x and y off the cell, log width and height in strides, objectness, class scores.
+
+    cx = (o0 + column) * stride, w = exp(o2) * stride; the score is objectness * best class score.
+    """
+    rows = next(iter(outputs.values()))
+    return [_one(rows[picture], settings) for picture in range(count)]
+
+
+def _one(rows: np.ndarray, settings: ParserSettings) -> Detections:
+    strides = strides_for(settings.width, settings.height, len(rows))
+    if strides is None:
+        raise ValueError(f"{len(rows)} rows do not fit the grids of a {settings.width}x{settings.height} input")
+    chosen = np.flatnonzero(rows[:, 4] >= settings.confidence)  # the score cannot be above the objectness
+    if not len(chosen):
+        return empty()
+    rows = np.asarray(rows[chosen], np.float32)
+    classes = rows[:, 5:].argmax(axis=1)
+    scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + classes]
+    points, steps = grid(settings.width, settings.height, strides)
+    centres = (rows[:, :2] + points[chosen]) * steps[chosen]
+    sizes = np.exp(rows[:, 2:4]) * steps[chosen]
+    return finish(corners(np.concatenate([centres, sizes], axis=1)), scores, classes, settings)
+
+
+def guess(model: Model) -> Guess | None:
+    size, image = input_size(model), image_input(model)
+    if len(model.outputs) != 1 or size is None or image is None:
+        return None
+    (output,) = model.outputs
+    if len(output.shape) != 3:
+        return None
+    _, rows, columns = output.shape
+    if rows is None or columns is None or columns < 6 or strides_for(*size, rows) is None:
+        return None
+    sure = 0.9 if columns == 85 else 0.7
+    if output.name == "outputs" or is_nhwc(image):
+        sure = 0.5  # YOLOv6 names its one output so: rows of the same shape, already decoded
+    return Guess(
+        parser="yolox",
+        sure=sure,
+        why=f"{output.name} has one row of 5 + {columns - 5} numbers for each grid cell of a {size[0]}x{size[1]} input",
+        input={"colour": "BGR", "scale": 1.0, "fit": "letterbox-top-left", "pad": 114},
+        iou=0.45,
+        class_count=columns - 5,
+    )
