@@ -29,7 +29,7 @@ class Boxes:
         self.state: Columns = np.zeros((5, 0, 4))
 
     def __len__(self) -> int:
-        return self.state.shape[1]
+        return int(self.state.shape[1])
 
     def add(self, boxes: NDArray[Any]) -> None:
         """Boxes [k, 4] x1 y1 x2 y2, at rest, join at the end."""
@@ -75,9 +75,9 @@ class Boxes:
 
     def boxes(self) -> Columns:
         """x1 y1 x2 y2 of every box [n, 4]."""
-        position = self.state[0]
+        position: Columns = self.state[0]
         half = position[:, 2:] * 0.5
-        out = np.empty_like(position)
+        out = np.empty((len(position), 4))
         np.subtract(position[:, :2], half, out=out[:, :2])
         np.add(position[:, :2], half, out=out[:, 2:])
         return out

@@ -20,10 +20,17 @@ SECOND = 1_000_000_000
 class Target:
     """One thing that is followed; its motion is the row of the same number in `Boxes`."""
 
-    last: Object  # as it was last detected
-    seen: int  # pts then
+    seen: int  # pts of its last detection, and what that said:
+    class_id: int
+    label: str
+    confidence: float
+    stage: str | None
     hits: int = 1
     id: int | None = None  # None while it is tentative
+
+    @classmethod
+    def of(cls, found: Object, pts: int) -> Target:
+        return cls(pts, found.class_id, found.label, found.confidence, found.stage)
 
 
 class Sort:
@@ -37,7 +44,8 @@ class Sort:
     of prediction and detection; objects of different classes do not match unless `across_classes`.
 
     `update` returns every detection, in the order given (nothing that was detected is lost): `id` is None while
-    its track is tentative or when it has none. A detected object keeps the detector's box. Where no model looked,
+    its track is tentative or when it has none. A detected object keeps the detector's box, or with `smooth` takes
+    the filter's estimate (steadier; `detected_box` is the detector's in both cases). Where no model looked,
     the confirmed tracks that the last look saw follow with predicted boxes (not clipped to the picture), and
     `track_confidence` falls to 0 over `max_age`. A track that a look did not find is kept in mind, not returned.
     """
@@ -45,13 +53,14 @@ class Sort:
     def __init__(
         self,
         *,
-        max_age: float = 1.0,
+        max_age: float = 2.0,
         min_hits: int = 3,
         high_confidence: float = 0.5,
         low_confidence: float = 0.1,
-        iou: float = 0.3,
+        iou: float = 0.2,
         low_iou: float = 0.5,
         across_classes: bool = False,
+        smooth: bool = False,
     ) -> None:
         self.max_age = round(max_age * SECOND)
         self.min_hits = min_hits
@@ -60,6 +69,7 @@ class Sort:
         self.iou = iou
         self.low_iou = low_iou
         self.across_classes = across_classes
+        self.smooth = smooth
         self.targets: list[Target] = []
         self.motion = Boxes()
         self.ids = 0
@@ -69,6 +79,8 @@ class Sort:
     def update(self, objects: list[Object], pts: int, inferred: bool, image: object = None) -> list[Object]:
         """See trackers.base.Tracker."""
         self._advance(pts)
+        for found in objects:
+            found.detected_box = found.box
         if not inferred:
             return [*objects, *self._carried(pts)]
         pairs = self._pairs(objects) if objects and self.targets else {}
@@ -109,26 +121,28 @@ class Sort:
     def _overlap(self, objects: list[Object]) -> NDArray[Any]:
         overlap = iou(self.motion.boxes(), columns(objects))
         if not self.across_classes:
-            kinds = np.array([target.last.class_id for target in self.targets])
+            kinds = np.array([target.class_id for target in self.targets])
             overlap *= kinds[:, None] == np.array([found.class_id for found in objects])
         return overlap
 
     def _found(self, pairs: dict[int, int], objects: list[Object], pts: int) -> None:
         velocities = self.motion.velocities()
+        boxes = self.motion.boxes().astype(np.float32) if self.smooth else None
         for row, column in pairs.items():
             target, found = self.targets[row], objects[column]
-            target.last, target.seen = found, pts
+            target.seen, target.confidence = pts, found.confidence
+            target.class_id, target.label, target.stage = found.class_id, found.label, found.stage
             target.hits += 1
             if target.id is None and target.hits >= self.min_hits:
                 self._confirm(target)
-            elif target.id is not None:
-                found.id = target.id
-            mark(found)
+            found.id, found.track_confidence = target.id, found.confidence
             found.velocity = (velocities[row][0], velocities[row][1])
+            if boxes is not None:
+                found.box = boxes[row]
 
     def _confirm(self, target: Target) -> None:
         self.ids += 1
-        target.id = target.last.id = self.ids
+        target.id = self.ids
 
     def _forget(self, pairs: dict[int, int], pts: int) -> None:
         """Drop what was tentative and not seen again, and what was unseen for too long."""
@@ -150,11 +164,11 @@ class Sort:
             return
         self.motion.add(columns(fresh))
         for found in fresh:
-            mark(found)
-            target = Target(found, pts)
+            target = Target.of(found, pts)
             self.targets.append(target)
             if first or self.min_hits <= 1:
                 self._confirm(target)
+            found.id, found.track_confidence = target.id, found.confidence
 
     def _carried(self, pts: int) -> list[Object]:
         """The tracks that the last look saw, where they should be now."""
@@ -165,19 +179,11 @@ class Sort:
             age = pts - target.seen
             if target.id is None or target.seen != self.looked or age > self.max_age:
                 continue
-            last = target.last
-            out.append(
-                Object(
-                    boxes[row],
-                    last.class_id,
-                    last.label,
-                    last.confidence,
-                    target.id,
-                    stage=last.stage,
-                    track_confidence=last.confidence * (1 - age / self.max_age) if self.max_age else 0.0,
-                    velocity=(velocities[row][0], velocities[row][1]),
-                )  # fmt: skip
-            )
+            follows = Object(boxes[row], target.class_id, target.label, target.confidence, target.id)
+            follows.stage = target.stage
+            follows.track_confidence = target.confidence * (1 - age / self.max_age) if self.max_age else 0.0
+            follows.velocity = (velocities[row][0], velocities[row][1])
+            out.append(follows)
         return out
 
 
@@ -193,9 +199,3 @@ def match(overlap: NDArray[Any], rows: list[int], found: list[int], least: float
 def columns(objects: list[Object]) -> NDArray[np.float32]:
     """The boxes of objects as [n, 4]."""
     return np.concatenate([found.box for found in objects]).reshape(-1, 4)
-
-
-def mark(found: Object) -> None:
-    """What holds of every object that was detected in this very frame."""
-    found.detected_box = found.box
-    found.track_confidence = found.confidence
