@@ -18,12 +18,12 @@ def area(boxes: NDArray[Any]) -> NDArray[Any]:
 
 def iou(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     """Intersection over union of every pair: [n, m] of boxes a [n, 4] and b [m, 4]."""
-    left_top = np.maximum(a[:, None, :2], b[None, :, :2])
-    right_bottom = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    sides = np.maximum(right_bottom - left_top, 0)
-    inter = sides[..., 0] * sides[..., 1]
-    union = area(a)[:, None] + area(b)[None, :] - inter
-    return np.asarray(np.where(union > 0, inter / np.maximum(union, 1e-12), 0.0))
+    ax1, ay1, ax2, ay2 = a.T[:, :, None]
+    bx1, by1, bx2, by2 = b.T
+    inter = np.minimum(ax2, bx2) - np.maximum(ax1, bx1)
+    inter = np.maximum(inter, 0) * np.maximum(np.minimum(ay2, by2) - np.maximum(ay1, by1), 0)
+    union = area(a)[:, None] + area(b) - inter
+    return np.asarray(inter / np.maximum(union, 1e-12))
 
 
 def to_pixels(points: Points, width: int, height: int) -> NDArray[np.float64]:
