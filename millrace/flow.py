@@ -134,7 +134,7 @@ class Flow:
 
     def pipeline(self) -> Pipeline:
         """The explicit form: a pipeline that is not started."""
-        return build(self.plan)
+        return build(self.plan).pipeline
 
     def __enter__(self) -> Flow:
         return self

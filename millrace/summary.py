@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from .config.build import build
 from .config.plan import Plan
-from .core import Message, Pipeline
-from .core.element import Element, Source, state
+from .core import Message
+from .core.element import Element
 from .core.item import StreamStart
-from .media import Frame
+from .media import Batch, Frame
 
 
 @dataclass(slots=True)
@@ -23,30 +22,37 @@ class Tally:
     frames: int = 0
     objects: int = 0
     identities: set[int] = field(default_factory=set)
-    events: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # kind, name of the line or zone, direction
+    labels: dict[str, int] = field(default_factory=dict)
+    events: dict[tuple[str, str, str], int] = field(default_factory=dict)  # kind, line or zone, direction
     total: int | None = None
-    labels: Counter[str] = field(default_factory=Counter)
 
 
-class Count(Element):
-    """Counts what passes, for each stream."""
+class Counter:
+    """Counts what passes a node, for each stream: a function for `Pipeline.tap`."""
 
-    tallies: dict[str, Tally] = state(dict)
+    def __init__(self) -> None:
+        self.tallies: dict[str, Tally] = {}
 
-    def start_stream(self, start: StreamStart) -> StreamStart:
-        self.tallies.setdefault(start.stream, Tally()).total = start.caps.get("frames")
-        return start
+    def __call__(self, item: Any) -> None:
+        if isinstance(item, StreamStart):
+            self.tallies.setdefault(item.stream, Tally()).total = item.caps.get("frames")
+        elif isinstance(item, Frame):
+            self.count(item)
+        elif isinstance(item, Batch):
+            for frame in item.frames:
+                self.count(frame)
 
-    def process_frame(self, frame: Frame) -> None:
-        tally = self.tallies[frame.stream]
+    def count(self, frame: Frame) -> None:
+        tally = self.tallies.setdefault(frame.stream, Tally())
         tally.frames += 1
         tally.objects += len(frame.objects)
         for found in frame.objects:
-            tally.labels[found.label] += 1
+            tally.labels[found.label] = tally.labels.get(found.label, 0) + 1
             if found.id is not None:
                 tally.identities.add(found.id)
         for event in frame.events:
-            tally.events[(event.kind, event.name, event.direction or "")] += 1
+            key = (event.kind, event.name, event.direction or "")
+            tally.events[key] = tally.events.get(key, 0) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +101,11 @@ class Run:
     """A plan at work, with its counts. `run()` once, or start and stop `pipeline` yourself."""
 
     def __init__(self, plan: Plan, pull: Element | None = None) -> None:
-        self._first, self._last = Count(), Count()
-        self.pipeline: Pipeline = build(plan, first=self._first, last=self._last, pull=pull)
+        self.pipeline, first, last = build(plan, pull)
+        self._first, self._last = Counter(), Counter()
+        self.pipeline.tap(first, self._first)
+        self.pipeline.tap(last, self._last)
         self.names = [stream.name for stream in plan.streams]
-        self.live = any(isinstance(stream.uri, Source) for stream in plan.streams)
         self._began = time.monotonic()
         self._ended: float | None = None
         self._interrupted = False

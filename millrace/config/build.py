@@ -32,26 +32,32 @@ class End(NamedTuple):
     stream: str | None = None
 
 
-def build(
-    plan: Plan, first: Element | None = None, last: Element | None = None, pull: Element | None = None
-) -> Pipeline:
-    """The pipeline of a plan, not started. Raises ConfigError, or SourceError for a source that is not there.
+class Built(NamedTuple):
+    """A pipeline and the nodes where its frames are counted: as they were decoded, and at the end of the main line."""
 
-    `first` sees every frame as it was decoded, `last` every frame at the end of the main line; `pull` takes
-    frames from there.
+    pipeline: Pipeline
+    first: str
+    last: str
+
+
+def build(plan: Plan, pull: Element | None = None) -> Built:
+    """The pipeline of a plan, not started; `pull` takes the frames from the end of its main line.
+
+    Raises ConfigError, or SourceError for a source that is not there.
     """
     line = complete(plan)
-    ends: Line = [Step(last, name="last")] if last is not None else []
-    if pull is not None:
-        ends.append(Tee({"pull": [Step(pull, name="pull")]}, side=True))
-    starts: Line = [Step(first, name="first")] if first is not None else []
     start, end = _frames_begin(line), _frames_end(line)
     builder = _Builder(plan)
-    builder.line([*line[:start], *starts, *line[start:end], *ends, *line[end:]], [], "")
+    ends = builder.line(line[:start], [], "")
+    first = ends[0].node
+    ends = builder.line(line[start:end], ends, "")
+    last = ends[0].node
+    tail: Line = [Tee({"pull": [Step(pull, name="pull")]}, side=True)] if pull is not None else []
+    builder.line([*tail, *line[end:]], ends, "")
     pipeline = Pipeline(builder.graph)
     for stream in plan.streams:
         pipeline.add_source(stream.name, _source(stream), into=builder.entry)
-    return pipeline
+    return Built(pipeline, first, last)
 
 
 def _source(stream: Stream) -> Source:
