@@ -31,9 +31,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field
-from typing import Any, ClassVar, dataclass_transform
+from typing import Annotated, Any, ClassVar, dataclass_transform
 
+from .caps import FRAMES
 from .item import Item, StreamStart
+
+Seconds = Annotated[float, "seconds"]  # the type of a setting that a file may also write as "40ms", "2s", "5m"
 
 
 def setting(
@@ -86,6 +89,8 @@ class Element:
     threaded: ClassVar[bool] = False  # own thread behind a channel: it waits, or works outside the GIL
     joins: ClassVar[bool] = False  # the same stream arrives by every input link; frames are paired
     partitioned: ClassVar[bool] = False  # may be split over `workers` threads, each with streams of its own
+    takes: ClassVar[str | None] = FRAMES  # what `process` is given: frames (or batches of them), packets, None: either
+    gives: ClassVar[str | None] = None  # what it yields, when that is not what it takes
 
     queue: ClassVar[int] = 4  # items of each stream that may wait before it, when it stands behind a channel
 

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -20,6 +21,14 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 def redact(text: str) -> str:
     """The text without user names and passwords of URLs, fit for a log."""
     return _CREDENTIALS.sub("***@", text)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` Did you mean 'confidence'?`, or nothing when no known word is near."""
+    from difflib import get_close_matches  # only an error needs it
+
+    near = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 class MillraceError(Exception):
@@ -35,6 +44,7 @@ class SettingError(ConfigError):
 
     def __init__(self, element: str, setting: str, value: object, allowed: str) -> None:
         super().__init__(f"{element}: {setting}={value!r} is not allowed: {allowed}")
+        self.setting = setting
 
 
 class MissingExtraError(ConfigError):

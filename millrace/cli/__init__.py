@@ -1,0 +1,54 @@
+"""The command line: `millrace run street.mp4 --model yolox.onnx --track --save out.mp4`.
+
+Exit codes: 0 all went well, 1 an element failed or something unforeseen, 2 a setting, file or argument is wrong,
+3 a source or stream could not be read to its end (the others were finished), 130 stopped by Ctrl+C.
+
+Every command imports what it needs when it runs, so that `millrace --help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+OK, FAILED, WRONG, SOURCE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The `millrace` command. Ends the process with an exit code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code. Errors become one line on stderr, with `-v` a traceback too."""
+    from .app import app
+
+    verbose = any(argument in ("-v", "--verbose") for argument in arguments)
+    try:
+        app(args=list(arguments), prog_name="millrace", standalone_mode=True)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else FAILED if ended.code else OK
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone: `millrace inspect | head`
+        sys.stderr.close()
+        return OK
+    except Exception as error:  # noqa: BLE001  # the last line of defence: a user gets a sentence, not a traceback
+        return _report(error, verbose)
+    return OK
+
+
+def _report(error: Exception, verbose: bool) -> int:
+    from ..core.errors import ConfigError, MillraceError, SourceError, StreamError, redact
+
+    if verbose:
+        import traceback
+
+        traceback.print_exception(error)
+    known = isinstance(error, MillraceError)
+    text = redact(str(error)) if known else f"{type(error).__name__}: {redact(str(error))}"
+    hint = "" if known or verbose else " (-v shows where)"
+    sys.stderr.write(f"millrace: {text}{hint}\n")
+    if isinstance(error, ConfigError):
+        return WRONG
+    return SOURCE if isinstance(error, (SourceError, StreamError)) else FAILED

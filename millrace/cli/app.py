@@ -1,0 +1,112 @@
+"""The commands and their options; what they do stands in the other files of this folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="millrace",
+    help="Real-time video analytics: decode, infer, track, analyse, draw, encode.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show warnings as they come, and tracebacks.")]
+
+
+@app.command()
+def run(
+    sources: Annotated[list[str], typer.Argument(help="Video files or URLs, or one pipeline.yaml.", show_default=False)],
+    model: Annotated[str | None, typer.Option(help="An .onnx file, a model card, or 'street'.")] = None,
+    track: Annotated[bool | None, typer.Option(help="Give objects identities (on with --line, --zone).")] = None,
+    tracker: Annotated[str | None, typer.Option(help="The tracker to use; turns tracking on.")] = None,
+    save: Annotated[str | None, typer.Option(help="Write the video: out.mp4, or out-{stream}.mp4.")] = None,
+    json: Annotated[str | None, typer.Option(help="Write one JSON line for each frame.")] = None,
+    record: Annotated[str | None, typer.Option(help="Record the run, so that it can be replayed.")] = None,
+    confidence: Annotated[float | None, typer.Option(help="Drop objects less sure than this (0 to 1).")] = None,
+    classes: Annotated[str | None, typer.Option(help="Only these classes: person,car.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Infer every Nth frame; tracks carry the others.")] = 1,
+    device: Annotated[str, typer.Option(help="Where to work: cpu, cuda:0.")] = "cpu",
+    line: Annotated[list[str] | None, typer.Option(help="Count crossings: [name=]x1,y1,x2,y2. Repeatable.")] = None,
+    zone: Annotated[list[str] | None, typer.Option(help="Count inside: [name=]x,y,x,y,x,y… Repeatable.")] = None,
+    max_frames: Annotated[int | None, typer.Option(min=1, help="End each stream after so many frames.")] = None,
+    codec: Annotated[str | None, typer.Option(help="Of --save: h264, hevc, av1, mpeg4, mjpeg.")] = None,
+    draw: Annotated[bool, typer.Option(help="Draw what was found into the saved video.")] = True,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no summary.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run streams through a model and write what was found.
+
+    Coordinates of --line and --zone are pixels of the source, or fractions of its size when all are at most 1.
+    """
+    from . import run as command
+
+    options = command.Options(
+        sources, model, track, tracker, save, json, record, confidence, classes, every, device, line or [], zone or [],
+        max_frames, codec, draw, quiet, verbose,
+    )  # fmt: skip
+    raise typer.Exit(command.run(options))
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A pipeline (.yaml), a model card (.yaml) or a model (.onnx).")],
+    verbose: Verbose = False,
+) -> None:
+    """Say how a pipeline, a model card or a model is understood, or what is wrong with it."""
+    from .check import check as command
+
+    command(file)
+
+
+@app.command()
+def inspect(
+    element: Annotated[str | None, typer.Argument(help="An element's name; none lists all.")] = None,
+    schema: Annotated[bool, typer.Option(help="Print the JSON Schema of pipeline files.")] = False,
+) -> None:
+    """List the elements, or show one element's settings."""
+    from .inspect import inspect as command
+
+    command(element, schema)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--out", help="Where to write.")] = Path("demo"),
+    seconds: Annotated[float, typer.Option(min=1, help="Length of the generated scene.")] = 10.0,
+    seed: Annotated[int, typer.Option(help="Which scene.")] = 7,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Make a street scene, run the whole chain on it, and measure the result against the scene's truth."""
+    from .demo import demo as command
+
+    raise typer.Exit(command(folder, seconds, seed, quiet, verbose))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def bench(context: typer.Context) -> None:
+    """Measure what the engine itself costs on this machine."""
+    from ..testing import bench as measuring
+
+    raise typer.Exit(measuring.main(context.args) or 0)
+
+
+@app.command()
+def devices() -> None:
+    """Show what this machine can decode, infer and encode with."""
+    from .devices import devices as command
+
+    command()
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from .._version import __version__
+
+    typer.echo(f"millrace {__version__}")

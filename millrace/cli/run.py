@@ -1,0 +1,168 @@
+"""`millrace run`: options → a plan → a run with progress and a summary."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from .. import registry
+from ..config.plan import Line, Plan, Step, Stream, Tee
+from ..core.errors import ConfigError
+from ..flow import stream_names
+from ..summary import Run
+from . import INTERRUPTED, OK, SOURCE
+from .report import Progress, show_summary
+
+_FILE_ONLY = "these belong into the file, as settings of its elements"
+
+
+@dataclass(slots=True)
+class Options:
+    """The command line of `millrace run`."""
+
+    sources: list[str]
+    model: str | None = None
+    track: bool | None = None
+    tracker: str | None = None
+    save: str | None = None
+    json: str | None = None
+    record: str | None = None
+    confidence: float | None = None
+    classes: str | None = None
+    every: int = 1
+    device: str = "cpu"
+    line: list[str] | tuple[str, ...] = ()
+    zone: list[str] | tuple[str, ...] = ()
+    max_frames: int | None = None
+    codec: str | None = None
+    draw: bool = True
+    quiet: bool = False
+    verbose: bool = False
+
+
+def run(options: Options) -> int:
+    """Run to the end; returns the exit code."""
+    plan = plan_of(options)
+    with Progress(Run(plan), quiet=options.quiet, verbose=options.verbose) as progress:
+        summary = progress.run.run(progress.tick)
+    if not options.quiet:
+        show_summary(summary)
+    if summary.interrupted:
+        return INTERRUPTED
+    return SOURCE if summary.errors else OK
+
+
+def plan_of(options: Options) -> Plan:
+    """What a command line asks for. Raises ConfigError."""
+    files = [source for source in options.sources if source.lower().endswith((".yaml", ".yml"))]
+    if not files:
+        streams = [
+            Stream(name, uri) for name, uri in zip(stream_names(options.sources), options.sources, strict=True)
+        ]
+        return Plan(streams, line_of(options), options.device)
+    if len(options.sources) > 1:
+        raise ConfigError(f"{files[0]}: a pipeline file is given alone; its streams stand in it")
+    return _plan_of_file(files[0], options)
+
+
+def _plan_of_file(path: str, options: Options) -> Plan:
+    from ..config import load
+
+    allowed = {"sources", "max_frames", "device", "quiet", "verbose"}
+    plain = Options(options.sources)
+    wrong = [
+        f"--{name.replace('_', '-')}" for name in Options.__slots__  # type: ignore[attr-defined]
+        if name not in allowed and getattr(options, name) != getattr(plain, name) and getattr(options, name)
+    ]  # fmt: skip
+    if wrong:
+        raise ConfigError(f"{path}: {', '.join(wrong)} cannot be given with a pipeline file: {_FILE_ONLY}")
+    sys.path.insert(0, os.getcwd())  # `function: {call: "rules:only_cars"}` beside the file's user
+    plan = load(path)
+    if not plan.streams:
+        raise ConfigError(f"{path}: there are no 'streams:' to run")
+    if options.device != "cpu":
+        plan.device = options.device
+    if options.max_frames:
+        plan.line.insert(0, Step("limit", {"count": options.max_frames}))
+    return plan
+
+
+def line_of(options: Options) -> Line:
+    """The elements that the options ask for, in their order. Raises ConfigError."""
+    line: Line = []
+    if options.max_frames:
+        line.append(Step("limit", {"count": options.max_frames}))
+    if options.model:
+        line.append(Step("infer", _given(model=options.model, confidence=options.confidence,
+                                         classes=_words(options.classes), every=options.every)))  # fmt: skip
+    else:
+        _refuse(options, ("confidence", "classes", "track", "tracker", "line", "zone"), "--model")
+    analysed = bool(options.line or options.zone)
+    tracked = options.track if options.track is not None else analysed or options.tracker is not None
+    if analysed and not tracked:
+        raise ConfigError("--line and --zone count identities: leave --no-track away")
+    if tracked:
+        line.append(Step("track", _given(tracker=options.tracker)))
+    if analysed:
+        line.append(Step("analyze", shapes(options.line, options.zone)))
+    if options.record:
+        line.append(Step("record", {"path": options.record}))
+    if options.json:
+        line.append(Step("json", {"path": options.json}))
+    if options.save:
+        if options.draw and options.model:
+            line.append(Step("draw"))
+        steps: Line = [Step("encode", _given(codec=options.codec)), Step("file", {"path": options.save})]
+        line.append(Tee({"save": steps}, side=True))
+    else:
+        _refuse(options, ("codec",), "--save")
+    _check(line)
+    return line
+
+
+def shapes(lines: list[str] | tuple[str, ...], zones: list[str] | tuple[str, ...]) -> dict[str, Any]:
+    """`--line door=0.1,0.8,0.9,0.8` → the settings of analyze. Raises ConfigError."""
+    out: dict[str, Any] = {}
+    for option, least, texts in (("line", 2, lines), ("zone", 3, zones)):
+        for number, text in enumerate(texts, 1):
+            name, equals, numbers = text.rpartition("=")
+            name = name if equals else f"{option}-{number}"
+            try:
+                values = [float(value) for value in numbers.split(",")]
+            except ValueError:
+                values = []
+            points = [values[at : at + 2] for at in range(0, len(values), 2)]
+            if len(values) % 2 or len(points) < least or (option == "line" and len(points) != least):
+                shape = "x1,y1,x2,y2" if option == "line" else "x,y,x,y,x,y,… (three points or more)"
+                raise ConfigError(f"--{option} {text!r}: it is written {shape}, with name= before it if you like")
+            named = out.setdefault(f"{option}s", {})
+            if name in named:
+                raise ConfigError(f"--{option} {text!r}: there is a {option} {name!r} already")
+            named[name] = {"points": points}
+    return out
+
+
+def _check(line: Line) -> None:
+    """Wrong settings are found before anything is opened, and named as options."""
+    for step in line:
+        if isinstance(step, Tee):
+            for branch in step.branches.values():
+                _check(branch)
+        elif isinstance(step, Step) and isinstance(step.element, str):
+            step.settings = registry.check(step.element, step.settings)
+
+
+def _refuse(options: Options, names: tuple[str, ...], needs: str) -> None:
+    for name in names:
+        if getattr(options, name):
+            raise ConfigError(f"--{name} needs {needs}")
+
+
+def _given(**settings: Any) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def _words(text: str | None) -> list[str] | None:
+    return [word.strip() for word in text.split(",") if word.strip()] if text is not None else None

@@ -1,0 +1,235 @@
+"""A plan → a pipeline.
+
+What a plan may leave out is put in here: `decode` before the first element that wants frames, `encode` before one
+that wants packets again, and on a GPU a `batch` before the first `infer`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from .. import registry
+from ..core import Graph, Pipeline
+from ..core.caps import FRAMES, PACKETS
+from ..core.element import Element, Source
+from ..core.errors import ConfigError
+from .plan import Line, Plan, Select, Step, Stream, Tee
+
+_MOST_BATCHED = 32
+
+
+class _Pass(Element):
+    """Passes everything on: the node that sources enter where the line begins with branches."""
+
+    takes = None
+
+
+class End(NamedTuple):
+    """A node whose output is not linked yet; `stream` when a select stands behind it."""
+
+    node: str
+    stream: str | None = None
+
+
+class Built(NamedTuple):
+    """A pipeline and the nodes where its frames are counted: as they were decoded, and at the end of the main line."""
+
+    pipeline: Pipeline
+    first: str
+    last: str
+
+
+def build(plan: Plan, pull: Element | None = None) -> Built:
+    """The pipeline of a plan, not started; `pull` takes the frames from the end of its main line.
+
+    Raises ConfigError, or SourceError for a source that is not there.
+    """
+    line = complete(plan)
+    start, end = _frames_begin(line), _frames_end(line)
+    builder = _Builder(plan)
+    ends = builder.line(line[:start], [], "")
+    first = ends[0].node
+    ends = builder.line(line[start:end], ends, "")
+    last = ends[0].node
+    tail: Line = [Tee({"pull": [Step(pull, name="pull")]}, side=True)] if pull is not None else []
+    builder.line([*tail, *line[end:]], ends, "")
+    pipeline = Pipeline(builder.graph)
+    for stream in plan.streams:
+        pipeline.add_source(stream.name, _source(stream), into=builder.entry)
+    return Built(pipeline, first, last)
+
+
+def _source(stream: Stream) -> Source:
+    if isinstance(stream.uri, Source):
+        return stream.uri
+    from ..sources import open_source
+
+    try:
+        return open_source(stream.name, stream.uri, **stream.options)
+    except ConfigError as error:
+        raise stream.where.error(f"stream {stream.name!r}: {error}") from error
+
+
+def complete(plan: Plan) -> Line:
+    """The line with the steps that were left out."""
+    line = list(plan.line)
+    if plan.device.partition(":")[0] == "cuda":
+        _put_in_batch(line, min(_MOST_BATCHED, len(plan.streams)))
+    if not line or not isinstance(line[0], Step):
+        # a node that all sources can enter: packets only where some branch wants them
+        line.insert(0, Step(_Pass(), name="streams") if _first(line) == PACKETS else Step("decode"))
+    return _convert(line, PACKETS)[0]
+
+
+def _put_in_batch(line: Line, size: int) -> None:
+    for index, step in enumerate(line):
+        if isinstance(step, Step) and step.element == "batch":
+            return
+        if isinstance(step, Step) and step.element == "infer":
+            if size > 1:
+                line.insert(index, Step("batch", {"size": size}))
+            return
+
+
+def _first(line: Line) -> str:
+    """What a line wants at its start, frames or packets."""
+    for step in line:
+        if isinstance(step, Tee):
+            return PACKETS if any(_first(branch) == PACKETS for branch in step.branches.values()) else FRAMES
+        if isinstance(step, Step) and (takes := class_of(step).takes) is not None:
+            return takes
+    return FRAMES
+
+
+def _convert(line: Line, kind: str) -> tuple[Line, str]:
+    """The line with decode and encode where they are needed, and what leaves it."""
+    out: Line = []
+    for step in line:
+        if isinstance(step, Tee):
+            parts = {label: _convert(branch, kind) for label, branch in step.branches.items()}
+            out.append(replace(step, branches={label: branch for label, (branch, _) in parts.items()}))
+            kinds = {made for _, made in parts.values()}
+            if not step.side and len(kinds) == 1:
+                kind = kinds.pop()
+            continue
+        if isinstance(step, Step):
+            cls = class_of(step)
+            if cls.takes not in (None, kind):
+                out.append(Step("decode" if kind == PACKETS else "encode"))
+                kind = cls.takes or kind
+            kind = cls.gives or kind
+        out.append(step)
+    return out, kind
+
+
+def _frames_begin(line: Line) -> int:
+    """The index behind the decoder in the main line, and behind a limit that follows it."""
+    for index, step in enumerate(line):
+        if isinstance(step, Step) and class_of(step).takes != PACKETS and step.element != "limit":
+            return index
+        if isinstance(step, Tee) and index and (_first(line[index:]) == FRAMES):
+            return index
+    return len(line)
+
+
+def _frames_end(line: Line) -> int:
+    """The index in the main line behind the last step that gives frames, before what only leads out."""
+    kind, end = PACKETS, _frames_begin(line)
+    for index, step in enumerate(line):
+        if isinstance(step, Step):
+            cls = class_of(step)
+            kind = cls.gives or cls.takes or kind
+            if kind == FRAMES:
+                end = max(end, index + 1)
+    return end
+
+
+def class_of(step: Step) -> type[Element]:
+    """The class of a step's element. Raises ConfigError with the step's place."""
+    if isinstance(step.element, Element):
+        return type(step.element)
+    try:
+        return registry.get(step.element)
+    except ConfigError as error:
+        raise step.where.error(str(error)) from error
+
+
+class _Builder:
+    """Adds nodes and links of a plan's line to a graph."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.graph = Graph()
+        self.names: set[str] = set()
+        self.streams = [stream.name for stream in plan.streams]
+        self.entry = ""
+
+    def line(self, line: Line, ends: list[End], branch: str) -> list[End]:
+        """Add the steps behind `ends`; returns the ends of the line."""
+        teed = False
+        for step in line:
+            if isinstance(step, Select):
+                ends = [self.select(end, step) for end in ends]
+            elif isinstance(step, Tee):
+                made = [
+                    self.line(steps, ends, f"{branch}{label}.") for label, steps in step.branches.items()
+                ]  # an empty branch ends where it began
+                if not step.side:
+                    ends, teed = [end for part in made for end in part], len(made) > 1
+            else:
+                if teed and not class_of(step).joins:
+                    raise step.where.error(f"{step.element!r} stands behind a tee: join the branches first (- join)")
+                ends, teed = [self.step(step, ends, branch)], False
+        return ends
+
+    def select(self, end: End, step: Select) -> End:
+        if self.streams and step.stream not in self.streams:
+            raise step.where.error(f"select: there is no stream {step.stream!r}; there are: {', '.join(self.streams)}")
+        return End(end.node, step.stream)
+
+    def step(self, step: Step, ends: list[End], branch: str) -> End:
+        element = self.element(step)
+        name = self.name(step, branch)
+        self.graph.add(name, element, on_error=step.on_error)
+        self.entry = self.entry or name
+        for end in ends:
+            link: dict[str, Any] = {"policy": step.queue.policy, "size": step.queue.size} if step.queue else {}
+            self.graph.link(end.node, name, stream=end.stream, **link)
+        return End(name)
+
+    def element(self, step: Step) -> Element:
+        if isinstance(step.element, Element):
+            return step.element
+        settings = dict(step.settings)
+        if "device" not in settings and any(s.name == "device" for s in registry.settings_of(class_of(step))):
+            settings["device"] = self.plan.device
+        try:
+            return registry.create(step.element, **settings)
+        except ConfigError as error:
+            key = getattr(error, "setting", None)
+            raise step.where.error(str(error), *([key] if key else [])) from error
+
+    def name(self, step: Step, branch: str) -> str:
+        given = step.name
+        if given is not None:
+            if given in self.names:
+                raise step.where.error(f"two elements are named {given!r}", "name")
+            self.names.add(given)
+            return given
+        plain = step.element.rpartition(":")[2] if isinstance(step.element, str) else _plain_name(step.element)
+        return unique(f"{branch}{plain}", self.names)
+
+
+def _plain_name(element: Element) -> str:
+    return type(element).__name__.lower()
+
+
+def unique(name: str, taken: set[str]) -> str:
+    """`name`, or `name-2`, `name-3`, … when it is taken; notes it as taken."""
+    out, number = name, 1
+    while out in taken:
+        number += 1
+        out = f"{name}-{number}"
+    taken.add(out)
+    return out

@@ -1,0 +1,83 @@
+"""What a pipeline shall be, whoever says it: a file, a flow or a command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..core.element import Element, Source
+from ..core.errors import ConfigError
+
+
+class Where(Protocol):
+    """Turns a message about a step into an error that says where the step was written."""
+
+    def error(self, message: str, *keys: str | int) -> ConfigError: ...
+
+
+class Nowhere:
+    """For plans made in Python: the traceback says where."""
+
+    def error(self, message: str, *keys: str | int) -> ConfigError:
+        return ConfigError(message)
+
+
+@dataclass(slots=True)
+class Stream:
+    """One source of the plan: where it is, or the source object itself."""
+
+    name: str
+    uri: str | Source
+    options: Mapping[str, Any] = field(default_factory=dict)
+    where: Where = field(default_factory=Nowhere)
+
+
+@dataclass(slots=True)
+class Queue:
+    """The channel before an element: items it holds for each stream, and what happens when it is full."""
+
+    size: int | None = None
+    policy: str = "wait"  # wait | drop_oldest | drop_newest
+
+
+@dataclass(slots=True)
+class Step:
+    """One element: its name in the registry and its settings, or the object itself."""
+
+    element: str | Element
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None  # of the node; the element's name when None
+    on_error: str = "fail"
+    queue: Queue | None = None
+    where: Where = field(default_factory=Nowhere)
+
+
+@dataclass(slots=True)
+class Select:
+    """From here on, on this line, one stream only."""
+
+    stream: str
+    where: Where = field(default_factory=Nowhere)
+
+
+@dataclass(slots=True)
+class Tee:
+    """Branches that each get every item. With `side` the line goes on beside them, else they are to be joined."""
+
+    branches: Mapping[str, Line]
+    side: bool = False
+    where: Where = field(default_factory=Nowhere)
+
+
+Line = list["Step | Select | Tee"]
+
+
+@dataclass(slots=True)
+class Plan:
+    """Streams and the line of steps that they all go through. `device` is for elements that do not say theirs."""
+
+    streams: list[Stream] = field(default_factory=list)
+    line: Line = field(default_factory=list)
+    device: str = "cpu"
+    where: Where = field(default_factory=Nowhere)

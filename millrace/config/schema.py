@@ -1,0 +1,55 @@
+"""The JSON Schema of pipeline files, made from the settings that the elements declare."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import registry
+
+_NODE = {
+    "name": {"type": "string", "description": "the node's name"},
+    "on_error": {"enum": ["fail", "skip"], "description": "what happens when the element fails at an item"},
+    "queue": {
+        "type": "object",
+        "properties": {
+            "size": {"type": "integer", "minimum": 1},
+            "policy": {"enum": ["wait", "drop_oldest", "drop_newest"]},
+        },
+        "additionalProperties": False,
+    },
+}
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema, draft 2020-12."""
+    steps: list[dict[str, Any]] = [{"enum": registry.names()}]
+    steps += [_step(name, _settings(name)) for name in registry.names()]
+    branches = {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/$defs/line"}}
+    steps += [_step("tee", branches), _step("select", {"type": "string"})]
+    stream = {"type": "object", "properties": {"uri": {"type": "string"}}, "required": ["uri"]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "millrace pipeline",
+        "type": "object",
+        "properties": {
+            "streams": {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, stream]}},
+            "device": {"type": "string"},
+            "pipeline": {"$ref": "#/$defs/line"},
+        },
+        "required": ["pipeline"],
+        "additionalProperties": False,
+        "$defs": {"line": {"type": "array", "items": {"anyOf": steps}}},
+    }
+
+
+def _step(name: str, value: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: value}, "required": [name], "additionalProperties": False}
+
+
+def _settings(name: str) -> dict[str, Any]:
+    settings = registry.settings_of(registry.get(name))
+    properties = {setting.name: setting.schema() for setting in settings}
+    out: dict[str, Any] = {"type": "object", "properties": {**properties, **_NODE}, "additionalProperties": False}
+    if required := [setting.name for setting in settings if setting.required]:
+        out["required"] = required
+    return out
