@@ -1,0 +1,174 @@
+"""One GPU: its primary context, its streams and its events, over the driver API.
+
+Three rules that every user of this module keeps:
+
+* No work on the NULL stream: it waits for everybody, and everybody for it.
+* Nobody waits on the CPU for the GPU, but the one thread that turns finished work into results.
+* Who reads memory that another stream wrote waits for the writer's event on its own stream; who reads memory that
+  will be used again tells its owner the event after which it may be (`memory.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from ..core.errors import ConfigError, MissingExtraError
+
+Priority = Literal["high", "middle", "low"]  # decoding, preparing pictures, networks
+
+_SWITCH_INTERVAL = 0.0005  # seconds; with Python's 5 ms a busy thread keeps the decoding threads from the GIL
+_gpus: dict[int, Gpu] = {}
+_lock = threading.Lock()
+
+
+def gpu(device: str) -> Gpu:
+    """The GPU of a device's name (`cuda`, `cuda:1`), opened at the first call; raises ConfigError without one."""
+    number = device.partition(":")[2] or "0"
+    if not number.isdigit():
+        raise ConfigError(f"device {device!r} is not known: use cuda or cuda:N")
+    with _lock:
+        ordinal = int(number)
+        if ordinal not in _gpus:
+            _gpus[ordinal] = Gpu(ordinal)
+        return _gpus[ordinal]
+
+
+def driver() -> Any:
+    """The module cuda.bindings.driver."""
+    try:
+        from cuda.bindings import driver as module
+    except ImportError:
+        raise MissingExtraError("device cuda", "cuda-bindings", "cuda") from None
+    return module
+
+
+def check(result: tuple[Any, ...]) -> Any:
+    """What a call of the driver returned; raises RuntimeError with the driver's words when it failed."""
+    code = result[0]
+    if int(code):
+        raise RuntimeError(f"CUDA: {getattr(code, 'name', code)}")
+    return None if len(result) == 1 else result[1] if len(result) == 2 else result[1:]
+
+
+class Gpu:
+    """A GPU of this process. Make it with `gpu(device)` before torch or a decoder touch CUDA."""
+
+    def __init__(self, ordinal: int) -> None:
+        self.ordinal = ordinal
+        self.name = f"cuda:{ordinal}"
+        self.driver = driver()
+        self.free_events: deque[Any] = deque()
+        self._local = threading.local()
+        os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")  # with the usual 8, streams share queues
+        try:
+            check(self.driver.cuInit(0))
+            count = check(self.driver.cuDeviceGetCount())
+        except RuntimeError as error:
+            raise ConfigError(f"device {self.name}: no NVIDIA GPU can be used here ({error})") from None
+        if ordinal >= count:
+            raise ConfigError(f"device {self.name} does not exist: there are {count} GPUs (cuda:0 is the first)")
+        device = check(self.driver.cuDeviceGet(ordinal))
+        # Waiting threads sleep instead of spinning. The flag must be set before the context is in use elsewhere.
+        self.driver.cuDevicePrimaryCtxSetFlags(device, self.driver.CUctx_flags.CU_CTX_SCHED_BLOCKING_SYNC)
+        self.context = check(self.driver.cuDevicePrimaryCtxRetain(device))
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL))
+        self.use()
+        least, greatest = check(self.driver.cuCtxGetStreamPriorityRange())
+        self._priorities = {"high": greatest, "middle": (least + greatest) // 2, "low": least}
+        self.copies = Stream(self, least)  # for copies that nobody is in a hurry for
+        self.copying = threading.Lock()  # any thread may use that stream
+        self._keep_freed_memory(device)
+
+    def _keep_freed_memory(self, device: Any) -> None:
+        """Let the stream-ordered allocator keep what is freed: else it asks the driver anew for every batch."""
+        pool = check(self.driver.cuDeviceGetDefaultMemPool(device))
+        attribute = self.driver.CUmemPool_attribute.CU_MEMPOOL_ATTR_RELEASE_THRESHOLD
+        check(self.driver.cuMemPoolSetAttribute(pool, attribute, self.driver.cuuint64_t(2**63)))
+
+    def use(self) -> None:
+        """Make the GPU's context that of the calling thread; every thread must, once."""
+        if not getattr(self._local, "ready", False):
+            check(self.driver.cuCtxSetCurrent(self.context))
+            self._local.ready = True
+
+    def stream(self, priority: Priority) -> Stream:
+        """A new stream, which never synchronises with the NULL stream."""
+        self.use()
+        return Stream(self, self._priorities[priority])
+
+    def thread_stream(self) -> Stream:
+        """The calling thread's own stream of high priority: what a decoding worker uses for all its streams."""
+        stream: Stream | None = getattr(self._local, "stream", None)
+        if stream is None:
+            stream = self._local.stream = self.stream("high")
+        return stream
+
+
+class Stream:
+    """A queue of work on a GPU. Used by one thread at a time."""
+
+    __slots__ = ("_record", "_serial", "_wait", "gpu", "handle", "native")
+
+    def __init__(self, gpu: Gpu, priority: int) -> None:
+        flags = gpu.driver.CUstream_flags.CU_STREAM_NON_BLOCKING
+        self.gpu = gpu
+        self.native = check(gpu.driver.cuStreamCreateWithPriority(flags, priority))
+        self.handle = int(self.native)
+        self._record = gpu.driver.cuEventRecord
+        self._wait = gpu.driver.cuStreamWaitEvent
+        self._serial = 0
+
+    def record(self) -> Event:
+        """An event that happens when the work queued so far is done."""
+        event = Event(self)
+        check(self._record(event.native, self.native))
+        self._serial += 1
+        event.serial = self._serial
+        return event
+
+    def wait(self, events: Iterable[Event]) -> None:
+        """Let the work queued from now on wait for all events, without waiting here.
+
+        Events of one stream happen in their order, so only the last of each stream is waited for.
+        """
+        last: dict[Stream, Event] = {}
+        for event in events:
+            known = last.get(event.stream)
+            if event.stream is not self and (known is None or event.serial > known.serial):
+                last[event.stream] = event
+        for event in last.values():
+            check(self._wait(self.native, event.native, 0))
+
+    def synchronize(self) -> None:
+        """Wait here until all queued work is done (start-up and tests only)."""
+        check(self.gpu.driver.cuStreamSynchronize(self.native))
+
+
+class Event:
+    """A moment in a stream. Its handle goes back to the GPU's pool with the object."""
+
+    __slots__ = ("native", "serial", "stream")
+
+    def __init__(self, stream: Stream) -> None:
+        driver = stream.gpu.driver
+        try:
+            self.native = stream.gpu.free_events.popleft()
+        except IndexError:
+            kind = driver.CUevent_flags
+            flags = kind.CU_EVENT_DISABLE_TIMING | kind.CU_EVENT_BLOCKING_SYNC
+            self.native = check(driver.cuEventCreate(flags))
+        self.stream = stream
+        self.serial = 0
+
+    def synchronize(self) -> None:
+        """Wait here, with the GIL released, until it has happened."""
+        check(self.stream.gpu.driver.cuEventSynchronize(self.native))
+
+    def __del__(self) -> None:
+        if hasattr(self, "native"):
+            self.stream.gpu.free_events.append(self.native)

@@ -1,0 +1,231 @@
+"""Memory on a GPU: arrays with the event of their writer, and surfaces that are used again when dropped."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .context import Event, Gpu, Stream, check
+
+_SURFACES_A_SLAB = 32
+
+
+class Owner(Protocol):
+    """Who gives memory back when the last array over it is dropped."""
+
+    def used(self, event: Event) -> None:
+        """Somebody reads the memory until this event: it may be written again only after it."""
+        ...
+
+
+class Memory:
+    """Memory of our own, allocated and freed in the order of a stream (cuMemAllocAsync)."""
+
+    __slots__ = ("_stream", "_uses", "native", "pointer")
+
+    def __init__(self, stream: Stream, size: int) -> None:
+        self._stream = stream
+        self._uses: list[Event] = []
+        self.native = check(stream.gpu.driver.cuMemAllocAsync(size, stream.native))
+        self.pointer = int(self.native)
+
+    def used(self, event: Event) -> None:
+        self._uses.append(event)
+
+    def __del__(self) -> None:
+        if hasattr(self, "native"):
+            self._stream.gpu.use()
+            self._stream.wait(self._uses)
+            self._stream.gpu.driver.cuMemFreeAsync(self.native, self._stream.native)
+
+
+class DeviceArray:
+    """An array on a GPU: `pointer`, `shape`, `strides` in bytes, `dtype`, and the event after which it is `ready`.
+
+    Speaks DLPack and the CUDA array interface. The interface names no stream: wait for `ready` first.
+    """
+
+    __slots__ = ("dtype", "gpu", "owner", "pointer", "ready", "shape", "strides")
+
+    def __init__(
+        self,
+        gpu: Gpu,
+        pointer: int,
+        shape: tuple[int, ...],
+        dtype: DTypeLike,
+        strides: tuple[int, ...] | None = None,
+        owner: Owner | None = None,
+        ready: Event | None = None,
+    ) -> None:
+        self.gpu = gpu
+        self.pointer = pointer
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+        self.strides = strides  # None: rows follow each other without gaps
+        self.owner = owner
+        self.ready = ready
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def row_bytes(self) -> int:
+        """From the start of one row of pixels to the next."""
+        return self.strides[0] if self.strides else math.prod(self.shape[1:]) * self.dtype.itemsize
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {
+            "shape": self.shape,
+            "typestr": self.dtype.str,
+            "data": (self.pointer, False),
+            "strides": self.strides,
+            "version": 3,
+            "stream": None,
+        }
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, self.gpu.ordinal  # kDLCUDA
+
+    def __dlpack__(self, *, stream: int | None = None, **more: Any) -> Any:
+        """The array for another library, whose stream waits for `ready` first; needs torch."""
+        import torch
+
+        if self.ready is not None and stream != -1:
+            if stream is None:
+                self.ready.synchronize()
+            else:
+                check(self.gpu.driver.cuStreamWaitEvent(stream, self.ready.native, 0))
+        return torch.as_tensor(self, device=self.gpu.name).__dlpack__(stream=-1)
+
+    def copy(self) -> DeviceArray:
+        """The same values in memory of our own."""
+        self._packed()
+        self.gpu.use()
+        stream = self.gpu.copies
+        with self.gpu.copying:
+            out = empty(stream, self.shape, self.dtype)
+            self._wait(stream)
+            check(self.gpu.driver.cuMemcpyDtoDAsync(out.pointer, self.pointer, self.nbytes, stream.native))
+            out.ready = stream.record()
+        self.used(out.ready)
+        return out
+
+    def numpy(self) -> NDArray[Any]:
+        """The values on the CPU. Waits for them: for tests and for what leaves the GPU rarely."""
+        self._packed()
+        self.gpu.use()
+        out = np.empty(self.shape, self.dtype)
+        stream = self.gpu.copies
+        with self.gpu.copying:
+            self._wait(stream)
+            check(self.gpu.driver.cuMemcpyDtoHAsync(out.ctypes.data, self.pointer, self.nbytes, stream.native))
+            stream.synchronize()
+        return out
+
+    def used(self, event: Event) -> None:
+        """Tell the owner that somebody reads this memory until `event`."""
+        if self.owner is not None:
+            self.owner.used(event)
+
+    def _wait(self, stream: Stream) -> None:
+        if self.ready is not None:
+            stream.wait((self.ready,))
+
+    def _packed(self) -> None:
+        if self.strides is not None:
+            raise ValueError("an array with strides cannot be copied as one piece")
+
+
+def empty(stream: Stream, shape: tuple[int, ...], dtype: DTypeLike) -> DeviceArray:
+    """A new array whose memory belongs to it; its first writer must use `stream` or wait for it."""
+    memory = Memory(stream, max(1, math.prod(shape)) * np.dtype(dtype).itemsize)
+    return DeviceArray(stream.gpu, memory.pointer, shape, dtype, owner=memory)
+
+
+class Slot:
+    """A place in a slab, and the events after which it may be written again."""
+
+    __slots__ = ("pointer", "uses")
+
+    def __init__(self, pointer: int) -> None:
+        self.pointer = pointer
+        self.uses: list[Event] = []
+
+
+class Surface:
+    """One slot, lent: it goes back to the pool when the last picture over it is dropped."""
+
+    __slots__ = ("_pool", "_slot", "pointer")
+
+    def __init__(self, pool: Surfaces, slot: Slot) -> None:
+        self._pool = pool
+        self._slot = slot
+        self.pointer = slot.pointer
+
+    def used(self, event: Event) -> None:
+        self._slot.uses.append(event)
+
+    def __del__(self) -> None:
+        self._pool.free.append(self._slot)
+
+
+class Surfaces:
+    """Equal surfaces for the pictures of all streams of one size, cut from slabs of a few dozen.
+
+    The pool grows while more frames are under way than it holds: channels bound those, so it stops by itself.
+    `limit` is for an element that hoards frames without `image.keep()`.
+    """
+
+    def __init__(self, gpu: Gpu, size: int, limit: int = 2048) -> None:
+        self.gpu = gpu
+        self.size = size
+        self.limit = limit
+        self.count = 0
+        self.free: deque[Slot] = deque()  # the one waiting longest is taken first: its readers are done by then
+        self._lock = threading.Lock()
+
+    def take(self, stream: Stream) -> Surface:
+        """A free surface that `stream` may write: its work waits for the last readers, this call does not."""
+        while True:
+            try:
+                slot = self.free.popleft()
+            except IndexError:
+                self._grow()
+                continue
+            if slot.uses:
+                stream.wait(slot.uses)
+                slot.uses.clear()
+            return Surface(self, slot)
+
+    def _grow(self) -> None:
+        with self._lock:
+            if self.free:
+                return
+            if self.count >= self.limit:
+                raise RuntimeError(
+                    f"{self.gpu.name}: all {self.count} surfaces of {self.size / 1e6:.1f} MB are in use: an element "
+                    "keeps frames (it should keep image.keep()), or the pipeline holds more than fits"
+                )
+            slab = int(check(self.gpu.driver.cuMemAlloc(self.size * _SURFACES_A_SLAB)))
+            self.free.extend(Slot(slab + i * self.size) for i in range(_SURFACES_A_SLAB))
+            self.count += _SURFACES_A_SLAB
+
+
+_pools: dict[tuple[int, int], Surfaces] = {}
+_pools_lock = threading.Lock()
+
+
+def surfaces(gpu: Gpu, size: int) -> Surfaces:
+    """The pool of this GPU for surfaces of `size` bytes, shared by all decoders."""
+    with _pools_lock:
+        key = (gpu.ordinal, size)
+        if key not in _pools:
+            _pools[key] = Surfaces(gpu, size)
+        return _pools[key]

@@ -1,0 +1,171 @@
+"""Decoding on an NVIDIA GPU: NVDEC through PyNvVideoCodec's core decoder.
+
+Packets go in, surfaces on the GPU come out: NV12 (P010 for 10 bit), nothing of them on the CPU. A picture that the
+decoder gives is overwritten by its next call, so it is copied, on the calling thread's own stream, into a surface
+of the pool that all decoders of one picture size share; `Image.ready` is the event of that copy.
+
+PyNvVideoCodec's ThreadedDecoder is not used: any error in it ends the process, and it cannot read live sources.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.caps import Caps
+from ..core.errors import MissingExtraError
+from ..cuda.context import Gpu, check, gpu
+from ..cuda.memory import DeviceArray, surfaces
+from ..media import Image, Packet
+from ..media.image import Format, Matrix
+from .annexb import Annexb
+from .base import Decoded
+
+CODECS = {"h264": "H264", "hevc": "HEVC", "av1": "AV1", "vp9": "VP9"}
+FORMATS: dict[str, tuple[Format, str, int]] = {"NV12": ("NV12", "uint8", 1), "P016": ("P010", "uint16", 2)}
+MATRICES: dict[int, Matrix] = {1: "bt709", 9: "bt2020", 10: "bt2020"}  # ITU-T H.273; all else as BT.601
+FULL_RANGE = 2
+
+
+def open_decoder(caps: Caps, device: str = "cuda:0", *, low_latency: bool = False, **options: Any) -> NvdecDecoder:
+    """A decoder for one stream of packets. All its methods are called in one thread.
+
+    `low_latency` gives each picture as soon as it is decoded, for live streams; it needs more workers for the same
+    rate, because each waits for its picture. `options` that only concern CPU decoders are passed over.
+    Raises ValueError for a codec that NVDEC or this file does not know.
+    """
+    codec = caps["codec"]
+    if codec not in CODECS:
+        raise ValueError(f"{codec} cannot be decoded on {device}, only {', '.join(CODECS)}; decode it on the cpu")
+    return NvdecDecoder(caps, gpu(device), low_latency)
+
+
+class NvdecDecoder:
+    """See decoders.base.Decoder."""
+
+    def __init__(self, caps: Caps, gpu: Gpu, low_latency: bool) -> None:
+        self.damaged = 0
+        parameters = caps.get("parameters")
+        extradata = caps.get("extradata") or getattr(parameters, "extradata", None)
+        self._gpu = gpu
+        self._stream = gpu.thread_stream()
+        self._nvc = library()
+        self._codec = caps["codec"]
+        self._annexb = Annexb(self._codec, extradata)
+        self._packet = self._nvc.PacketData()
+        latencies = self._nvc.DisplayDecodeLatencyType
+        self._decoder: Any = self._nvc.CreateDecoder(
+            gpuid=gpu.ordinal,
+            codec=getattr(self._nvc.cudaVideoCodec, CODECS[self._codec]),
+            cudacontext=int(gpu.context),
+            cudastream=self._stream.handle,
+            usedevicememory=True,
+            latency=latencies.LOW if low_latency else latencies.NATIVE,
+        )
+        if low_latency:
+            self._packet.decode_flag = self._nvc.VideoPacketFlag.ENDOFPICTURE
+        self._matrix = MATRICES.get(getattr(parameters, "colour_matrix", 2), "bt601")
+        self._full_range = getattr(parameters, "colour_range", 0) == FULL_RANGE
+        self._durations: dict[int, int | None] = {}
+        self._timed = True  # the packets say when they are shown
+        self._started = False  # it has taken a packet
+        self._waiting = False  # for a key picture, after damage
+        self._layout: _Layout | None = None
+
+    def decode(self, packet: Packet) -> list[Decoded]:
+        """Raises ValueError when the first packet shows that NVDEC cannot decode this stream."""
+        if self._waiting and not packet.key:
+            return []
+        size = self._annexb.write(packet.data, packet.key)
+        if not size:
+            self.damaged += 1
+            return []
+        feed = self._packet
+        feed.bsl_data, feed.bsl = self._annexb.address, size
+        if packet.pts is not None:
+            feed.pts = packet.pts
+            self._durations[packet.pts] = packet.duration
+        else:
+            self._timed = False
+        try:
+            frames = self._decoder.Decode(feed)
+        except (self._nvc.PyNvVCException, self._nvc.PyNvVCExceptionUnsupported) as error:
+            if not self._started:
+                raise ValueError(f"NVDEC cannot decode this {self._codec} stream: {_reason(error)}") from error
+            self.damaged += 1
+            self._waiting = True
+            return []
+        self._started = True
+        self._waiting = False
+        return [self._keep(frame) for frame in frames]
+
+    def flush(self) -> list[Decoded]:
+        try:
+            frames = self._decoder.Decode(self._nvc.PacketData())
+        except (self._nvc.PyNvVCException, self._nvc.PyNvVCExceptionUnsupported):
+            frames = []
+        pictures = [self._keep(frame) for frame in frames]
+        self._durations.clear()
+        return pictures
+
+    def close(self) -> None:
+        """Destroying the decoder frees its surfaces on the GPU; pictures that left it are not touched."""
+        self._decoder = None
+
+    def _keep(self, frame: Any) -> Decoded:
+        """Copy the decoder's picture into a surface of ours, before the decoder's next call overwrites it."""
+        layout = self._layout
+        if layout is None:
+            layout = self._layout = _Layout(self._gpu, self._decoder)
+        surface = layout.pool.take(self._stream)
+        gpu, stream = self._gpu, self._stream
+        check(gpu.driver.cuMemcpyDtoDAsync(surface.pointer, frame.GetPtrToPlane(0), layout.size, stream.native))
+        ready = stream.record()
+        width, height, dtype = layout.width, layout.height, layout.dtype
+        chroma = surface.pointer + layout.luma_size
+        planes = (
+            DeviceArray(gpu, surface.pointer, (height, width), dtype, owner=surface, ready=ready),
+            DeviceArray(gpu, chroma, (height // 2, width // 2, 2), dtype, owner=surface, ready=ready),
+        )
+        image = Image(
+            layout.format, planes, width, height,
+            matrix=self._matrix, full_range=self._full_range, memory=gpu.name, read_only=True, ready=ready,
+        )  # fmt: skip
+        pts = frame.timestamp if self._timed else None
+        return Decoded(image, pts, self._durations.pop(pts, None) if pts is not None else None)
+
+
+class _Layout:
+    """How the pictures of one decoder lie in memory: rows without gaps, the chroma plane right after the luma."""
+
+    def __init__(self, gpu: Gpu, decoder: Any) -> None:
+        self.width, self.height = decoder.GetWidth(), decoder.GetHeight()
+        name = decoder.GetPixelFormat().name
+        if name not in FORMATS or self.width % 2 or self.height % 2:
+            raise ValueError(
+                f"pictures of {self.width}x{self.height} {name} cannot be kept on the GPU yet, only even sizes of "
+                f"4:2:0; decode this stream on the cpu"
+            )
+        self.format, self.dtype, item = FORMATS[name]
+        self.luma_size = self.width * self.height * item
+        self.size = self.luma_size * 3 // 2
+        self.pool = surfaces(gpu, self.size)
+
+
+def library() -> Any:
+    """The module PyNvVideoCodec; raises MissingExtraError, or ValueError when the driver lacks its video part."""
+    try:
+        import PyNvVideoCodec
+    except ImportError as error:
+        if "PyNvVideoCodec" not in str(error):
+            raise ValueError(f"PyNvVideoCodec cannot be loaded: {_reason(error)}") from error
+        raise MissingExtraError("decoding on a GPU", "PyNvVideoCodec", "cuda") from None
+    except RuntimeError as error:  # in a container without the driver's video libraries
+        raise ValueError(
+            f"NVDEC cannot be used: {_reason(error)} (in a container, start it with the driver capability `video`)"
+        ) from error
+    return PyNvVideoCodec
+
+
+def _reason(error: Exception) -> str:
+    """The first line of a message that may be long."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,230 @@
+"""PyTorch on an NVIDIA GPU: an .onnx file's graph in half precision, replayed as a CUDA graph.
+
+One stream of low priority, one CUDA graph for each batch size that was used (1, 2, 4, 8, …; a batch runs on the
+next one up). A call copies its pictures in, replays, copies the results out into pinned memory and records an event;
+nothing waits but one thread, which turns events into results, in order.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import MissingExtraError
+from ..cuda.context import Event, Gpu, gpu
+from ..media import TensorInfo
+from .base import Inputs
+
+
+def load(
+    path: str | os.PathLike[str],
+    device: str = "cuda:0",
+    parallel: int | None = None,
+    precision: str = "float16",
+    compiled: bool = False,
+    **options: Any,
+) -> TorchRuntime:
+    """Load an .onnx file. `parallel` calls may be under way (default 2: one runs, one waits behind it).
+
+    `precision` is float16 or float32; inputs and outputs of the graph have it too. `compiled` hands the graph to
+    torch.compile, which takes a minute and needs a C compiler, and runs faster. Raises ValueError for a file that
+    is not a model it can run and for options that it does not know.
+    """
+    if options:
+        raise ValueError(
+            f"the PyTorch runtime does not know {', '.join(options)}: there are parallel, precision, compiled"
+        )
+    if precision not in ("float16", "float32"):
+        raise ValueError(f"precision={precision!r} is not allowed: float16 or float32")
+    if Path(path).suffix != ".onnx":
+        raise ValueError(f"{path}: on a GPU only .onnx files are run so far")
+    if not Path(path).is_file():
+        raise ValueError(f"there is no file {path}")
+    owner = gpu(device)  # before torch touches CUDA: it sets how waiting threads wait
+    try:
+        import onnx
+        import torch
+        from google.protobuf.message import DecodeError
+
+        from . import onnx_graph
+    except ImportError as error:
+        raise MissingExtraError(f"running models on {device}", str(error.name), "cuda") from None
+    try:
+        model = onnx.load(os.fspath(path))
+        module = onnx_graph.Graph(model, getattr(torch, precision))
+    except DecodeError as error:
+        raise ValueError(f"{path} is not an ONNX file") from error
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be run by the PyTorch runtime: {error}") from error
+    dtypes = {"float32": precision}
+    return TorchRuntime(
+        module,
+        onnx_graph.tensor_infos(model.graph.input, module.constants, dtypes),
+        onnx_graph.tensor_infos(model.graph.output, {}, dtypes),
+        {p.key: p.value for p in model.metadata_props},
+        owner,
+        parallel or 2,
+        compiled,
+    )
+
+
+class TorchRuntime:
+    """See runtimes.base.Runtime. `module` takes the inputs in order and returns a tuple of the outputs in order.
+
+    `submit` is called from one thread; the first call of each batch size captures its graph (a second or so).
+    Inputs may be on the GPU (anything with the CUDA array interface, and `ready` if it has a writer's event) or
+    on the CPU. Outputs are NumPy arrays over pinned memory of the call's own.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        inputs: Sequence[TensorInfo],
+        outputs: Sequence[TensorInfo],
+        metadata: Mapping[str, str],
+        gpu: Gpu,
+        parallel: int = 2,
+        compiled: bool = False,
+    ) -> None:
+        import torch
+
+        self.inputs, self.outputs = list(inputs), list(outputs)
+        self.metadata = metadata
+        self.parallel = parallel
+        self.device = gpu.name
+        self._torch = torch
+        self._gpu = gpu
+        self._compiled = compiled
+        self._stream = gpu.stream("low")
+        self._torch_stream = torch.cuda.ExternalStream(self._stream.handle, device=gpu.name)
+        with torch.cuda.stream(self._torch_stream):
+            module = module.to(gpu.name).eval().to(memory_format=torch.channels_last)
+        self._stream.synchronize()
+        self._module = torch.compile(module, dynamic=False) if compiled else module
+        self._captured: dict[int, _Captured] = {}
+        self._pool: Any = None  # of memory, shared by the graphs: they never run at the same time
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._waiter = threading.Thread(target=self._wait, name="millrace-torch", daemon=True)
+        self._waiter.start()
+
+    def run(self, inputs: Inputs) -> dict[str, Any]:
+        return self.submit(inputs).result()
+
+    def submit(self, inputs: Inputs, done: Callable[[], None] | None = None) -> Future[dict[str, Any]]:
+        future: Future[dict[str, Any]] = Future()
+        if done is not None:
+            future.add_done_callback(lambda _: done())
+        try:
+            self._calls.put(self._enqueue(inputs, future))
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:  # RuntimeError is CUDA's, torch's, a decoder's
+            future.set_exception(error)
+        return future
+
+    def _enqueue(self, inputs: Inputs, future: Future[dict[str, Any]]) -> _Call:
+        """Queue everything that the call needs on our stream; nothing here waits for the GPU."""
+        self._gpu.use()
+        feed = inputs() if callable(inputs) else inputs
+        values = [feed[info.name] for info in self.inputs]
+        count = int(values[0].shape[0])
+        captured = self._capture(count)
+        torch = self._torch
+        with torch.cuda.stream(self._torch_stream), torch.inference_mode():
+            self._stream.wait(v.ready for v in values if getattr(v, "ready", None) is not None)
+            for slot, value in zip(captured.inputs, values, strict=True):
+                slot[:count].copy_(torch.as_tensor(value, device=self.device if _on_gpu(value) else None))
+            captured.graph.replay()
+            results = [
+                torch.empty((count, *out.shape[1:]), dtype=out.dtype, pin_memory=True) for out in captured.outputs
+            ]  # fmt: skip
+            for result, out in zip(results, captured.outputs, strict=True):
+                result.copy_(out[:count], non_blocking=True)
+        event = self._stream.record()
+        for value in values:
+            if hasattr(value, "used"):
+                value.used(event)
+        return _Call(event, values, results, future)
+
+    def warm(self, sizes: Sequence[int]) -> None:
+        """Capture the graphs of these batch sizes now instead of at their first call."""
+        self._gpu.use()
+        for size in sizes:
+            self._capture(size)
+
+    def close(self) -> None:
+        """Wait for the calls under way and free the graphs. May be called twice."""
+        if self._waiter.is_alive():
+            self._calls.put(None)
+            self._waiter.join()
+        self._captured.clear()
+
+    def _capture(self, count: int) -> _Captured:
+        """The graph for so many pictures: that of the next power of two."""
+        size = 1 << max(0, count - 1).bit_length()
+        known = self._captured.get(size)
+        if known is None:
+            known = self._captured[size] = self._record(size)
+        return known
+
+    def _record(self, size: int) -> _Captured:
+        """Run the module a few times (libraries choose their kernels), then record one run as a graph."""
+        torch = self._torch
+        with torch.cuda.stream(self._torch_stream), torch.inference_mode():
+            inputs = [self._input(info, size) for info in self.inputs]
+            for _ in range(3):
+                self._module(*inputs)
+            self._torch_stream.synchronize()
+            graph = torch.cuda.CUDAGraph()
+            # Other threads go on allocating and decoding meanwhile: only this thread's calls are recorded or refused.
+            graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
+            try:
+                outputs = [out.contiguous() for out in self._module(*inputs)]
+            finally:
+                graph.capture_end()
+            self._pool = graph.pool()
+        return _Captured(inputs, outputs, graph)
+
+    def _input(self, info: TensorInfo, size: int) -> Any:
+        torch = self._torch
+        shape = [size, *(info.shape[1:])]
+        if None in shape:
+            raise ValueError(f"{info}: only the batch may be free in a model for the PyTorch runtime")
+        tensor = torch.zeros(shape, dtype=getattr(torch, info.dtype), device=self.device)
+        return tensor.to(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
+
+    def _wait(self) -> None:
+        self._gpu.use()
+        while (call := self._calls.get()) is not None:
+            names = (info.name for info in self.outputs)
+            try:
+                call.event.synchronize()
+                call.future.set_result({name: out.numpy() for name, out in zip(names, call.results, strict=True)})
+            except RuntimeError as error:
+                call.future.set_exception(error)
+            del call  # or it would keep a batch alive until the next one is done
+
+
+class _Captured:
+    """A CUDA graph, and the tensors that it reads and writes."""
+
+    __slots__ = ("graph", "inputs", "outputs")
+
+    def __init__(self, inputs: list[Any], outputs: list[Any], graph: Any) -> None:
+        self.inputs, self.outputs, self.graph = inputs, outputs, graph
+
+
+class _Call:
+    """A call under way; holds its inputs and results until the GPU is done with them."""
+
+    __slots__ = ("event", "future", "inputs", "results")
+
+    def __init__(self, event: Event, inputs: Any, results: list[Any], future: Future[dict[str, Any]]) -> None:
+        self.event, self.inputs, self.results, self.future = event, inputs, results, future
+
+
+def _on_gpu(value: Any) -> bool:
+    return hasattr(value, "__cuda_array_interface__")
