@@ -77,3 +77,8 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def data(corpus: Path) -> Path:
+    return corpus
