@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from typing import Any, Literal
 
 from .errors import Cancelled, Closed
@@ -20,6 +20,7 @@ from .item import Item
 Policy = Literal["wait", "drop_oldest", "drop_newest"]
 
 OVERRUN = 32  # items that one step of a worker may push beyond `size` (a decoder's flush) before it must wait
+_NOTHING: Any = object()
 
 
 class Signal:
@@ -152,29 +153,37 @@ class Channel:
         `admits(stream)`: only streams that it says yes to.
         """
         with self._lock:
-            refused: set[str | None] = set()
-            for position, stream in enumerate(self._turns):
-                if stream in refused:
-                    continue
-                skip = wanted is not None and stream is not None and stream not in wanted
-                if skip or (admits is not None and not admits(stream)):
-                    refused.add(stream)
-                    continue
-                item = self._remove(position, stream)
-                break
-            else:
+            stream = self._choose(wanted, admits)
+            if stream is _NOTHING:
                 return None
-        if self._waiters:
-            self._wake_waiters()
+            item = self._remove(stream)
+        if self._waiters and self._depth.get(stream, 0) <= self.size >> 1:
+            self._wake_waiters()  # not for every single place: a sender that is woken brings several items
         return item
 
-    def _remove(self, position: int, stream: str | None) -> Item:
+    def _choose(self, wanted: Container[str] | None, admits: Callable[[str | None], bool] | None) -> Any:
+        """The stream whose turn it is among those that are wanted and admitted."""
+        if wanted.__class__ is frozenset and len(wanted) == 1:  # type: ignore[arg-type]  # a usual case, made quick
+            (only,) = wanted  # type: ignore[misc]
+            turns: Iterable[Any] = [stream for stream in (only, None) if stream in self._shares]
+        else:
+            turns = self._turns
+        refused: set[Any] = set()
+        for stream in turns:
+            if stream in refused:
+                continue
+            if (wanted is None or stream is None or stream in wanted) and (admits is None or admits(stream)):
+                return stream
+            refused.add(stream)
+        return _NOTHING
+
+    def _remove(self, stream: str | None) -> Item:
         share = self._shares[stream]
         item = share.popleft()
-        if position:
-            del self._turns[position]
-        else:
+        if self._turns[0] == stream:
             self._turns.popleft()
+        else:
+            self._turns.remove(stream)
         if item.droppable:
             self._depth[stream] -= 1
         if not share:  # streams come and go: keep nothing of those that are gone

@@ -57,9 +57,12 @@ def setting(
     return field(default=default, default_factory=factory, metadata=facts)
 
 
-def state(factory: Callable[[], Any]) -> Any:
-    """Declare a field that is not a setting: `tracks: dict[str, Track] = state(dict)`."""
-    return field(init=False, default_factory=factory)
+def state(factory: Callable[[], Any], *, init: Literal[False] = False) -> Any:
+    """Declare a field that is not a setting: `tracks: dict[str, Track] = state(dict)`.
+
+    `init` is there for type checkers: the field is no argument of the constructor.
+    """
+    return field(init=init, default_factory=factory)
 
 
 class Context:

@@ -20,7 +20,7 @@ from .graph import Graph
 from .link import Link
 from .node import Node
 from .stats import NodeStats
-from .worker import SourceWorker, Worker, source_error
+from .worker import SourceWorker, Worker, source_error, stats_of
 
 State = Literal["idle", "starting", "running", "paused", "draining", "stopped", "failed"]
 REMEMBERED = 1024  # ended sources whose counts are kept
@@ -308,11 +308,11 @@ class Pipeline:
             for name, stats in self._ended_sources.items():
                 out.setdefault(name, NodeStats(name)).add(stats)
         for source in sources:
-            out.setdefault(source.name, NodeStats(source.name)).add(_stats_of(source.nodes[0], source, True))
+            out.setdefault(source.name, NodeStats(source.name)).add(stats_of(source.nodes[0], source, True))
         for name, nodes, workers in groups:
             total = NodeStats(name)
             for node, worker in zip(nodes, workers, strict=True):
-                total.add(_stats_of(node, worker, self._plant.heads[name] == name))
+                total.add(stats_of(node, worker, self._plant.heads[name] == name))
             out[name] = total
         return out
 
@@ -378,7 +378,7 @@ class Pipeline:
                 if self._sources.get(worker.name) is worker:
                     del self._sources[worker.name]
                     ended = self._ended_sources.setdefault(worker.name, NodeStats(worker.name))
-                    ended.add(_stats_of(worker.nodes[0], worker, True))
+                    ended.add(stats_of(worker.nodes[0], worker, True))
                     if len(self._ended_sources) > REMEMBERED:
                         del self._ended_sources[next(iter(self._ended_sources))]
                 if not any(node.expects for nodes in self._plant.nodes.values() for node in nodes):
@@ -389,18 +389,3 @@ class Pipeline:
         if not self._running and not self._opening and not self._finished.is_set():
             self._to("failed" if self.failure is not None else "stopped")
             self._finished.set()
-
-
-def _stats_of(node: Node, worker: Worker, head: bool) -> NodeStats:
-    """A copy of a node's counts, with its thread's and channel's when it heads the thread."""
-    stats = NodeStats(node.name)
-    stats.add(node.stats)
-    if head:
-        stats.time_blocked, stats.time_idle = worker.blocked, worker.idle
-        if worker.channel is not None:
-            stats.drops, stats.peak_depth, stats.depth = (
-                worker.channel.drops,
-                worker.channel.peak,
-                len(worker.channel),
-            )
-    return stats

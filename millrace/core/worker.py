@@ -21,6 +21,7 @@ from .errors import Cancelled, ElementError, SourceError
 from .item import StreamEnd, StreamStart
 from .link import Outlet
 from .node import Host, Node
+from .stats import NodeStats
 
 
 class Owner(Host, Protocol):
@@ -261,3 +262,18 @@ def _complete(future: Future[Any], function: Callable[[], Any]) -> None:
 def source_error(name: str, error: Exception) -> SourceError | ElementError:
     """The error of a source as a user should read it."""
     return error if isinstance(error, SourceError) else ElementError(name, error)
+
+
+def stats_of(node: Node, worker: Worker, head: bool) -> NodeStats:
+    """A copy of a node's counts, with its thread's and channel's when it heads the thread."""
+    stats = NodeStats(node.name)
+    stats.add(node.stats)
+    if head:
+        stats.time_blocked, stats.time_idle = worker.blocked, worker.idle
+        if worker.channel is not None:
+            stats.drops, stats.peak_depth, stats.depth = (
+                worker.channel.drops,
+                worker.channel.peak,
+                len(worker.channel),
+            )
+    return stats

@@ -37,7 +37,12 @@ class Batch(Element):
         self.ended &= set(streams)
         waited = [stream for stream in streams if stream not in self.ended and stream not in self.turns]
         self.turns = [turn for turn in self.turns if turn in self.started or turn in streams] + waited
-        self.wanted = _Turn(self)
+        self.choose()
+
+    def choose(self) -> None:
+        """Tell the engine whose turn it is; where that is one stream only, in the form that costs least."""
+        one = not self.live and len(self.started) == len(self.turns) > 0
+        self.wanted = frozenset(self.turns[:1]) if one else _Turn(self)
 
     def wants(self, stream: str) -> bool:
         """Whether something of this stream may come now."""
@@ -53,6 +58,7 @@ class Batch(Element):
         if start.stream not in self.turns:
             self.turns.append(start.stream)
         (self.live.add if start.live else self.live.discard)(start.stream)
+        self.choose()
         return start
 
     def process(self, frame: Frame) -> Iterator[Frames]:
@@ -60,6 +66,7 @@ class Batch(Element):
         if not self.live:
             self.turns.remove(frame.stream)
             self.turns.append(frame.stream)
+            self.choose()
         elif len(self.held) == 1:
             self.deadline = time.monotonic() + self.timeout
         if len(self.held) >= self.size:
@@ -84,6 +91,7 @@ class Batch(Element):
         self.started.discard(stream)
         self.ended.add(stream)
         self.live.discard(stream)
+        self.choose()
 
 
 class _Turn:
