@@ -1,0 +1,113 @@
+"""encode: frames become packets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..core.caps import FRAMES, Caps
+from ..core.element import Context, Element, setting, state
+from ..core.errors import StreamError
+from ..core.item import Item, StreamStart
+from ..devices import part
+from ..encoders.base import Encoder
+from ..media import Batch, Frame
+
+
+@dataclass(slots=True)
+class Stream:
+    """What is known of one stream that is being encoded."""
+
+    encoder: Encoder
+    size: tuple[int, int]  # of the pictures that the encoder was opened for
+    frames: int = 0
+    warned: bool = False
+
+
+class Encode(Element):
+    """Encodes frames into packets, each stream with an encoder of its own: `Encode(codec="h264", quality=23)`.
+
+    Times are kept, also uneven ones. Odd sizes are made even by repeating the last column or row. Pictures of
+    another size than the stream began with are scaled to that size, and a warning says so once.
+    """
+
+    threaded: ClassVar[bool] = True
+
+    codec: str = setting("h264", help="h264, hevc, av1, mpeg4 or mjpeg")
+    bitrate: int | None = setting(None, help="bits per second; default: by quality", minimum=1000)
+    quality: int | None = setting(
+        None, help="the codec's own scale, less is better: h264, hevc 0..51; av1 1..63; mpeg4, mjpeg 2..31", minimum=0
+    )
+    preset: str | None = setting(None, help="the encoder's speed: ultrafast..veryslow (h264, hevc), 0..13 (av1)")
+    gop: int | None = setting(None, help="most frames from key frame to key frame; default: two seconds", minimum=1)
+    device: str = setting("cpu", help="where to encode: cpu")
+    threads: int | None = setting(
+        None, help="threads of each stream's encoder; default: half of the cores shared by the streams", minimum=0
+    )
+
+    streams: dict[str, Stream] = state(dict)
+    expected: int = state(lambda: 1)
+    context: Context | None = state(lambda: None)
+
+    def open(self, context: Context) -> None:
+        self.context = context
+
+    def expect(self, streams: Sequence[str]) -> None:
+        self.expected = max(1, len(streams))
+
+    def start_stream(self, start: StreamStart) -> StreamStart:
+        if start.caps.kind != FRAMES:
+            raise StreamError(start.stream, f"{start.stream}: encode takes frames, not {start.caps.kind}; decode first")
+        known = self.streams.get(start.stream)
+        if known is None or not known.frames:
+            if known is not None:
+                known.encoder.close()
+            encoder = self._open_encoder(start.stream, start.caps)
+            size = (start.caps["width"], start.caps["height"])
+            known = self.streams[start.stream] = Stream(encoder, size)
+        return StreamStart(start.stream, known.encoder.caps, start.live, start.epoch, start.discontinuity)
+
+    def process(self, item: Any) -> Iterator[Item]:
+        if isinstance(item, Batch):
+            for frame in item.frames:
+                yield from self._encode(frame)
+        elif isinstance(item, Frame):
+            yield from self._encode(item)
+        else:
+            yield item
+
+    def end_stream(self, stream: str) -> Iterator[Item]:
+        known = self.streams.pop(stream, None)
+        if known is not None:
+            yield from known.encoder.flush()
+            known.encoder.close()
+
+    def close(self) -> None:
+        for known in self.streams.values():
+            known.encoder.close()
+        self.streams.clear()
+
+    def _open_encoder(self, stream: str, caps: Caps) -> Encoder:
+        threads = self.threads
+        if threads is None:
+            threads = min(4, max(1, (os.cpu_count() or 1) // (2 * self.expected)))
+        try:
+            encoder: Encoder = part(self.device, "encoder")(
+                caps, self.device, codec=self.codec, bitrate=self.bitrate, quality=self.quality, preset=self.preset,
+                gop=self.gop, threads=threads,
+            )  # fmt: skip
+        except ValueError as error:
+            raise StreamError(stream, f"{stream}: {error}") from error
+        return encoder
+
+    def _encode(self, frame: Frame) -> Iterator[Item]:
+        known = self.streams[frame.stream]
+        known.frames += 1
+        size = (frame.image.width, frame.image.height)
+        if size != known.size and not known.warned and self.context is not None:
+            known.warned = True
+            sizes = "the pictures are now {}x{} and are scaled to {}x{}".format(*size, *known.size)
+            self.context.warn(sizes, frame.stream)
+        yield from known.encoder.encode(frame)

@@ -1,0 +1,89 @@
+"""file: packets into video files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+from ..core.caps import PACKETS
+from ..core.element import Element, setting, state
+from ..core.errors import StreamError
+from ..core.item import Item, StreamStart
+from ..media import Packet
+from ..outputs.base import Output
+
+
+class File(Element):
+    """Writes each stream's packets into a file and passes them on: `File(path="out.mp4")`.
+
+    The ending names the container: mp4, mov, mkv, webm, ts, avi, h264, h265. `{stream}` in the path stands for the
+    stream's name; without it, and with more than one stream, `-NAME` is put before the ending. A stream that
+    starts again, or goes on with other parameters, gets a file of its own: `-2`, `-3`, …
+    """
+
+    threaded: ClassVar[bool] = True
+
+    path: str = setting(help="where to write; {stream} stands for the stream's name")
+
+    files: dict[str, Output] = state(dict)
+    caps: dict[str, Any] = state(dict)
+    used: set[str] = state(set)
+    several: bool = state(bool)
+
+    def expect(self, streams: Sequence[str]) -> None:
+        self.several = self.several or len(streams) > 1
+
+    def start_stream(self, start: StreamStart) -> StreamStart:
+        from ..outputs.container import open_container
+
+        if start.caps.kind != PACKETS:
+            raise StreamError(start.stream, f"{start.stream}: file takes packets, not {start.caps.kind}; encode first")
+        if start.stream in self.files:
+            if self.caps[start.stream] == start.caps:
+                return start
+            self._close(start.stream)
+        path = self._path(start.stream)
+        self.files[start.stream] = open_container(path, start.caps)
+        self.caps[start.stream] = start.caps
+        self.used.add(path)
+        return start
+
+    def process(self, item: Any) -> Iterator[Item]:
+        if isinstance(item, Packet) and item.kind == "video" and item.stream in self.files:
+            self.files[item.stream].write(item)
+        yield item
+
+    def end_stream(self, stream: str) -> Iterator[Item]:
+        self._close(stream)
+        yield from ()
+
+    def close(self) -> None:
+        failed: OSError | None = None
+        for stream in list(self.files):
+            try:
+                self._close(stream)
+            except OSError as error:  # the other files are finished all the same
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+    def _close(self, stream: str) -> None:
+        self.caps.pop(stream, None)
+        file = self.files.pop(stream, None)
+        if file is not None:
+            file.close()
+
+    def _path(self, stream: str) -> str:
+        name = re.sub(r"[^\w.-]+", "_", stream)
+        if "{stream}" in self.path:
+            path = self.path.replace("{stream}", name)
+        else:
+            root, ending = os.path.splitext(self.path)
+            path = f"{root}-{name}{ending}" if self.several or self.files else self.path
+        root, ending = os.path.splitext(path)
+        number = 2
+        while path in self.used:
+            path, number = f"{root}-{number}{ending}", number + 1
+        return path

@@ -1,0 +1,138 @@
+"""Video files: packets of one stream into the container that the file's name asks for (PyAV)."""
+
+from __future__ import annotations
+
+import io
+import os
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+
+from ..core.caps import Caps
+from ..core.errors import ConfigError
+from ..media import CodecParameters, Packet
+
+SECOND = 1_000_000_000
+FORMATS = {
+    ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".ts": "mpegts",
+    ".avi": "avi", ".h264": "h264", ".264": "h264", ".h265": "hevc", ".265": "hevc", ".hevc": "hevc",
+}  # fmt: skip
+RAW = ("h264", "hevc")
+# Fragments while it grows, so that a file without an end plays up to its last whole fragment; an ordinary index over
+# all of it when it is closed. The first header waits for the first fragment: only then are its times exact.
+CRASH_SAFE = {"movflags": "hybrid_fragmented+delay_moov"}
+
+
+def open_container(path: str, caps: Caps) -> Container:
+    """Begin a file for the packets that `caps` describes. The ending of `path` names the container.
+
+    An MP4 or MOV that is not closed (kill -9, power) plays up to the last key frame that was reached. AVI holds a
+    constant frame rate: times are rounded to it. Raw streams (.h264, .h265) hold no times.
+    Raises ConfigError when the ending is not known or the container cannot hold the codec, OSError when the file
+    cannot be written.
+    """
+    return Container(path, caps)
+
+
+class Container:
+    """See outputs.base.Output. Write packets in decoding order, as an encoder gives them."""
+
+    def __init__(self, path: str, caps: Caps) -> None:
+        self.path = path
+        ending = os.path.splitext(path)[1].lower()
+        if ending not in FORMATS:
+            raise ConfigError(f"{path}: files that end in {ending or 'nothing'!r} are not known: {', '.join(FORMATS)}")
+        self._format = FORMATS[ending]
+        parameters: CodecParameters = caps["parameters"]
+        # With the protocol, or FFmpeg takes "a:b.mp4" for one; each packet is on the disk when write returns.
+        options = {"flush_packets": "1", **(CRASH_SAFE if self._format in ("mp4", "mov") else {})}
+        self._last_dts: int | None = None
+        self._header = _annex_b_header(parameters) if self._format in RAW else b""
+        self._out: Any = av.open(f"file:{path}", "w", format=self._format, options=options)
+        self._failed = False
+        try:
+            self._stream = self._add_stream(parameters, caps)
+            self._out.start_encoding()
+        except (av.error.FFmpegError, OSError) as error:
+            self._abandon()
+            raise OSError(f"{path} cannot be written: {error.strerror}") from None
+        self._base: Fraction = self._stream.time_base
+
+    def write(self, packet: Packet) -> None:
+        """Raises OSError naming the file, ValueError for a packet without times."""
+        if packet.pts is None or packet.dts is None:
+            raise ValueError(
+                f"{self.path}: a packet of {packet.stream} has no time and cannot be written; encode it anew"
+            )
+        data = self._header + bytes(packet.data) if self._header and packet.key else packet.data
+        out = av.Packet(data)  # a reference of our own: others may hold the same packet
+        dts, pts = self._ticks(packet.dts), self._ticks(packet.pts)
+        if self._last_dts is not None and dts <= self._last_dts:
+            dts = self._last_dts + 1
+        self._last_dts = dts
+        out.dts, out.pts = dts, max(pts, dts)
+        out.duration = self._ticks(packet.duration) if packet.duration else 0
+        out.time_base, out.is_keyframe, out.stream = self._base, packet.key, self._stream
+        try:
+            self._out.mux_one(out)
+        except (av.error.FFmpegError, OSError) as error:
+            self._abandon()
+            raise OSError(f"{self.path} cannot be written further: {error.strerror}") from None
+
+    def close(self) -> None:
+        if self._failed:
+            return
+        try:
+            self._out.close()
+        except (av.error.FFmpegError, OSError) as error:
+            self._failed = True
+            raise OSError(f"{self.path} cannot be finished: {error.strerror}") from None
+
+    def _ticks(self, ns: int) -> int:
+        den = self._base.numerator * SECOND
+        return (ns * self._base.denominator + den // 2) // den
+
+    def _abandon(self) -> None:
+        """After an error: let the file go, and what closing it says with it."""
+        self._failed = True
+        try:
+            self._out.close()
+        except (av.error.FFmpegError, OSError):
+            return
+
+    def _add_stream(self, parameters: CodecParameters, caps: Caps) -> Any:
+        """A stream for packets that were encoded elsewhere.
+
+        PyAV makes such a stream from another one only, and opens no encoder for it: so we take one of a container
+        that writes nowhere, then put the true parameters in.
+        """
+        nowhere = av.open(io.BytesIO(), "w", format="null")
+        try:
+            stream = self._out.add_stream_from_template(nowhere.add_stream(parameters.codec))
+        except ValueError:
+            raise ConfigError(f"{self.path}: a {self._format} file cannot hold {parameters.codec}") from None
+        context = stream.codec_context
+        context.width, context.height = parameters.width, parameters.height
+        context.extradata = parameters.extradata
+        context.pix_fmt = parameters.pixel_format or "yuv420p"
+        if parameters.sample_aspect:
+            context.sample_aspect_ratio = parameters.sample_aspect
+        context.color_range, context.colorspace = parameters.colour_range, parameters.colour_matrix
+        context.color_primaries, context.color_trc = parameters.colour_primaries, parameters.colour_transfer
+        if parameters.codec == "hevc" and self._format in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # the one that Apple's players take; parameter sets stand in the header
+        fps = caps.get("fps")
+        if fps:
+            context.framerate = fps
+        stream.time_base = 1 / Fraction(fps or 25) if self._format == "avi" else caps["time_base"]
+        if caps.get("rotation"):
+            stream.set_display_rotation(-caps["rotation"])  # PyAV counts counter-clockwise
+        return stream
+
+
+def _annex_b_header(parameters: CodecParameters) -> bytes:
+    """Parameter sets that must stand before each key picture of a raw stream, when the packets have them not."""
+    header = parameters.extradata or b""
+    return header if header.startswith((b"\0\0\1", b"\0\0\0\1")) else b""
