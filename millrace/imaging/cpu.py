@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..media import CPU, Image, InputSpec, Placement
 from ..media.buffers import empty
 from ..media.tensor import fitted_size, place
-from . import yuv
+from .yuv import Affine, write_channels
 
 DTYPES = ("float32", "float16", "uint8")
 
@@ -50,10 +50,9 @@ class CpuImaging:
             out = empty((len(images), *shape), spec.dtype)
         elif out.shape != (len(images), *shape) or out.dtype != spec.dtype:
             raise ValueError(f"to_tensor: out is {out.dtype}{out.shape}, needed is {spec.dtype}{(len(images), *shape)}")
-        levels = _levels(spec, depth)
         for image, target in zip(images, out, strict=True):
             _check_memory(image, "to_tensor")
-            _fill(image, spec, levels, target if spec.layout == "NCHW" else target.transpose(2, 0, 1))
+            _fill(image, spec, target if spec.layout == "NCHW" else target.transpose(2, 0, 1))
         return out, [place(image.width, image.height, spec) for image in images]
 
 
@@ -63,35 +62,33 @@ def _check_memory(image: Image, what: str) -> None:
 
 
 @lru_cache(maxsize=64)
-def _levels(spec: InputSpec, depth: int) -> NDArray[Any] | None:
-    """What each of the 256 levels becomes, [depth, 256] of spec's dtype: normalisation is one look-up.
-
-    None when a level stays what it is.
-    """
-    mean, std = (np.broadcast_to(np.asarray(v, np.float64)[:depth], depth)[:, None] for v in (spec.mean, spec.std))
-    table = (np.arange(256.0) * spec.scale - mean) / std
-    if np.array_equal(table, np.broadcast_to(np.arange(256.0), table.shape)):
-        return None
-    if spec.dtype == "uint8":
-        table = np.clip(np.rint(table), 0, 255)
-    return table.astype(spec.dtype)
+def _affine(spec: InputSpec) -> Affine:
+    """The normalisation of a spec; a single mean or std counts for every channel."""
+    depth = 1 if spec.colour == "GRAY" else 3
+    mean, std = (np.broadcast_to(np.asarray(v, np.float64)[:depth], depth) for v in (spec.mean, spec.std))
+    return Affine((spec.scale / std).tolist(), (-mean / std).tolist())
 
 
-def _fill(image: Image, spec: InputSpec, levels: NDArray[Any] | None, target: NDArray[Any]) -> None:
+def _fill(image: Image, spec: InputSpec, target: NDArray[Any]) -> None:
     """Write one picture into `target` [c, h, w] (any strides) and the border around it."""
     width, height = fitted_size(image.width, image.height, spec)
     placed = place(image.width, image.height, spec)
     left, top = int(placed.offset_x), int(placed.offset_y)
     right, bottom = left + width, top + height
-    for index, plane in enumerate(yuv.channels(image, width, height, spec.colour, spec.antialias)):
-        channel = target[index]
-        pad = spec.pad if levels is None else levels[index, spec.pad]
+    affine = _affine(spec)
+    for channel, gain, bias in zip(target, affine.gains, affine.biases, strict=True):
+        pad = _store(np.float32(spec.pad * gain + bias), target.dtype)
         channel[:top], channel[bottom:] = pad, pad
         channel[top:bottom, :left], channel[top:bottom, right:] = pad, pad
-        inner = channel[top:bottom, left:right]
-        if levels is None:
-            np.copyto(inner, plane)
-        elif spec.layout == "NCHW":
-            cv2.LUT(plane, levels[index], dst=inner)
-        else:
-            np.copyto(inner, cv2.LUT(plane, levels[index]))
+    inner = target[:, top:bottom, left:right]
+    if spec.dtype == "float32" and spec.layout == "NCHW":
+        write_channels(image, spec.colour, affine, list(inner), spec.antialias)
+        return
+    work = empty(inner.shape, np.float32)  # OpenCV writes float32 rows; the rest is one copy
+    write_channels(image, spec.colour, affine, list(work), spec.antialias)
+    np.copyto(inner, _store(work, target.dtype))
+
+
+def _store(values: Any, dtype: np.dtype[Any]) -> Any:
+    """float32 values as they are kept in an input: rounded and saturated where that is uint8."""
+    return np.clip(np.rint(values), 0, 255).astype(dtype) if dtype == np.uint8 else values.astype(dtype)

@@ -1,12 +1,13 @@
-"""Planes of YUV, RGB or grey → the red, green and blue planes of a smaller picture, on the CPU.
+"""Planes of YUV, RGB or grey → the float channels of a smaller picture, on the CPU.
 
-Each plane is resized by itself, straight to the wanted size, and colours are computed there: no pixel that is not
-needed is ever converted. Chroma is taken as lying in the middle of its 2x2 luma pixels (half-pixel centres), as
-libswscale's default conversion does by repeating it.
+Each plane is resized by itself, straight to the wanted size, and colours are computed there in float32: no pixel
+that is not needed is ever converted, and only the resized planes are rounded. Chroma is taken as lying in the
+middle of its 2x2 luma pixels (half-pixel centres), which is where repeating it puts it too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -19,6 +20,7 @@ from ..media.colour import yuv_to_rgb
 from ..media.tensor import Colour
 
 Plane = NDArray[np.uint8]
+Channel = NDArray[np.float32]
 
 
 def resize(plane: NDArray[Any], width: int, height: int, antialias: bool = False) -> NDArray[Any]:
@@ -48,36 +50,68 @@ def yuv_planes(image: Image, width: int, height: int, antialias: bool = False) -
     return luma, u, v
 
 
-def rgb_from_yuv(luma: Plane, u: Plane, v: Plane, image: Image) -> tuple[Plane, Plane, Plane]:
-    """R, G and B of planes of one size, rounded and saturated; `image` says which matrix and range."""
-    offset, gain, v_to_r, u_to_g, v_to_g, u_to_b = yuv_to_rgb(image.matrix, image.full_range)
-    base = -gain * offset
-    red, green, blue = (empty(luma.shape, np.uint8) for _ in range(3))
-    cv2.addWeighted(luma, gain, v, v_to_r, base - 128.0 * v_to_r, dst=red)
-    cv2.addWeighted(luma, gain, u, u_to_b, base - 128.0 * u_to_b, dst=blue)
-    # Green has three terms: the chroma part, which may be negative, is kept in 8 bits around 128.
-    part = 127.0 / (128.0 * (abs(u_to_g) + abs(v_to_g)))
-    chroma = empty(luma.shape, np.uint8)
-    cv2.addWeighted(u, part * u_to_g, v, part * v_to_g, 128.0 - part * 128.0 * (u_to_g + v_to_g), dst=chroma)
-    cv2.addWeighted(luma, gain, chroma, 1.0 / part, base - 128.0 / part, dst=green)
-    return red, green, blue
+class Affine:
+    """What becomes of each channel's 0..255: value = pixel * gain + bias, one of each per channel."""
+
+    def __init__(self, gains: Sequence[float], biases: Sequence[float]) -> None:
+        self.gains = gains
+        self.biases = biases
+
+    def clip(self, channel: Channel, index: int) -> None:
+        """Saturate a channel, in place, to what 0 and 255 become."""
+        ends = self.biases[index], 255.0 * self.gains[index] + self.biases[index]
+        np.clip(channel, np.float32(min(ends)), np.float32(max(ends)), out=channel)
 
 
-def grey_from_luma(luma: Plane, image: Image) -> Plane:
-    """Luma of the picture's range as grey of 0..255."""
-    if image.full_range:
-        return luma
-    levels = (np.arange(256) - 16.0) * (255.0 / 219.0)
-    return np.asarray(cv2.LUT(luma, np.clip(np.rint(levels), 0, 255).astype(np.uint8)))
+def write_channels(
+    image: Image, colour: Colour, affine: Affine, targets: Sequence[Channel], antialias: bool = False
+) -> None:
+    """The picture, resized to the targets' size, as one float32 array (h, w) per channel of `colour`."""
+    height, width = targets[0].shape
+    if image.format not in ("I420", "NV12", "P010"):
+        planes = _packed(image, width, height, colour, antialias)
+        for target, plane, gain, bias in zip(targets, planes, affine.gains, affine.biases, strict=True):
+            _scale(plane, gain, bias, target)
+    elif colour == "GRAY":
+        luma = to_8_bit(resize(image.planes[0], width, height, antialias))
+        offset, y_gain = yuv_to_rgb(image.matrix, image.full_range)[:2]
+        gain = affine.gains[0]
+        _scale(luma, y_gain * gain, affine.biases[0] - offset * y_gain * gain, targets[0])
+        affine.clip(targets[0], 0)
+    else:
+        _write_rgb(image, yuv_planes(image, width, height, antialias), colour, affine, targets)
 
 
-def channels(image: Image, width: int, height: int, colour: Colour, antialias: bool = False) -> list[Plane]:
-    """The picture resized, as one uint8 plane (height, width) per channel of `colour`, 0..255."""
-    if image.format in ("I420", "NV12", "P010"):
-        if colour == "GRAY":
-            return [grey_from_luma(to_8_bit(resize(image.planes[0], width, height, antialias)), image)]
-        planes = rgb_from_yuv(*yuv_planes(image, width, height, antialias), image)
-        return list(planes if colour == "RGB" else planes[::-1])
+def _scale(plane: Plane, gain: float, bias: float, target: Channel) -> None:
+    if (gain, bias) == (1.0, 0.0):
+        np.copyto(target, plane)
+    else:
+        cv2.addWeighted(plane, gain, plane, 0.0, bias, dst=target, dtype=cv2.CV_32F)
+
+
+def _write_rgb(
+    image: Image, planes: tuple[Plane, Plane, Plane], colour: Colour, affine: Affine, targets: Sequence[Channel]
+) -> None:
+    """Colour matrix, range and normalisation in one affine step per channel."""
+    luma, u, v = planes
+    offset, y_gain, v_to_r, u_to_g, v_to_g, u_to_b = yuv_to_rgb(image.matrix, image.full_range)
+    base = -y_gain * offset
+    red, green, blue = (0, 1, 2) if colour == "RGB" else (2, 1, 0)
+    for index, chroma, factor in ((red, v, v_to_r), (blue, u, u_to_b)):
+        gain = affine.gains[index]
+        constant = (base - 128.0 * factor) * gain + affine.biases[index]
+        cv2.addWeighted(luma, y_gain * gain, chroma, factor * gain, constant, dst=targets[index], dtype=cv2.CV_32F)
+        affine.clip(targets[index], index)
+    gain, target, wide = affine.gains[green], targets[green], empty(luma.shape, np.float32)
+    constant = (base - 128.0 * (u_to_g + v_to_g)) * gain + affine.biases[green]
+    cv2.addWeighted(u, u_to_g * gain, v, v_to_g * gain, constant, dst=target, dtype=cv2.CV_32F)
+    np.copyto(wide, luma)
+    cv2.scaleAdd(wide, y_gain * gain, target, dst=target)
+    affine.clip(targets[green], green)
+
+
+def _packed(image: Image, width: int, height: int, colour: Colour, antialias: bool) -> list[Plane]:
+    """The channels of an RGB, BGR or grey picture, resized, uint8."""
     small = to_8_bit(resize(image.planes[0], width, height, antialias))
     if image.format in ("GRAY8", "GRAY16"):
         return [small] * (1 if colour == "GRAY" else 3)
