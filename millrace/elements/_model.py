@@ -37,9 +37,8 @@ class LoadedModel:
     batch: int | None  # pictures of one call; None: any number
     others: dict[str, Any] = field(default_factory=dict)  # inputs besides the picture, for one picture
 
-    def feed(self, pictures: Any) -> dict[str, Any]:
-        """All inputs of one call: the picture tensor [n, …] and what goes with it."""
-        count = len(pictures)
+    def feed(self, pictures: Any, count: int) -> dict[str, Any]:
+        """All inputs of one call: the tensor [count, …] of pictures and what goes with it."""
         return {self.image_name: pictures} | {k: np.repeat(v, count, axis=0) for k, v in self.others.items()}
 
     def detections(self, outputs: Mapping[str, Any], count: int) -> list[Detections]:
@@ -172,6 +171,8 @@ def _input(model: Model, card: ModelCard, guess: Guess) -> tuple[InputSpec, int 
     if image.dtype == "uint8":
         fields |= {"scale": 1.0, "mean": (0.0,) * 3, "std": (1.0,) * 3}
     fields |= card.input.known()
+    if {fields["dtype"], image.dtype} <= {"float16", "float32"}:
+        fields["dtype"] = image.dtype  # a runtime may run a model in another precision than its file has
     _check_size(image, fields, (width, height))
     return InputSpec(**fields), batch
 

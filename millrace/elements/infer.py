@@ -105,7 +105,7 @@ class Infer(Element):
     def make_input(self, call: Call, imaging: Any) -> dict[str, Any]:
         """The model's inputs. Runs in the runtime's thread, beside other calls."""
         tensor, call.placements = imaging.to_tensor([frame.image for frame in call.frames], self.loaded.spec)
-        return self.loaded.feed(tensor)
+        return self.loaded.feed(tensor, len(call.frames))
 
     def imaging_for(self, image: Image) -> Any:
         """The imaging of the memory where the picture lives."""

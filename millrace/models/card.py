@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, did_you_mean
 from ..media.tensor import Colour, Fit, Layout
 from .labels import Labels, read_labels
 
@@ -129,9 +128,8 @@ def _branch(key: int | str) -> bool:
 def _sentence(kind: str, message: str, keys: Sequence[int | str]) -> str:
     if kind not in ("unexpected_keyword_argument", "extra_forbidden"):
         return message
-    known = list((InputCard if len(keys) > 1 else ModelCard).__slots__)
-    close = get_close_matches(str(keys[-1]), known, 1)
-    return f"unknown key; did you mean {close[0]!r}?" if close else f"unknown key; there are: {', '.join(known)}"
+    known = [name for name in (InputCard if len(keys) > 1 else ModelCard).__slots__ if name != "source"]
+    return "unknown key." + (did_you_mean(str(keys[-1]), known) or f" There are: {', '.join(known)}")
 
 
 def _line(tree: Any, keys: Sequence[int | str]) -> int:

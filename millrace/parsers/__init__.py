@@ -5,10 +5,9 @@ A file holds one or more parsers and `guess(model)`, which says whether it knows
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, did_you_mean
 from .base import Guess, Model, Parser
 
 __all__ = ["get", "guesses", "names", "recognise"]
@@ -34,9 +33,7 @@ def names() -> list[str]:
 def get(name: str) -> Parser:
     """The parser of that name. Raises ConfigError for a name that is not known."""
     if name not in TABLE:
-        close = get_close_matches(name, TABLE, 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ConfigError(f"parser {name!r} is not known{hint} There are: {', '.join(names())}")
+        raise ConfigError(f"parser {name!r} is not known.{did_you_mean(name, TABLE)} There are: {', '.join(names())}")
     module, _, function = TABLE[name].partition(":")
     parser: Parser = getattr(import_module(f".{module}", __package__), function)
     return parser

@@ -81,6 +81,8 @@ class TorchRuntime:
     on the CPU. Outputs are NumPy arrays over pinned memory of the call's own.
     """
 
+    batches = True
+
     def __init__(
         self,
         module: Any,

@@ -7,8 +7,19 @@ import threading
 import numpy as np
 import pytest
 
-from millrace.core.element import Context
-from millrace.core.errors import ConfigError
+from millrace.core import (
+    FRAMES,
+    Caps,
+    ConfigError,
+    Context,
+    Element,
+    Graph,
+    Pipeline,
+    Source,
+    StreamStart,
+    setting,
+    state,
+)
 from millrace.elements.infer import Infer
 from millrace.media import Batch, Frame, Image
 from millrace.testing.models import FAMILIES, make_detector, make_level_model
@@ -200,11 +211,53 @@ def test_an_element_can_be_opened_again(opened, tmp_path):
     assert len(frame.objects) == 2
 
 
+class Pictures(Source):
+    """Grey pictures, each of its own level."""
+
+    stream: str = setting("a")
+    count: int = setting(40)
+
+    def read(self):
+        yield StreamStart(self.stream, Caps(FRAMES))
+        for n in range(self.count):
+            yield picture(n, self.stream, level=5 * n, width=32, height=32)
+
+
+class Collect(Element):
+    """Keeps what comes."""
+
+    seen: list = state(list)
+
+    def process(self, item):
+        self.seen.append(item)
+        yield from ()
+
+
+def test_two_streams_through_the_engine_lose_nothing(tmp_path):
+    graph, sink = Graph(), Collect()
+    graph.add("infer", Infer(model=make_level_model(tmp_path / "m.onnx"), parallel=2))
+    graph.add("sink", sink)
+    graph.link("infer", "sink")
+    pipeline = Pipeline(graph)
+    for name, count in (("a", 40), ("b", 15)):
+        pipeline.add_source(name, Pictures(stream=name, count=count), "infer")
+    try:
+        pipeline.start()
+        assert pipeline.wait(20), pipeline.stats()
+    finally:
+        pipeline.stop()
+    for name, count in (("a", 40), ("b", 15)):
+        frames = [f for f in sink.seen if f.stream == name]
+        assert [f.index for f in frames] == list(range(count))
+        left = [f.objects[0].box[0] for f in frames]
+        np.testing.assert_allclose(left, np.arange(count) * 5 * 16 / 255, atol=0.05)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"model": "nowhere.onnx"}, r"nowhere\.onnx"),
-        ({"model": "{path}", "parser": "yolo8"}, r"m\.onnx: parser 'yolo8' is not known; did you mean 'yolov8'"),
+        ({"model": "{path}", "parser": "yolo8"}, r"m\.onnx: parser 'yolo8' is not known. Did you mean 'yolov8'"),
         ({"model": "{path}", "classes": ["unicorn"]}, r"m\.onnx has no class 'unicorn'"),
         ({"model": "{path}", "device": "tpu"}, "device 'tpu' is not known"),
     ],

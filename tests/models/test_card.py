@@ -49,8 +49,8 @@ def test_an_empty_card_says_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("parser: ssd\nlables: [a]\n", r"m\.yaml:2: lables: unknown key; did you mean 'labels'\?"),
-        ("input:\n  width: 3\n  color: RGB\n", r"m\.yaml:3: input\.color: unknown key; did you mean 'colour'\?"),
+        ("parser: ssd\nlables: [a]\n", r"m\.yaml:2: lables: unknown key. Did you mean 'labels'\?"),
+        ("input:\n  width: 3\n  color: RGB\n", r"m\.yaml:3: input\.color: unknown key. Did you mean 'colour'\?"),
         ("input:\n  colour: PINK\n", r"m\.yaml:2: input\.colour: .*RGB"),
         ("thresholds:\n  a: 0.2\n  b: much\n", r"m\.yaml:3: thresholds\.b: "),
         ("a: [1\n", r"m\.yaml:\d: not YAML"),

@@ -147,5 +147,5 @@ def test_a_pose_model_is_not_taken_for_a_detector():
 
 
 def test_a_wrong_parser_name_gets_a_hint():
-    with pytest.raises(ValueError, match="did you mean 'yolox'"):
+    with pytest.raises(ValueError, match="Did you mean 'yolox'"):
         parsers.get("yolo_x")
