@@ -88,7 +88,9 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(settings: dict[str, A
 
 
 def test_an_unknown_setting_is_answered_with_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"sample has no setting 'levle'\. Did you mean 'level'\? It has: path, level"):
+    with pytest.raises(
+        ConfigError, match=r"sample has no setting 'levle'\. Did you mean 'level'\? It has: path, level"
+    ):
         checked(levle=1)
 
 

@@ -20,7 +20,9 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show warnings as
 
 @app.command()
 def run(
-    sources: Annotated[list[str], typer.Argument(help="Video files or URLs, or one pipeline.yaml.", show_default=False)],
+    sources: Annotated[
+        list[str], typer.Argument(help="Video files or URLs, or one pipeline.yaml.", show_default=False)
+    ],
     model: Annotated[str | None, typer.Option(help="An .onnx file, a model card, or 'street'.")] = None,
     track: Annotated[bool | None, typer.Option(help="Give objects identities (on with --line, --zone).")] = None,
     tracker: Annotated[str | None, typer.Option(help="The tracker to use; turns tracking on.")] = None,

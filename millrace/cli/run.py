@@ -58,9 +58,7 @@ def plan_of(options: Options) -> Plan:
     """What a command line asks for. Raises ConfigError."""
     files = [source for source in options.sources if source.lower().endswith((".yaml", ".yml"))]
     if not files:
-        streams = [
-            Stream(name, uri) for name, uri in zip(stream_names(options.sources), options.sources, strict=True)
-        ]
+        streams = [Stream(name, uri) for name, uri in zip(stream_names(options.sources), options.sources, strict=True)]
         return Plan(streams, line_of(options), options.device)
     if len(options.sources) > 1:
         raise ConfigError(f"{files[0]}: a pipeline file is given alone; its streams stand in it")

@@ -50,7 +50,10 @@ def test_the_shape_of_a_file() -> None:
         ("pipeline:\n  - infer:\n    model: x", r"f:2: .*2 keys \(are the settings indented\?\)"),
         ("pipeline:\n  - infer: 5", r"f:2: the settings of 'infer' must be a mapping"),
         ("pipeline:\n  - tee: {}", r"f:2: 'tee' has no branches"),
-        ("pipeline:\n  - draw: {on_error: skp}", r"f:2: on_error: 'skp' is not one of fail, skip\. Did you mean 'skip'"),
+        (
+            "pipeline:\n  - draw: {on_error: skp}",
+            r"f:2: on_error: 'skp' is not one of fail, skip\. Did you mean 'skip'",
+        ),
         ("pipeline:\n  - draw: {queue: {size: 0}}", r"f:2: size must be a whole number above 0"),
         ("pipeline:\n  - draw: {queue: {policy: drop}}", r"f:2: policy: 'drop' is not one of wait, drop_oldest"),
         ("streams:\n  a: {url: x}\npipeline: []", r"f:2: stream 'a' has no 'uri'"),
