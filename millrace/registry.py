@@ -75,6 +75,20 @@ class Setting:
                 raise SettingError(element, self.name, value, self.allowed)
         return value
 
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of the value as a file may write it."""
+        from pydantic.errors import PydanticInvalidForJsonSchema
+
+        try:
+            out: dict[str, Any] = _adapter(self.type).json_schema()
+        except PydanticInvalidForJsonSchema:  # a function or an object: only Python can give it
+            out = {}
+        if _is_seconds(self.type):
+            out = {"anyOf": [out, {"type": "string", "pattern": "^[0-9.]+ *(us|ms|s|m|h)$"}]}
+        limits = {"minimum": self.minimum, "maximum": self.maximum, "enum": self.choices and list(self.choices)}
+        out |= {key: value for key, value in limits.items() if value is not None}
+        return {**out, "description": self.help} if self.help else out
+
     def _seconds(self, element: str, text: str) -> float | str:
         if match := _DURATION.fullmatch(text):
             return float(match[1]) * _UNITS[match[2]]
@@ -211,14 +225,10 @@ def _adapter(kind: Any) -> Any:
 def _convert(setting: Setting, element: str, value: Any) -> Any:
     from pydantic import ValidationError
 
+    if isinstance(value, bool) and setting.type in (int, float):
+        raise SettingError(element, setting.name, value, setting.allowed)
     try:
-        adapter = _adapter(setting.type)
-    except TypeError:  # an annotation that cannot be hashed is not cached
-        adapter = _adapter.__wrapped__(setting.type)
-    try:
-        if isinstance(value, bool) and setting.type in (int, float):
-            raise SettingError(element, setting.name, value, setting.allowed)
-        return adapter.validate_python(value)
+        return _adapter(setting.type).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or not str(part)[:1].isupper())

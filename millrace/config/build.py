@@ -208,7 +208,7 @@ class _Builder:
             return registry.create(step.element, **settings)
         except ConfigError as error:
             key = getattr(error, "setting", None)
-            raise step.where.error(str(error), *([key] if key else [])) from error
+            raise step.where.error(str(error), *(key.split(".") if key else [])) from error
 
     def name(self, step: Step, branch: str) -> str:
         given = step.name

@@ -32,7 +32,7 @@ class Pull(Element):
             self._open = True
 
     @property
-    def ready(self) -> bool:  # type: ignore[override]
+    def ready(self) -> bool:
         return len(self.held) < self.size
 
     def process(self, item: Any) -> Iterator[Item]:

@@ -1,0 +1,120 @@
+"""Plan → pipeline: what is put in by itself, names, branches, and errors that say where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pictures import Mark, Pictures
+
+from millrace.config import loads
+from millrace.config.build import build, complete
+from millrace.config.plan import Line, Plan, Step, Stream, Tee
+from millrace.core import ConfigError, Element
+from millrace.testing.run import run
+
+
+class Packets(Element):
+    """Works on packets."""
+
+    takes = gives = "packets"
+
+
+def names(line: Line) -> list[Any]:
+    out: list[Any] = []
+    for step in line:
+        if isinstance(step, Tee):
+            out.append({label: names(branch) for label, branch in step.branches.items()})
+        else:
+            assert isinstance(step, Step)
+            out.append(step.element if isinstance(step.element, str) else type(step.element).__name__)
+    return out
+
+
+def completed(text: str, streams: int = 1, device: str = "cpu") -> list[Any]:
+    plan = loads(f"pipeline: [{text}]")
+    plan.streams = [Stream(str(number), "x") for number in range(streams)]
+    plan.device = device
+    return names(complete(plan))
+
+
+def test_decode_is_put_in_before_the_first_element_that_wants_frames() -> None:
+    assert completed("limit: {count: 1}") == ["decode", "limit"]
+    assert completed("decode, limit: {count: 1}") == ["decode", "limit"]
+    assert completed("") == ["decode"]
+    assert completed("discard") == ["discard"]
+
+
+def test_packets_tee_off_before_the_decoder() -> None:
+    line: Line = [Step(Packets()), Tee({"a": [Step(Packets())], "b": [Step(Mark())]})]
+    assert names(complete(Plan(line=line))) == ["Packets", {"a": ["Packets"], "b": ["decode", "Mark"]}]
+    assert names(complete(Plan(line=line[1:]))) == ["_Pass", {"a": ["Packets"], "b": ["decode", "Mark"]}]
+
+
+def test_frames_are_decoded_once_for_all_branches() -> None:
+    line: Line = [Tee({"a": [Step(Mark())], "b": [Step(Mark())]})]
+    assert names(complete(Plan(line=line))) == ["decode", {"a": ["Mark"], "b": ["Mark"]}]
+
+
+def test_encode_is_put_in_before_packets_are_wanted_again() -> None:
+    assert names(complete(Plan(line=[Step(Mark()), Step(Packets())]))) == ["decode", "Mark", "encode", "Packets"]
+
+
+def test_a_gpu_gets_a_batch_before_infer() -> None:
+    pytest.importorskip("millrace.elements.infer")
+    assert completed("infer: {model: m}", 4, "cuda:0") == ["decode", "batch", "infer"]
+    assert completed("infer: {model: m}", 4) == ["decode", "infer"]
+    assert completed("infer: {model: m}", 1, "cuda:0") == ["decode", "infer"]
+    assert completed("{batch: {size: 2}}, {infer: {model: m}}", 4, "cuda:0") == ["decode", "batch", "infer"]
+
+
+def test_nodes_are_named_after_elements_and_branches() -> None:
+    pipeline = build(
+        loads("""
+pipeline:
+  - limit: {count: 5}
+  - limit: {count: 4}
+  - limit: {count: 3, name: last}
+  - tee: {x: [limit: {count: 1}], y: [limit: {count: 1}, discard]}
+""")
+    ).pipeline
+    assert list(pipeline.graph.nodes) == ["decode", "limit", "limit-2", "last", "x.limit", "y.limit", "y.discard"]
+    assert [link.target for link in pipeline.graph.out_of("last")] == ["x.limit", "y.limit"]
+
+
+def test_queue_and_on_error_reach_the_graph() -> None:
+    graph = build(
+        loads("pipeline: [decode, {limit: {count: 1, on_error: skip, queue: {size: 3, policy: drop_oldest}}}]")
+    ).pipeline.graph
+    [link] = graph.links
+    assert (link.size, link.policy) == (3, "drop_oldest") and graph.nodes["limit"].on_error == "skip"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pipeline:\n  - decode\n  - limt: {count: 1}", r"<text>:3: there is no element 'limt'\. Did you mean 'limit'"),
+        ("pipeline:\n  - limit:\n      cuont: 1", r"<text>:3: limit has no setting 'cuont'\. Did you mean 'count'"),
+        ("pipeline:\n  - limit:\n      count: 0", r"<text>:3: limit: count=0 is not allowed"),
+        ("pipeline:\n  - limit", r"<text>:2: limit: count must be given"),
+        ("pipeline:\n  - tee:\n      x: [limit: {count: q}]", r"<text>:3: limit: count='q'"),
+        ("pipeline:\n  - decode: {name: x}\n  - discard: {name: x}", r"<text>:3: two elements are named 'x'"),
+        ("pipeline:\n  - tee: {x: [discard], y: [discard]}\n  - discard", r"<text>:3: .*join the branches first"),
+        ("streams: {s: a.mp4}\npipeline:\n  - select: r", r"<text>:3: select: there is no stream 'r'; there are: s"),
+        ("streams:\n  s: {uri: a.mp4, lop: 1}\npipeline: [decode]", r"<text>:2: stream 's': .*'lop'"),
+    ],
+)
+def test_errors_say_where(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(loads(text))
+
+
+def test_yaml_runs() -> None:
+    frames = run(
+        "pipeline: [{limit: {count: 3}}, {'pictures:Mark': {label: van}}]",
+        a=Pictures(stream="a"),
+        b=Pictures(stream="b"),
+    )
+    assert sorted((frame.stream, frame.index, frame.objects[0].label) for frame in frames) == [
+        (stream, index, "van") for stream in "ab" for index in range(3)
+    ]
