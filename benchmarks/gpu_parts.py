@@ -1,0 +1,539 @@
+"""The parts of the GPU slice alone and in a plain loop: what the machine can do without our engine.
+
+    python benchmarks/gpu_parts.py --out results.jsonl --model yolox_nano_384x640_dynbatch.onnx clip.mp4 …
+
+Prints one line of JSON for each figure. Checks first: surfaces bit by bit against FFmpeg on the CPU (alone and
+under full load), the kernel against NumPy, the network against ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import queue
+import statistics
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import av
+import numpy as np
+
+from millrace.core.caps import PACKETS, Caps
+from millrace.cuda.context import gpu
+from millrace.decoders.nvdec import open_decoder
+from millrace.imaging.cuda import open_imaging, to_cpu
+from millrace.media import Image, InputSpec, Packet, TensorInfo
+from millrace.media.colour import yuv_to_rgb
+from millrace.media.tensor import fitted_size, place
+from millrace.runtimes.torch import TorchRuntime, load
+
+DEVICE = "cuda:0"
+BATCH = 32
+WARM, WINDOW = 1.5, 4.0  # seconds
+
+
+class Out:
+    """Figures as lines of JSON, on the screen and in a file."""
+
+    def __init__(self, path: str | None) -> None:
+        self.path = path
+        self.started = time.perf_counter()
+
+    def __call__(self, what: str, **figures: Any) -> None:
+        line = json.dumps({"what": what, "at": round(time.perf_counter() - self.started, 1), **figures}, default=str)
+        print(line, flush=True)
+        if self.path:
+            with open(self.path, "a") as file:
+                file.write(line + "\n")
+
+
+# what goes in
+
+
+def packets(path: str, stream: str, loop: bool) -> Iterator[Any]:
+    """First the caps, then the packets; over and over when `loop`."""
+    while True:
+        with av.open(path) as container:
+            video = container.streams.video[0]
+            context = video.codec_context
+            parameters = SimpleNamespace(
+                extradata=context.extradata,
+                colour_matrix=int(context.colorspace),
+                colour_range=int(context.color_range),
+            )
+            yield Caps(PACKETS, codec=context.name, extradata=context.extradata, parameters=parameters)
+            scale = Fraction(video.time_base) * 1_000_000_000
+            for packet in container.demux(video):
+                if packet.size:
+                    yield Packet(stream, packet, int(packet.pts * scale), key=packet.is_keyframe)
+        if not loop:
+            return
+
+
+class Stream:
+    """One looping clip and its decoder; made in the worker's thread."""
+
+    def __init__(self, path: str, name: str) -> None:
+        self.name = name
+        self.items = packets(path, name, loop=True)
+        self.decoder = open_decoder(next(self.items), DEVICE)
+
+    def step(self) -> list[Any]:
+        item = next(self.items)
+        while isinstance(item, Caps):  # the clip begins again: the same decoder goes on
+            item = next(self.items)
+        return self.decoder.decode(item)
+
+
+class Workers:
+    """K threads over N streams in turn; each gives its pictures to `sink`."""
+
+    def __init__(self, clip: str, streams: int, workers: int, sink: Callable[[int, list[Any]], None]) -> None:
+        self.stopping = threading.Event()
+        self.counts = [0] * workers
+        self.errors: list[str] = []
+        self.ready = threading.Barrier(workers + 1, timeout=60)
+        self.threads = []
+        for index in range(workers):
+            own = [f"s{i}" for i in range(index, streams, workers)]
+            self.threads.append(threading.Thread(target=self._run, args=(index, clip, own, sink), daemon=True))
+        for thread in self.threads:
+            thread.start()
+        try:
+            self.ready.wait()
+        except threading.BrokenBarrierError:
+            raise RuntimeError(self.errors[0] if self.errors else "the workers did not start") from None
+
+    def _run(self, index: int, clip: str, names: list[str], sink: Callable[[int, list[Any]], None]) -> None:
+        try:
+            gpu(DEVICE).use()
+            streams = [Stream(clip, name) for name in names]
+            self.ready.wait()
+            while not self.stopping.is_set():
+                for stream in streams:
+                    pictures = stream.step()
+                    if pictures:
+                        self.counts[index] += len(pictures)
+                        sink(index, pictures)
+            for stream in streams:
+                stream.decoder.close()
+        except Exception:  # noqa: BLE001  # the main thread raises it
+            self.errors.append(traceback.format_exc())
+            self.stopping.set()
+            self.ready.abort()
+
+    def stop(self) -> None:
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(20)
+        if self.errors:
+            raise RuntimeError(self.errors[0])
+
+
+class Utilisation:
+    """NVML's figures, sampled while something runs."""
+
+    def __init__(self) -> None:
+        import pynvml
+
+        pynvml.nvmlInit()
+        self.nvml, self.handle = pynvml, pynvml.nvmlDeviceGetHandleByIndex(0)
+
+    def __enter__(self) -> Utilisation:
+        self.decoder: list[int] = []
+        self.sm: list[int] = []
+        self.going = True
+        self.thread = threading.Thread(target=self._sample, daemon=True)
+        self.thread.start()
+        return self
+
+    def _sample(self) -> None:
+        while self.going:
+            self.decoder.append(self.nvml.nvmlDeviceGetDecoderUtilization(self.handle)[0])
+            self.sm.append(self.nvml.nvmlDeviceGetUtilizationRates(self.handle).gpu)
+            time.sleep(0.25)
+
+    def __exit__(self, *error: object) -> None:
+        self.going = False
+        self.thread.join()
+        self.figures = {"nvdec_percent": statistics.median(self.decoder), "sm_percent": statistics.median(self.sm)}
+
+
+def window(count: Callable[[], int], seconds: float = WINDOW) -> dict[str, float]:
+    """Warm up, then count what happens in a window: fps, CPU seconds of the process per 1,000."""
+    time.sleep(WARM)
+    before, cpu, start = count(), time.process_time(), time.perf_counter()
+    time.sleep(seconds)
+    done, used, took = count() - before, time.process_time() - cpu, time.perf_counter() - start
+    return {"fps": round(done / took, 1), "cpu_s_per_1000": round(1000 * used / max(1, done), 3), "frames": done}
+
+
+# decoding
+
+
+def decode_only(out: Out, clip: str, streams: int, workers: int) -> float:
+    pool = Workers(clip, streams, workers, lambda index, pictures: None)
+    with Utilisation() as used:
+        figures = window(lambda: sum(pool.counts))
+    pool.stop()
+    out("decode-only", clip=Path(clip).name, streams=streams, workers=workers, **figures, **used.figures)
+    return figures["fps"]
+
+
+def digests(path: str) -> dict[int, str]:
+    """pts (ns) → md5 of the NV12 bytes, by FFmpeg on the CPU; 8-bit 4:2:0 only."""
+    found = {}
+    with av.open(path) as container:
+        video = container.streams.video[0]
+        video.thread_type = "AUTO"
+        scale = Fraction(video.time_base) * 1_000_000_000
+        for frame in container.decode(video):
+            rows = frame.to_ndarray().reshape(-1)  # I420
+            size = frame.width * frame.height
+            chroma = rows[size:].reshape(2, -1).T
+            found[int(frame.pts * scale)] = hashlib.md5(rows[:size].tobytes() + chroma.tobytes()).hexdigest()
+    return found
+
+
+def digest(image: Image) -> str:
+    return hashlib.md5(b"".join(plane.tobytes() for plane in to_cpu(image).planes)).hexdigest()
+
+
+def exactness(out: Out, clip: str, most: int = 90) -> dict[int, str]:
+    """Every picture of the first `most`, and all times, of one stream alone."""
+    wanted = digests(clip)
+    items = packets(clip, "a", loop=False)
+    decoder = open_decoder(next(items), DEVICE)
+    pictures, same = 0, 0
+    times: list[int | None] = []
+    for item in [*items, None]:
+        for picture in decoder.flush() if item is None else decoder.decode(item):
+            times.append(picture.pts)
+            if pictures < most:
+                same += digest(picture.image) == wanted.get(picture.pts or 0)
+            pictures += 1
+    decoder.close()
+    out(
+        "exactness",
+        clip=Path(clip).name,
+        pictures=pictures,
+        of=len(wanted),
+        times_equal=times == sorted(wanted),
+        compared=min(most, pictures),
+        same=same,
+        damaged=decoder.damaged,
+    )
+    return wanted
+
+
+def exactness_under_load(out: Out, clip: str, wanted: dict[int, str], streams: int = 32, workers: int = 4) -> None:
+    """Every 23rd picture of each worker, held back for 40 more, so that slots are used again around it."""
+    checked = [0, 0]
+    held: list[list[Any]] = [[] for _ in range(workers)]
+    seen = [0] * workers
+
+    def sink(index: int, pictures: list[Any]) -> None:
+        for picture in pictures:
+            seen[index] += 1
+            held[index].append(picture)
+            if len(held[index]) > 40:
+                old = held[index].pop(0)
+                if seen[index] % 23 == 0:
+                    checked[0] += 1
+                    checked[1] += digest(old.image) == wanted[old.pts]
+
+    pool = Workers(clip, streams, workers, sink)
+    figures = window(lambda: sum(pool.counts), 3.0)
+    pool.stop()
+    out("exactness under load", clip=Path(clip).name, compared=checked[0], same=checked[1], fps=figures["fps"])
+
+
+# pictures → tensors
+
+
+def reference(luma: Any, chroma: Any, image: Image, spec: InputSpec) -> Any:
+    """The formulas of imaging/cuda.py in NumPy, float64. Planes are in levels of 0..255."""
+
+    def read(plane: Any, width: int, height: int) -> Any:
+        def taps(size: int, target: int) -> tuple[Any, Any, Any]:
+            at = np.clip((np.arange(target) + 0.5) / target * size - 0.5, 0, size - 1)
+            low = at.astype(int)
+            return low, np.minimum(low + 1, size - 1), at - low
+
+        y0, y1, ty = taps(plane.shape[0], height)
+        x0, x1, tx = taps(plane.shape[1], width)
+        rows = plane[y0] * (1 - ty)[:, None, None] + plane[y1] * ty[:, None, None]
+        return rows[:, x0] * (1 - tx)[:, None] + rows[:, x1] * tx[:, None]
+
+    width, height = fitted_size(image.width, image.height, spec)
+    where = place(image.width, image.height, spec)
+    offset, gain, v_to_r, u_to_g, v_to_g, u_to_b = yuv_to_rgb(image.matrix, image.full_range)
+    base = (read(luma[..., None].astype(float), width, height)[..., 0] - offset) * gain
+    u, v = np.moveaxis(read(chroma.astype(float), width, height), 2, 0) - 128.0
+    rgb = np.clip(np.stack([base + v_to_r * v, base + u_to_g * u + v_to_g * v, base + u_to_b * u]), 0, 255)
+    whole = np.full((3, spec.height, spec.width), float(spec.pad))
+    left, top = int(where.offset_x), int(where.offset_y)
+    whole[:, top : top + height, left : left + width] = rgb if spec.colour == "RGB" else rgb[::-1]
+    mean, std = (np.asarray(values)[:, None, None] for values in (spec.mean, spec.std))
+    return (whole * spec.scale - mean) / std
+
+
+def surface(rng: Any, width: int, height: int, format: str = "NV12", **how: Any) -> tuple[Image, Any, Any]:
+    """A random picture on the GPU, and its planes in levels of 0..255."""
+    import torch
+
+    from millrace.cuda.memory import DeviceArray
+
+    dtype, top = ("uint8", 256) if format == "NV12" else ("uint16", 65536)
+    planes = [rng.integers(0, top, shape).astype(dtype) for shape in ((height, width), (height // 2, width // 2, 2))]
+    held = [torch.from_numpy(p.view(np.int16) if top > 256 else p).to(DEVICE) for p in planes]
+    torch.cuda.synchronize()
+    arrays = [DeviceArray(gpu(DEVICE), t.data_ptr(), p.shape, dtype) for t, p in zip(held, planes, strict=True)]
+    image = Image(format, arrays, width, height, memory=DEVICE, owner=held, **how)  # type: ignore[arg-type]
+    return image, *(p / (top / 256) for p in planes)
+
+
+def kernel(out: Out) -> None:
+    """Against NumPy: sizes, fits, colours, precisions; several pictures in a batch."""
+    rng, imaging = np.random.default_rng(7), open_imaging(DEVICE)
+    usual = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "scale": 1 / 255}
+    cases: list[tuple[tuple[int, int], InputSpec, str, dict[str, Any]]] = [
+        ((1920, 1080), InputSpec(640, 384, "BGR", fit="letterbox-top-left"), "NV12", {}),
+        ((1280, 720), InputSpec(416, 416, "RGB", scale=1 / 255), "NV12", {"matrix": "bt709"}),
+        ((642, 358), InputSpec(960, 544, fit="stretch", **usual), "NV12", {"full_range": True}),
+        ((1920, 1080), InputSpec(640, 384, dtype="float16", scale=1 / 255), "NV12", {}),
+        ((640, 360), InputSpec(320, 320, scale=1 / 255), "P010", {"matrix": "bt2020"}),
+    ]
+    for (width, height), spec, format, how in cases:
+        made = [surface(rng, width, height, format, **how) for _ in range(3)]
+        got = imaging.to_tensor([image for image, _, _ in made], spec)[0].numpy().astype(float)
+        want = np.stack([reference(luma, chroma, image, spec) for image, luma, chroma in made])
+        out(
+            "kernel",
+            source=f"{format} {width}x{height}",
+            to=f"{spec.width}x{spec.height} {spec.fit} {spec.dtype}",
+            worst_error=float(np.abs(got - want).max() / np.abs(want).max()),
+            relative=float(np.linalg.norm(got - want) / np.linalg.norm(want)),
+        )
+
+
+def preprocess_alone(out: Out, spec: InputSpec, rounds: int = 100) -> None:
+    rng, imaging = np.random.default_rng(7), open_imaging(DEVICE)
+    images = [surface(rng, 1920, 1080)[0] for _ in range(BATCH)]
+    tensor, _ = imaging.to_tensor(images, spec)
+    assert tensor.ready is not None
+    tensor.ready.synchronize()
+    start, cpu = time.perf_counter(), time.thread_time()
+    for _ in range(rounds):
+        tensor, _ = imaging.to_tensor(images, spec)
+    queued = time.thread_time() - cpu
+    assert tensor.ready is not None
+    tensor.ready.synchronize()
+    took = time.perf_counter() - start
+    out(
+        "preprocess alone",
+        to=f"{spec.width}x{spec.height} {spec.dtype}",
+        batch=BATCH,
+        ms_a_batch=round(1000 * took / rounds, 3),
+        host_us_a_batch=round(1e6 * queued / rounds, 1),
+    )
+
+
+# networks
+
+
+def resnet(compiled: bool) -> TorchRuntime:
+    """ResNet-18 at 960x544 with a stride of 16, as people detectors of that family are; random weights."""
+    import torch
+    import torchvision
+    from torch.fx.experimental.optimization import fuse
+
+    owner = gpu(DEVICE)
+    torch.manual_seed(0)
+    net = torchvision.models.resnet18(weights=None).eval()
+    net.layer4[0].conv1.stride = net.layer4[0].downsample[0].stride = (1, 1)
+    net = fuse(net)
+    layers = [net.conv1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3, net.layer4]
+    body = torch.nn.Sequential(*layers, torch.nn.Conv2d(512, 15, 1)).half()
+
+    class Net(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = body
+
+        def forward(self, x: Any) -> tuple[Any]:
+            return (self.body(x),)
+
+    inputs = [TensorInfo("images", (None, 3, 544, 960), "float16")]
+    return TorchRuntime(Net(), inputs, [TensorInfo("heads", (None, 15, 34, 60), "float16")], {}, owner, 2, compiled)
+
+
+def network_alone(out: Out, name: str, runtime: TorchRuntime, rounds: int = 60, size: int = BATCH) -> None:
+    """Calls in a row, at most three under way, results in pinned memory each time."""
+    import torch
+
+    info = runtime.inputs[0]
+    pictures = torch.rand((size, *info.shape[1:]), dtype=torch.float16, device=DEVICE)  # type: ignore[misc]
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    runtime.run({info.name: pictures})
+    captured = time.perf_counter() - start
+    pending: list[Any] = []
+    start, cpu = time.perf_counter(), time.process_time()
+    for _ in range(rounds):
+        pending.append(runtime.submit({info.name: pictures}))
+        if len(pending) > 2:
+            pending.pop(0).result(30)
+    for future in pending:
+        future.result(30)
+    took = time.perf_counter() - start
+    out(
+        "network alone",
+        net=name,
+        batch=size,
+        fps=round(rounds * size / took),
+        ms_a_batch=round(1000 * took / rounds, 3),
+        cpu_ms_a_batch=round(1000 * (time.process_time() - cpu) / rounds, 3),
+        capture_s=round(captured, 1),
+    )
+
+
+def network_against_cpu(out: Out, path: str, runtime: TorchRuntime, precision: str) -> None:
+    import onnxruntime
+
+    rng = np.random.default_rng(3)
+    info = runtime.inputs[0]
+    coarse = rng.random((3, 3, 24, 40)) * 255  # smooth pictures: nets react to nothing in pure noise
+    pictures = np.kron(coarse, np.ones((1, 1, 16, 16))).astype(np.float32)
+    got = runtime.run({info.name: pictures.astype(precision)})
+    want = onnxruntime.InferenceSession(path).run(None, {info.name: pictures})
+    for name, expected in zip(got, want, strict=True):
+        error = np.linalg.norm(got[name].astype(float) - expected) / np.linalg.norm(expected)
+        out("network against ONNX Runtime on the CPU", precision=precision, output=name, relative=float(error))
+
+
+# all of it, in a plain loop
+
+
+class Loop:
+    """Decode, batch by arrival, prepare, infer; results are taken and dropped. No engine, parsing or tracking."""
+
+    def __init__(self, clip: str, streams: int, workers: int, runtime: TorchRuntime, spec: InputSpec) -> None:
+        self.inbox: queue.Queue[Any] = queue.Queue(maxsize=BATCH * 3)
+        self.runtime, self.spec = runtime, spec
+        self.imaging = open_imaging(DEVICE)
+        self.done = 0
+        runtime.warm([BATCH])
+        self.workers = Workers(clip, streams, workers, self.take)
+        self.thread = threading.Thread(target=self.consume, daemon=True)
+        self.thread.start()
+
+    def take(self, index: int, pictures: list[Any]) -> None:
+        for picture in pictures:
+            self.inbox.put(picture.image)
+
+    def consume(self) -> None:
+        pending: list[Any] = []
+        name = self.runtime.inputs[0].name
+        while not self.workers.stopping.is_set():
+            try:
+                images = [self.inbox.get(timeout=2) for _ in range(BATCH)]
+            except queue.Empty:
+                continue
+            tensor, _ = self.imaging.to_tensor(images, self.spec)
+            del images
+            pending.append(self.runtime.submit({name: tensor}))
+            del tensor
+            if len(pending) > 2:
+                pending.pop(0).result(30)
+                self.done += BATCH
+
+    def stop(self) -> None:
+        self.workers.stopping.set()
+        while self.thread.is_alive() or any(thread.is_alive() for thread in self.workers.threads):
+            try:
+                self.inbox.get(timeout=0.05)
+            except queue.Empty:
+                self.thread.join(0.05)
+        self.workers.stop()
+
+
+def plain_loop(
+    out: Out, clip: str, streams: int, runtime: TorchRuntime, spec: InputSpec, name: str, decode_fps: float
+) -> None:
+    loop = Loop(clip, streams, 4, runtime, spec)
+    with Utilisation() as used:
+        figures = window(lambda: loop.done)
+    loop.stop()
+    ratio = round(figures["fps"] / max(1.0, decode_fps), 3)
+    shown = {"clip": Path(clip).name, "net": name, "streams": streams, "workers": 4}
+    out("plain loop", **shown, **figures, **used.figures, of_decode_only=ratio)
+
+
+def guarded(out: Out, function: Callable[..., Any], *arguments: Any) -> Any:
+    """A part that fails must not take the others' figures with it."""
+    try:
+        return function(out, *arguments)
+    except Exception as error:  # noqa: BLE001
+        where = traceback.format_exc()[-1500:]
+        out("FAILED", part=function.__name__, error=f"{type(error).__name__}: {error}", where=where)
+        return None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clips", nargs="+")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--out")
+    parser.add_argument("--compiled", action="store_true", help="also with torch.compile (a minute or two)")
+    arguments = parser.parse_args()
+    out = Out(arguments.out)
+    owner = gpu(DEVICE)
+    import torch
+
+    version = owner.driver.cuDriverGetVersion()[1]
+    name = torch.cuda.get_device_name(0)
+    out("machine", gpu=name, torch=torch.__version__, python=sys.version.split()[0], cuda_driver=version)
+    clips, model = arguments.clips, arguments.model
+    wanted = {clip: guarded(out, exactness, clip) for clip in clips}
+    guarded(out, kernel)
+    rates: dict[tuple[str, int], float] = {}
+    for clip in clips:
+        for streams, workers in ((32, 4), (32, 8), (8, 4), (8, 8)):
+            fps = guarded(out, decode_only, clip, streams, workers) or 0.0
+            rates[clip, streams] = max(fps, rates.get((clip, streams), 0.0))
+    clip = clips[0]
+    guarded(out, exactness_under_load, clip, wanted[clip] or {})
+    small = InputSpec(640, 384, "BGR", dtype="float16", fit="letterbox-top-left")
+    large = InputSpec(960, 544, dtype="float16", fit="stretch", scale=1 / 255)
+    guarded(out, preprocess_alone, small)
+    guarded(out, preprocess_alone, large)
+    if (exact := guarded(out, lambda _: load(model, DEVICE, precision="float32"))) is not None:
+        guarded(out, network_against_cpu, model, exact, "float32")
+    if (detector := guarded(out, lambda _: load(model, DEVICE))) is not None:
+        guarded(out, network_against_cpu, model, detector, "float16")
+        for size in (1, 8, 32):
+            guarded(out, network_alone, "yolox-nano 640x384", detector, 60, size)
+        for streams in (8, 32):
+            guarded(out, plain_loop, clip, streams, detector, small, "yolox-nano", rates[clip, streams])
+    for compiled in (False, True)[: 1 + arguments.compiled]:
+        if (big := guarded(out, lambda _, compiled=compiled: resnet(compiled))) is not None:
+            name = f"resnet-18 960x544{' compiled' if compiled else ''}"
+            guarded(out, network_alone, name, big)
+            guarded(out, plain_loop, clip, 32, big, large, name, rates[clip, 32])
+    if arguments.compiled:
+        fast = guarded(out, lambda _: load(model, DEVICE, compiled=True))
+        if fast is not None:
+            guarded(out, network_alone, "yolox-nano 640x384 compiled", fast)
+
+
+if __name__ == "__main__":
+    main()
