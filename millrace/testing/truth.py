@@ -1,0 +1,95 @@
+"""What is known of a scene: every object of every frame, and who crossed the line when."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ..media.geometry import side
+
+Point = tuple[float, float]
+Direction = Literal["forward", "backward"]
+
+
+@dataclass(frozen=True, slots=True)
+class TruthObject:
+    """One object in one frame.
+
+    `box` x1 y1 x2 y2, source pixels: the whole object as if nothing stood before it, clipped to the picture.
+    `visible`: the share of its whole outline (its convex hull, the part outside the picture included) that is seen.
+    """
+
+    id: int
+    class_id: int
+    label: str
+    box: tuple[float, float, float, float]
+    visible: float
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """Object `id` is across the line in `frame` and was not in the frame before.
+
+    `forward` is from the left of the line to its right, seen from its start to its end in the picture.
+    """
+
+    id: int
+    frame: int
+    direction: Direction
+    label: str = ""
+
+
+@dataclass(slots=True)
+class Truth:
+    """A scene's truth. `line` is start and end, `zone` a polygon, source pixels."""
+
+    width: int
+    height: int
+    fps: float
+    labels: tuple[str, ...]
+    line: tuple[Point, Point]
+    zone: tuple[Point, ...]
+    frames: list[list[TruthObject]] = field(default_factory=list)
+    crossings: list[Crossing] = field(default_factory=list)
+
+    def to_json(self, path: str | Path) -> None:
+        """Write all of it to a file."""
+        Path(path).write_text(json.dumps(asdict(self), separators=(",", ":")) + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> Truth:
+        """Read what `to_json` wrote."""
+        facts: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+        frames = [[TruthObject(**{**o, "box": tuple(o["box"])}) for o in frame] for frame in facts.pop("frames")]
+        crossings = [Crossing(**c) for c in facts.pop("crossings")]
+        start, end = (tuple(p) for p in facts.pop("line"))
+        zone = tuple(tuple(p) for p in facts.pop("zone"))
+        labels = tuple(facts.pop("labels"))
+        return cls(**facts, labels=labels, line=(start, end), zone=zone, frames=frames, crossings=crossings)
+
+
+def line_crossings(frames: Iterable[Sequence[TruthObject]], line: tuple[Point, Point]) -> list[Crossing]:
+    """Who crossed the line by the middle of the box's lower edge, frame by frame.
+
+    A crossing is counted when the point has changed sides since it was last off the line and the way between
+    the two frames meets the line between its ends. An object that was away (hidden, outside) starts anew.
+    """
+    start, end = line
+    found: list[Crossing] = []
+    before: dict[int, Point] = {}
+    for index, objects in enumerate(frames):
+        now = {o.id: ((o.box[0] + o.box[2]) / 2, o.box[3]) for o in objects}
+        labels = {o.id: o.label for o in objects}
+        for identity, point in list(now.items()):
+            if identity not in before:
+                continue
+            was, here = side(before[identity], start, end), side(point, start, end)
+            if here == 0:
+                now[identity] = before[identity]  # on the line: decided when it leaves it
+            elif was * here < 0 and side(start, before[identity], point) * side(end, before[identity], point) <= 0:
+                found.append(Crossing(identity, index, "forward" if here > 0 else "backward", labels[identity]))
+        before = now
+    return found
