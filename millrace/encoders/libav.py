@@ -160,8 +160,7 @@ class LibavEncoder:
     def _packet(self, data: Any) -> Packet:
         stream, pts, duration, epoch = self._times.pop(data.pts)
         data.duration = self._ticks(duration) if duration else 0
-        # A decoding time that is not after the presentation time may not become so by rounding.
-        dts = pts if data.dts == data.pts or data.dts is None else self._ns(data.dts)
+        dts = pts if data.dts is None else min(self._ns(data.dts), pts)  # rounding may not put it after the pts
         return Packet(stream, data, pts, dts, duration, data.is_keyframe, epoch)
 
     def _picture(self, image: Image) -> Any:

@@ -20,9 +20,15 @@ FORMATS = {
     ".avi": "avi", ".h264": "h264", ".264": "h264", ".h265": "hevc", ".265": "hevc", ".hevc": "hevc",
 }  # fmt: skip
 RAW = ("h264", "hevc")
+INDEXED = ("mp4", "mov")
 # Fragments while it grows, so that a file without an end plays up to its last whole fragment; an ordinary index over
 # all of it when it is closed. The first header waits for the first fragment: only then are its times exact.
-CRASH_SAFE = {"movflags": "hybrid_fragmented+delay_moov"}
+CRASH_SAFE = {
+    "mp4": {"movflags": "hybrid_fragmented+delay_moov"},
+    "mov": {"movflags": "hybrid_fragmented+delay_moov"},
+    "matroska": {"cluster_time_limit": "1000"},  # ms that may be lost
+    "webm": {"cluster_time_limit": "1000"},
+}
 
 
 def open_container(path: str, caps: Caps) -> Container:
@@ -47,11 +53,13 @@ class Container:
         self._format = FORMATS[ending]
         parameters: CodecParameters = caps["parameters"]
         # With the protocol, or FFmpeg takes "a:b.mp4" for one; each packet is on the disk when write returns.
-        options = {"flush_packets": "1", **(CRASH_SAFE if self._format in ("mp4", "mov") else {})}
+        options = {"flush_packets": "1", **CRASH_SAFE.get(self._format, {})}
         self._last_dts: int | None = None
-        self._header = _annex_b_header(parameters) if self._format in RAW else b""
+        self._first_dts = self._first_pts = self._end = 0  # the end is of the picture that is shown last
+        self._held: Any = None
+        self._header = _repeated_header(parameters, self._format)
         self._out: Any = av.open(f"file:{path}", "w", format=self._format, options=options)
-        self._failed = False
+        self._closed = False
         try:
             self._stream = self._add_stream(parameters, caps)
             self._out.start_encoding()
@@ -69,26 +77,41 @@ class Container:
         data = self._header + bytes(packet.data) if self._header and packet.key else packet.data
         out = av.Packet(data)  # a reference of our own: others may hold the same packet
         dts, pts = self._ticks(packet.dts), self._ticks(packet.pts)
-        if self._last_dts is not None and dts <= self._last_dts:
+        if self._last_dts is None:
+            self._first_dts, self._first_pts = dts, pts
+        elif dts <= self._last_dts:
             dts = self._last_dts + 1
         self._last_dts = dts
         out.dts, out.pts = dts, max(pts, dts)
         out.duration = self._ticks(packet.duration) if packet.duration else 0
+        self._end = max(self._end, out.pts + out.duration)
         out.time_base, out.is_keyframe, out.stream = self._base, packet.key, self._stream
-        try:
-            self._out.mux_one(out)
-        except (av.error.FFmpegError, OSError) as error:
-            self._abandon()
-            raise OSError(f"{self.path} cannot be written further: {error.strerror}") from None
+        if self._format in INDEXED:  # the last packet must be known as such: see close
+            out, self._held = self._held, out
+        if out is not None:
+            self._mux(out)
 
     def close(self) -> None:
-        if self._failed:
+        if self._closed:
             return
+        if self._held is not None:
+            # MP4 counts a track's length in decoding times. The last packet's duration makes up the rest, or the
+            # picture that is shown last would be cut short where the times are uneven and pictures reordered.
+            last, self._held = self._held, None
+            last.duration = max(last.duration, self._end - self._first_pts - (last.dts - self._first_dts))
+            self._mux(last)
+        self._closed = True
         try:
             self._out.close()
         except (av.error.FFmpegError, OSError) as error:
-            self._failed = True
             raise OSError(f"{self.path} cannot be finished: {error.strerror}") from None
+
+    def _mux(self, packet: Any) -> None:
+        try:
+            self._out.mux_one(packet)
+        except (av.error.FFmpegError, OSError) as error:
+            self._abandon()
+            raise OSError(f"{self.path} cannot be written further: {error.strerror}") from None
 
     def _ticks(self, ns: int) -> int:
         den = self._base.numerator * SECOND
@@ -96,7 +119,7 @@ class Container:
 
     def _abandon(self) -> None:
         """After an error: let the file go, and what closing it says with it."""
-        self._failed = True
+        self._closed, self._held = True, None
         try:
             self._out.close()
         except (av.error.FFmpegError, OSError):
@@ -132,7 +155,12 @@ class Container:
         return stream
 
 
-def _annex_b_header(parameters: CodecParameters) -> bytes:
-    """Parameter sets that must stand before each key picture of a raw stream, when the packets have them not."""
+def _repeated_header(parameters: CodecParameters, format: str) -> bytes:
+    """The codec's header where it must stand before each key picture, for the format has no other place for it.
+
+    (FFmpeg's TS muxer does so itself for H.264 and HEVC.) Only Annex B and MPEG-4 headers, which begin with a start
+    code, can stand there; packets with other headers carry or get theirs on the way.
+    """
     header = parameters.extradata or b""
-    return header if header.startswith((b"\0\0\1", b"\0\0\0\1")) else b""
+    needed = format in RAW or (format == "mpegts" and parameters.codec == "mpeg4")
+    return header if needed and header.startswith((b"\0\0\1", b"\0\0\0\1")) else b""
