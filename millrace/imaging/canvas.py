@@ -66,7 +66,7 @@ class PlanesCanvas:
         if points is None:
             return
         step = self._step
-        x1, y1, x2, y2 = (int(np.rint(value / step)) * step for value in points)
+        x1, y1, x2, y2 = (round(value / step) * step for value in points.tolist())
         left, right, top, bottom = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
         thick = -(-min(255, max(1, int(thickness))) // step) * step
         out = thick // 2 // step * step
@@ -139,7 +139,7 @@ class PlanesCanvas:
         corner = _finite(at)
         if corner is None:
             return width, height
-        x, y = (int(np.rint(value / step)) * step for value in corner)
+        x, y = (round(value / step) * step for value in corner.tolist())
         cover = np.zeros((height, width), np.uint8)
         cover[: mask.shape[0], margin : margin + mask.shape[1]] = mask
         behind = None if background is None else self._values(background)
@@ -161,7 +161,7 @@ def _finite(values: Any) -> NDArray[np.float64] | None:
     array = np.asarray(values, np.float64).reshape(-1)
     if not array.size or not np.isfinite(array).all():
         return None
-    return np.clip(array, -FAR, FAR)
+    return np.minimum(np.maximum(array, -FAR), FAR)  # np.clip takes longer on a few numbers
 
 
 def _fixed(array: NDArray[np.float64], scale: int) -> NDArray[np.int32]:
@@ -189,8 +189,18 @@ def _blend(
     if not part.size:
         return
     if behind is not None:
-        levels = (np.outer(255 - np.arange(256), behind) + np.outer(np.arange(256), value) + 127) // 255
-        region[...] = levels.astype(np.uint8)[part].reshape(region.shape)
+        levels = _ramp(behind, value)
+        if len(value) == 1:
+            region[...] = cv2.LUT(part, levels)
+        else:
+            region[...] = levels[part]
         return
     share = part.astype(np.int32).reshape(*part.shape, *(1,) * (plane.ndim - 2))
     region[...] = (region * (255 - share) + np.asarray(value if plane.ndim > 2 else value[0]) * share + 127) // 255
+
+
+@lru_cache(maxsize=4096)
+def _ramp(behind: tuple[int, ...], value: tuple[int, ...]) -> NDArray[np.uint8]:
+    """What each of the 256 degrees of cover shows: [256, channels] from one colour to the other."""
+    cover = np.arange(256)
+    return np.asarray((np.outer(255 - cover, behind) + np.outer(cover, value) + 127) // 255, dtype=np.uint8)

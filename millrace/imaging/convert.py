@@ -68,8 +68,8 @@ def _other_yuv(image: Image, format: Format) -> list[NDArray[Any]]:
     return [luma, cv2.extractChannel(chroma, 0), cv2.extractChannel(chroma, 1)]
 
 
-def _levels(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+def _levels(values: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)
 
 
 def _grey(image: Image) -> NDArray[Any]:
