@@ -26,8 +26,11 @@ class Imaging(Protocol):
 
     def convert(self, image: Image, format: str) -> Image: ...
 
-    def canvas(self, image: Image) -> Canvas:
-        """Something to draw on `image.writable()`; `canvas.image` is the result."""
+    def canvas(self, image: Image, font: str = "sans") -> Canvas:
+        """Something to draw on `image.writable()`; `canvas.image` is the result, of 8 bits a channel.
+
+        `font` is a built-in one (sans, italic, uni) or the path of a .ttf or .otf file.
+        """
         ...
 
 
@@ -41,6 +44,10 @@ class Canvas(Protocol):
     def line(self, start: Point, end: Point, colour: Colour, thickness: int = 2) -> None: ...
 
     def polyline(self, points: Sequence[Point], colour: Colour, thickness: int = 2, closed: bool = False) -> None: ...
+
+    def circle(self, centre: Point, radius: float, colour: Colour, thickness: int = 2) -> None:
+        """A ring, or a disc when `thickness` is 0 or less."""
+        ...
 
     def polygon(self, points: Sequence[Point], colour: Colour, opacity: float = 0.3) -> None:
         """A filled polygon, blended."""

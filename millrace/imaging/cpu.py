@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from ..media import CPU, Image, InputSpec, Placement
 from ..media.buffers import empty
 from ..media.tensor import fitted_size, place
+from .canvas import PlanesCanvas
+from .convert import convert
+from .text import SANS
 from .yuv import Affine, write_channels
 
 DTYPES = ("float32", "float16", "uint8")
@@ -54,6 +57,18 @@ class CpuImaging:
             _check_memory(image, "to_tensor")
             _fill(image, spec, target if spec.layout == "NCHW" else target.transpose(2, 0, 1))
         return out, [place(image.width, image.height, spec) for image in images]
+
+    def convert(self, image: Image, format: str) -> Image:
+        """See imaging.convert.convert."""
+        _check_memory(image, "convert")
+        return convert(image, format)
+
+    def canvas(self, image: Image, font: str = SANS) -> PlanesCanvas:
+        """Something to draw on; 10- and 16-bit pictures are brought to 8 bits (NV12, GRAY8) first."""
+        _check_memory(image, "canvas")
+        if image.format in ("P010", "GRAY16"):
+            image = convert(image, "NV12" if image.format == "P010" else "GRAY8")
+        return PlanesCanvas(image, font)
 
 
 def _check_memory(image: Image, what: str) -> None:

@@ -100,7 +100,7 @@ class CudaImaging:
             raise ValueError(f"{image.format} is not converted to {format} on {self.memory} yet: use to_cpu(image)")
         return image
 
-    def canvas(self, image: Image) -> Any:
+    def canvas(self, image: Image, font: str = "sans") -> Any:
         raise ConfigError(f"drawing on pictures in {self.memory} is not there yet: decode on the cpu where you draw")
 
     def _placed(self, image: Image, spec: InputSpec) -> tuple[Placement, tuple[Any, ...]]:

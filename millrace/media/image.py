@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .buffers import copy
+
 Format = Literal["I420", "NV12", "P010", "RGB", "BGR", "GRAY8", "GRAY16"]
 Matrix = Literal["bt601", "bt709", "bt2020"]
 
@@ -77,6 +79,8 @@ class Image:
 
     def copy(self) -> Image:
         """The same pixels in memory of our own, on the same device."""
+        if self.memory == CPU:
+            return self.with_planes([copy(plane) for plane in self.planes])
         return self.with_planes([plane.copy() for plane in self.planes])
 
     def share(self) -> Image:

@@ -1,0 +1,206 @@
+"""Drawing on the planes of a picture on the CPU, without converting colours.
+
+Everything is drawn on each plane with its own part of the colour: on Y in full resolution, on chroma in half. What
+is drawn with straight edges is laid on even pixels there, so that no chroma spills over an edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..media import Image
+from ..media.colour import rgb_to_yuv
+from .base import Colour, Point
+from .text import SANS, text_mask
+
+FAR = 16000.0  # pixels: what lies farther out is drawn as if it lay here
+_SHIFT = 4  # OpenCV's fixed-point coordinates: sixteenths of a pixel
+DRAWABLE = ("I420", "NV12", "RGB", "BGR", "GRAY8")
+
+
+class _Layer(NamedTuple):
+    plane: NDArray[np.uint8]
+    scale: int  # picture pixels per pixel of the plane
+    parts: tuple[int, ...]  # which of Y, U, V (or R, G, B) its channels are
+
+
+@lru_cache(maxsize=4096)
+def _components(colour: Colour, matrix: Any, full_range: bool, format: str) -> tuple[int, int, int]:
+    red, green, blue = (min(255, max(0, round(part))) for part in colour)
+    if format in ("RGB", "BGR"):
+        return red, green, blue
+    return rgb_to_yuv(red, green, blue, matrix, full_range or format == "GRAY8")
+
+
+class PlanesCanvas:
+    """See imaging.base.Canvas. Draws on `image` itself, or on a copy of read-only pixels.
+
+    Coordinates are continuous: (0, 0) is the corner of the picture, its first pixel ends at (1, 1). What lies
+    outside is clipped; what has a coordinate that is no number is not drawn.
+    """
+
+    def __init__(self, image: Image, font: str = SANS) -> None:
+        if image.format not in DRAWABLE:
+            raise ValueError(f"canvas: cannot draw on {image.format}; convert it to one of {', '.join(DRAWABLE)}")
+        self.image = image.writable()
+        self.font = font
+        planes = self.image.planes
+        if image.format == "I420":
+            self._layers = [_Layer(planes[0], 1, (0,)), _Layer(planes[1], 2, (1,)), _Layer(planes[2], 2, (2,))]
+        elif image.format == "NV12":
+            self._layers = [_Layer(planes[0], 1, (0,)), _Layer(planes[1], 2, (1, 2))]
+        else:
+            parts = {"RGB": (0, 1, 2), "BGR": (2, 1, 0), "GRAY8": (0,)}[image.format]
+            self._layers = [_Layer(planes[0], 1, parts)]
+        self._step = self._layers[-1].scale  # the grid that straight edges are laid on
+
+    def rectangle(self, box: Sequence[float], colour: Colour, thickness: int = 2) -> None:
+        """The outline of x1 y1 x2 y2; `thickness` is rounded up to the chroma's grid."""
+        points = _finite(box)
+        if points is None:
+            return
+        step = self._step
+        x1, y1, x2, y2 = (round(value / step) * step for value in points.tolist())
+        left, right, top, bottom = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
+        thick = -(-min(255, max(1, int(thickness))) // step) * step
+        out = thick // 2 // step * step
+        left, top, right, bottom = left - out, top - out, right + out, bottom + out
+        right, bottom = max(right, left + thick), max(bottom, top + thick)
+        layers = self._values(colour)
+        _fill(layers, left, top, right, min(bottom, top + thick))
+        _fill(layers, left, max(top, bottom - thick), right, bottom)
+        _fill(layers, left, top, min(right, left + thick), bottom)
+        _fill(layers, max(left, right - thick), top, right, bottom)
+
+    def line(self, start: Point, end: Point, colour: Colour, thickness: int = 2) -> None:
+        self.polyline((start, end), colour, thickness)
+
+    def polyline(self, points: Sequence[Point], colour: Colour, thickness: int = 2, closed: bool = False) -> None:
+        array = _finite(points)
+        if array is None:
+            return
+        thick = min(255, max(1, int(thickness)))
+        for layer, value in self._values(colour):
+            width = max(1, round(thick / layer.scale))
+            cv2.polylines(
+                layer.plane, [_fixed(array, layer.scale)], closed, value, width, cv2.LINE_AA, _SHIFT
+            )  # fmt: skip
+
+    def circle(self, centre: Point, radius: float, colour: Colour, thickness: int = 2) -> None:
+        """A ring, or a disc when `thickness` is 0 or less."""
+        array = _finite((*centre, radius))
+        if array is None or array[2] < 0:
+            return
+        for layer, value in self._values(colour):
+            x, y = _fixed(array[:2], layer.scale)[0].tolist()
+            size = round(float(array[2]) / layer.scale * (1 << _SHIFT))
+            width = -1 if thickness <= 0 else max(1, round(min(255, thickness) / layer.scale))
+            cv2.circle(layer.plane, (x, y), size, value, width, cv2.LINE_AA, _SHIFT)
+
+    def polygon(self, points: Sequence[Point], colour: Colour, opacity: float = 0.3) -> None:
+        """A filled polygon, blended: pixel * (1 - opacity) + colour * opacity; even-odd where it crosses itself."""
+        array = _finite(points)
+        if array is None or not opacity > 0:
+            return
+        share = min(1.0, float(opacity))
+        low, high = array.reshape(-1, 2).min(axis=0), array.reshape(-1, 2).max(axis=0)
+        for layer, value in self._values(colour):
+            height, width = layer.plane.shape[:2]
+            x1, y1 = (int(max(0, np.floor(v / layer.scale))) for v in low)
+            x2, y2 = (int(min(m, np.ceil(v / layer.scale) + 1)) for v, m in zip(high, (width, height), strict=True))
+            if x1 >= x2 or y1 >= y2:
+                continue
+            mask = np.zeros((y2 - y1, x2 - x1), np.uint8)
+            cv2.fillPoly(mask, [_fixed(array - np.tile((x1, y1), array.size // 2) * layer.scale, layer.scale)],
+                         (255,), cv2.LINE_8, _SHIFT)  # fmt: skip
+            region = layer.plane[y1:y2, x1:x2]
+            levels = np.rint(np.arange(256)[:, None] * (1.0 - share) + np.multiply(value, share)).astype(np.uint8)
+            blended = cv2.LUT(region, np.ascontiguousarray(levels[None]))
+            cv2.copyTo(blended, mask, region)
+
+    def text(
+        self,
+        text: str,
+        at: Point,
+        colour: Colour = (255, 255, 255),
+        size: int = 16,
+        background: Colour | None = None,
+    ) -> tuple[int, int]:
+        """One line of Unicode text, `size` pixels high, its top left corner at `at` (on the chroma's grid)."""
+        mask = text_mask(text, size, self.font)
+        step, margin = self._step, 0 if background is None else max(2, size // 6)
+        height, width = (-(-side // step) * step for side in (mask.shape[0], mask.shape[1] + 2 * margin))
+        corner = _finite(at)
+        if corner is None:
+            return width, height
+        x, y = (round(value / step) * step for value in corner.tolist())
+        cover = np.zeros((height, width), np.uint8)
+        cover[: mask.shape[0], margin : margin + mask.shape[1]] = mask
+        behind = None if background is None else self._values(background)
+        for index, (layer, value) in enumerate(self._values(colour)):
+            scale = layer.scale
+            part = cover if scale == 1 else cv2.resize(cover, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+            _blend(layer.plane, part, x // scale, y // scale, value, None if behind is None else behind[index][1])
+        return width, height
+
+    def _values(self, colour: Colour) -> list[tuple[_Layer, tuple[int, ...]]]:
+        """Each plane with the colour's values for its channels."""
+        image = self.image
+        parts = _components(colour, image.matrix, image.full_range, image.format)
+        return [(layer, tuple(parts[index] for index in layer.parts)) for layer in self._layers]
+
+
+def _finite(values: Any) -> NDArray[np.float64] | None:
+    """The coordinates in one row, none too far away; None when one is no number or there are none."""
+    array = np.asarray(values, np.float64).reshape(-1)
+    if not array.size or not np.isfinite(array).all():
+        return None
+    return np.minimum(np.maximum(array, -FAR), FAR)  # np.clip takes longer on a few numbers
+
+
+def _fixed(array: NDArray[np.float64], scale: int) -> NDArray[np.int32]:
+    """Picture coordinates [2n] as OpenCV's on a plane [n, 2]: pixel centres are whole numbers there."""
+    return np.rint((array.reshape(-1, 2) / scale - 0.5) * (1 << _SHIFT)).astype(np.int32)
+
+
+def _fill(layers: Sequence[tuple[_Layer, tuple[int, ...]]], left: int, top: int, right: int, bottom: int) -> None:
+    """Whole pixels of the picture, on the planes' grid."""
+    left, top = max(0, left), max(0, top)
+    if left >= right or top >= bottom:
+        return
+    for (plane, scale, _), value in layers:
+        plane[top // scale : bottom // scale, left // scale : right // scale] = value
+
+
+def _blend(
+    plane: NDArray[np.uint8], cover: NDArray[np.uint8], x: int, y: int,
+    value: tuple[int, ...], behind: tuple[int, ...] | None,
+) -> None:  # fmt: skip
+    """Lay `value` over the plane (or over `behind`) as far as `cover` (h, w) says, clipped."""
+    left, top = max(0, -x), max(0, -y)
+    region = plane[max(0, y) : max(0, y + cover.shape[0]), max(0, x) : max(0, x + cover.shape[1])]
+    part = cover[top : top + region.shape[0], left : left + region.shape[1]]
+    if not part.size:
+        return
+    if behind is not None:
+        levels = _ramp(behind, value)
+        if len(value) == 1:
+            region[...] = cv2.LUT(part, levels)
+        else:
+            region[...] = levels[part]
+        return
+    share = part.astype(np.int32).reshape(*part.shape, *(1,) * (plane.ndim - 2))
+    region[...] = (region * (255 - share) + np.asarray(value if plane.ndim > 2 else value[0]) * share + 127) // 255
+
+
+@lru_cache(maxsize=4096)
+def _ramp(behind: tuple[int, ...], value: tuple[int, ...]) -> NDArray[np.uint8]:
+    """What each of the 256 degrees of cover shows: [256, channels] from one colour to the other."""
+    cover = np.arange(256)
+    return np.asarray((np.outer(255 - cover, behind) + np.outer(cover, value) + 127) // 255, dtype=np.uint8)

@@ -1,0 +1,82 @@
+"""Unicode text as masks of coverage, with the fonts inside OpenCV 5 (no font file needed).
+
+The built-in "sans" covers Latin, Greek, Cyrillic, Chinese, Japanese kana and Arabic letters; it has no Devanagari and
+no emoji. Whatever a font lacks shows as a question mark. OpenCV places one glyph after the other, left to right:
+Arabic is neither joined nor reversed. A path to a .ttf or .otf file brings any other letters.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.uint8]
+
+SANS = "sans"
+WEIGHT = 600  # semibold: thin strokes drown in a picture
+SMALLEST, LARGEST = 6, 256  # pixels of a line's height
+LONGEST = 200  # letters of a text; the rest is cut off
+EM = 0.8  # of the line's height: the letters' size, and where the baseline lies
+_SIGNATURES = (b"\x00\x01\x00\x00", b"OTTO", b"true", b"ttcf")  # of TrueType and OpenType files
+
+_one_at_a_time = threading.Lock()  # OpenCV does not say that a FontFace may be used from two threads
+
+
+def text_mask(text: str, size: int = 16, font: str = SANS) -> Mask:
+    """How far each pixel is covered, (size, width) uint8, of one line of text whose height is `size` pixels.
+
+    Characters that cannot be printed become spaces. `font` is `sans`, `italic`, `uni` or a path; raises ValueError
+    for a file that is no TrueType or OpenType font. Not to be written: it may be kept for the next time.
+    """
+    size = min(LARGEST, max(SMALLEST, int(size)))
+    clean = "".join(letter if letter.isprintable() else " " for letter in text[:LONGEST])
+    words = [_word(word, size, font) for word in clean.split(" ")]
+    if len(words) == 1:
+        return words[0]
+    gap = max(2, round(size * EM * 0.25))
+    mask = np.zeros((size, sum(word.shape[1] for word in words) + gap * (len(words) - 1)), np.uint8)
+    at = 0
+    for word in words:
+        mask[:, at : at + word.shape[1]] = word
+        at += word.shape[1] + gap
+    return mask
+
+
+@lru_cache(maxsize=1024)
+def _word(word: str, size: int, font: str) -> Mask:
+    """One word; labels are made of few words though they are seldom the same as a whole."""
+    if not word:
+        return np.zeros((size, 0), np.uint8)
+    letters = max(4, round(size * EM))
+    with _one_at_a_time:
+        face = _face(font)
+        left, _, width, _ = cv2.getTextSize((0, 0), word, (0, 0), face, letters, WEIGHT)
+        room = np.zeros((size, width + 2 * letters), np.uint8)
+        cv2.putText(room, word, (1 - left, letters), (255,), face, letters, WEIGHT)
+    mask = np.ascontiguousarray(room[:, : width + 2])
+    mask.flags.writeable = False
+    return mask
+
+
+@lru_cache(maxsize=16)
+def _face(font: str) -> Any:
+    if font in (SANS, "italic", "uni"):
+        return cv2.FontFace(font)
+    path = Path(font)
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise ValueError(
+            f"font {font!r} cannot be read ({error.strerror}); give sans, italic, uni or a .ttf"
+        ) from error
+    face = cv2.FontFace()
+    if start not in _SIGNATURES or not face.set(str(path)):
+        raise ValueError(f"font {font!r} is no TrueType or OpenType file; give sans, italic, uni or a .ttf")
+    return face
