@@ -28,9 +28,10 @@ def _anchors(boxes: np.ndarray, scores: np.ndarray, settings: ParserSettings) ->
     nothing = settings.background
     if nothing is None and np.allclose(scores[:64].sum(axis=1), 1.0, atol=1e-2):
         nothing = int(scores.mean(axis=0).argmax())
-    chosen = np.flatnonzero((scores >= settings.confidence).any(axis=1))
-    if nothing is not None:  # most anchors show only background: decide on the others
-        chosen = chosen[scores[chosen, nothing] <= 1 - settings.confidence]
+    likely = scores >= settings.confidence
+    if nothing is not None:
+        likely[:, nothing] = False
+    chosen = np.flatnonzero(likely.any(axis=1))
     if not len(chosen):
         return empty()
     candidates = np.array(scores[chosen], np.float32)

@@ -149,3 +149,14 @@ def test_a_pose_model_is_not_taken_for_a_detector():
 def test_a_wrong_parser_name_gets_a_hint():
     with pytest.raises(ValueError, match="Did you mean 'yolox'"):
         parsers.get("yolo_x")
+
+
+def test_scores_that_are_no_softmax_have_no_background_unless_told():
+    boxes = np.tile(np.array([[0.1, 0.1, 0.4, 0.5]], np.float32), (1, 100, 1))
+    scores = np.full((1, 100, 3), 0.05, np.float32)
+    scores[0, 7] = (0.6, 0.2, 0.9)
+    outputs = {"boxes": boxes, "scores": scores}
+    (found,) = parsers.get("ssd")(outputs, 1, ParserSettings(*SIZE))
+    assert found.classes.tolist() == [2]
+    (found,) = parsers.get("ssd")(outputs, 1, ParserSettings(*SIZE, background=2))
+    assert found.classes.tolist() == [0] and found.scores[0] == pytest.approx(0.6)
