@@ -53,7 +53,7 @@ class Rule:
         if isinstance(self.counter, LineCounter):
             text = "in {in} out {out}".format(**self.counter.counts)
         else:
-            text = str(self.counter.occupancy().total())
+            text = str(self.counter.present())
         return {**self.overlay, "text": text}
 
 

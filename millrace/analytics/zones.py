@@ -81,8 +81,13 @@ class ZoneCounter:
                 out.append(self._leave(key, visit))
             if pts - visit.seen > MEMORY:
                 del self.visits[key]
-        self.most = max(self.most, self.occupancy().total())
+        if out:
+            self.most = max(self.most, self.present())
         return out
+
+    def present(self) -> int:
+        """How many are inside now."""
+        return sum([visit.inside for visit in self.visits.values()])
 
     def occupancy(self) -> Counter[str]:
         """How many are inside now, by label."""

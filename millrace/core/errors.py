@@ -5,6 +5,7 @@
     + SettingError                one element's setting: names it, the value, what is allowed
     + MissingExtraError           a library is needed that a pip extra installs
   x SourceError                   a stream cannot be opened or read                              exit code 3
+  x OutputError (OSError)         a file or pipe cannot be written                               exit code 1
   x StreamError                   this stream cannot go on here; the others can                  exit code 3
   x ElementError                  an element failed; names it and the stream                     exit code 1
   x Closed, Cancelled             a channel has ended: used between threads, never shown to a user
@@ -60,6 +61,16 @@ class SourceError(MillraceError):
     def __init__(self, stream: str, message: str) -> None:
         super().__init__(f"{stream}: {redact(message)}")
         self.stream = stream
+
+
+class OutputError(MillraceError, OSError):
+    """A file or pipe cannot be written: no room, no right, nobody reads. `errno` and `filename` are the system's."""
+
+    def __init__(self, path: str, error: OSError) -> None:
+        OSError.__init__(self, error.errno, error.strerror or str(error), path)
+
+    def __str__(self) -> str:
+        return redact(f"cannot write {self.filename}: {self.strerror}")
 
 
 class StreamError(MillraceError):

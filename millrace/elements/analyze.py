@@ -40,7 +40,7 @@ class Analyze(Element):
             check("zones", name, given)
 
     def start_stream(self, start: StreamStart) -> StreamStart:
-        stream, size = start.stream, (start.caps["width"], start.caps["height"])
+        stream = start.stream
         if stream not in self.rules:
             self.rules[stream] = [
                 Rule(kind, name, given)
@@ -49,11 +49,8 @@ class Analyze(Element):
                 if given.get("streams") is None or stream in given["streams"]
             ]
         for rule in self.rules[stream]:
-            if self.sizes.get(stream) != size or rule.counter is None:
-                rule.place(*size)
-            elif start.discontinuity:
+            if start.discontinuity and rule.counter is not None:
                 rule.counter.forget()
-        self.sizes[stream] = size
         self.blind[stream] = 0
         return start
 
@@ -61,6 +58,11 @@ class Analyze(Element):
         rules = self.rules[frame.stream]
         if not rules:
             return
+        size = (frame.image.width, frame.image.height)
+        if self.sizes.get(frame.stream) != size:
+            self.sizes[frame.stream] = size
+            for rule in rules:
+                rule.place(*size)
         seen = sightings(frame.objects)
         if self.blind[frame.stream] < BLIND and frame.objects:
             self.blind[frame.stream] += 1 if not seen else BLIND

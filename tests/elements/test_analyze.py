@@ -28,8 +28,8 @@ def opened(*streams: str, **settings: Any) -> Analyze:
     return analyze
 
 
-def begin(analyze: Analyze, stream: str = "a", width: int = 200, height: int = 100, **facts: Any) -> None:
-    analyze.start_stream(StreamStart(stream, Caps("frames", width=width, height=height), **facts))
+def begin(analyze: Analyze, stream: str = "a", **facts: Any) -> None:
+    analyze.start_stream(StreamStart(stream, Caps("frames", width=200, height=100), **facts))
 
 
 def seen(key: int | None, x: float, y: float, label: str = "car", detected: bool = True) -> Object:
@@ -132,10 +132,12 @@ def test_a_jump_of_the_stream_is_no_crossing() -> None:
 
 def test_fractions_follow_a_new_picture_size() -> None:
     analyze = opened("a", lines=DOOR)
-    begin(analyze, width=400, height=300)
-    shown = frame(0)
-    run(analyze, shown)
+    run(analyze, frame(0, seen(1, 50, 30)), frame(1, seen(1, 50, 70)))
+    shown = frame(2, seen(1, 50, 140))
+    shown.image = Image("GRAY8", [np.zeros((300, 400), np.uint8)], 400, 300)
+    assert run(analyze, shown) == []  # on the upper side again, but these are other pixels
     assert shown.extras["analytics"][0]["points"] == [(0.0, 150.0), (400.0, 150.0)]
+    assert analyze.totals()["a"]["lines"]["door"]["in"] == 1
 
 
 def test_without_rules_frames_are_left_alone() -> None:

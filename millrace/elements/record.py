@@ -1,0 +1,58 @@
+"""Detections → a file from which the rest of the run can be repeated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from ..core.element import Context, Element, setting, state
+from ..core.errors import SettingError
+from ..core.item import Item, StreamStart
+from ..media import Frame
+from ..outputs.jsonl import LineFile
+from ..outputs.record import end_line, frame_line, header_line, start_line
+
+
+class Record(Element):
+    """Record what the detector gave, exactly, and pass the frame on: `record: {path: run.jsonl}`, right after infer.
+
+    One file for all streams, in the order in which they come; after `batch` that order is the same in every run of
+    files. `outputs.record.read_record` reads it back.
+    """
+
+    path: str = setting(help="the file")
+    header: dict[str, Any] = setting(factory=dict, help="the run's settings, model, engine, sources, streams")
+
+    output: LineFile | None = state(lambda: None)
+    live: set[str] = state(set)
+
+    def open(self, context: Context) -> None:
+        folder = os.path.dirname(self.path)
+        if folder and not os.path.isdir(folder):
+            raise SettingError("record", "path", self.path, f"the folder {folder} does not exist; create it")
+        self.output = LineFile(self.path)
+        self.output.write(header_line(self.header))
+
+    def start_stream(self, start: StreamStart) -> StreamStart:
+        self._write(start_line(start))
+        if start.live:
+            self.live.add(start.stream)
+        return start
+
+    def process_frame(self, frame: Frame) -> None:
+        self._write(frame_line(frame))
+
+    def end_stream(self, stream: str) -> Iterator[Item]:
+        self._write(end_line(stream))
+        self.live.discard(stream)
+        yield from super().end_stream(stream)
+
+    def close(self) -> None:
+        if self.output is not None:
+            self.output.close()
+
+    def _write(self, line: str) -> None:
+        assert self.output is not None, "open() comes first"
+        self.output.eager = bool(self.live)
+        self.output.write(line)

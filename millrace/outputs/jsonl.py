@@ -1,0 +1,126 @@
+"""JSON lines: how a frame becomes a line, and files of lines."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..core.errors import OutputError
+from ..media import Event, Frame
+
+BUFFER = 1 << 16  # bytes that wait for more, where nobody reads along
+STDOUT = "-"
+
+quoted = lru_cache(maxsize=4096)(json.dumps)  # names and labels come again and again
+
+
+def frame_line(frame: Frame) -> str:
+    """One frame as a line (with its newline), in the form of `schema()`. Same frame, same bytes.
+
+    Raises ValueError for an object whose box or confidence is not a finite number.
+    """
+    objects = []
+    for found in frame.objects:
+        x1, y1, x2, y2 = found.box.tolist()
+        if not math.isfinite(x1 + y1 + x2 + y2 + found.confidence):
+            raise ValueError(f"frame {frame.index} has a {found.label} that is not finite: {found.box.tolist()}")
+        objects.append(
+            f'{{"box":[{x1:.2f},{y1:.2f},{x2:.2f},{y2:.2f}],"label":{quoted(found.label)},"class_id":{found.class_id},'
+            f'"confidence":{found.confidence:.4f},"id":{"null" if found.id is None else found.id}}}'
+        )
+    events = f',"events":[{",".join(map(event_text, frame.events))}]' if frame.events else ""
+    return (
+        f'{{"stream":{quoted(frame.stream)},"frame":{frame.index},"pts":{frame.pts},"width":{frame.image.width},'
+        f'"height":{frame.image.height},"objects":[{",".join(objects)}]{events}}}\n'
+    )
+
+
+def event_text(event: Event) -> str:
+    """An event within a frame's line."""
+    fields = {
+        "kind": event.kind,
+        "name": event.name,
+        "direction": event.direction,
+        "id": event.object_id,
+        "label": event.label,
+    }
+    return json.dumps(fields, separators=(",", ":"))
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a line."""
+    text = files(__package__).joinpath("frame.schema.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+class LineFile:
+    """A file of lines, or stdout for "-". Raises OutputError, naming the file, when it cannot be written: once.
+
+    After that lines go nowhere: whoever skips over the error goes on without this file, which has no holes.
+
+    Written in large pieces, at the latest on `flush()` and `close()`; with `eager` every line at once.
+    """
+
+    def __init__(self, path: str, *, append: bool = False, eager: bool = False) -> None:
+        self.path = path
+        self.eager = eager or path == STDOUT
+        self.failed = False
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._file: BinaryIO
+        try:
+            self._file = sys.stdout.buffer if path == STDOUT else _open(path, "ab" if append else "wb")
+        except OSError as error:
+            raise OutputError(path, error) from error
+
+    def write(self, line: str) -> None:
+        if self.failed:
+            return
+        data = line.encode()
+        self._waiting.append(data)
+        self._size += len(data)
+        if self.eager or self._size >= BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        rest = memoryview(b"".join(self._waiting))
+        self._waiting, self._size = [], 0
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            self._file.flush()
+        except OSError as error:
+            self.failed = True
+            raise OutputError(self.path, error) from error
+
+    def close(self) -> None:
+        """May be called again."""
+        try:
+            if not self._file.closed:
+                self.flush()
+        finally:
+            if self.path != STDOUT:
+                self._file.close()
+
+
+def _open(path: str, mode: str) -> Any:
+    """Without a buffer of its own, so that what failed once is not tried again behind our back."""
+    return open(path, mode, buffering=0)
+
+
+def stream_path(path: str, stream: str, several: bool) -> str:
+    """The file of one stream: `{stream}` is its name; without that -NAME goes before the suffix if `several`."""
+    name = re.sub(r"[^\w.-]+", "_", stream)
+    if "{stream}" in path:
+        return path.replace("{stream}", name)
+    if not several:
+        return path
+    whole = Path(path)
+    return str(whole.with_name(f"{whole.stem}-{name}{whole.suffix}"))

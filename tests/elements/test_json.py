@@ -1,0 +1,132 @@
+"""The json element: files per stream, frames passed on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from millrace.core.caps import Caps
+from millrace.core.element import Context
+from millrace.core.errors import OutputError, SettingError
+from millrace.core.item import StreamStart
+from millrace.elements.json import Json
+from millrace.media import Frame, Image, Object, box
+
+PICTURE = Image("GRAY8", [np.zeros((36, 64), np.uint8)], 64, 36)
+CAPS = Caps("frames", width=64, height=36)
+
+
+def opened(path: Path | str, *streams: str, live: bool = False) -> Json:
+    element = Json(path=str(path))
+    element.open(Context("json", lambda: None, lambda message, stream: None))
+    if streams:
+        element.expect(streams)
+    for stream in streams:
+        element.start_stream(StreamStart(stream, CAPS, live=live))
+    return element
+
+
+def feed(element: Json, stream: str, *numbers: int) -> None:
+    for n in numbers:
+        objects = [Object(box((n, 1, 5, 6)), 0, "car", 0.5, 1)]
+        element.process_frame(Frame(stream, n, n * 40, PICTURE, objects=objects))
+
+
+def numbers(path: Path) -> list[int]:
+    return [json.loads(line)["frame"] for line in path.read_text().splitlines()]
+
+
+def test_one_stream_one_file(tmp_path: Path) -> None:
+    element = opened(tmp_path / "out.jsonl", "gate")
+    feed(element, "gate", 0, 1, 2)
+    assert list(element.end_stream("gate")) == []
+    assert numbers(tmp_path / "out.jsonl") == [0, 1, 2]
+
+
+def test_several_streams_have_files_of_their_own_with_the_same_bytes_in_any_order(tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    for folder, turns in ((a, "xyxy"), (b, "yyxx")):
+        folder.mkdir()
+        element, count = opened(folder / "out.jsonl", "x", "y"), {"x": 0, "y": 0}
+        for stream in turns:
+            feed(element, stream, count[stream])
+            count[stream] += 1
+        element.close()
+    assert sorted(path.name for path in a.iterdir()) == ["out-x.jsonl", "out-y.jsonl"]
+    for path in a.iterdir():
+        assert numbers(path) == [0, 1]
+        assert path.read_bytes() == (b / path.name).read_bytes()
+
+
+def test_the_name_does_not_depend_on_who_ended_first(tmp_path: Path) -> None:
+    element = opened(tmp_path / "out.jsonl", "x")
+    element.expect(["x", "y"])
+    list(element.end_stream("x"))
+    element.expect(["y"])
+    element.start_stream(StreamStart("y", CAPS))
+    element.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out-y.jsonl", "out.jsonl"]
+
+
+def test_a_stream_that_was_not_announced_does_not_overwrite_another(tmp_path: Path) -> None:
+    element = opened(tmp_path / "out.jsonl", "x")
+    feed(element, "x", 0)
+    list(element.end_stream("x"))
+    element.start_stream(StreamStart("y", CAPS))
+    feed(element, "y", 5)
+    element.close()
+    assert numbers(tmp_path / "out.jsonl") == [0]
+    assert numbers(tmp_path / "out-y.jsonl") == [5]
+
+
+def test_a_stream_that_comes_back_goes_on_in_its_file(tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").write_text("of an earlier run\n")
+    element = opened(tmp_path / "out.jsonl", "x")
+    feed(element, "x", 0)
+    element.start_stream(StreamStart("x", CAPS, epoch=1, discontinuity=True))
+    feed(element, "x", 1)
+    list(element.end_stream("x"))
+    element.start_stream(StreamStart("x", CAPS))
+    feed(element, "x", 0)
+    element.close()
+    element.close()
+    assert numbers(tmp_path / "out.jsonl") == [0, 1, 0]
+
+
+def test_the_stream_in_the_path(tmp_path: Path) -> None:
+    opened(tmp_path / "{stream}.jsonl", "x").close()
+    assert (tmp_path / "x.jsonl").read_text() == ""
+
+
+def test_live_streams_are_written_at_once(tmp_path: Path) -> None:
+    element = opened(tmp_path / "out.jsonl", "x", live=True)
+    feed(element, "x", 0)
+    assert numbers(tmp_path / "out.jsonl") == [0]
+    element.close()
+
+
+def test_stdout_takes_all_streams(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    element = opened("-", "x", "y")
+    feed(element, "y", 0)
+    feed(element, "x", 0)
+    element.close()
+    lines = [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
+    assert [line["stream"] for line in lines] == ["y", "x"]
+
+
+def test_a_missing_folder_is_an_error_before_the_first_stream(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"json: path=.*the folder .*nowhere does not exist"):
+        opened(tmp_path / "nowhere" / "out.jsonl")
+
+
+def test_a_full_disk_names_the_file() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    element = opened("/dev/full", "x", live=True)
+    with pytest.raises(OutputError, match="cannot write /dev/full: No space left on device"):
+        feed(element, "x", 0)
+    feed(element, "x", 1)  # one who skips the error goes on without the file
+    element.close()
