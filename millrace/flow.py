@@ -77,7 +77,7 @@ class Flow:
 
     def map(self, function: Callable[[Frame], Frame | bool | None], name: str | None = None) -> Flow:
         """Call a function with every frame: None or True keeps it, False drops it, a Frame replaces it."""
-        return self._step(Step("function", {"call": function}, name or getattr(function, "__name__", None)))
+        return self._step(Step("function", {"call": function}, name))
 
     def add(self, element: Element, name: str | None = None) -> Flow:
         """An element object of your own."""

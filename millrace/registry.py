@@ -116,11 +116,9 @@ def get(name: str) -> type[Element]:
     raise ConfigError(f"there is no element {name!r}.{did_you_mean(name, names())} There are: {', '.join(names())}")
 
 
-@cache
 def settings_of(cls: type[Element]) -> tuple[Setting, ...]:
     """The settings of an element class in the order of their declaration."""
-    hints = get_type_hints(cls, include_extras=True)
-    return tuple(_settings(cls, hints))
+    return tuple(_settings(cls, get_type_hints(cls, include_extras=True)))
 
 
 def check(name: str, settings: Mapping[str, Any], cls: type[Element] | None = None) -> dict[str, Any]:

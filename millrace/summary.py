@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,27 +117,28 @@ class Run:
         self._began = time.monotonic()
         self.pipeline.start()
 
-    def run(self, on_tick: Callable[[Run], None] | None = None, every: float = 0.25) -> Summary:
-        """Run to the end. Ctrl+C drains, a second one stops. Raises ElementError when an element failed."""
-        self.start()
-        try:
-            try:
-                self._wait(on_tick, every)
-            except KeyboardInterrupt:
-                self._interrupted = True
-                self.pipeline.drain()
-                self._wait(on_tick, every)
-        except KeyboardInterrupt:
-            pass  # the second one: what is in flight is given up
-        finally:
-            self.pipeline.stop()
-            self._ended = time.monotonic()
-        return self.summary()
+    def run(self, on_tick: Callable[[Run], None] | None = None, every: float = 0.1) -> Summary:
+        """Run to the end. Ctrl+C drains, a second one stops. Raises ElementError when an element failed.
 
-    def _wait(self, on_tick: Callable[[Run], None] | None, every: float) -> None:
-        while not self.pipeline.wait(every if on_tick else None):
-            if on_tick:
-                on_tick(self)
+        `on_tick(run)` is called every so many seconds. Interrupts are only noted by the signal's handler, so that
+        none of them can strike inside a lock; in threads other than the main one they are not heard.
+        """
+        interrupts: list[int] = []
+        with _on_interrupt(lambda: interrupts.append(1)):
+            try:
+                self.start()
+                while not self.pipeline.wait(every):
+                    if interrupts and not self._interrupted:
+                        self._interrupted = True
+                        self.pipeline.drain()
+                    if len(interrupts) > 1:
+                        break  # what is in flight is given up
+                    if on_tick:
+                        on_tick(self)
+            finally:
+                self.pipeline.stop()
+                self._ended = time.monotonic()
+        return self.summary()
 
     @property
     def frames(self) -> int:
@@ -169,6 +173,19 @@ class Run:
             name, first.frames, last.frames, last.objects, len(last.identities), dict(last.labels), dict(last.events),
             said,
         )  # fmt: skip
+
+
+@contextmanager
+def _on_interrupt(note: Callable[[], None]) -> Iterator[None]:
+    """Call `note` at Ctrl+C instead of raising KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: note())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def raise_first(errors: list[Any]) -> None:

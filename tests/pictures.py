@@ -33,8 +33,9 @@ class Pictures(Source):
         while (self.count is None or index < self.count) and not self.stopped:
             if index == self.fail_at:
                 raise SourceError(self.stream, "the cable is out")
+            self.given = index + 1
             yield frame(self.stream, index)
-            self.given = index = index + 1
+            index += 1
 
     def interrupt(self) -> None:
         self.stopped.append(True)

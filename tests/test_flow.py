@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import _thread
+import os
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,7 @@ def test_a_misspelt_element_or_setting_is_found_when_it_is_written() -> None:
 
 def test_ctrl_c_drains() -> None:
     source = Pictures(stream="a", count=None)
-    timer = threading.Timer(0.3, _thread.interrupt_main)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     summary = millrace.open(source, name="a").map(lambda f: None).run()
     timer.join(5)

@@ -45,13 +45,14 @@ def run(
 
     Coordinates of --line and --zone are pixels of the source, or fractions of its size when all are at most 1.
     """
-    from . import run as command
+    from .run import Options
+    from .run import run as command
 
-    options = command.Options(
+    options = Options(
         sources, model, track, tracker, save, json, record, confidence, classes, every, device, line or [], zone or [],
         max_frames, codec, draw, quiet, verbose,
     )  # fmt: skip
-    raise typer.Exit(command.run(options))
+    raise typer.Exit(command(options))
 
 
 @app.command()
@@ -90,12 +91,12 @@ def demo(
     raise typer.Exit(command(folder, seconds, seed, quiet, verbose))
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
-def bench(context: typer.Context) -> None:
+@app.command()
+def bench(quick: Annotated[bool, typer.Option("--quick", help="Shorter, less exact.")] = False) -> None:
     """Measure what the engine itself costs on this machine."""
-    from ..testing import bench as measuring
+    from ..testing.bench import main
 
-    raise typer.Exit(measuring.main(context.args) or 0)
+    raise typer.Exit(main(quick=quick))
 
 
 @app.command()

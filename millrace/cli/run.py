@@ -71,7 +71,7 @@ def _plan_of_file(path: str, options: Options) -> Plan:
     allowed = {"sources", "max_frames", "device", "quiet", "verbose"}
     plain = Options(options.sources)
     wrong = [
-        f"--{name.replace('_', '-')}" for name in Options.__slots__  # type: ignore[attr-defined]
+        f"--{name.replace('_', '-')}" for name in Options.__slots__
         if name not in allowed and getattr(options, name) != getattr(plain, name) and getattr(options, name)
     ]  # fmt: skip
     if wrong:

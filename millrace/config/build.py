@@ -217,12 +217,15 @@ class _Builder:
                 raise step.where.error(f"two elements are named {given!r}", "name")
             self.names.add(given)
             return given
-        plain = step.element.rpartition(":")[2] if isinstance(step.element, str) else _plain_name(step.element)
-        return unique(f"{branch}{plain}", self.names)
+        return unique(f"{branch}{_plain_name(step)}", self.names)
 
 
-def _plain_name(element: Element) -> str:
-    return type(element).__name__.lower()
+def _plain_name(step: Step) -> str:
+    """What a node is called when nobody names it: its element, its class, or its function."""
+    if isinstance(step.element, Element):
+        return type(step.element).__name__.lower()
+    name = getattr(step.settings.get("call"), "__name__", "")
+    return name if name.isidentifier() else step.element.rpartition(":")[2]
 
 
 def unique(name: str, taken: set[str]) -> str:

@@ -125,11 +125,11 @@ class _Schema:
             raise self.document.error(place, f"{what} must be a text, not {_kind(data)}")
         return data
 
-    def choice(self, data: Any, place: Place, what: str, allowed: tuple[str, ...]) -> str:
+    def choice(self, data: Any, place: Place, what: str, allowed: tuple[str, ...]) -> Any:
         if data not in allowed:
             near = did_you_mean(str(data), allowed)
             raise self.document.error(place, f"{what}: {data!r} is not one of {', '.join(allowed)}.{near}")
-        return str(data)
+        return data
 
     def known(self, data: Mapping[str, Any], allowed: tuple[str, ...], place: Place) -> None:
         for key in data:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ..core.channel import Policy
 from ..core.element import Element, Source
 from ..core.errors import ConfigError
+from ..core.node import OnError
 
 
 class Where(Protocol):
@@ -38,7 +40,7 @@ class Queue:
     """The channel before an element: items it holds for each stream, and what happens when it is full."""
 
     size: int | None = None
-    policy: str = "wait"  # wait | drop_oldest | drop_newest
+    policy: Policy = "wait"
 
 
 @dataclass(slots=True)
@@ -48,7 +50,7 @@ class Step:
     element: str | Element
     settings: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None  # of the node; the element's name when None
-    on_error: str = "fail"
+    on_error: OnError = "fail"
     queue: Queue | None = None
     where: Where = field(default_factory=Nowhere)
 

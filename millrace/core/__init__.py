@@ -3,7 +3,7 @@
 from .bus import Bus, Message
 from .caps import FRAMES, PACKETS, Caps
 from .channel import Channel
-from .element import Context, Element, Source, setting, state
+from .element import Context, Element, Seconds, Source, setting, state
 from .errors import (
     ConfigError,
     ElementError,
@@ -23,5 +23,6 @@ from .stats import NodeStats
 __all__ = [
     "FRAMES", "PACKETS", "Bundle", "Bus", "Caps", "Channel", "ConfigError", "Context", "Element", "ElementError",
     "Graph", "Item", "Message", "MillraceError", "MissingExtraError", "NodeStats", "Parts", "Pipeline",
-    "SettingError", "Source", "SourceError", "StreamEnd", "StreamError", "StreamStart", "redact", "setting", "state",
+    "Seconds", "SettingError", "Source", "SourceError", "StreamEnd", "StreamError", "StreamStart", "redact", "setting",
+    "state",
 ]  # fmt: skip

@@ -85,7 +85,8 @@ class Context:
         self._warn(message, stream)
 
 
-@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(setting, state))
+# no field_specifiers: mypy takes a default only from a keyword, and would call `setting(8, …)` one without
+@dataclass_transform(kw_only_default=True, eq_default=False)
 class Element:
     """A step of a pipeline. Annotated fields are its settings and its keyword-only constructor."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from millrace.core import Element, StreamStart, setting, state
+from millrace.core import Element, Seconds, StreamStart, setting, state
 from millrace.media import Batch as Frames
 from millrace.media import Frame
 
@@ -24,7 +24,7 @@ class Batch(Element):
     threaded = True
 
     size: int = setting(8, minimum=1, help="frames in a full batch")
-    timeout: float = setting(0.04, minimum=0, help="seconds that a frame of a live stream waits for others")
+    timeout: Seconds = setting(0.04, minimum=0, help="seconds that a frame of a live stream waits for others")
     per_stream: int | None = setting(None, minimum=1, help="most frames of one stream in a batch; none: no limit")
     held: list[Frame] = state(list)
     turns: list[str] = state(list)

@@ -40,6 +40,8 @@ class Decode(Element):
     size or format changes, a StreamStart with new caps stands before the first frame that differs.
     """
 
+    takes = PACKETS
+    gives = FRAMES
     threaded: ClassVar[bool] = True
     partitioned: ClassVar[bool] = True
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.element import Context, Element, setting, state
+from ..core.element import Context, Element, Seconds, setting, state
 from ..core.item import StreamStart
 from ..media import Frame, Object
 from ..trackers import open_tracker
@@ -22,7 +22,7 @@ class Track(Element):
     """
 
     tracker: str = setting("default", help="name of the tracker")
-    max_age: float | None = setting(None, help="seconds of stream time that an unseen track is kept (2)", minimum=0)
+    max_age: Seconds | None = setting(None, help="seconds of stream time that an unseen track is kept (2)", minimum=0)
     min_hits: int | None = setting(None, help="detections in a row that confirm a track (3)", minimum=1)
     high_confidence: float | None = setting(
         None, help="detections from here up start tracks and are matched first (0.5)", minimum=0, maximum=1
