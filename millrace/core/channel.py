@@ -163,8 +163,8 @@ class Channel:
 
     def _choose(self, wanted: Container[str] | None, admits: Callable[[str | None], bool] | None) -> Any:
         """The stream whose turn it is among those that are wanted and admitted."""
-        if wanted.__class__ is frozenset and len(wanted) == 1:  # type: ignore[arg-type]  # a usual case, made quick
-            (only,) = wanted  # type: ignore[misc]
+        if isinstance(wanted, frozenset) and len(wanted) == 1:  # a usual case, made quick
+            (only,) = wanted
             turns: Iterable[Any] = [stream for stream in (only, None) if stream in self._shares]
         else:
             turns = self._turns

@@ -87,7 +87,8 @@ class Batch(Element):
 
     def end_stream(self, stream: str) -> Iterator[Frames]:
         yield from self.flush(stream)
-        self.turns.remove(stream)
+        if stream in self.turns:
+            self.turns.remove(stream)
         self.started.discard(stream)
         self.ended.add(stream)
         self.live.discard(stream)

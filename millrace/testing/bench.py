@@ -123,7 +123,7 @@ def soak(frames: int = 100_000, changes: int = 1000) -> tuple[int, int, int]:
         each = frames // 20
         for number in range(20):  # the first fifth is warm-up
             pipeline.add_source(f"long{number}", Synthetic(stream=f"long{number}", count=each), "batch")
-            _until(lambda done=(number + 1) * each: sink.frames >= done)  # type: ignore[misc]
+            _until(lambda done=(number + 1) * each: sink.frames >= done)
             if number in (3, 19):
                 marks.append(_settled())
         arrived = sink.frames
@@ -131,7 +131,7 @@ def soak(frames: int = 100_000, changes: int = 1000) -> tuple[int, int, int]:
             name = f"short{number}"
             pipeline.add_source(name, Synthetic(stream=name, count=5), "batch")
             arrived += 5
-            _until(lambda done=arrived: sink.frames >= done)  # type: ignore[misc]
+            _until(lambda done=arrived: sink.frames >= done)
             if number in (changes // 5, changes - 1):
                 marks.append(_settled())
         pipeline.drain()
