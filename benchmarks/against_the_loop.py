@@ -86,7 +86,7 @@ def millrace(clips: list[str], model: str, out: str, codec: str) -> int:
 
     flow = millrace.open(*clips).infer(model).draw(trails=0).save(f"{out}/millrace.mp4", codec=codec)
     summary = flow.run()
-    return sum(stream.frames for stream in summary.streams.values())
+    return sum(stream.frames_in for stream in summary.streams.values())
 
 
 def only(what: str, clips: list[str], model: str) -> int:
@@ -97,7 +97,7 @@ def only(what: str, clips: list[str], model: str) -> int:
         flow = millrace.open(*clips).decode().discard()
     else:
         flow = millrace.open(*clips).decode().infer(model).discard()
-    return sum(stream.frames for stream in flow.run().streams.values())
+    return sum(stream.frames_in for stream in flow.run().streams.values())
 
 
 def child(what: str, clips: list[str], model: str, settings: list[str]) -> None:
