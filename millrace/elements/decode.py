@@ -44,8 +44,8 @@ class Decode(Element):
     gives = FRAMES
     threaded: ClassVar[bool] = True
     partitioned: ClassVar[bool] = True
-    takes: ClassVar[str | None] = PACKETS
-    gives: ClassVar[str | None] = FRAMES
+    takes = PACKETS
+    gives = FRAMES
 
     device: str = setting("cpu", help="where to decode and where the pictures will be: cpu, cuda, cuda:N")
     threads: int = setting(1, help="CPU threads of each stream's decoder; more hold back more frames", minimum=0)

@@ -34,7 +34,7 @@ class Encode(Element):
     """
 
     threaded: ClassVar[bool] = True
-    gives: ClassVar[str | None] = PACKETS
+    gives = PACKETS
 
     codec: str = setting(
         "h264", help="the format of the packets", choices=("h264", "hevc", "h265", "av1", "mpeg4", "mjpeg")

@@ -24,7 +24,7 @@ class File(Element):
     """
 
     threaded: ClassVar[bool] = True
-    takes: ClassVar[str | None] = PACKETS
+    takes = PACKETS
 
     path: str = setting(help="where to write; {stream} stands for the stream's name")
 
