@@ -44,6 +44,8 @@ class Decode(Element):
     gives = FRAMES
     threaded: ClassVar[bool] = True
     partitioned: ClassVar[bool] = True
+    takes = PACKETS
+    gives = FRAMES
 
     device: str = setting("cpu", help="where to decode and where the pictures will be: cpu, cuda, cuda:N")
     threads: int = setting(1, help="CPU threads of each stream's decoder; more hold back more frames", minimum=0)
@@ -56,6 +58,7 @@ class Decode(Element):
 
     def open(self, context: Context) -> None:
         self.context = context
+        part(self.device, "decoder")  # an unknown device is found before anything runs
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         if start.caps.kind != PACKETS:

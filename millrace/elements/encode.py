@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..core.caps import FRAMES, Caps
+from ..core.caps import FRAMES, PACKETS, Caps
 from ..core.element import Context, Element, setting, state
-from ..core.errors import StreamError
+from ..core.errors import ConfigError, StreamError
 from ..core.item import Item, StreamStart
 from ..devices import part
 from ..encoders.base import Encoder
@@ -34,8 +34,11 @@ class Encode(Element):
     """
 
     threaded: ClassVar[bool] = True
+    gives = PACKETS
 
-    codec: str = setting("h264", help="h264, hevc, av1, mpeg4 or mjpeg")
+    codec: str = setting(
+        "h264", help="the format of the packets", choices=("h264", "hevc", "h265", "av1", "mpeg4", "mjpeg")
+    )
     bitrate: int | None = setting(None, help="bits per second; default: by quality", minimum=1000)
     quality: int | None = setting(
         None, help="the codec's own scale, less is better: h264, hevc 0..51; av1 1..63; mpeg4, mjpeg 2..31", minimum=0
@@ -53,6 +56,10 @@ class Encode(Element):
 
     def open(self, context: Context) -> None:
         self.context = context
+        try:  # so that wrong settings are found before anything runs
+            self._open_encoder(Caps(FRAMES, width=64, height=64)).close()
+        except ValueError as error:
+            raise ConfigError(f"{context.name}: {error}") from error
 
     def expect(self, streams: Sequence[str]) -> None:
         self.expected = max(1, len(streams))
@@ -64,7 +71,10 @@ class Encode(Element):
         if known is None or not known.frames:
             if known is not None:
                 known.encoder.close()
-            encoder = self._open_encoder(start.stream, start.caps)
+            try:
+                encoder = self._open_encoder(start.caps)
+            except ValueError as error:
+                raise StreamError(start.stream, f"{start.stream}: {error}") from error
             size = (start.caps["width"], start.caps["height"])
             known = self.streams[start.stream] = Stream(encoder, size)
         return StreamStart(start.stream, known.encoder.caps, start.live, start.epoch, start.discontinuity)
@@ -89,17 +99,14 @@ class Encode(Element):
             known.encoder.close()
         self.streams.clear()
 
-    def _open_encoder(self, stream: str, caps: Caps) -> Encoder:
+    def _open_encoder(self, caps: Caps) -> Encoder:
         threads = self.threads
         if threads is None:
             threads = min(4, max(1, (os.cpu_count() or 1) // (2 * self.expected)))
-        try:
-            encoder: Encoder = part(self.device, "encoder")(
-                caps, self.device, codec=self.codec, bitrate=self.bitrate, quality=self.quality, preset=self.preset,
-                gop=self.gop, threads=threads,
-            )  # fmt: skip
-        except ValueError as error:
-            raise StreamError(stream, f"{stream}: {error}") from error
+        encoder: Encoder = part(self.device, "encoder")(
+            caps, self.device, codec=self.codec, bitrate=self.bitrate, quality=self.quality, preset=self.preset,
+            gop=self.gop, threads=threads,
+        )  # fmt: skip
         return encoder
 
     def _encode(self, frame: Frame) -> Iterator[Item]:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from ..core.caps import PACKETS
-from ..core.element import Element, setting, state
-from ..core.errors import StreamError
+from ..core.element import Context, Element, setting, state
+from ..core.errors import ConfigError, StreamError
 from ..core.item import Item, StreamStart
 from ..media import Packet
 from ..outputs.base import Output
@@ -24,6 +24,7 @@ class File(Element):
     """
 
     threaded: ClassVar[bool] = True
+    takes = PACKETS
 
     path: str = setting(help="where to write; {stream} stands for the stream's name")
 
@@ -31,6 +32,14 @@ class File(Element):
     caps: dict[str, Any] = state(dict)
     used: set[str] = state(set)
     several: bool = state(bool)
+
+    def open(self, context: Context) -> None:
+        from ..outputs.container import format_of
+
+        format_of(self.path)
+        folder = os.path.dirname(self.path) or "."
+        if "{stream}" not in folder and not os.path.isdir(folder):
+            raise ConfigError(f"{context.name}: {self.path} cannot be written: there is no folder {folder}")
 
     def expect(self, streams: Sequence[str]) -> None:
         self.several = self.several or len(streams) > 1

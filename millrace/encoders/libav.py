@@ -41,7 +41,7 @@ CODECS = {
     "mpeg4": Codec("mpeg4", 4, 2, 31),
     "mjpeg": Codec("mjpeg", 4, 2, 31),
 }
-ALIASES = {"h265": "hevc", "avc": "h264", "x264": "h264", "x265": "hevc", "mpeg-4": "mpeg4", "jpeg": "mjpeg"}
+ALIASES = {"h265": "hevc"}
 
 
 def open_encoder(
@@ -229,15 +229,14 @@ def _fill(target: Any, pixels: Any, width: int, height: int) -> None:
 
 
 def _to_cpu(image: Image) -> Image:
-    if image.ready is not None:
-        image.ready.synchronize()  # type: ignore[attr-defined]
+    """The picture in memory of the CPU; device planes have `numpy()`, which waits for the device."""
     try:
-        return Image(
-            image.format, [plane.get() for plane in image.planes], image.width, image.height,
-            matrix=image.matrix, full_range=image.full_range,
-        )  # fmt: skip
+        planes = [plane.numpy() for plane in image.planes]
     except AttributeError:
         raise ValueError(f"pictures in {image.memory} cannot be encoded here: move them to the cpu first") from None
+    return Image(
+        image.format, planes, image.width, image.height, matrix=image.matrix, full_range=image.full_range
+    )  # fmt: skip
 
 
 def _time_base(codec: str, given: Fraction | None) -> Fraction:

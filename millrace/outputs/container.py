@@ -42,15 +42,20 @@ def open_container(path: str, caps: Caps) -> Container:
     return Container(path, caps)
 
 
+def format_of(path: str) -> str:
+    """FFmpeg's name of the container that the ending of a path asks for; ConfigError when it is not known."""
+    ending = os.path.splitext(path)[1].lower()
+    if ending not in FORMATS:
+        raise ConfigError(f"{path}: files that end in {ending or 'nothing'!r} are not known: {', '.join(FORMATS)}")
+    return FORMATS[ending]
+
+
 class Container:
     """See outputs.base.Output. Write packets in decoding order, as an encoder gives them."""
 
     def __init__(self, path: str, caps: Caps) -> None:
         self.path = path
-        ending = os.path.splitext(path)[1].lower()
-        if ending not in FORMATS:
-            raise ConfigError(f"{path}: files that end in {ending or 'nothing'!r} are not known: {', '.join(FORMATS)}")
-        self._format = FORMATS[ending]
+        self._format = format_of(path)
         parameters: CodecParameters = caps["parameters"]
         # With the protocol, or FFmpeg takes "a:b.mp4" for one; each packet is on the disk when write returns.
         options = {"flush_packets": "1", **CRASH_SAFE.get(self._format, {})}

@@ -7,7 +7,7 @@ import pytest
 
 from millrace.core.caps import Caps
 from millrace.core.element import Context
-from millrace.core.errors import SourceError, StreamError
+from millrace.core.errors import ConfigError, SourceError, StreamError
 from millrace.core.item import StreamStart
 from millrace.elements.decode import Decode
 from millrace.elements.encode import Encode
@@ -92,8 +92,27 @@ def test_settings_reach_the_encoder():
         return sum(p.data.size for p in [*element.process(noise), *element.end_stream("a")])
 
     assert size(quality=45) < size(quality=10) / 3
-    with pytest.raises(StreamError, match=r"a: codec 'x' cannot be encoded; there are: h264"):
-        size(codec="x")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"codec": "x"}, r"encode: codec 'x' cannot be encoded; there are: h264"),
+        ({"preset": "warp"}, r"encode: preset 'warp' is not allowed for h264"),
+        ({"codec": "mjpeg", "quality": 50}, r"encode: quality 50 is not allowed for mjpeg: 2 \(best\) to 31"),
+    ],
+)
+def test_wrong_settings_are_found_before_anything_runs(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        opened(**settings)
+
+
+def test_a_picture_that_the_encoder_refuses_ends_its_stream_only():
+    element, _ = opened()
+    with pytest.raises(StreamError, match="a: the encoder libx264 cannot be opened at 100000x48"):
+        element.start_stream(StreamStart("a", CAPS.replace(width=100_000)))
+    element.start_stream(StreamStart("b", CAPS))
+    assert len([*element.process(frame(stream="b")), *element.end_stream("b")]) == 1
 
 
 def test_packets_are_refused():

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from millrace.core.caps import Caps
+from millrace.core.element import Context
 from millrace.core.errors import ConfigError, StreamError
 from millrace.core.item import StreamStart
 from millrace.elements.file import File
@@ -83,9 +84,16 @@ def test_frames_are_refused():
         File(path="out.mp4").start_stream(StreamStart("a", Caps("frames")))
 
 
-def test_errors_name_the_file(clip, tmp_path):
-    start = packets(clip())[0]
+def test_wrong_paths_are_found_before_anything_runs(tmp_path):
+    context = Context("file", lambda: None, lambda message, stream: None)
     with pytest.raises(ConfigError, match=r"out\.doc: files that end in '\.doc' are not known"):
-        File(path=str(tmp_path / "out.doc")).start_stream(start)
-    with pytest.raises(OSError, match=r"missing/out\.mp4 cannot be written"):
-        File(path=str(tmp_path / "missing/out.mp4")).start_stream(start)
+        File(path=str(tmp_path / "out.doc")).open(context)
+    with pytest.raises(ConfigError, match=r"missing/out\.mp4 cannot be written: there is no folder .*missing"):
+        File(path=str(tmp_path / "missing" / "out.mp4")).open(context)
+    File(path=str(tmp_path / "out.mp4")).open(context)
+
+
+def test_a_file_that_cannot_be_made_is_named(clip, tmp_path):
+    (tmp_path / "out.mp4").mkdir()
+    with pytest.raises(OSError, match=r"out\.mp4 cannot be written: Is a directory"):
+        File(path=str(tmp_path / "out.mp4")).start_stream(packets(clip("in.mkv"))[0])
