@@ -9,7 +9,7 @@ from ..core.errors import SettingError
 from ..core.item import Item, StreamStart
 from ..devices import part
 from ..imaging.base import Imaging
-from ..imaging.overlay import Style, Trails, colours_from, draw_object, draw_rule
+from ..imaging.overlay import Style, Trails, colours_from, draw_objects, draw_rule, draw_rule_caption
 from ..media import Frame
 
 EIGHT_BIT = {"P010": "NV12", "GRAY16": "GRAY8"}
@@ -69,8 +69,9 @@ class Draw(Element):
             draw_rule(canvas, rule, style)
         if self.trails:
             trails.draw(canvas, frame.objects, style)
-        for found in frame.objects:
-            draw_object(canvas, found, style)
+        draw_objects(canvas, frame.objects, style)
+        for rule in rules:
+            draw_rule_caption(canvas, rule, style)
         frame.image = canvas.image
 
     def end_stream(self, stream: str) -> Iterator[Item]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,7 +36,7 @@ class Style:
         return replace(
             self,
             thickness=thickness or max(2, 2 * round(short / 540)),
-            text_size=text_size or max(12, round(short / 40)),
+            text_size=text_size or max(16, round(short / 38)),
         )
 
     def colour(self, found: Object) -> Colour:
@@ -63,34 +63,50 @@ def colours_from(given: Mapping[str, str]) -> dict[str, Colour]:
     return {label: parse_colour(text) for label, text in given.items()}
 
 
-def draw_object(canvas: Canvas, found: Object, style: Style) -> None:
-    """The box, and its caption above it, or inside it where there is no room above."""
-    x1, y1, x2, y2 = map(float, found.box)
-    if not all(map(math.isfinite, (x1, y1, x2, y2))):
-        return
-    colour = style.colour(found)
+def draw_objects(canvas: Canvas, objects: Iterable[Object], style: Style) -> None:
+    """All boxes, then all captions, so that no box crosses one out. Boxes that are no numbers are left out."""
+    seen = [(found, [float(side) for side in found.box]) for found in objects]
+    seen = [(found, box) for found, box in seen if all(map(math.isfinite, box))]
     if style.boxes:
-        canvas.rectangle((x1, y1, x2, y2), colour, style.thickness)
-    caption = style.caption(found)
-    if caption:
-        half = style.thickness // 2
-        above = y1 - half - style.text_size
-        top = above if above >= 0 else min(y1 + half, canvas.image.height - style.text_size)
-        canvas.text(caption, (max(0.0, x1 - half), max(0.0, top)), readable_on(colour), style.text_size, colour)
+        for found, box in seen:
+            canvas.rectangle(box, style.colour(found), style.thickness)
+    for found, box in seen:
+        _draw_caption(canvas, style.caption(found), box, style.colour(found), style)
+
+
+def _draw_caption(canvas: Canvas, caption: str, box: Sequence[float], colour: Colour, style: Style) -> None:
+    """Above the box, or inside it where there is no room above."""
+    if not caption:
+        return
+    half, size = style.thickness // 2, style.text_size
+    above = box[1] - half - size
+    top = above if above >= 0 else min(box[1] + half, canvas.image.height - size)
+    canvas.text(caption, (max(0.0, box[0] - half), max(0.0, top)), readable_on(colour), size, colour)
 
 
 def draw_rule(canvas: Canvas, rule: Mapping[str, Any], style: Style) -> None:
     """A line or zone of the frame's analytics: {"kind", "name", "points" in source pixels, "text"}."""
-    points: list[Point] = [(float(x), float(y)) for x, y in rule["points"]]
+    points, colour = _points(rule), _rule_colour(rule)
     zone = rule["kind"] == "zone"
-    colour = ZONE_COLOUR if zone else LINE_COLOUR
     if zone:
         canvas.polygon(points, colour, 0.2)
     canvas.polyline(points, colour, style.thickness, closed=zone)
-    size = style.text_size
-    x, y = points[0] if zone else [sum(axis) / len(points) for axis in zip(*points, strict=True)]
+
+
+def draw_rule_caption(canvas: Canvas, rule: Mapping[str, Any], style: Style) -> None:
+    """Its name and count: at a zone's first corner, in the middle of a line."""
+    points, colour, size = _points(rule), _rule_colour(rule), style.text_size
+    x, y = points[0] if rule["kind"] == "zone" else [sum(axis) / len(points) for axis in zip(*points, strict=True)]
     at = (min(max(0.0, x), canvas.image.width - size), min(max(0.0, y - size), canvas.image.height - size))
     canvas.text(" ".join(filter(None, (rule["name"], rule.get("text")))), at, readable_on(colour), size, colour)
+
+
+def _points(rule: Mapping[str, Any]) -> list[Point]:
+    return [(float(x), float(y)) for x, y in rule["points"]]
+
+
+def _rule_colour(rule: Mapping[str, Any]) -> Colour:
+    return ZONE_COLOUR if rule["kind"] == "zone" else LINE_COLOUR
 
 
 class Trails:

@@ -22,7 +22,7 @@ SANS = "sans"
 WEIGHT = 600  # semibold: thin strokes drown in a picture
 SMALLEST, LARGEST = 6, 256  # pixels of a line's height
 LONGEST = 200  # letters of a text; the rest is cut off
-EM = 0.8  # of the line's height: the letters' size, and where the baseline lies
+EM, BASELINE = 0.78, 0.79  # of the line's height: the letters' size, and how far down they stand
 _SIGNATURES = (b"\x00\x01\x00\x00", b"OTTO", b"true", b"ttcf")  # of TrueType and OpenType files
 
 _one_at_a_time = threading.Lock()  # OpenCV does not say that a FontFace may be used from two threads
@@ -58,7 +58,7 @@ def _word(word: str, size: int, font: str) -> Mask:
         face = _face(font)
         left, _, width, _ = cv2.getTextSize((0, 0), word, (0, 0), face, letters, WEIGHT)
         room = np.zeros((size, width + 2 * letters), np.uint8)
-        cv2.putText(room, word, (1 - left, letters), (255,), face, letters, WEIGHT)
+        cv2.putText(room, word, (1 - left, round(size * BASELINE)), (255,), face, letters, WEIGHT)
     mask = np.ascontiguousarray(room[:, : width + 2])
     mask.flags.writeable = False
     return mask
