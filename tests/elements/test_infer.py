@@ -279,3 +279,16 @@ def test_a_card_that_contradicts_the_model_is_refused(opened, tmp_path):
     (tmp_path / "m.yaml").write_text("input: {width: 100}\n")
     with pytest.raises(ConfigError, match="width 100 is not the model's 64"):
         opened(model=path)
+
+
+def test_where_batches_are_quicker_a_batch_is_one_call(opened, tmp_path):
+    element = opened(model=make_level_model(tmp_path / "m.onnx"))
+    element.loaded.runtime = held = Held(element.loaded.runtime)
+    held.batches = True
+    batch = Batch([picture(n, level=40 * n, width=32, height=32) for n in range(4)])
+    assert list(element.process(batch)) == []
+    assert len(held.gates) == 1
+    held.gates[0].set()
+    assert list(element.flush("a")) == [batch]
+    left = [frame.objects[0].box[0] for frame in batch.frames]
+    np.testing.assert_allclose(left, np.arange(4) * 40 * 16 / 255, atol=0.05)
