@@ -11,20 +11,21 @@ from ..core.errors import SettingError
 from ..core.item import Item, StreamStart
 from ..media import Frame
 from ..outputs.jsonl import LineFile
-from ..outputs.record import end_line, frame_line, header_line, start_line
+from ..outputs.record import frame_line, header_line, start_line
 
 
 class Record(Element):
     """Record what the detector gave, exactly, and pass the frame on: `record: {path: run.jsonl}`, right after infer.
 
-    One file for all streams, in the order in which they come; after `batch` that order is the same in every run of
-    files. `outputs.record.read_record` reads it back.
+    One file for all streams, in the order of the frames; after `batch` that order is the same in every run of files.
+    `outputs.record.read_record` reads it back.
     """
 
     path: str = setting(help="the file")
     header: dict[str, Any] = setting(factory=dict, help="the run's settings, model, engine, sources, streams")
 
     output: LineFile | None = state(lambda: None)
+    starts: dict[str, list[StreamStart]] = state(dict)  # to be written before the stream's next frame
     live: set[str] = state(set)
 
     def open(self, context: Context) -> None:
@@ -35,22 +36,28 @@ class Record(Element):
         self.output.write(header_line(self.header))
 
     def start_stream(self, start: StreamStart) -> StreamStart:
-        self._write(start_line(start))
+        self.starts.setdefault(start.stream, []).append(start)
         if start.live:
             self.live.add(start.stream)
         return start
 
     def process_frame(self, frame: Frame) -> None:
+        self._write_starts(frame.stream)
         self._write(frame_line(frame))
 
     def end_stream(self, stream: str) -> Iterator[Item]:
-        self._write(end_line(stream))
+        self._write_starts(stream)
         self.live.discard(stream)
         yield from super().end_stream(stream)
 
     def close(self) -> None:
         if self.output is not None:
             self.output.close()
+
+    def _write_starts(self, stream: str) -> None:
+        """Streams open as their threads please; their frames come in an order that is the same in every run."""
+        for start in self.starts.pop(stream, ()):
+            self._write(start_line(start))
 
     def _write(self, line: str) -> None:
         assert self.output is not None, "open() comes first"

@@ -25,13 +25,15 @@ class Track(Element):
     max_age: Seconds | None = setting(None, help="seconds of stream time that an unseen track is kept (2)", minimum=0)
     min_hits: int | None = setting(None, help="detections in a row that confirm a track (3)", minimum=1)
     high_confidence: float | None = setting(
-        None, help="detections from here up start tracks and are matched first (0.5)", minimum=0, maximum=1
+        None, help="detections from here up start tracks and are matched first (0.4)", minimum=0, maximum=1
     )
     low_confidence: float | None = setting(
         None, help="detections from here up can continue a track (0.1)", minimum=0, maximum=1
     )
     iou: float | None = setting(None, help="least overlap of prediction and detection (0.2)", minimum=0, maximum=1)
-    across_classes: bool | None = setting(None, help="let a track change its class (false)")
+    class_penalty: float | None = setting(
+        None, help="taken off the overlap where classes differ; 1: a track never changes its class (0.3)", minimum=0
+    )
     smooth: bool | None = setting(None, help="give the filter's boxes instead of the detector's (false)")
     options: dict[str, Any] = setting(factory=dict, help="further settings of this tracker")
 
@@ -58,7 +60,7 @@ class Track(Element):
         return super().end_stream(stream)
 
     def _open_tracker(self) -> Tracker:
-        names = ("max_age", "min_hits", "high_confidence", "low_confidence", "iou", "across_classes", "smooth")
+        names = ("max_age", "min_hits", "high_confidence", "low_confidence", "iou", "class_penalty", "smooth")
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
         return open_tracker(self.tracker, **given, **self.options)
 

@@ -1,8 +1,8 @@
 """Recorded runs: everything that a detector said, exactly, so that all that comes after it can be run again.
 
-A file of JSON lines: first the header, {"millrace": version, "kind": "header", …} with what the run was made of, then
-"stream" lines where a stream opens or changes, "frame" lines, and "end" lines. Boxes, confidences, key points and
-embeddings are float32 written so that reading gives the same bits. Masks are not recorded.
+A file of JSON lines: first the header, {"millrace": version, "kind": "header", …} with what the run was made of; then
+"stream" lines, before the first frame of a stream that opened or changed, and "frame" lines. Boxes, confidences, key
+points and embeddings are float32 written so that reading gives the same bits. Masks are not recorded.
 """
 
 from __future__ import annotations
@@ -52,14 +52,7 @@ class RecordedStart:
     caps: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedEnd:
-    """A stream ends."""
-
-    stream: str
-
-
-Entry = RecordedFrame | RecordedStart | RecordedEnd
+Entry = RecordedFrame | RecordedStart
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +92,6 @@ def start_line(start: StreamStart) -> str:
             "caps": caps,
         }
     )
-
-
-def end_line(stream: str) -> str:
-    return _text({"kind": "end", "stream": stream})
 
 
 def frame_line(frame: Frame) -> str:
@@ -170,11 +159,9 @@ def _entry(path: str, number: int, line: Mapping[str, Any]) -> Entry:
             if "fps" in caps:
                 caps["fps"] = Fraction(caps["fps"])
             return RecordedStart(line["stream"], line["epoch"], line["live"], line["discontinuity"], caps)
-        if kind == "end":
-            return RecordedEnd(line["stream"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ConfigError(f"{path}:{number}: not a line of a recorded run ({error!r})") from error
-    raise ConfigError(f"{path}:{number}: kind {kind!r} is not known; there are: header, stream, frame, end")
+    raise ConfigError(f"{path}:{number}: kind {kind!r} is not known; there are: header, stream, frame")
 
 
 def _frame(line: Mapping[str, Any]) -> RecordedFrame:

@@ -41,7 +41,8 @@ class Sort:
     down to `low_confidence`, to confirmed tracks that were seen a moment ago. Only a confident detection starts a
     track. A track is confirmed, and gets its id, when it was detected `min_hits` times without a gap; at once in
     the first frame of a stream. Unseen, it is kept for `max_age` seconds of stream time. `iou` is the least overlap
-    of prediction and detection; objects of different classes do not match unless `across_classes`.
+    of prediction and detection; where the classes differ, `class_penalty` is taken off it first: detectors waver
+    between car and truck, so a thing that hardly moved may change its class (1: never, 0: classes do not matter).
 
     `update` returns every detection, in the order given (nothing that was detected is lost): `id` is None while
     its track is tentative or when it has none. A detected object keeps the detector's box, or with `smooth` takes
@@ -55,11 +56,11 @@ class Sort:
         *,
         max_age: float = 2.0,
         min_hits: int = 3,
-        high_confidence: float = 0.5,
+        high_confidence: float = 0.4,
         low_confidence: float = 0.1,
         iou: float = 0.2,
-        low_iou: float = 0.5,
-        across_classes: bool = False,
+        low_iou: float = 0.4,
+        class_penalty: float = 0.3,
         smooth: bool = False,
     ) -> None:
         self.max_age = round(max_age * SECOND)
@@ -68,7 +69,7 @@ class Sort:
         self.low = low_confidence
         self.iou = iou
         self.low_iou = low_iou
-        self.across_classes = across_classes
+        self.class_penalty = class_penalty
         self.smooth = smooth
         self.targets: list[Target] = []
         self.motion = Boxes()
@@ -120,9 +121,10 @@ class Sort:
 
     def _overlap(self, objects: list[Object]) -> NDArray[Any]:
         overlap = iou(self.motion.boxes(), columns(objects))
-        if not self.across_classes:
-            kinds = np.array([target.class_id for target in self.targets])
-            overlap *= kinds[:, None] == np.array([found.class_id for found in objects])
+        kinds = np.array([target.class_id for target in self.targets])
+        other = kinds[:, None] != np.array([found.class_id for found in objects])
+        if other.any():
+            overlap -= self.class_penalty * other
         return overlap
 
     def _found(self, pairs: dict[int, int], objects: list[Object], pts: int) -> None:

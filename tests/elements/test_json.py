@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import millrace
 from millrace.core.caps import Caps
-from millrace.core.element import Context
+from millrace.core.element import Context, Source
 from millrace.core.errors import OutputError, SettingError
 from millrace.core.item import StreamStart
 from millrace.elements.json import Json
@@ -130,3 +134,38 @@ def test_a_full_disk_names_the_file() -> None:
         feed(element, "x", 0)
     feed(element, "x", 1)  # one who skips the error goes on without the file
     element.close()
+
+
+class Scene(Source):
+    """Eight things that walk down over a line, in frames that come at any pace."""
+
+    name: str
+    seed: int = 0
+    pause: float = 0.0
+
+    def read(self) -> Iterator[Any]:
+        random = np.random.default_rng(self.seed)
+        yield StreamStart(self.name, CAPS)
+        for n in range(40):
+            time.sleep(self.pause)
+            objects = []
+            for i in range(8):
+                x, y = 80 * i + random.normal(), 8 * n + random.normal()
+                objects.append(Object(box((x, y, x + 40, y + 60)), 0, "car", float(random.uniform(0.4, 1))))
+            yield Frame(self.name, n, n * 40_000_000, PICTURE, objects=objects, inferred=["det"])
+
+
+def test_two_runs_of_four_streams_give_the_same_bytes(tmp_path: Path) -> None:
+    runs: list[dict[str, bytes]] = []
+    for pauses in ((0, 0.002, 0, 0.001), (0.001, 0, 0.002, 0)):
+        folder = tmp_path / str(len(runs))
+        folder.mkdir()
+        scenes = [Scene(name=name, seed=n, pause=pauses[n]) for n, name in enumerate("abcd")]
+        flow = millrace.open(*scenes, name=list("abcd")).batch(size=4).record(path=str(folder / "run.jsonl"))
+        flow = flow.track().analyze(lines={"middle": {"points": [[0, 180], [640, 180]]}})
+        summary = flow.json(path=str(folder / "out.jsonl")).run()
+        assert all(stream.events == {("line", "middle", "in"): 8} for stream in summary.streams.values())
+        runs.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert sorted(runs[0]) == ["out-a.jsonl", "out-b.jsonl", "out-c.jsonl", "out-d.jsonl", "run.jsonl"]
+    assert runs[0] == runs[1]
+    assert all(text.count(b"\n") == 40 for name, text in runs[0].items() if name != "run.jsonl")

@@ -17,10 +17,8 @@ from millrace.core.errors import ConfigError
 from millrace.core.item import StreamStart
 from millrace.media import Frame, Image, Object, box
 from millrace.outputs.record import (
-    RecordedEnd,
     RecordedFrame,
     RecordedStart,
-    end_line,
     frame_line,
     header_line,
     read_record,
@@ -28,6 +26,8 @@ from millrace.outputs.record import (
 )
 
 PICTURE = Image("GRAY8", [np.zeros((36, 64), np.uint8)], 64, 36)
+
+START = start_line(StreamStart("a", Caps("frames")))
 
 
 def written(folder: Path, *lines: str) -> str:
@@ -44,7 +44,7 @@ def test_a_run_reads_back(tmp_path: Path) -> None:
     part = Object(box((1, 2, 3, 4)), 0, "plate", 0.5, parent=found)
     frame = Frame("gate", 3, 120, PICTURE, 1, 40, wall=5, objects=[part, found], inferred=["det"])
     facts = {"model": {"file": "det.onnx", "sha256": "ab"}, "settings": {"path": Path("x")}, "more": 1}
-    path = written(tmp_path, header_line(facts), start_line(start), frame_line(frame), end_line("gate"))
+    path = written(tmp_path, header_line(facts), start_line(start), frame_line(frame))
 
     run = read_record(path)
     assert run.header == {
@@ -57,10 +57,9 @@ def test_a_run_reads_back(tmp_path: Path) -> None:
         "streams": None,
         "more": 1,
     }
-    begin, shown, end = run
+    begin, shown = run
     caps = {"width": 64, "height": 36, "fps": Fraction(30000, 1001)}
     assert begin == RecordedStart("gate", 1, False, False, caps)
-    assert end == RecordedEnd("gate")
     assert isinstance(shown, RecordedFrame)
     facts_of = (
         shown.stream,
@@ -122,7 +121,7 @@ def test_what_is_not_finite_is_refused() -> None:
         (["\x00\n"], ":1: broken off or damaged"),
         ([header_line({}), '{"kind":"nonsense"}\n'], ":2: kind 'nonsense' is not known"),
         ([header_line({}), '{"kind":"frame","stream":"a"}\n'], ":2: not a line of a recorded run"),
-        ([header_line({}), end_line("a"), '{"kind":"fra'], ":3: broken off or damaged"),
+        ([header_line({}), START, '{"kind":"fra'], ":3: broken off or damaged"),
     ],
 )
 def test_a_damaged_file_names_the_line(tmp_path: Path, lines: list[str], words: str) -> None:
@@ -136,7 +135,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_broken_off_gives_what_there_is(tmp_path: Path) -> None:
-    run = iter(read_record(written(tmp_path, header_line({}), end_line("a"), '{"kind":"fra')))
-    assert next(run) == RecordedEnd("a")
+    run = iter(read_record(written(tmp_path, header_line({}), START, '{"kind":"fra')))
+    assert next(run) == RecordedStart("a", 0, False, False, {})
     with pytest.raises(ConfigError, match="broken off"):
         next(run)

@@ -100,12 +100,22 @@ def test_a_weak_detection_does_not_take_a_track_from_a_strong_one() -> None:
     assert (weak.id, strong.id) == (None, 1)
 
 
-def test_classes_do_not_mix_unless_asked() -> None:
-    for across, ids in ((False, (1, 2)), (True, (1, 1))):
-        tracker = Sort(min_hits=1, across_classes=across)
-        (a,) = tracker.update([found(0)], 0, True)
-        (b,) = tracker.update([found(2, kind=1)], 40 * MS, True)
-        assert (a.id, b.id) == ids
+@pytest.mark.parametrize(("penalty", "ids"), [(0.0, [1, 1, 1]), (0.3, [1, 1, 2]), (1.0, [1, 2, 1])])
+def test_a_track_changes_its_class_only_where_it_hardly_moved(penalty: float, ids: list[int]) -> None:
+    tracker = Sort(min_hits=1, class_penalty=penalty)
+    out = [
+        tracker.update([found(x, kind=kind)], n * 40 * MS, True)[0].id
+        for n, (x, kind) in enumerate([(0, 0), (2, 1), (22, 0)])
+    ]
+    assert out == ids
+
+
+def test_its_own_class_comes_first() -> None:
+    tracker = Sort(min_hits=1)
+    tracker.update([found(0), found(6, kind=1)], 0, True)
+    rider, cycle = found(6), found(0, kind=1)  # each is nearer to where the other was
+    tracker.update([cycle, rider], 40 * MS, True)
+    assert (rider.id, cycle.id) == (1, 2)
 
 
 def test_frames_without_inference_carry_the_tracks() -> None:
