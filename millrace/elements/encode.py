@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..core.caps import FRAMES, Caps
+from ..core.caps import FRAMES, PACKETS, Caps
 from ..core.element import Context, Element, setting, state
 from ..core.errors import StreamError
 from ..core.item import Item, StreamStart
@@ -33,6 +33,8 @@ class Encode(Element):
     another size than the stream began with are scaled to that size, and a warning says so once.
     """
 
+    takes = FRAMES
+    gives = PACKETS
     threaded: ClassVar[bool] = True
 
     codec: str = setting("h264", help="h264, hevc, av1, mpeg4 or mjpeg")
