@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parents[1] / "examples"
 EXAMPLES = sorted(path.name for path in FOLDER.iterdir() if path.suffix in (".py", ".yaml"))
 SAYS = {
     "quickstart.py": "30 frames at",
-    "iterate.py": "car None at 16,16 to 60,60",
+    "iterate.py": "car 1 at 16,16 to 60,60",
     "custom_element.py": "frame 20:",
     "function_element.py": "clip: 30 of 30 frames have large objects",
     "explicit_pipeline.py": "limit: ",

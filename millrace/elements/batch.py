@@ -87,14 +87,8 @@ class Batch(Element):
 
     def end_stream(self, stream: str) -> Iterator[Frames]:
         yield from self.flush(stream)
-<<<<<<< HEAD
         if stream in self.turns:
             self.turns.remove(stream)
-=======
-        if stream not in self.turns:
-            return
-        self.turns.remove(stream)
->>>>>>> cfdec24 (Demo, recorded header, PNG pictures, examples and the tests of the command line)
         self.started.discard(stream)
         self.ended.add(stream)
         self.live.discard(stream)
