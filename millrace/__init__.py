@@ -14,20 +14,18 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from .config import load
     from .core import Bus, Graph, Message, Pipeline
     from .core.element import Context, Element, Seconds, Source, setting, state
     from .core.errors import ConfigError, ElementError, MillraceError, SourceError, StreamError
-    from .flow import Flow, open
+    from .flow import Flow, load, open
     from .media import Batch, Event, Frame, Image, Object, Packet
     from .summary import Summary
 
 _HOMES = {
-    "config": ("load",),
     "core": ("Bus", "Graph", "Message", "Pipeline"),
     "core.element": ("Context", "Element", "Seconds", "Source", "setting", "state"),
     "core.errors": ("ConfigError", "ElementError", "MillraceError", "SourceError", "StreamError"),
-    "flow": ("Flow", "open"),
+    "flow": ("Flow", "load", "open"),
     "media": ("Batch", "Event", "Frame", "Image", "Object", "Packet"),
     "summary": ("Summary",),
 }

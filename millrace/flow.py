@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import registry
+from .config import load as read_plan
 from .config.build import build, unique
 from .config.plan import Line, Plan, Select, Step, Stream, Tee
 from .core.element import Element, Source
@@ -48,6 +49,11 @@ def open(*uris: Uri, name: str | Sequence[str] | None = None, device: str = "cpu
     names = given or stream_names(places)
     streams = [Stream(named, place, options) for named, place in zip(names, places, strict=True)]
     return Flow(Plan(streams=streams, device=device))
+
+
+def load(path: str | os.PathLike[str]) -> Flow:
+    """The flow that a pipeline file describes: `millrace.load("pipeline.yaml").run()`. Raises ConfigError."""
+    return Flow(read_plan(os.fspath(path)))
 
 
 class Flow:

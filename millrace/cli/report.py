@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
-from ..core import Message
+from ..core import ElementError, Message
 from ..summary import Run, Summary
 
 _EVERY = 5.0  # seconds between lines where there is no terminal
@@ -72,7 +72,8 @@ class Progress:
             sys.stderr.write(f"{frames}{of} frames, {text}\n")
 
     def _heard(self, message: Message) -> None:
-        if message.kind == "error" or (message.kind == "warning" and self.verbose):
+        failed = isinstance(message.error, ElementError)  # that one ends the run and is raised
+        if (message.kind == "error" and not failed) or (message.kind == "warning" and self.verbose):
             text = f"millrace: {message.kind}: {message.text}"
             if self._bar is not None:
                 self._bar.console.print(text, markup=False, highlight=False)
@@ -87,12 +88,12 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def show_summary(summary: Summary) -> None:
-    """A table of the streams, then totals, on stdout."""
+def show_summary(summary: Summary, file: TextIO) -> None:
+    """A table of the streams, then totals."""
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = Console(file=file, highlight=False, markup=False, width=None if file.isatty() else 120)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("stream")
     for title in ("frames in", "frames out", "objects", "identities"):
@@ -103,7 +104,7 @@ def show_summary(summary: Summary) -> None:
                 for name, ways in stream.lines().items()]  # fmt: skip
         table.add_row(
             stream.name, str(stream.frames_in), str(stream.frames_out), str(stream.objects), str(stream.identities),
-            "; ".join([*said, *(f"error: {text}" for text in stream.errors)]),
+            "; ".join([*said, *(["not read to its end"] if stream.errors else [])]),
         )  # fmt: skip
     console.print(table)
     lost = [f"{count} {what}" for count, what in ((summary.drops, "dropped"), (summary.skipped, "skipped")) if count]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 from .. import registry
 from ..config.plan import Line, Plan, Step, Stream, Tee
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, redact
 from ..flow import stream_names
 from ..summary import Run
 from . import INTERRUPTED, OK, SOURCE
@@ -48,7 +49,7 @@ def run(options: Options) -> int:
     with Progress(Run(plan), quiet=options.quiet, verbose=options.verbose) as progress:
         summary = progress.run.run(progress.tick)
     if not options.quiet:
-        show_summary(summary)
+        show_summary(summary, sys.stderr if options.json == "-" else sys.stdout)
     if summary.interrupted:
         return INTERRUPTED
     return SOURCE if summary.errors else OK
@@ -101,12 +102,12 @@ def line_of(options: Options) -> Line:
     tracked = options.track if options.track is not None else analysed or options.tracker is not None
     if analysed and not tracked:
         raise ConfigError("--line and --zone count identities: leave --no-track away")
+    if options.record:  # before tracking: what follows can be repeated from it
+        line.append(Step("record", {"path": options.record, "header": header(options)}))
     if tracked:
         line.append(Step("track", _given(tracker=options.tracker)))
     if analysed:
         line.append(Step("analyze", shapes(options.line, options.zone)))
-    if options.record:
-        line.append(Step("record", {"path": options.record}))
     if options.json:
         line.append(Step("json", {"path": options.json}))
     if options.save:
@@ -116,6 +117,7 @@ def line_of(options: Options) -> Line:
         line.append(Tee({"save": steps}, side=True))
     else:
         _refuse(options, ("codec",), "--save")
+    _folders(options)
     _check(line)
     return line
 
@@ -140,6 +142,34 @@ def shapes(lines: list[str] | tuple[str, ...], zones: list[str] | tuple[str, ...
                 raise ConfigError(f"--{option} {text!r}: there is a {option} {name!r} already")
             named[name] = {"points": points}
     return out
+
+
+def header(options: Options) -> dict[str, Any]:
+    """What a recorded run says of itself: settings, model and its hash, engine, sources."""
+    import onnxruntime
+
+    from .._version import __version__
+    from ..models import model_file
+
+    out: dict[str, Any] = {
+        "millrace": __version__,
+        "engine": f"onnxruntime {onnxruntime.__version__} on {options.device}",
+        "sources": [redact(source) for source in options.sources],
+        "settings": _given(confidence=options.confidence, classes=_words(options.classes), every=options.every),
+    }
+    if options.model:
+        path = model_file(options.model)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+        out["model"] = {"path": str(path), "sha256": digest}
+    return out
+
+
+def _folders(options: Options) -> None:
+    for name in ("save", "json", "record"):
+        path = getattr(options, name)
+        folder = os.path.dirname(path or "")
+        if folder and "{stream}" not in folder and not os.path.isdir(folder):
+            raise ConfigError(f"--{name} {path}: the folder {folder} does not exist; create it")
 
 
 def _check(line: Line) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from .. import registry
+from .. import devices, registry
 from ..core import Graph, Pipeline
 from ..core.caps import FRAMES, PACKETS
 from ..core.element import Element, Source
@@ -45,6 +45,10 @@ def build(plan: Plan, pull: Element | None = None) -> Built:
 
     Raises ConfigError, or SourceError for a source that is not there.
     """
+    try:
+        devices.kind(plan.device)
+    except ConfigError as error:
+        raise plan.where.error(str(error), "device") from error
     line = complete(plan)
     start, end = _frames_begin(line), _frames_end(line)
     builder = _Builder(plan)
@@ -68,7 +72,7 @@ def _source(stream: Stream) -> Source:
     try:
         return open_source(stream.name, stream.uri, **stream.options)
     except ConfigError as error:
-        raise stream.where.error(f"stream {stream.name!r}: {error}") from error
+        raise stream.where.error(str(error)) from error
 
 
 def complete(plan: Plan) -> Line:
@@ -201,9 +205,9 @@ class _Builder:
     def element(self, step: Step) -> Element:
         if isinstance(step.element, Element):
             return step.element
-        settings = dict(step.settings)
-        if "device" not in settings and any(s.name == "device" for s in registry.settings_of(class_of(step))):
-            settings["device"] = self.plan.device
+        has = {setting.name for setting in registry.settings_of(class_of(step))}
+        given = {"device": self.plan.device, "stage": step.name}  # a model's objects carry the name of its step
+        settings = {key: value for key, value in given.items() if key in has and value is not None} | {**step.settings}
         try:
             return registry.create(step.element, **settings)
         except ConfigError as error:

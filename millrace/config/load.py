@@ -1,4 +1,4 @@
-"""Our YAML → a plan. The shape of the file is docs/configuration; every error names file and line."""
+"""Our YAML → a plan. The shape of the file is docs/configuration.md; every error names file and line."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..core.element import Context, Element, setting, state
+from ..core.element import Context, Element, Seconds, setting, state
 from ..core.errors import SettingError
 from ..core.item import Item, StreamStart
 from ..devices import part
@@ -26,7 +26,9 @@ class Draw(Element):
     labels: bool = setting(True, help="their labels, with what classifiers and readers said", live=True)
     confidence: bool = setting(True, help="their confidence", live=True)
     ids: bool = setting(True, help="their identities", live=True)
-    trails: float = setting(2.0, help="seconds of the way that tracked objects came, 0 for none", minimum=0, live=True)
+    trails: Seconds = setting(
+        2.0, help="seconds of the way that tracked objects came, 0 for none", minimum=0, live=True
+    )
     rules: bool = setting(True, help="lines and zones with their counts", live=True)
     thickness: int | None = setting(None, help="pixels of outlines; default: by the picture", minimum=1, live=True)
     text_size: int | None = setting(

@@ -33,6 +33,8 @@ class Encode(Element):
     another size than the stream began with are scaled to that size, and a warning says so once.
     """
 
+    takes = FRAMES
+    gives = PACKETS
     threaded: ClassVar[bool] = True
     gives = PACKETS
 

@@ -23,6 +23,7 @@ class File(Element):
     starts again, or goes on with other parameters, gets a file of its own: `-2`, `-3`, …
     """
 
+    takes = PACKETS
     threaded: ClassVar[bool] = True
     takes = PACKETS
 

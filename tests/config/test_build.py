@@ -101,12 +101,21 @@ def test_queue_and_on_error_reach_the_graph() -> None:
         ("pipeline:\n  - decode: {name: x}\n  - discard: {name: x}", r"<text>:3: two elements are named 'x'"),
         ("pipeline:\n  - tee: {x: [discard], y: [discard]}\n  - discard", r"<text>:3: .*join the branches first"),
         ("streams: {s: a.mp4}\npipeline:\n  - select: r", r"<text>:3: select: there is no stream 'r'; there are: s"),
-        ("streams:\n  s: {uri: a.mp4, lop: 1}\npipeline: [decode]", r"<text>:2: stream 's': .*'lop'"),
+        ("streams:\n  s: {uri: a.mp4, lop: 1}\npipeline: [decode]", r"<text>:2: s: .*'lop'"),
     ],
 )
 def test_errors_say_where(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build(loads(text))
+
+
+def test_the_name_of_a_step_is_its_stage_and_its_device_the_plans() -> None:
+    graph = build(
+        loads("pipeline: [{infer: {name: people, model: m}}, {infer: {name: p, model: m, stage: q, device: cpu}}]")
+    ).pipeline.graph
+    assert [graph.nodes[name].element.stage for name in ("people", "p")] == ["people", "q"]  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match=r"<text>:1: device 'gpu' is not known"):
+        build(loads("device: gpu\npipeline: [decode]"))
 
 
 def test_yaml_runs() -> None:
