@@ -130,7 +130,9 @@ def median(runs: list[dict[str, float]], key: str) -> float:
 
 def compare(clips: list[str], model: str, rounds: int) -> None:
     """One table: the loop with each setting, ours with both codecs, in turns."""
-    print(f"\n{len(clips)} stream(s) of {Path(clips[0]).name}, {Path(model).name}, {os.cpu_count()} cores, median of {rounds}")
+    print(
+        f"\n{len(clips)} stream(s) of {Path(clips[0]).name}, {Path(model).name}, {os.cpu_count()} cores, median of {rounds}"
+    )
     kinds: dict[str, tuple[Any, ...]] = {f"loop, {name}, mp4v": ("loop", *s) for name, s in LOOPS.items()}
     kinds |= {"millrace, mpeg4": ("millrace", "mpeg4"), "millrace, h264": ("millrace", "h264")}
     kinds |= {"decode only": ("decode",), "decode and infer only": ("infer",)}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import itertools
 import json
 import os
 import sys
@@ -72,13 +73,13 @@ def line(graph: Graph, *named: tuple[str, Any]) -> Graph:
     for name, element in named:
         graph.add(name, element)
     names = [name for name, _ in named]
-    for before, after in zip(names, names[1:], strict=False):
+    for before, after in itertools.pairwise(names):
         graph.link(before, after)
     return graph
 
 
 def slice_graph(model: str, device: str, folder: str, workers: int, batch: int, limit: int | None = None) -> Graph:
-    stop = [("limit", Limit(frames=limit))] if limit else []
+    stop = [("limit", Limit(count=limit))] if limit else []
     return line(
         Graph(),
         ("decode", Decode(device=device, workers=workers)),
@@ -92,6 +93,11 @@ def slice_graph(model: str, device: str, folder: str, workers: int, batch: int, 
 
 
 # where the host's time goes
+
+
+def _is_source(name: str) -> bool:
+    stream = name.removeprefix("millrace:")
+    return stream[:1] == "s" and stream[1:].isdigit()
 
 
 class Threads:
@@ -111,7 +117,7 @@ class Threads:
             except OSError:  # it has just ended
                 continue
             name = names.get(int(task), "native")
-            if name.startswith(("s0", "s1", "s2", "s3")) and name[1:].isdigit():
+            if _is_source(name):
                 name = "sources"
             used[name] += (int(fields[11]) + int(fields[12])) / ticks
         return dict(used)
@@ -132,7 +138,7 @@ def samples() -> dict[str, list[str]]:
         names = {thread.ident: thread.name for thread in threading.enumerate()}
         for ident, frame in sys._current_frames().items():
             name = names.get(ident, "?")
-            if ident == me or name.startswith("s") and name[1:].isdigit():
+            if ident == me or _is_source(name):
                 continue
             code = frame.f_code
             where = f"{Path(code.co_filename).name}:{code.co_name}:{frame.f_lineno}"
@@ -192,7 +198,7 @@ def _elements(before: Any, after: Any, started: float) -> dict[str, Any]:
     took = time.perf_counter() - started
     rows = {}
     for name, stats in after.items():
-        if name in before and not (name[0] == "s" and name[1:].isdigit()):
+        if name in before and not _is_source(name):
             past = before[name]
             times = {
                 key: getattr(stats, f"time_{key}") - getattr(past, f"time_{key}") for key in ("in", "blocked", "idle")
@@ -216,10 +222,9 @@ def against_cpu(out: parts.Out, clip: str, model: str, frames: int = 120) -> Non
                 raise RuntimeError(f"{device}: not done after 120 s")
             results.append([json.loads(text) for text in Path(folder, "a.jsonl").read_text().splitlines()])
     cpu, gpu = results
-    out(
-        "against the cpu", clip=Path(clip).name, frames=len(cpu), frames_gpu=len(gpu),
-        same_times=[f["pts"] for f in cpu] == [f["pts"] for f in gpu], cpu_in_gpu=_matched(cpu, gpu), gpu_in_cpu=_matched(gpu, cpu),
-    )  # fmt: skip
+    same = [f["pts"] for f in cpu] == [f["pts"] for f in gpu]
+    shown = {"clip": Path(clip).name, "frames": len(cpu), "frames_gpu": len(gpu), "same_times": same}
+    out("against the cpu", **shown, cpu_in_gpu=_matched(cpu, gpu), gpu_in_cpu=_matched(gpu, cpu))
 
 
 def _matched(reference: list[Any], other: list[Any]) -> str:
@@ -249,10 +254,8 @@ def measure(out: parts.Out, clip: str, model: str, streams: int, workers: int, b
         graph = slice_graph(model, DEVICE, folder, workers, batch)
         shown = {"workers": workers, "batch": batch}
         whole = parts.guarded(out, run, "engine: the slice", graph, clip, streams, True, **shown) or 0.0
-    out(
-        "ratios", clip=Path(clip).name, streams=streams, decode_only=alone, engine_decode=round(decode / max(alone, 1), 3),
-        slice_of_decode_only=round(whole / max(alone, 1), 3),
-    )  # fmt: skip
+    ratios = {"engine_decode": round(decode / max(alone, 1), 3), "slice": round(whole / max(alone, 1), 3)}
+    out("ratios to decode-only", clip=Path(clip).name, streams=streams, decode_only=alone, **ratios)
 
 
 def main() -> None:
