@@ -98,6 +98,7 @@ class TorchRuntime:
         self.inputs, self.outputs = list(inputs), list(outputs)
         self.metadata = metadata
         self.parallel = parallel
+        self.batches = True
         self.device = gpu.name
         self._torch = torch
         self._gpu = gpu
@@ -175,7 +176,9 @@ class TorchRuntime:
     def _record(self, size: int) -> _Captured:
         """Run the module a few times (libraries choose their kernels), then record one run as a graph."""
         torch = self._torch
-        with torch.cuda.stream(self._torch_stream), torch.inference_mode():
+        # float32 means float32: the short products of "TF32" would move boxes
+        exact = torch.backends.cudnn.flags(allow_tf32=False)
+        with torch.cuda.stream(self._torch_stream), torch.inference_mode(), exact:
             inputs = [self._input(info, size) for info in self.inputs]
             for _ in range(3):
                 self._module(*inputs)

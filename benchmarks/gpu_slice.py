@@ -1,0 +1,279 @@
+"""The slice on a GPU through the real elements, beside decode-only in the same run.
+
+    python benchmarks/gpu_slice.py clip.mp4 --model yolox_nano_384x640_dynbatch.onnx --streams 8 32 --out out.jsonl
+
+file → decode → batch → infer → track → json, with `device: cuda:0` for decode and infer; every stream reads the clip
+over and over. Beside it, for the same number of streams: the decoder alone in a plain loop, and the engine with
+decode alone. The profile says, for each thread, its share of a core and where its samples were taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import itertools
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gpu_parts as parts
+
+from millrace.core import Graph, Item, Pipeline, Source, StreamStart, setting, state
+from millrace.elements.batch import Batch
+from millrace.elements.decode import Decode
+from millrace.elements.discard import Discard
+from millrace.elements.infer import Infer
+from millrace.elements.json import Json
+from millrace.elements.limit import Limit
+from millrace.elements.track import Track
+from millrace.media import Packet
+from millrace.sources.file import FileSource
+
+DEVICE = parts.DEVICE
+WARM = 3.0  # seconds: decoders open, graphs are captured, trackers fill
+SAMPLES = 400  # of the profile
+PAUSE = 0.005  # seconds between them
+
+
+class LoopingFile(Source):
+    """A file over and over as one long stream; times go on."""
+
+    stream: str = setting(help="name of the stream")
+    uri: str = setting(help="the file")
+    stopped: bool = state(bool)
+
+    def read(self) -> Iterator[Item | StreamStart]:
+        offset, end, first = 0, 0, True
+        while not self.stopped:
+            for item in FileSource(stream=self.stream, uri=self.uri).read():
+                if self.stopped:
+                    return
+                if isinstance(item, Packet):
+                    if item.pts is not None:
+                        item.pts += offset
+                        end = max(end, item.pts + (item.duration or 0))
+                    yield item
+                elif first:
+                    first = False
+                    yield item
+            offset = end
+
+    def interrupt(self) -> None:
+        self.stopped = True
+
+
+def line(graph: Graph, *named: tuple[str, Any]) -> Graph:
+    """The elements one after the other."""
+    for name, element in named:
+        graph.add(name, element)
+    names = [name for name, _ in named]
+    for before, after in itertools.pairwise(names):
+        graph.link(before, after)
+    return graph
+
+
+def slice_graph(model: str, device: str, folder: str, workers: int, batch: int, limit: int | None = None) -> Graph:
+    stop = [("limit", Limit(count=limit))] if limit else []
+    return line(
+        Graph(),
+        ("decode", Decode(device=device, workers=workers)),
+        *stop,
+        ("batch", Batch(size=batch)),
+        ("infer", Infer(model=model, device=device)),
+        ("track", Track()),
+        ("json", Json(path=os.path.join(folder, "{stream}.jsonl"))),
+        ("end", Discard()),
+    )
+
+
+# where the host's time goes
+
+
+def _is_source(name: str) -> bool:
+    stream = name.removeprefix("millrace:")
+    return stream[:1] == "s" and stream[1:].isdigit()
+
+
+class Threads:
+    """CPU seconds of every Python thread, by name, from /proc; the others of the process are summed as `native`."""
+
+    def __init__(self) -> None:
+        self.before = self._read()
+        self.started = time.perf_counter()
+
+    def _read(self) -> dict[str, float]:
+        names = {thread.native_id: thread.name for thread in threading.enumerate()}
+        used: dict[str, float] = collections.defaultdict(float)
+        ticks = os.sysconf("SC_CLK_TCK")
+        for task in os.listdir("/proc/self/task"):
+            try:
+                fields = Path(f"/proc/self/task/{task}/stat").read_text().rpartition(")")[2].split()
+            except OSError:  # it has just ended
+                continue
+            name = names.get(int(task), "native")
+            if _is_source(name):
+                name = "sources"
+            used[name] += (int(fields[11]) + int(fields[12])) / ticks
+        return dict(used)
+
+    def shares(self) -> dict[str, float]:
+        """Cores used by each since the start."""
+        took = time.perf_counter() - self.started
+        now = self._read()
+        used = {name: (now[name] - self.before.get(name, 0.0)) / took for name in now}
+        return {name: round(share, 3) for name, share in sorted(used.items(), key=lambda u: -u[1]) if share > 0.004}
+
+
+def samples() -> dict[str, list[str]]:
+    """For each thread the places where it was found most often. Sampling needs the GIL, so waits are overcounted."""
+    found: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    me = threading.get_ident()
+    for _ in range(SAMPLES):
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        for ident, frame in sys._current_frames().items():
+            name = names.get(ident, "?")
+            if ident == me or _is_source(name):
+                continue
+            code = frame.f_code
+            where = f"{Path(code.co_filename).name}:{code.co_name}:{frame.f_lineno}"
+            back = frame.f_back
+            if back is not None:
+                where += f" < {back.f_code.co_name}"
+            found[name][where] += 1
+        time.sleep(PAUSE)
+    return {n: [f"{c / SAMPLES:.0%} {w}" for w, c in f.most_common(6)] for n, f in found.items()}
+
+
+# runs
+
+
+def run(out: parts.Out, name: str, graph: Graph, clip: str, streams: int, profile: bool, **shown: Any) -> float:
+    """Frames a second at the last element, in a window."""
+    pipeline = Pipeline(graph)
+    entry, last = graph.entries()[0], list(graph.nodes)[-1]
+    for index in range(streams):
+        stream = f"s{index}"
+        pipeline.add_source(stream, LoopingFile(stream=stream, uri=clip), into=entry)
+    counter = [0]
+
+    def count(item: Any) -> None:
+        counter[0] += len(item) if hasattr(item, "frames") else hasattr(item, "image")
+
+    pipeline.tap(list(graph.nodes)[-2] if last == "end" else last, count)
+    pipeline.start()
+    try:
+        _first(pipeline, counter)
+        time.sleep(WARM)
+        threads = Threads()
+        stats = pipeline.stats()
+        with parts.Utilisation() as used:
+            figures = parts.window(lambda: counter[0])
+        shares, after = threads.shares(), pipeline.stats()
+        out(name, clip=Path(clip).name, streams=streams, **shown, **figures, **used.figures)
+        if profile:
+            out("cores", of=name, streams=streams, threads=shares, all=round(sum(shares.values()), 2))
+            out("elements", of=name, streams=streams, **_elements(stats, after, threads.started))
+            out("samples", of=name, streams=streams, threads=samples())
+    finally:
+        pipeline.stop()
+    return figures["fps"]
+
+
+def _first(pipeline: Pipeline, counter: list[int]) -> None:
+    """Wait for the first results: models load and graphs are captured before them."""
+    until = time.monotonic() + 60
+    while not counter[0]:
+        if pipeline.wait(0.05) or time.monotonic() > until:
+            raise RuntimeError("the pipeline ended, or gave nothing for 60 s: " + "; ".join(map(str, pipeline.errors)))
+
+
+def _elements(before: Any, after: Any, started: float) -> dict[str, Any]:
+    """Shares of the window that each element's threads spent in its code, blocked and idle; sources left out."""
+    took = time.perf_counter() - started
+    rows = {}
+    for name, stats in after.items():
+        if name in before and not _is_source(name):
+            past = before[name]
+            times = {
+                key: getattr(stats, f"time_{key}") - getattr(past, f"time_{key}") for key in ("in", "blocked", "idle")
+            }
+            rows[name] = {key: round(value / took, 3) for key, value in times.items()}
+            rows[name]["peak_depth"] = stats.peak_depth
+    return rows
+
+
+def against_cpu(out: parts.Out, clip: str, model: str, frames: int = 120) -> None:
+    """The same frames through the same elements on the CPU and on the GPU: boxes matched both ways."""
+    results = []
+    for device in ("cpu", DEVICE):
+        with tempfile.TemporaryDirectory() as folder:
+            graph = slice_graph(model, device, folder, 1, 4, limit=frames)
+            pipeline = Pipeline(graph)
+            pipeline.add_source("a", FileSource(stream="a", uri=clip), into="decode")
+            pipeline.start()
+            if not pipeline.wait(120):
+                pipeline.stop()
+                raise RuntimeError(f"{device}: not done after 120 s")
+            results.append([json.loads(text) for text in Path(folder, "a.jsonl").read_text().splitlines()])
+    cpu, gpu = results
+    same = [f["pts"] for f in cpu] == [f["pts"] for f in gpu]
+    shown = {"clip": Path(clip).name, "frames": len(cpu), "frames_gpu": len(gpu), "same_times": same}
+    out("against the cpu", **shown, cpu_in_gpu=_matched(cpu, gpu), gpu_in_cpu=_matched(gpu, cpu))
+
+
+def _matched(reference: list[Any], other: list[Any]) -> str:
+    """How many of reference's boxes of confidence >= 0.35 the other has (>= 0.3, same class, IoU >= 0.9)."""
+    found = total = 0
+    for a, b in zip(reference, other, strict=False):
+        for box in (o for o in a["objects"] if o["confidence"] >= 0.35):
+            total += 1
+            found += any(o["class_id"] == box["class_id"] and _iou(o["box"], box["box"]) >= 0.9 for o in b["objects"])
+    return f"{found} of {total}"
+
+
+def _iou(a: list[float], b: list[float]) -> float:
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    inter = max(0.0, width) * max(0.0, height)
+    return inter / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter + 1e-9)
+
+
+def measure(out: parts.Out, clip: str, model: str, streams: int, workers: int, batch: int) -> None:
+    """Decode-only, the engine with decode alone, the whole slice; ratios."""
+    alone = parts.guarded(out, parts.decode_only, clip, streams, workers) or 0.0
+    graph = line(Graph(), ("decode", Decode(device=DEVICE, workers=workers)), ("end", Discard()))
+    shown: dict[str, Any] = {"workers": workers}
+    decode = parts.guarded(out, run, "engine: decode alone", graph, clip, streams, True, **shown) or 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        graph = slice_graph(model, DEVICE, folder, workers, batch)
+        shown = {"workers": workers, "batch": batch}
+        whole = parts.guarded(out, run, "engine: the slice", graph, clip, streams, True, **shown) or 0.0
+    ratios = {"engine_decode": round(decode / max(alone, 1), 3), "slice": round(whole / max(alone, 1), 3)}
+    out("ratios to decode-only", clip=Path(clip).name, streams=streams, decode_only=alone, **ratios)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clips", nargs="+")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--streams", type=int, nargs="+", default=[8, 32])
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--out")
+    arguments = parser.parse_args()
+    out = parts.Out(arguments.out)
+    parts.gpu(DEVICE)
+    parts.guarded(out, against_cpu, arguments.clips[0], arguments.model)
+    for clip in arguments.clips:
+        for streams in arguments.streams:
+            measure(out, clip, arguments.model, streams, arguments.workers, arguments.batch)
+
+
+if __name__ == "__main__":
+    main()

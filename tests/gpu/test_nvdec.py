@@ -1,0 +1,145 @@
+"""NVDEC against FFmpeg on the CPU: decoding is exact, so every byte is the same."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+
+import av
+import numpy as np
+import pytest
+
+from millrace.decoders.nvdec import open_decoder
+from millrace.imaging.cuda import to_cpu
+from millrace.media import Packet
+from millrace.sources import open_source
+
+
+@pytest.fixture(scope="module", params=["libx264", "libx265"])
+def moving(request, tmp_path_factory):
+    """90 pictures of 640x360 that move, with B-pictures and a key picture every 25."""
+    path = tmp_path_factory.mktemp("clips") / f"{request.param}.mp4"
+    rng = np.random.default_rng(1)
+    noise = rng.integers(0, 255, (90, 160, 3)).astype(np.uint8).repeat(8, 0).repeat(8, 1)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(request.param, rate=25, width=640, height=360, pix_fmt="yuv420p")
+        stream.codec_context.options = {"g": "25", "bf": "2", "x265-params": "log-level=none:keyint=25:bframes=2"}
+        for index in range(90):
+            frame = av.VideoFrame.from_ndarray(noise[index : index + 360, index * 3 : index * 3 + 640], "rgb24")
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def digests(path):
+    """pts → md5 of the NV12 bytes, by FFmpeg."""
+    found = {}
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            rows = frame.to_ndarray().reshape(-1)
+            size = frame.width * frame.height
+            bytes_ = rows[:size].tobytes() + rows[size:].reshape(2, -1).T.tobytes()
+            found[round(frame.pts * frame.time_base * 1_000_000_000)] = hashlib.md5(bytes_).hexdigest()
+    return found
+
+
+def digest(image):
+    return hashlib.md5(b"".join(plane.tobytes() for plane in to_cpu(image).planes)).hexdigest()
+
+
+def decode(path, device, **options):
+    start, *packets = open_source("a", str(path)).read()
+    decoder = open_decoder(start.caps, device, **options)
+    pictures = [picture for packet in packets for picture in decoder.decode(packet)] + decoder.flush()
+    decoder.close()
+    return pictures, decoder
+
+
+def test_every_picture_is_exact(device, moving):
+    pictures, decoder = decode(moving, device)
+    wanted = digests(moving)
+    assert [p.pts for p in pictures] == sorted(wanted)
+    assert {p.pts: digest(p.image) for p in pictures} == wanted  # all were held until here: no surface was used again
+    assert decoder.damaged == 0
+    image = pictures[0].image
+    assert (image.format, image.width, image.height, image.memory) == ("NV12", 640, 360, device)
+
+
+def test_twelve_streams_on_three_threads_stay_exact_while_surfaces_are_used_again(device, moving):
+    wanted, wrong, seen, failures = digests(moving), [], [0], []
+
+    def work():
+        try:
+            streams = []
+            for _ in range(4):
+                start, *packets = open_source("a", str(moving)).read()
+                streams.append((open_decoder(start.caps, device), packets))
+            held = []
+            for step in range(len(streams[0][1]) + 1):
+                for decoder, packets in streams:
+                    held += decoder.decode(packets[step]) if step < len(packets) else decoder.flush()
+                while len(held) > (30 if step < len(packets) else 0):
+                    picture = held.pop(0)
+                    seen[0] += 1
+                    if digest(picture.image) != wanted[picture.pts]:
+                        wrong.append(picture.pts)
+            for decoder, _ in streams:
+                decoder.close()
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failures
+    assert not wrong
+    assert seen[0] == 12 * len(wanted)
+
+
+def test_a_decoder_is_used_again_after_flush(device, moving):
+    start, *packets = open_source("a", str(moving)).read()
+    decoder = open_decoder(start.caps, device)
+    counts = [len([p for x in packets for p in decoder.decode(x)]) + len(decoder.flush()) for _ in range(2)]
+    decoder.close()
+    assert counts == [90, 90]
+
+
+def test_damage_is_counted_and_the_rest_goes_on(device, moving):
+    start, *packets = open_source("a", str(moving)).read()
+    decoder = open_decoder(start.caps, device)
+    pictures = []
+    for index, packet in enumerate(packets):
+        data = bytes(packet.data)
+        if index == 30:
+            data = data[: len(data) // 2]  # its lengths do not add up any more
+        pictures += decoder.decode(Packet("a", data, packet.pts, key=packet.key))
+    pictures += decoder.flush()
+    decoder.close()
+    assert decoder.damaged == 1
+    assert 60 <= len(pictures) <= 90
+
+
+def test_low_latency_gives_each_picture_at_once(device, clip):
+    path = clip(count=10, width=256, height=144, options={"bf": "0"})
+    start, *packets = open_source("a", str(path)).read()
+    decoder = open_decoder(start.caps, device, low_latency=True)
+    counts = [len(decoder.decode(packet)) for packet in packets]
+    decoder.close()
+    assert counts == [1] * 10
+
+
+def test_a_codec_that_nvdec_does_not_know_is_one_sentence(device, clip):
+    start, *_ = open_source("a", str(clip(codec="mpeg4", count=2))).read()
+    with pytest.raises(ValueError, match=r"mpeg4 cannot be decoded on cuda:0, only h264, hevc, av1, vp9"):
+        open_decoder(start.caps, device)
+
+
+def test_a_kept_picture_outlives_its_surface(device, moving):
+    pictures, _ = decode(moving, device)
+    kept, wanted = pictures[5].image.keep(), digest(pictures[5].image)
+    assert kept.planes[0].pointer != pictures[5].image.planes[0].pointer
+    del pictures
+    again, _ = decode(moving, device)
+    assert digest(kept) == wanted == digest(again[5].image)

@@ -1,0 +1,99 @@
+"""Networks on the GPU against ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from millrace.runtimes import onnx as cpu
+from millrace.runtimes.torch import load
+
+
+def small_net(path):
+    """Conv, silu, residual, pool, resize, concat: three layers of 8 channels over [N, 3, 32, 48]."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(5)
+    weights = {
+        "w1": rng.normal(0, 0.3, (8, 3, 3, 3)), "b1": rng.normal(0, 0.3, 8),
+        "w2": rng.normal(0, 0.2, (8, 8, 3, 3)), "b2": rng.normal(0, 0.2, 8),
+    }  # fmt: skip
+    constants = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()]
+    constants.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales"))
+    nodes = [
+        helper.make_node("Conv", ["images", "w1", "b1"], ["c1"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        helper.make_node("Sigmoid", ["c1"], ["s1"]),
+        helper.make_node("Mul", ["c1", "s1"], ["a1"]),
+        helper.make_node("Conv", ["a1", "w2", "b2"], ["c2"], pads=[1, 1, 1, 1]),
+        helper.make_node("Add", ["c2", "a1"], ["r2"]),
+        helper.make_node("MaxPool", ["r2"], ["p2"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Resize", ["p2", "", "scales"], ["u2"], mode="nearest"),
+        helper.make_node("Concat", ["u2", "r2"], ["out"], axis=1),
+    ]
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, 32, 48])
+    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["N", 16, 16, 24])
+    graph = helper.make_graph(nodes, "small", [images], [out], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), str(path))
+    return str(path)
+
+
+@pytest.fixture
+def net(tmp_path):
+    return small_net(tmp_path / "small.onnx")
+
+
+def pictures(count, seed=0):
+    return np.random.default_rng(seed).random((count, 3, 32, 48), np.float32)
+
+
+@pytest.mark.parametrize(("precision", "error"), [("float32", 1e-5), ("float16", 3e-3)])
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_the_same_numbers_as_on_the_cpu(device, net, precision, error, count):
+    runtime, reference = load(net, device, precision=precision), cpu.load(net)
+    got = runtime.run({"images": pictures(count).astype(precision)})["out"]
+    want = reference.run({"images": pictures(count)})["out"]
+    runtime.close()
+    reference.close()
+    assert got.shape == want.shape
+    assert np.linalg.norm(got.astype(np.float64) - want) <= error * np.linalg.norm(want)
+
+
+def test_calls_under_way_do_not_touch_each_others_results(device, net):
+    runtime, reference = load(net, device, precision="float32"), cpu.load(net)
+    inputs = [pictures(1 + n % 4, seed=n) for n in range(24)]
+    woken = threading.Semaphore(0)
+    futures = [runtime.submit({"images": x}, done=woken.release) for x in inputs]
+    results = [future.result(30)["out"] for future in futures]
+    assert all(woken.acquire(timeout=10) for _ in futures)
+    for x, got in zip(inputs, results, strict=True):
+        want = reference.run({"images": x})["out"]
+        assert np.linalg.norm(got - want) <= 1e-5 * np.linalg.norm(want)
+    runtime.close()
+    reference.close()
+
+
+def test_a_wrong_input_is_the_calls_own_error(device, net):
+    runtime = load(net, device)
+    with pytest.raises(RuntimeError):
+        runtime.run({"images": np.zeros((1, 3, 30, 48), np.float16)})
+
+    def broken():
+        raise ValueError("no picture")
+
+    with pytest.raises(ValueError, match="no picture"):
+        runtime.run(broken)
+    assert runtime.run({"images": pictures(2).astype(np.float16)})["out"].shape == (2, 16, 16, 24)
+    runtime.close()
+
+
+def test_files_that_cannot_be_run(device, tmp_path):
+    (tmp_path / "bad.onnx").write_bytes(b"\xff\xfe no model")
+    with pytest.raises(ValueError, match="is not an ONNX file"):
+        load(tmp_path / "bad.onnx", device)
+    with pytest.raises(ValueError, match="there is no file"):
+        load(tmp_path / "none.onnx", device)
+    with pytest.raises(ValueError, match="float16 or float32"):
+        load(tmp_path / "bad.onnx", device, precision="int8")
