@@ -26,11 +26,10 @@ def variation(seed: int, width: int | None = None) -> tuple[Scene, np.random.Gen
     rng = np.random.default_rng([seed, 5])
     wide = width or int(rng.choice([640, 640, 640, 640, 800, 960, 1280]))
     crowd = int(rng.choice([0, 0, 0, 8, 15, 25])) if rng.random() < 0.6 else 0
-    scene = Scene(
-        seed, wide, round(wide * rng.choice([9 / 16, 9 / 16, 9 / 16, 3 / 4]) / 2) * 2, 25, 500, dusk=bool(rng.random() < 0.35),
-        crowd=crowd, busy=float(rng.uniform(0.5, 1.8)), noise=float(rng.uniform(0, 6)) if rng.random() < 0.6 else None,
-    )  # fmt: skip
-    return scene, rng
+    high = round(wide * rng.choice([9 / 16, 9 / 16, 9 / 16, 3 / 4]) / 2) * 2
+    dusk, busy = bool(rng.random() < 0.35), float(rng.uniform(0.5, 1.8))
+    noise = float(rng.uniform(0, 6)) if rng.random() < 0.6 else None
+    return Scene(seed, wide, high, 25, 500, dusk=dusk, crowd=crowd, busy=busy, noise=noise), rng
 
 
 def damage(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -56,12 +55,18 @@ def letterbox(picture: np.ndarray, width: int, height: int) -> tuple[np.ndarray,
     inner_w, inner_h = round(w * ratio), round(h * ratio)
     out = np.full((height, width, 3), 114, np.uint8)
     left, top = (width - inner_w) // 2, (height - inner_h) // 2
-    resized = picture if (inner_w, inner_h) == (w, h) else cv2.resize(picture, (inner_w, inner_h), interpolation=cv2.INTER_LINEAR)
+    resized = (
+        picture
+        if (inner_w, inner_h) == (w, h)
+        else cv2.resize(picture, (inner_w, inner_h), interpolation=cv2.INTER_LINEAR)
+    )
     out[top : top + inner_h, left : left + inner_w] = resized
     return out, ratio, left, top
 
 
-def example(scene: Scene, index: int, rng: np.random.Generator, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+def example(
+    scene: Scene, index: int, rng: np.random.Generator, width: int, height: int
+) -> tuple[np.ndarray, np.ndarray]:
     """One picture [h, w, 3] uint8 and its rows [MOST, 6]: x1 y1 x2 y2 class kind (1 wanted, 0.5 ignored, 0 empty)."""
     picture, objects = scene.frame(index)
     picture, ratio, left, top = letterbox(damage(picture, rng), width, height)
@@ -74,7 +79,9 @@ def example(scene: Scene, index: int, rng: np.random.Generator, width: int, heig
     return picture, rows
 
 
-def render(worker: int, workers: int, out: Any, width: int, height: int, per_scene: int, source_width: int | None) -> None:
+def render(
+    worker: int, workers: int, out: Any, width: int, height: int, per_scene: int, source_width: int | None
+) -> None:
     """A worker: scenes without end, each giving `per_scene` pictures of spread moments."""
     cv2.setNumThreads(1)
     seed = FIRST_SEED + worker
@@ -89,11 +96,15 @@ def render(worker: int, workers: int, out: Any, width: int, height: int, per_sce
 class Feed:
     """Worker processes and a queue of (pictures [k, h, w, 3] uint8, rows [k, MOST, 6])."""
 
-    def __init__(self, workers: int, width: int, height: int, per_scene: int = 16, source_width: int | None = None) -> None:
+    def __init__(
+        self, workers: int, width: int, height: int, per_scene: int = 16, source_width: int | None = None
+    ) -> None:
         context = mp.get_context("spawn")
         self.queue = context.Queue(maxsize=4 * workers)
         self.processes = [
-            context.Process(target=render, args=(k, workers, self.queue, width, height, per_scene, source_width), daemon=True)
+            context.Process(
+                target=render, args=(k, workers, self.queue, width, height, per_scene, source_width), daemon=True
+            )
             for k in range(workers)
         ]
         for process in self.processes:

@@ -22,10 +22,19 @@ from data import letterbox
 from millrace.testing.scene import Scene, write_clip
 from millrace.testing.truth import TruthObject
 
-CASES: tuple[dict[str, Any], ...] = ({}, {"dusk": True}, {"crowd": 20}, {"dusk": True, "crowd": 15}, {"view": "oblique"}, {"view": "along"})
+CASES: tuple[dict[str, Any], ...] = (
+    {},
+    {"dusk": True},
+    {"crowd": 20},
+    {"dusk": True, "crowd": 15},
+    {"view": "oblique"},
+    {"view": "along"},
+)
 
 
-def detect(session: Any, picture: np.ndarray, confidence: float, iou: float = 0.45) -> list[tuple[np.ndarray, int, float]]:
+def detect(
+    session: Any, picture: np.ndarray, confidence: float, iou: float = 0.45
+) -> list[tuple[np.ndarray, int, float]]:
     """(box in source pixels, class, confidence), after NMS per class."""
     _, _, height, width = (d if isinstance(d, int) else 0 for d in session.get_inputs()[0].shape)
     boxed, ratio, left, top = letterbox(picture, width, height)
@@ -85,10 +94,15 @@ def pictures(scene: Scene, count: int, video: bool) -> Any:
         return
     for index in np.linspace(0, scene.frame_count - 1, count).astype(int):
         picture, objects = scene.frame(int(index))
-        yield cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1], cv2.IMREAD_UNCHANGED), objects
+        yield (
+            cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1], cv2.IMREAD_UNCHANGED),
+            objects,
+        )
 
 
-def evaluate(path: str | Path, scenes: int, frames: int, confidence: float = 0.3, video: bool = False, first: int = 100) -> dict[str, Any]:
+def evaluate(
+    path: str | Path, scenes: int, frames: int, confidence: float = 0.3, video: bool = False, first: int = 100
+) -> dict[str, Any]:
     """Figures over `scenes` scenes of each case, seeds from `first` on."""
     import onnxruntime
 

@@ -33,14 +33,18 @@ def complete_iou(a: Tensor, b: Tensor) -> Tensor:
     iou = inter / (size_a.prod(-1) + size_b.prod(-1) - inter + 1e-7)
     hull = torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])
     apart = (a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]).pow(2).sum(-1) / 4
-    shape = (4 / math.pi**2) * (torch.atan(size_b[:, 0] / (size_b[:, 1] + 1e-7)) - torch.atan(size_a[:, 0] / (size_a[:, 1] + 1e-7))) ** 2
+    shape = (4 / math.pi**2) * (
+        torch.atan(size_b[:, 0] / (size_b[:, 1] + 1e-7)) - torch.atan(size_a[:, 0] / (size_a[:, 1] + 1e-7))
+    ) ** 2
     with torch.no_grad():
         weight = shape / (1 - iou + shape + 1e-7)
     return iou - apart / (hull.pow(2).sum(-1) + 1e-7) - weight * shape
 
 
 @torch.no_grad()
-def assign(boxes: Tensor, scores: Tensor, points: Tensor, strides: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def assign(
+    boxes: Tensor, scores: Tensor, points: Tensor, strides: Tensor, rows: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Per point: the object's row or -1 [n, p]; its quality [n, p]; whether it is beyond judgement [n, p]."""
     truth, kind = rows[..., :4], rows[..., 5]
     iou = pairwise_iou(boxes, truth)

@@ -15,7 +15,6 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -120,7 +119,13 @@ def main() -> None:
         average = learn(model, feed, chosen, width, height, device, begin)
     finally:
         feed.close()
-    facts = {"model": average.state_dict(), "widths": chosen.widths, "head": chosen.head, "width": width, "height": height}
+    facts = {
+        "model": average.state_dict(),
+        "widths": chosen.widths,
+        "head": chosen.head,
+        "width": width,
+        "height": height,
+    }
     torch.save(facts, chosen.out / "street.pt")
     export(average, chosen.out / "street.onnx", width, height)
     if chosen.scenes:
@@ -129,7 +134,9 @@ def main() -> None:
         print(json.dumps(figures), flush=True)
 
 
-def learn(model: Detector, feed: Feed, chosen: argparse.Namespace, width: int, height: int, device: str, begin: float) -> Detector:
+def learn(
+    model: Detector, feed: Feed, chosen: argparse.Namespace, width: int, height: int, device: str, begin: float
+) -> Detector:
     """Train until time or steps are over; returns the running average of the weights."""
     pool = Pool(feed, chosen.pool, width, height, device)
     pool.start()
@@ -142,9 +149,7 @@ def learn(model: Detector, feed: Feed, chosen: argparse.Namespace, width: int, h
         time.sleep(0.2)
     print(f"first {pool.filled} pictures after {time.monotonic() - begin:.0f} s", flush=True)
     average = copy.deepcopy(model).eval()
-    kept, live = (
-        [t for t in net.state_dict().values() if t.is_floating_point()] for net in (average, model)
-    )
+    kept, live = ([t for t in net.state_dict().values() if t.is_floating_point()] for net in (average, model))
     step, clock = 0, time.monotonic()
     while True:
         spent = (time.monotonic() - clock) / (60 * chosen.minutes) if chosen.minutes else step / chosen.steps
@@ -169,7 +174,8 @@ def learn(model: Detector, feed: Feed, chosen: argparse.Namespace, width: int, h
             torch._foreach_lerp_(kept, live, 1 - keep)
         if step % 200 == 0 or step == 1:
             shown = {k: round(float(v), 3) for k, v in parts.items()}
-            print(f"step {step} {spent:.0%} {shown} pool {pool.seen} {(time.monotonic() - clock) / step * 1e3:.0f} ms/step", flush=True)
+            pace = (time.monotonic() - clock) / step * 1e3
+            print(f"step {step} {spent:.0%} {shown} pool {pool.seen} {pace:.0f} ms/step", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ..media.geometry import side
 
 Point = tuple[float, float]
-Direction = Literal["forward", "backward"]
+Direction = Literal["in", "out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class TruthObject:
 class Crossing:
     """Object `id` is across the line in `frame` and was not in the frame before.
 
-    `forward` is from the left of the line to its right, seen from its start to its end in the picture.
+    `in` is from the left to the right of somebody who walks in the picture from the line's start to its end.
     """
 
     id: int
@@ -90,6 +90,6 @@ def line_crossings(frames: Iterable[Sequence[TruthObject]], line: tuple[Point, P
             if here == 0:
                 now[identity] = before[identity]  # on the line: decided when it leaves it
             elif was * here < 0 and side(start, before[identity], point) * side(end, before[identity], point) <= 0:
-                found.append(Crossing(identity, index, "forward" if here > 0 else "backward", labels[identity]))
+                found.append(Crossing(identity, index, "in" if here > 0 else "out", labels[identity]))
         before = now
     return found
