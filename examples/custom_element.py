@@ -9,7 +9,7 @@ from millrace import Element, Frame, setting, state
 class Brightness(Element):
     """Notes how bright each picture is, smoothed over time: `Brightness(smooth=0.9)`."""
 
-    smooth: float = setting(0.9, help="share of the past", minimum=0, maximum=1, live=True)
+    smooth: float = setting(default=0.9, help="share of the past", minimum=0, maximum=1, live=True)
     levels: dict[str, float] = state(dict)
 
     def process_frame(self, frame: Frame) -> None:

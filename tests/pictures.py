@@ -21,8 +21,8 @@ class Pictures(Source):
     """Yields `count` frames; raises SourceError after `fail_at` of them; reads for ever when count is None."""
 
     stream: str = setting(help="name")
-    count: int | None = setting(5, help="frames")
-    fail_at: int | None = setting(None, help="frames before it fails")
+    count: int | None = setting(default=5, help="frames")
+    fail_at: int | None = setting(default=None, help="frames before it fails")
     given: int = state(int)
     stopped: list[bool] = state(list)
 
@@ -44,8 +44,8 @@ class Pictures(Source):
 class Mark(Element):
     """Adds an object, an identity on every second frame, and a crossing on the third."""
 
-    label: str = setting("car", help="of the object")
-    live: int = setting(0, help="may change", live=True)
+    label: str = setting(default="car", help="of the object")
+    live: int = setting(default=0, help="may change", live=True)
 
     def process_frame(self, item: Frame) -> None:
         identity = 1 if item.index % 2 else None

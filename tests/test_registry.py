@@ -15,11 +15,11 @@ class Sample(Element):
     """An element with a setting of every sort."""
 
     path: str = setting(help="where to")
-    level: float = setting(0.5, help="how much", minimum=0, maximum=1, live=True)
-    wait: Seconds = setting(0.04, help="how long")
-    most: Seconds | None = setting(None, help="how long at most")
-    mode: str = setting("fast", help="how", choices=("fast", "exact"))
-    kind: Literal["a", "b"] = setting("a", help="which")
+    level: float = setting(default=0.5, help="how much", minimum=0, maximum=1, live=True)
+    wait: Seconds = setting(default=0.04, help="how long")
+    most: Seconds | None = setting(default=None, help="how long at most")
+    mode: str = setting(default="fast", help="how", choices=("fast", "exact"))
+    kind: Literal["a", "b"] = setting(default="a", help="which")
     points: list[tuple[float, float]] = setting(factory=list, help="where")
     seen: dict[str, int] = state(dict)
 

@@ -1,7 +1,7 @@
 """The one contract that an author of an element must know.
 
     class Brighten(Element):
-        amount: int = setting(10, help="grey levels to add")
+        amount: int = setting(default=10, help="grey levels to add")
 
         def process(self, item):
             ...
@@ -40,8 +40,8 @@ Seconds = Annotated[float, "seconds"]  # the type of a setting that a file may a
 
 
 def setting(
-    default: Any = MISSING,
     *,
+    default: Any = MISSING,
     help: str = "",
     factory: Any = MISSING,
     minimum: float | None = None,
@@ -85,8 +85,7 @@ class Context:
         self._warn(message, stream)
 
 
-# no field_specifiers: mypy takes a default only from a keyword, and would call `setting(8, …)` one without
-@dataclass_transform(kw_only_default=True, eq_default=False)
+@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(setting, state))
 class Element:
     """A step of a pipeline. Annotated fields are its settings and its keyword-only constructor."""
 

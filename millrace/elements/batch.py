@@ -23,9 +23,11 @@ class Batch(Element):
 
     threaded = True
 
-    size: int = setting(8, minimum=1, help="frames in a full batch")
-    timeout: Seconds = setting(0.04, minimum=0, help="seconds that a frame of a live stream waits for others")
-    per_stream: int | None = setting(None, minimum=1, help="most frames of one stream in a batch; none: no limit")
+    size: int = setting(default=8, minimum=1, help="frames in a full batch")
+    timeout: Seconds = setting(default=0.04, minimum=0, help="seconds that a frame of a live stream waits for others")
+    per_stream: int | None = setting(
+        default=None, minimum=1, help="most frames of one stream in a batch; none: no limit"
+    )
     held: list[Frame] = state(list)
     turns: list[str] = state(list)
     started: set[str] = state(set)

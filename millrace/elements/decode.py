@@ -47,8 +47,10 @@ class Decode(Element):
     takes = PACKETS
     gives = FRAMES
 
-    device: str = setting("cpu", help="where to decode and where the pictures will be: cpu, cuda, cuda:N")
-    threads: int = setting(1, help="CPU threads of each stream's decoder; more hold back more frames", minimum=0)
+    device: str = setting(default="cpu", help="where to decode and where the pictures will be: cpu, cuda, cuda:N")
+    threads: int = setting(
+        default=1, help="CPU threads of each stream's decoder; more hold back more frames", minimum=0
+    )
     workers: int = setting(
         factory=lambda: min(4, os.cpu_count() or 1), help="threads over which the streams are spread", minimum=1
     )

@@ -22,21 +22,23 @@ class Draw(Element):
     first. Pictures of 10 and 16 bits leave with 8.
     """
 
-    boxes: bool = setting(True, help="boxes of objects", live=True)
-    labels: bool = setting(True, help="their labels, with what classifiers and readers said", live=True)
-    confidence: bool = setting(True, help="their confidence", live=True)
-    ids: bool = setting(True, help="their identities", live=True)
+    boxes: bool = setting(default=True, help="boxes of objects", live=True)
+    labels: bool = setting(default=True, help="their labels, with what classifiers and readers said", live=True)
+    confidence: bool = setting(default=True, help="their confidence", live=True)
+    ids: bool = setting(default=True, help="their identities", live=True)
     trails: Seconds = setting(
-        2.0, help="seconds of the way that tracked objects came, 0 for none", minimum=0, live=True
+        default=2.0, help="seconds of the way that tracked objects came, 0 for none", minimum=0, live=True
     )
-    rules: bool = setting(True, help="lines and zones with their counts", live=True)
-    thickness: int | None = setting(None, help="pixels of outlines; default: by the picture", minimum=1, live=True)
+    rules: bool = setting(default=True, help="lines and zones with their counts", live=True)
+    thickness: int | None = setting(
+        default=None, help="pixels of outlines; default: by the picture", minimum=1, live=True
+    )
     text_size: int | None = setting(
-        None, help="pixels of a line of text; default: by the picture", minimum=6, live=True
+        default=None, help="pixels of a line of text; default: by the picture", minimum=6, live=True
     )
-    colour_by: str = setting("class", help="what shares a colour", choices=("class", "identity"), live=True)
+    colour_by: str = setting(default="class", help="what shares a colour", choices=("class", "identity"), live=True)
     colours: dict[str, str] = setting(factory=dict, help='colours of labels, {car: "#rrggbb"}')
-    font: str = setting("sans", help="sans, italic, uni, or the path of a .ttf or .otf file")
+    font: str = setting(default="sans", help="sans, italic, uni, or the path of a .ttf or .otf file")
 
     imagings: dict[str, Imaging] = state(dict)
     paths: dict[str, Trails] = state(dict)

@@ -39,17 +39,25 @@ class Encode(Element):
     gives = PACKETS
 
     codec: str = setting(
-        "h264", help="the format of the packets", choices=("h264", "hevc", "h265", "av1", "mpeg4", "mjpeg")
+        default="h264", help="the format of the packets", choices=("h264", "hevc", "h265", "av1", "mpeg4", "mjpeg")
     )
-    bitrate: int | None = setting(None, help="bits per second; default: by quality", minimum=1000)
+    bitrate: int | None = setting(default=None, help="bits per second; default: by quality", minimum=1000)
     quality: int | None = setting(
-        None, help="the codec's own scale, less is better: h264, hevc 0..51; av1 1..63; mpeg4, mjpeg 2..31", minimum=0
+        default=None,
+        help="the codec's own scale, less is better: h264, hevc 0..51; av1 1..63; mpeg4, mjpeg 2..31",
+        minimum=0,
     )
-    preset: str | None = setting(None, help="the encoder's speed: ultrafast..veryslow (h264, hevc), 0..13 (av1)")
-    gop: int | None = setting(None, help="most frames from key frame to key frame; default: two seconds", minimum=1)
-    device: str = setting("cpu", help="where to encode: cpu")
+    preset: str | None = setting(
+        default=None, help="the encoder's speed: ultrafast..veryslow (h264, hevc), 0..13 (av1)"
+    )
+    gop: int | None = setting(
+        default=None, help="most frames from key frame to key frame; default: two seconds", minimum=1
+    )
+    device: str = setting(default="cpu", help="where to encode: cpu")
     threads: int | None = setting(
-        None, help="threads of each stream's encoder; default: half of the cores shared by the streams", minimum=0
+        default=None,
+        help="threads of each stream's encoder; default: half of the cores shared by the streams",
+        minimum=0,
     )
 
     streams: dict[str, Stream] = state(dict)

@@ -47,16 +47,20 @@ class Infer(Element):
     threaded: ClassVar[bool] = True
 
     model: str = setting(help="an .onnx file, a model card (.yaml), or a shipped model's name: street")
-    device: str = setting("cpu", help="where the model runs: cpu, cuda:0")
-    confidence: float | None = setting(None, minimum=0, maximum=1, live=True, help="drop what is less sure")
-    iou: float | None = setting(None, minimum=0, maximum=1, live=True, help="overlap above which the lesser box goes")
-    classes: list[str | int] | None = setting(None, live=True, help="only these, by name or id")
-    every: int = setting(1, minimum=1, live=True, help="infer every Nth frame of a stream; the others pass")
-    parallel: int | None = setting(None, minimum=1, help="calls that run at the same time (default: one a core)")
-    top_k: int | None = setting(None, minimum=1, live=True, help="most objects of a frame")
-    labels: str | list[str] | None = setting(None, help="class names: a list, or a file with one a line")
-    parser: str | None = setting(None, help="how to read the outputs, when it is not recognised rightly")
-    stage: str | None = setting(None, help="the name that its objects carry (default: the model's)")
+    device: str = setting(default="cpu", help="where the model runs: cpu, cuda:0")
+    confidence: float | None = setting(default=None, minimum=0, maximum=1, live=True, help="drop what is less sure")
+    iou: float | None = setting(
+        default=None, minimum=0, maximum=1, live=True, help="overlap above which the lesser box goes"
+    )
+    classes: list[str | int] | None = setting(default=None, live=True, help="only these, by name or id")
+    every: int = setting(default=1, minimum=1, live=True, help="infer every Nth frame of a stream; the others pass")
+    parallel: int | None = setting(
+        default=None, minimum=1, help="calls that run at the same time (default: one a core)"
+    )
+    top_k: int | None = setting(default=None, minimum=1, live=True, help="most objects of a frame")
+    labels: str | list[str] | None = setting(default=None, help="class names: a list, or a file with one a line")
+    parser: str | None = setting(default=None, help="how to read the outputs, when it is not recognised rightly")
+    stage: str | None = setting(default=None, help="the name that its objects carry (default: the model's)")
 
     context: Context = state(lambda: None)
     loaded: LoadedModel = state(lambda: None)

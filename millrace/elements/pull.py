@@ -20,7 +20,7 @@ class Pull(Element):
 
     threaded = True  # waiting for the reader must not hold up the other branches
 
-    size: int = setting(4, help="frames that are held ready (a batch more for an instant)", minimum=1)
+    size: int = setting(default=4, help="frames that are held ready (a batch more for an instant)", minimum=1)
     held: deque[Frame] = state(deque)
     news: threading.Condition = state(threading.Condition)
     _open = False

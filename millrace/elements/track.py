@@ -21,20 +21,26 @@ class Track(Element):
     others (`parent` is set) are passed on as they are. A setting left None is the tracker's own default.
     """
 
-    tracker: str = setting("default", help="name of the tracker")
-    max_age: Seconds | None = setting(None, help="seconds of stream time that an unseen track is kept (2)", minimum=0)
-    min_hits: int | None = setting(None, help="detections in a row that confirm a track (3)", minimum=1)
+    tracker: str = setting(default="default", help="name of the tracker")
+    max_age: Seconds | None = setting(
+        default=None, help="seconds of stream time that an unseen track is kept (2)", minimum=0
+    )
+    min_hits: int | None = setting(default=None, help="detections in a row that confirm a track (3)", minimum=1)
     high_confidence: float | None = setting(
-        None, help="detections from here up start tracks and are matched first (0.4)", minimum=0, maximum=1
+        default=None, help="detections from here up start tracks and are matched first (0.4)", minimum=0, maximum=1
     )
     low_confidence: float | None = setting(
-        None, help="detections from here up can continue a track (0.1)", minimum=0, maximum=1
+        default=None, help="detections from here up can continue a track (0.1)", minimum=0, maximum=1
     )
-    iou: float | None = setting(None, help="least overlap of prediction and detection (0.2)", minimum=0, maximum=1)
+    iou: float | None = setting(
+        default=None, help="least overlap of prediction and detection (0.2)", minimum=0, maximum=1
+    )
     class_penalty: float | None = setting(
-        None, help="taken off the overlap where classes differ; 1: a track never changes its class (0.3)", minimum=0
+        default=None,
+        help="taken off the overlap where classes differ; 1: a track never changes its class (0.3)",
+        minimum=0,
     )
-    smooth: bool | None = setting(None, help="give the filter's boxes instead of the detector's (false)")
+    smooth: bool | None = setting(default=None, help="give the filter's boxes instead of the detector's (false)")
     options: dict[str, Any] = setting(factory=dict, help="further settings of this tracker")
 
     trackers: dict[str, Tracker] = state(dict)

@@ -32,7 +32,7 @@ class FileSource(Source):
 
     stream: str = setting(help="name of the stream")
     uri: str = setting(help="a path, or file:// and a path")
-    track: int | None = setting(None, help="which video track, from 0; default: the best", minimum=0)
+    track: int | None = setting(default=None, help="which video track, from 0; default: the best", minimum=0)
 
     stopped: bool = state(bool)
 

@@ -25,8 +25,8 @@ WAIT = 300.0
 class Synthetic(Source):
     """Frames without a picture, as fast as they are taken."""
 
-    stream: str = setting("a")
-    count: int = setting(1000)
+    stream: str = setting(default="a")
+    count: int = setting(default=1000)
     stopped: bool = state(bool)
 
     def read(self) -> Iterator[Any]:

@@ -49,7 +49,7 @@ class Split(Element):
 
     partitioned = True
     threaded = True
-    workers: int = setting(3)
+    workers: int = setting(default=3)
 
     def open(self, context: Any) -> None:
         self.streams: list[str] = []

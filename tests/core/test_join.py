@@ -16,7 +16,7 @@ class Merge(Element):
     """Keeps the first part, with the notes of all."""
 
     joins = True
-    max_wait: float | None = setting(None)
+    max_wait: float | None = setting(default=None)
 
     def process(self, item: Parts) -> Iterator[Num]:
         there = [part for part in item.parts if part is not None]

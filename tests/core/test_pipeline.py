@@ -169,7 +169,7 @@ def test_a_source_that_never_starts_is_one_error_and_no_stream():
     class Dead(Source):
         """Cannot be opened."""
 
-        stream: str = setting("dead")
+        stream: str = setting(default="dead")
 
         def read(self) -> Any:
             raise SourceError(self.stream, "no such file: rtsp://user:secret@host/x")
@@ -315,7 +315,7 @@ def test_new_caps_are_seen_and_equal_ones_are_not():
     class Changing(Source):
         """Repeats its caps, then changes them."""
 
-        stream: str = setting("a")
+        stream: str = setting(default="a")
 
         def read(self) -> Any:
             for width in (1, 1, 2):
@@ -331,7 +331,7 @@ def test_new_caps_come_after_what_was_held():
     class Changing(Source):
         """One item, then new caps."""
 
-        stream: str = setting("a")
+        stream: str = setting(default="a")
 
         def read(self) -> Any:
             yield StreamStart("a", Caps("numbers", width=1))
@@ -351,7 +351,7 @@ def test_a_bundle_is_flushed_by_overlap_before_new_caps():
     class Changing(Source):
         """Changes its caps between items."""
 
-        stream: str = setting("a")
+        stream: str = setting(default="a")
 
         def read(self) -> Any:
             for index in range(20):
@@ -375,8 +375,8 @@ def test_set_changes_a_setting_between_items():
     class Scale(Element):
         """Notes its factor twice; both must agree."""
 
-        factor: int = setting(1, live=True)
-        fixed: int = setting(1)
+        factor: int = setting(default=1, live=True)
+        fixed: int = setting(default=1)
 
         def process(self, item: Num) -> Any:
             before = self.factor
@@ -598,7 +598,7 @@ def test_wanted_streams_come_first():
         """Two threads, so that streams overtake each other."""
 
         partitioned = True
-        workers: int = setting(2)
+        workers: int = setting(default=2)
 
     for _ in range(3):
         graph, _ = chain(Split(), turns := Turns())

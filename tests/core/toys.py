@@ -47,11 +47,11 @@ class Group:
 class Count(Source):
     """Yields 0, 1, 2 … `count` - 1, `delay` seconds apart."""
 
-    stream: str = setting("a")
-    count: int = setting(10)
-    delay: float = setting(0.0)
-    live: bool = setting(False)
-    fail_at: int | None = setting(None)
+    stream: str = setting(default="a")
+    count: int = setting(default=10)
+    delay: float = setting(default=0.0)
+    live: bool = setting(default=False)
+    fail_at: int | None = setting(default=None)
     stopped: Any = state(threading.Event)
 
     def read(self) -> Iterator[Any]:
@@ -70,9 +70,9 @@ class Count(Source):
 class Forever(Source):
     """Counts until it is interrupted."""
 
-    stream: str = setting("a")
-    delay: float = setting(0.0)
-    live: bool = setting(False)
+    stream: str = setting(default="a")
+    delay: float = setting(default=0.0)
+    live: bool = setting(default=False)
     stopped: Any = state(threading.Event)
 
     def read(self) -> Iterator[Any]:
@@ -91,7 +91,7 @@ class Forever(Source):
 class Collect(Element):
     """Keeps everything that comes, markers too."""
 
-    delay: float = setting(0.0)
+    delay: float = setting(default=0.0)
     got: list[Any] = state(list)
     log: list[str] = state(list)
     closed: bool = state(bool)
@@ -132,7 +132,7 @@ class Pass(Element):
 class Note(Element):
     """Writes its name on what passes, in place."""
 
-    text: str = setting("note")
+    text: str = setting(default="note")
 
     def process_frame(self, frame: Num) -> None:
         frame.notes.append(self.text)
@@ -142,7 +142,7 @@ class Slow(Element):
     """Takes its time, in a thread of its own."""
 
     threaded = True
-    delay: float = setting(0.002)
+    delay: float = setting(default=0.002)
 
     def process(self, item: Any) -> Iterator[Any]:
         time.sleep(self.delay)
@@ -153,7 +153,7 @@ class Pairs(Element):
     """Groups two items of any streams; what is left leaves at the deadline or with the stream."""
 
     threaded = True
-    wait: float | None = setting(None)
+    wait: float | None = setting(default=None)
     held: list[Num] = state(list)
 
     def process(self, item: Num) -> Iterator[Group]:
@@ -181,7 +181,7 @@ class Overlap(Element):
     """Works on up to two items at a time in threads of its own; results leave in order, when ready."""
 
     threaded = True
-    delay: float = setting(0.005)
+    delay: float = setting(default=0.005)
     jobs: list[tuple[Num, threading.Thread]] = state(list)
     most: int = state(int)
 
@@ -227,8 +227,8 @@ class Overlap(Element):
 class Fail(Element):
     """Raises on one item."""
 
-    at: int = setting(3)
-    error: Any = setting(ValueError("bad item"))
+    at: int = setting(default=3)
+    error: Any = setting(default=ValueError("bad item"))
 
     def process(self, item: Num) -> Iterator[Num]:
         if item.index == self.at:

@@ -20,12 +20,12 @@ GREY = Image("GRAY8", [np.zeros((2, 2), np.uint8)], 2, 2)
 class Frames(Source):
     """Frames at an uneven pace."""
 
-    stream: str = setting("a")
-    count: int = setting(10)
-    seed: int | None = setting(None)
-    live: bool = setting(False)
-    delay: float = setting(0.0)
-    fails: bool = setting(False)
+    stream: str = setting(default="a")
+    count: int = setting(default=10)
+    seed: int | None = setting(default=None)
+    live: bool = setting(default=False)
+    delay: float = setting(default=0.0)
+    fails: bool = setting(default=False)
     stopped: Any = state(threading.Event)
 
     def read(self) -> Iterator[Any]:

@@ -214,8 +214,8 @@ def test_an_element_can_be_opened_again(opened, tmp_path):
 class Pictures(Source):
     """Grey pictures, each of its own level."""
 
-    stream: str = setting("a")
-    count: int = setting(40)
+    stream: str = setting(default="a")
+    count: int = setting(default=40)
 
     def read(self):
         yield StreamStart(self.stream, Caps(FRAMES))
