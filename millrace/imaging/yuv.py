@@ -1,13 +1,14 @@
 """Planes of YUV, RGB or grey → the float channels of a smaller picture, on the CPU.
 
 Each plane is resized by itself, straight to the wanted size, and colours are computed there in float32: no pixel
-that is not needed is ever converted, and only the resized planes are rounded. Chroma is taken as lying in the
+that is not needed is ever converted. Chroma is taken as lying in the
 middle of its 2x2 luma pixels (half-pixel centres), which is where repeating it puts it too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from ..media import Image
 from ..media.buffers import empty
 from ..media.colour import yuv_to_rgb
+from ..media.image import Matrix
 from ..media.tensor import Colour
 
 Plane = NDArray[np.uint8]
@@ -92,22 +94,44 @@ def _scale(plane: Plane, gain: float, bias: float, target: Channel) -> None:
 def _write_rgb(
     image: Image, planes: tuple[Plane, Plane, Plane], colour: Colour, affine: Affine, targets: Sequence[Channel]
 ) -> None:
-    """Colour matrix, range and normalisation in one affine step per channel."""
+    """Colour matrix, range and normalisation: a table per chroma term, then one step with the luma."""
     luma, u, v = planes
-    offset, y_gain, v_to_r, u_to_g, v_to_g, u_to_b = yuv_to_rgb(image.matrix, image.full_range)
-    base = -y_gain * offset
-    red, green, blue = (0, 1, 2) if colour == "RGB" else (2, 1, 0)
-    for index, chroma, factor in ((red, v, v_to_r), (blue, u, u_to_b)):
-        gain = affine.gains[index]
-        constant = (base - 128.0 * factor) * gain + affine.biases[index]
-        cv2.addWeighted(luma, y_gain * gain, chroma, factor * gain, constant, dst=targets[index], dtype=cv2.CV_32F)
-        affine.clip(targets[index], index)
-    gain, target, wide = affine.gains[green], targets[green], empty(luma.shape, np.float32)
-    constant = (base - 128.0 * (u_to_g + v_to_g)) * gain + affine.biases[green]
-    cv2.addWeighted(u, u_to_g * gain, v, v_to_g * gain, constant, dst=target, dtype=cv2.CV_32F)
+    y_gain = yuv_to_rgb(image.matrix, image.full_range)[1]
+    wide, part = empty(luma.shape, np.float32), empty(luma.shape, np.float32)
     np.copyto(wide, luma)
-    cv2.scaleAdd(wide, y_gain * gain, target, dst=target)
-    affine.clip(targets[green], green)
+    for index, name in enumerate(colour):
+        target, gain = targets[index], affine.gains[index]
+        from_u, from_v = _chroma_tables(name, image.matrix, image.full_range, gain, affine.biases[index])
+        if name == "G":
+            cv2.add(cv2.LUT(u, from_u, dst=part), cv2.LUT(v, from_v, dst=target), dst=target)
+        else:
+            cv2.LUT(*((v, from_v) if name == "R" else (u, from_u)), dst=target)
+        cv2.scaleAdd(wide, y_gain * gain, target, dst=target)
+        affine.clip(target, index)
+
+
+@lru_cache(maxsize=256)
+def _chroma_tables(
+    name: str, matrix: Matrix, full_range: bool, gain: float, bias: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What each U and each V adds to a channel; all constants stand in the table of R's V, G's V, B's U.
+
+    libswscale, through which nearly everyone sees video, drops the fraction of every term before it adds them, and
+    so shifts the hue of flat areas by up to a level. Boxes of small objects follow that (96 of 100 stayed within IoU
+    0.9 when only the sum was exact, 98 to 100 so), so the chroma terms are whole levels here too. Luma changes from
+    pixel to pixel: it loses the mean of such a fraction, half a level.
+    """
+    offset, y_gain, v_to_r, u_to_g, v_to_g, u_to_b = yuv_to_rgb(matrix, full_range)
+    of_u, of_v = {"R": (0.0, v_to_r), "G": (u_to_g, v_to_g), "B": (u_to_b, 0.0)}[name]
+    levels = np.arange(256) - 128.0
+    from_u, from_v = np.floor(of_u * levels) * gain, np.floor(of_v * levels) * gain
+    fraction = 0.0 if y_gain == 1.0 else 0.5
+    constant = bias - (offset * y_gain + fraction) * gain
+    if name == "B":
+        from_u += constant
+    else:
+        from_v += constant
+    return from_u.astype(np.float32), from_v.astype(np.float32)
 
 
 def _packed(image: Image, width: int, height: int, colour: Colour, antialias: bool) -> list[Plane]:

@@ -33,13 +33,14 @@ def bilinear(plane: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def to_levels(y, u, v, matrix: str, full_range: bool) -> np.ndarray:
-    """R, G, B [3, h, w] straight from the definition: E'R - E'Y = 2 (1 - Kr) E'Pr and so on."""
+    """R, G, B [3, h, w] from the definition: E'R - E'Y = 2 (1 - Kr) E'Pr and so on; chroma terms as whole levels."""
     kr, kb = LUMA[matrix]
-    luma, cb, cr = (y / 255, (u - 128) / 255, (v - 128) / 255) if full_range else (
-        (y - 16) / 219, (u - 128) / 224, (v - 128) / 224)  # fmt: skip
-    red, blue = luma + 2 * (1 - kr) * cr, luma + 2 * (1 - kb) * cb
-    green = (luma - kr * red - kb * blue) / (1 - kr - kb)
-    return np.clip(np.stack([red, green, blue]) * 255, 0, 255)
+    luma, scale = (y, 1) if full_range else ((y - 16) * 255 / 219 - 0.5, 255 / 224)
+    cb, cr = (u - 128) * scale, (v - 128) * scale
+    kg = 1 - kr - kb
+    red, blue = np.floor(2 * (1 - kr) * cr), np.floor(2 * (1 - kb) * cb)
+    green = np.floor(-2 * (1 - kr) * kr / kg * cr) + np.floor(-2 * (1 - kb) * kb / kg * cb)
+    return np.clip(np.stack([luma + red, luma + green, luma + blue]), 0, 255)
 
 
 def reference(image: Image, spec: InputSpec) -> np.ndarray:
@@ -48,7 +49,7 @@ def reference(image: Image, spec: InputSpec) -> np.ndarray:
     shift = 256.0 if image.format == "P010" else 1.0
     chroma = image.planes[1:] if image.format == "I420" else (image.planes[1][..., 0], image.planes[1][..., 1])
     y, u, v = (bilinear(plane, width, height) / shift for plane in (image.planes[0], *chroma))
-    small = to_levels(y, u, v, image.matrix, image.full_range)
+    small = to_levels(y, np.rint(u), np.rint(v), image.matrix, image.full_range)
     out = np.full((3, spec.height, spec.width), float(spec.pad))
     placed = place(image.width, image.height, spec)
     left, top = int(placed.offset_x), int(placed.offset_y)
@@ -83,7 +84,7 @@ def test_equals_plain_arithmetic(format: str, fit: str):
     assert tensor.shape == (1, 3, 48, 64) and tensor.dtype == np.float32
     assert placements == [place(96, 54, spec)]
     off = np.abs(tensor[0] - reference(image, spec))
-    assert off.mean() < 0.6 and off.max() < 2.6  # Y, U and V are rounded after resizing; blue takes U twice
+    assert off.mean() < 0.7 and off.max() < 4.6  # Y is rounded after resizing; U may be rounded the other way
 
 
 @pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
@@ -92,21 +93,21 @@ def test_matrix_and_range(matrix: str, full_range: bool):
     image = picture(matrix=matrix, full_range=full_range)
     spec = InputSpec(96, 54, colour="BGR")  # no resizing, so chroma alone is interpolated
     off = np.abs(imaging.to_tensor([image], spec)[0][0] - reference(image, spec))
-    assert off.mean() < 0.4 and off.max() < 1.6
+    assert off.mean() < 0.4 and off.max() < 3.6
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 2), (3, 5), (321, 181), (33, 400), (640, 2)])
 def test_any_size(width: int, height: int):
     image, spec = picture(width=width, height=height), InputSpec(64, 48)
     off = np.abs(imaging.to_tensor([image], spec)[0][0] - reference(image, spec))
-    assert off.max() < 2.6
+    assert off.mean() < 1.2 and off.max() < 4.6
 
 
 def test_normalisation_is_per_channel_in_the_spec_s_order():
     spec = InputSpec(64, 48, scale=1 / 255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), pad=0)
     image = picture()
     tensor = imaging.to_tensor([image], spec)[0][0]
-    assert np.abs(tensor - reference(image, spec)).max() < 2.6 / 255 / 0.22
+    assert np.abs(tensor - reference(image, spec)).max() < 4.6 / 255 / 0.22
     assert np.allclose(tensor[:, 0, 0], -np.array(spec.mean) / spec.std)  # the border is normalised too
     swapped = imaging.to_tensor([image], replace(spec, colour="BGR", mean=spec.mean[::-1], std=spec.std[::-1]))[0][0]
     assert np.allclose(tensor, swapped[::-1], atol=1e-5)
@@ -193,7 +194,7 @@ def test_threads_do_not_share_buffers():
 
 @pytest.mark.parametrize("name", ["car-detection.mp4", "pedestrians_626x360_vfr.mp4", "derived/car_mjpeg_640x360.avi"])
 def test_real_frames_equal_the_way_through_rgb(corpus: Path, name: str):
-    """Against libswscale's RGB, resized by OpenCV: it drops fractions where we keep them, so it is a level darker."""
+    """Against libswscale's RGB resized by OpenCV, in grey levels."""
     import av
     import cv2
 
@@ -206,5 +207,5 @@ def test_real_frames_equal_the_way_through_rgb(corpus: Path, name: str):
     wanted = cv2.resize(frame.to_ndarray(format="bgr24"), (width, height)).astype(np.float32).transpose(2, 0, 1)
     tensor = imaging.to_tensor([image], spec)[0][0]
     off = tensor[:, :height, :width] - wanted
-    assert np.abs(off).mean() < 1.6 and 0 <= off.mean() < 1.5
+    assert np.abs(off).mean() < 0.8 and np.abs(off.mean(axis=(1, 2))).max() < 0.15
     assert np.all(tensor[:, height:] == 114)
