@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import devices, parsers
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, did_you_mean
 from ..media import InputSpec
 from ..media.tensor import Detections
 from ..models import labels, model_file
@@ -78,8 +78,9 @@ class LoadedModel:
         for class_id, label in self.names.items():
             if label == name:
                 return class_id
-        have = ", ".join(self.names.values()) or "none: give numbers, or `labels` in a model card"
-        raise ConfigError(f"{self.path.name} has no class {name!r}; its classes: {have}")
+        have = ", ".join(self.names.values()) or "none that are named: give numbers, or `labels` in a model card"
+        hint = did_you_mean(name, self.names.values())
+        raise ConfigError(f"{self.path.name} has no class {name!r}.{hint} Its classes: {have}")
 
 
 def load_model(

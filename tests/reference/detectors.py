@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 
+ort.set_default_logger_severity(4)
 Row = tuple[float, float, float, float, float, int]
 
 
