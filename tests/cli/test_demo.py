@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import millrace
-from millrace.cli import OK, run
+from millrace.cli import OK, invoke
 
 
 def test_the_demo_writes_its_files_and_judges_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["demo", "--out", str(tmp_path), "--seconds", "1", "-q"]) == OK
+    assert invoke(["demo", "--out", str(tmp_path), "--seconds", "1", "-q"]) == OK
     said = capsys.readouterr().out
     figures = dict(re.findall(r"^(\w+(?: error)?) {2,}(\S+)", said, re.MULTILINE))
     assert figures["frames"] == "25"
