@@ -16,10 +16,10 @@ OK, FAILED, WRONG, SOURCE, INTERRUPTED = 0, 1, 2, 3, 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The `millrace` command. Ends the process with an exit code."""
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    sys.exit(invoke(sys.argv[1:] if arguments is None else arguments))
 
 
-def run(arguments: Sequence[str]) -> int:
+def invoke(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Errors become one line on stderr, with `-v` a traceback too."""
     from .app import app
 

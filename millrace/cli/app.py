@@ -13,6 +13,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: rich would take a third of a second to load
 )
 
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show warnings as they come, and tracebacks.")]
@@ -60,7 +61,7 @@ def check(
     file: Annotated[Path, typer.Argument(help="A pipeline (.yaml), a model card (.yaml) or a model (.onnx).")],
     verbose: Verbose = False,
 ) -> None:
-    """Say how a pipeline, a model card or a model is understood, or what is wrong with it."""
+    """Say how a pipeline, model card or model is understood."""
     from .check import check as command
 
     command(file)
@@ -85,7 +86,7 @@ def demo(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Make a street scene, run the whole chain on it, and measure the result against the scene's truth."""
+    """Run the whole chain on a generated scene and judge it."""
     from .demo import demo as command
 
     raise typer.Exit(command(folder, seconds, seed, quiet, verbose))

@@ -74,7 +74,8 @@ class Progress:
     def _heard(self, message: Message) -> None:
         failed = isinstance(message.error, ElementError)  # that one ends the run and is raised
         if (message.kind == "error" and not failed) or (message.kind == "warning" and self.verbose):
-            text = f"millrace: {message.kind}: {message.text}"
+            where = f"{message.stream}: " if message.stream and message.stream not in message.text else ""
+            text = f"millrace: {message.kind}: {where}{message.text}"
             if self._bar is not None:
                 self._bar.console.print(text, markup=False, highlight=False)
             else:

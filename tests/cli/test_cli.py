@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import millrace
-from millrace.cli import INTERRUPTED, OK, SOURCE, WRONG, run
+from millrace.cli import INTERRUPTED, OK, SOURCE, WRONG, invoke
 from millrace.cli.report import clock
 from millrace.cli.run import Options, line_of, plan_of, shapes
 from millrace.config.plan import Step
@@ -49,7 +49,7 @@ def test_run_writes_video_and_lines_and_a_summary(
     clip: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
-    code = run(["run", clip, "--model", model, "--track", "--save", str(out), "--json", str(lines)])
+    code = invoke(["run", clip, "--model", model, "--track", "--save", str(out), "--json", str(lines)])
     assert code == OK
     said = capsys.readouterr()
     assert said.out.splitlines()[1].split() == ["clip", "20", "20", "20", "1"]
@@ -64,7 +64,7 @@ def test_two_runs_give_the_same_lines(clip: str, model: str, tmp_path: Path) -> 
     made = []
     for number in range(2):
         path = tmp_path / f"{number}-{{stream}}.jsonl"
-        assert run(["run", clip, clip, "--model", model, "--track", "-q", "--json", str(path)]) == OK
+        assert invoke(["run", clip, clip, "--model", model, "--track", "-q", "--json", str(path)]) == OK
         made.append([(tmp_path / f"{number}-{name}.jsonl").read_bytes() for name in ("clip", "clip-2")])
     assert made[0] == made[1] and len(made[0][0]) > 1000
 
@@ -74,7 +74,7 @@ def test_max_frames_every_classes_and_quiet(
 ) -> None:
     lines = str(tmp_path / "o.jsonl")
     arguments = ["--max-frames", "5", "--every", "2", "--classes", "car,person", "-q", "--json", lines]
-    assert run(["run", clip, "--model", model, *arguments]) == OK
+    assert invoke(["run", clip, "--model", model, *arguments]) == OK
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "")
     objects = [len(json.loads(line)["objects"]) for line in Path(lines).read_text().splitlines()]
@@ -84,9 +84,9 @@ def test_max_frames_every_classes_and_quiet(
 def test_a_pipeline_file_runs(clip: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(f"streams: {{door: {clip}}}\npipeline: [decode]\n")
-    assert run(["run", str(path), "--max-frames", "7"]) == OK
+    assert invoke(["run", str(path), "--max-frames", "7"]) == OK
     assert capsys.readouterr().out.splitlines()[1].split() == ["door", "7", "7", "0", "0"]
-    assert run(["check", str(path)]) == OK
+    assert invoke(["check", str(path)]) == OK
     assert capsys.readouterr().out == f"stream door: {clip}\ndecode ← streams\nok\n"
 
 
@@ -107,7 +107,7 @@ def test_a_pipeline_file_runs(clip: str, tmp_path: Path, capsys: pytest.CaptureF
 def test_wrong_arguments_are_one_line_and_code_2(
     arguments: list[str], message: str, clip: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["run", clip, *arguments]) == WRONG
+    assert invoke(["run", clip, *arguments]) == WRONG
     said = capsys.readouterr().err
     assert said.startswith("millrace: ") and said.count("\n") == 1 and message in said
 
@@ -115,17 +115,17 @@ def test_wrong_arguments_are_one_line_and_code_2(
 def test_a_wrong_file_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("streams: {a: a.mp4}\npipeline:\n  - decode\n  - limt: {count: 3}\n")
-    assert run(["run", str(path)]) == WRONG
+    assert invoke(["run", str(path)]) == WRONG
     assert f"{path}:4: there is no element 'limt'. Did you mean 'limit'?" in capsys.readouterr().err
     path.write_text("streams: {a: a.mp4}\npipeline: [decode]\n")
-    assert run(["run", str(path), "--save", "x.mp4", "--every", "3"]) == WRONG
+    assert invoke(["run", str(path), "--save", "x.mp4", "--every", "3"]) == WRONG
     assert "--save, --every cannot be given with a pipeline file" in capsys.readouterr().err
 
 
 def test_a_traceback_is_shown_only_when_asked_for(clip: str, capsys: pytest.CaptureFixture[str]) -> None:
-    run(["run", clip, "--model", "nowhere.onnx"])
+    invoke(["run", clip, "--model", "nowhere.onnx"])
     assert "Traceback" not in capsys.readouterr().err
-    run(["run", clip, "--model", "nowhere.onnx", "-v"])
+    invoke(["run", clip, "--model", "nowhere.onnx", "-v"])
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -133,7 +133,7 @@ def test_a_source_that_fails_is_code_3_and_the_others_are_finished(
     clip: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"not a video at all" * 100)
-    assert run(["run", str(tmp_path / "broken.mp4"), clip]) == SOURCE
+    assert invoke(["run", str(tmp_path / "broken.mp4"), clip]) == SOURCE
     said = capsys.readouterr()
     assert said.err.count("\n") == 1 and "millrace: error: broken" in said.err
     assert [line.split()[:3] for line in said.out.splitlines()[1:3]] == [["broken", "0", "0"], ["clip", "20", "20"]]
@@ -171,18 +171,18 @@ def test_options_become_elements_in_order() -> None:
 
 
 def test_inspect_lists_and_shows(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["inspect"]) == OK
+    assert invoke(["inspect"]) == OK
     said = capsys.readouterr().out
     assert "limit     Lets the first `count` frames" in said and "infer " in said
-    assert run(["inspect", "limit"]) == OK
+    assert invoke(["inspect", "limit"]) == OK
     said = capsys.readouterr().out
     assert "must be given" in said and "at least 1" in said and "- limit: {count: …}" in said
-    assert run(["inspect", "limti"]) == WRONG
+    assert invoke(["inspect", "limti"]) == WRONG
     assert "Did you mean 'limit'?" in capsys.readouterr().err
 
 
 def test_the_schema_knows_every_element(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["inspect", "--schema"]) == OK
+    assert invoke(["inspect", "--schema"]) == OK
     schema = json.loads(capsys.readouterr().out)
     steps = schema["$defs"]["line"]["items"]["anyOf"]
     limit = next(step for step in steps if "limit" in step.get("properties", {}))["properties"]["limit"]
@@ -192,25 +192,25 @@ def test_the_schema_knows_every_element(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_check_of_a_model(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["check", model]) == OK
+    assert invoke(["check", model]) == OK
     said = capsys.readouterr().out
     assert "parser  yolox" in said and "64x64" in said and said.endswith("ok\n")
     (tmp_path / "x.onnx").write_bytes(b"nothing")
-    assert run(["check", str(tmp_path / "x.onnx")]) == WRONG
-    assert run(["check", str(tmp_path / "nowhere.yaml")]) == WRONG
-    assert run(["check", __file__]) == WRONG
+    assert invoke(["check", str(tmp_path / "x.onnx")]) == WRONG
+    assert invoke(["check", str(tmp_path / "nowhere.yaml")]) == WRONG
+    assert invoke(["check", __file__]) == WRONG
 
 
 def test_version_and_devices(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["version"]) == OK
+    assert invoke(["version"]) == OK
     assert capsys.readouterr().out == f"millrace {millrace.__version__}\n"
-    assert run(["devices"]) == OK
+    assert invoke(["devices"]) == OK
     said = capsys.readouterr().out
     assert "ONNX Runtime" in said and "libx264" in said and "cuda" in said
 
 
 def test_an_unknown_option_is_code_2(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["run", "a.mp4", "--modle", "x"]) == WRONG
+    assert invoke(["run", "a.mp4", "--modle", "x"]) == WRONG
     assert "--model" in capsys.readouterr().err
 
 
@@ -237,4 +237,4 @@ def test_import_loads_nothing_heavy() -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    assert not loaded("from millrace.cli import run; run(['--help'])") & HEAVY
+    assert not loaded("from millrace.cli import invoke; invoke(['--help'])") & HEAVY
