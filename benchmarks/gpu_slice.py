@@ -36,7 +36,7 @@ from millrace.media import Packet
 from millrace.sources.file import FileSource
 
 DEVICE = parts.DEVICE
-WARM = 3.0  # seconds: decoders open, graphs are captured, trackers fill
+WARM = 1.0  # seconds after the first results, beside those of the window
 SAMPLES = 400  # of the profile
 PAUSE = 0.005  # seconds between them
 
@@ -223,7 +223,13 @@ def against_cpu(out: parts.Out, clip: str, model: str, frames: int = 120) -> Non
             results.append([json.loads(text) for text in Path(folder, "a.jsonl").read_text().splitlines()])
     cpu, gpu = results
     same = [f["pts"] for f in cpu] == [f["pts"] for f in gpu]
-    shown = {"clip": Path(clip).name, "frames": len(cpu), "frames_gpu": len(gpu), "same_times": same}
+    shown = {
+        "clip": Path(clip).name,
+        "model": Path(model).name,
+        "frames": len(cpu),
+        "frames_gpu": len(gpu),
+        "same_times": same,
+    }
     out("against the cpu", **shown, cpu_in_gpu=_matched(cpu, gpu), gpu_in_cpu=_matched(gpu, cpu))
 
 
@@ -244,24 +250,26 @@ def _iou(a: list[float], b: list[float]) -> float:
     return inter / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter + 1e-9)
 
 
-def measure(out: parts.Out, clip: str, model: str, streams: int, workers: int, batch: int) -> None:
-    """Decode-only, the engine with decode alone, the whole slice; ratios."""
+def measure(out: parts.Out, clip: str, models: list[str], streams: int, workers: int, batch: int) -> None:
+    """Decode-only, the engine with decode alone, the whole slice with each model; ratios."""
     alone = parts.guarded(out, parts.decode_only, clip, streams, workers) or 0.0
     graph = line(Graph(), ("decode", Decode(device=DEVICE, workers=workers)), ("end", Discard()))
     shown: dict[str, Any] = {"workers": workers}
     decode = parts.guarded(out, run, "engine: decode alone", graph, clip, streams, True, **shown) or 0.0
-    with tempfile.TemporaryDirectory() as folder:
-        graph = slice_graph(model, DEVICE, folder, workers, batch)
-        shown = {"workers": workers, "batch": batch}
-        whole = parts.guarded(out, run, "engine: the slice", graph, clip, streams, True, **shown) or 0.0
-    ratios = {"engine_decode": round(decode / max(alone, 1), 3), "slice": round(whole / max(alone, 1), 3)}
+    ratios = {"engine_decode": round(decode / max(alone, 1), 3)}
+    for model in models:
+        with tempfile.TemporaryDirectory() as folder:
+            graph = slice_graph(model, DEVICE, folder, workers, batch)
+            shown = {"model": Path(model).name, "workers": workers, "batch": batch}
+            whole = parts.guarded(out, run, "engine: the slice", graph, clip, streams, True, **shown) or 0.0
+        ratios[f"slice, {Path(model).stem}"] = round(whole / max(alone, 1), 3)
     out("ratios to decode-only", clip=Path(clip).name, streams=streams, decode_only=alone, **ratios)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="+")
-    parser.add_argument("--model", required=True)
+    parser.add_argument("--model", required=True, nargs="+", help="one or several; each is a slice of its own")
     parser.add_argument("--streams", type=int, nargs="+", default=[8, 32])
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--batch", type=int, default=32)
@@ -269,7 +277,8 @@ def main() -> None:
     arguments = parser.parse_args()
     out = parts.Out(arguments.out)
     parts.gpu(DEVICE)
-    parts.guarded(out, against_cpu, arguments.clips[0], arguments.model)
+    for model in arguments.model:
+        parts.guarded(out, against_cpu, arguments.clips[0], model)
     for clip in arguments.clips:
         for streams in arguments.streams:
             measure(out, clip, arguments.model, streams, arguments.workers, arguments.batch)

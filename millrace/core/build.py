@@ -9,7 +9,7 @@ from .channel import Channel
 from .element import Element
 from .graph import Graph, LinkSpec
 from .join import Fork, JoinNode, Port, Window
-from .link import Link, Partition, Select
+from .link import Link, Partition, Seats, Select
 from .node import Node, Target
 from .worker import Owner, Worker
 
@@ -26,6 +26,7 @@ class Plant:
         self.nodes: dict[str, list[Node]] = {}
         self.workers: dict[str, list[Worker]] = {}  # by the name of the head
         self._windows: dict[str, Window] = {}  # by the name of the join
+        self._seats: dict[str, Seats] = {}  # by the name of the head
         self._make_nodes()
         self._make_workers()
         for name in graph.nodes:
@@ -38,6 +39,11 @@ class Plant:
     def entry(self, name: str) -> list[Channel]:
         """The channels before an element that sources feed."""
         return [worker.channel for worker in self.workers[self.heads[name]] if worker.channel is not None]
+
+    def way_into(self, name: str, live: bool = False) -> Link | Partition:
+        """A way into an element; all ways into the same one agree on the worker of each stream."""
+        channels = self.entry(name)
+        return way_to(channels, live, self._seats.setdefault(self.heads[name], Seats(len(channels))))
 
     def _make_nodes(self) -> None:
         for name in self.graph.order():
@@ -86,7 +92,7 @@ class Plant:
         head = self.heads[link.target]
         if worker in self.workers[head]:
             return self.nodes[link.target][self.workers[head].index(worker)]
-        way = way_to([each.channel for each in self.workers[head] if each.channel is not None])
+        way = self.way_into(head)
         worker.outlets.append(way)
         worker.closers.append(way.close)
         return self._port(link, way)
@@ -105,10 +111,10 @@ class Plant:
         return {index for index, last in enumerate(into) if last.source in behind}
 
 
-def way_to(channels: Sequence[Channel], live: bool = False) -> Link | Partition:
-    """A way into an element that has one channel, or several among which streams are split."""
+def way_to(channels: Sequence[Channel], live: bool = False, seats: Seats | None = None) -> Link | Partition:
+    """A way into an element that has one channel, or several among which streams are split as `seats` say."""
     links = [Link(channel, "drop_oldest" if live else None) for channel in channels]
-    return links[0] if len(links) == 1 else Partition(links)
+    return links[0] if len(links) == 1 else Partition(links, seats)
 
 
 def _copies(element: Element) -> list[Element]:

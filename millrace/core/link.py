@@ -64,51 +64,66 @@ class Select:
                 self.target.push(chosen)
 
 
-class Partition:
-    """Each stream goes to one of several links: the one with the fewest streams when it starts.
+class Seats:
+    """Which of several links each stream goes by: the one with the fewest streams when it starts.
 
-    A stream that comes back goes where it was before, so that its new life cannot overtake the end of the old one.
+    Shared by all who send into the same element: many sources each have a partition of their own. A stream that
+    comes back goes where it was before, so that its new life cannot overtake the end of the old one.
     """
 
     REMEMBERED = 1024  # streams that have ended and whose link is remembered
 
-    def __init__(self, links: Sequence[Link]) -> None:
-        self.links = list(links)
+    def __init__(self, count: int) -> None:
+        self.count = count
         self._lock = threading.Lock()
-        self._of: dict[str, Link] = {}
+        self._of: dict[str, int] = {}
         self._open: set[str] = set()
 
-    def _assign(self, stream: str) -> Link:
+    def of(self, stream: str) -> int | None:
+        return self._of.get(stream)
+
+    def assign(self, stream: str) -> int:
         with self._lock:
-            link = self._of.pop(stream, None)
-            if link is None:
-                load = {id(each): 0 for each in self.links}
+            seat = self._of.pop(stream, None)
+            if seat is None:
+                load = [0] * self.count
                 for name in self._open:
-                    load[id(self._of[name])] += 1
-                link = min(self.links, key=lambda each: load[id(each)])
-            self._of[stream] = link
+                    load[self._of[name]] += 1
+                seat = load.index(min(load))
+            self._of[stream] = seat
             self._open.add(stream)
             if len(self._of) > len(self._open) + self.REMEMBERED:
                 del self._of[next(name for name in self._of if name not in self._open)]
-            return link
+            return seat
+
+    def leave(self, stream: str) -> None:
+        with self._lock:
+            self._open.discard(stream)
+
+
+class Partition:
+    """Each stream goes to one of several links, as `seats` say."""
+
+    def __init__(self, links: Sequence[Link], seats: Seats | None = None) -> None:
+        self.links = list(links)
+        self.seats = seats or Seats(len(self.links))
 
     def push(self, item: Any) -> None:
         stream = item.stream
         if stream is None:
             raise TypeError("a partition takes items of single streams; put `split` before it")
-        link = self._assign(stream) if item.__class__ is StreamStart else self._of.get(stream)
-        if link is None:
+        seat = self.seats.assign(stream) if item.__class__ is StreamStart else self.seats.of(stream)
+        if seat is None:
             return
-        link.push(item)
+        self.links[seat].push(item)
         if item.__class__ is StreamEnd:
-            with self._lock:
-                self._open.discard(stream)
+            self.seats.leave(stream)
 
     def room(self, stream: str | None, waiter: Signal | None = None) -> bool:
-        link = self._of.get(stream) if stream is not None else None
-        if link is None:  # not assigned yet
+        seat = self.seats.of(stream) if stream is not None else None
+        if seat is None:  # not assigned yet
             return all(each.room(stream, waiter) for each in self.links)
-        return link.room(stream, waiter)
+        return self.links[seat].room(stream, waiter)
 
     def close(self) -> None:
         for link in self.links:

@@ -11,7 +11,7 @@ from concurrent.futures import Future, wait
 from types import TracebackType
 from typing import Any, Literal
 
-from .build import Plant, way_to
+from .build import Plant
 from .bus import Bus, Kind, Message
 from .channel import Channel
 from .element import Element, Source
@@ -182,7 +182,7 @@ class Pipeline:
                 raise ConfigError(f"a source named {name!r} is there already; remove it first or take another name")
             if self.state not in ("idle", "running", "paused"):
                 raise MillraceError(f"no source can be added to a pipeline that is {self.state}")
-            way = way_to(self._plant.entry(into), live=True)
+            way = self._plant.way_into(into, live=True)
             node = Node(name, source, self)
             node.targets = [way]
             worker = SourceWorker(name, self, source, [node])
@@ -232,7 +232,7 @@ class Pipeline:
             self._branches.append(worker)
             self._running.add(worker)
         senders = [(n, w) for n, w in zip(self._plant.nodes[after], self._workers_of(after), strict=True)]
-        ways = [way_to(self._plant.entry(name)) for _ in senders]
+        ways = [self._plant.way_into(name) for _ in senders]
         worker.start()
         worker.opened.result()
         futures = []

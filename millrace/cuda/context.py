@@ -167,6 +167,8 @@ class Event:
 
     def synchronize(self) -> None:
         """Wait here, with the GIL released, until it has happened."""
+        if not int(self.stream.gpu.driver.cuEventQuery(self.native)[0]):
+            return  # it has; the call below would put the thread to sleep all the same
         check(self.stream.gpu.driver.cuEventSynchronize(self.native))
 
     def __del__(self) -> None:

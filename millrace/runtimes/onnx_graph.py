@@ -121,7 +121,7 @@ def tensor_infos(values: Any, without: Mapping[str, Any], dtypes: Mapping[str, s
 
 
 def _without_constants(nodes: Sequence[Any], constants: dict[str, Any]) -> list[Any]:
-    """The nodes that compute; Constant nodes become constants, Identity nodes of constants too."""
+    """The nodes that compute; Constant nodes become constants, Identity and Cast nodes of constants too."""
     rest = []
     for node in nodes:
         if node.op_type == "Constant":
@@ -130,6 +130,9 @@ def _without_constants(nodes: Sequence[Any], constants: dict[str, Any]) -> list[
             constants[node.output[0]] = numpy_helper.to_array(value) if is_tensor else np.asarray(value)
         elif node.op_type == "Identity" and node.input[0] in constants:
             constants[node.output[0]] = constants[node.input[0]]
+        elif node.op_type == "Cast" and node.input[0] in constants:
+            to = onnx.helper.tensor_dtype_to_np_dtype(onnx.helper.get_attribute_value(node.attribute[0]))
+            constants[node.output[0]] = constants[node.input[0]].astype(to)
         else:
             rest.append(node)
     return rest
@@ -258,9 +261,7 @@ def _clip(attributes: Attributes, x: Any, low: Any = None, high: Any = None) -> 
 
 
 def _cast(attributes: Attributes, x: Any) -> Any:
-    """Casts between floating types are left out: the runtime has chosen the precision."""
-    dtype = getattr(torch, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(attributes["to"])).name)
-    return x if dtype.is_floating_point and x.is_floating_point() else x.to(dtype)
+    return x.to(getattr(torch, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(attributes["to"])).name))
 
 
 def _gather(attributes: Attributes, x: Any, indices: Any) -> Any:
@@ -280,6 +281,15 @@ def _reduce(function: Operation) -> Operation:
         return function(x, dim=tuple(axes), keepdim=bool(attributes.get("keepdims", 1)))
 
     return run
+
+
+def _top_k(attributes: Attributes, x: Any, k: Any) -> Any:
+    axis, largest = attributes.get("axis", -1), bool(attributes.get("largest", 1))
+    return torch.topk(x, int(k[0]), dim=axis, largest=largest, sorted=bool(attributes.get("sorted", 1)))
+
+
+def _expand(attributes: Attributes, x: Any, shape: Any) -> Any:
+    return x.expand(torch.broadcast_shapes(x.shape, tuple(shape)))
 
 
 def _unsqueeze(attributes: Attributes, x: Any, axes: Any = None) -> Any:
@@ -307,6 +317,8 @@ _OPERATIONS: dict[str, Operation] = {
     "MatMul": lambda a, x, y: x @ y, "GlobalAveragePool": lambda a, x: x.mean((2, 3), keepdim=True),
     "Conv": _conv, "Gemm": _gemm, "MaxPool": _max_pool, "AveragePool": _average_pool, "Resize": _resize,
     "BatchNormalization": _batch_norm, "Slice": _slice, "Reshape": _reshape, "Split": _split, "Clip": _clip,
-    "Cast": _cast, "Gather": _gather, "Unsqueeze": _unsqueeze, "Squeeze": _squeeze,
+    "Cast": _cast, "Gather": _gather, "TopK": _top_k, "Expand": _expand,
+    "GatherElements": lambda a, x, i: torch.gather(x, a.get("axis", 0), i),
+    "Unsqueeze": _unsqueeze, "Squeeze": _squeeze,
     "ReduceMax": _reduce(torch.amax), "ReduceMean": _reduce(torch.mean), "ReduceSum": _reduce(torch.sum),
 }  # fmt: skip

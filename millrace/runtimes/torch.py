@@ -1,8 +1,8 @@
 """PyTorch on an NVIDIA GPU: an .onnx file's graph in half precision, replayed as a CUDA graph.
 
-One stream of low priority, one CUDA graph for each batch size that was used (1, 2, 4, 8, …; a batch runs on the
-next one up). A call copies its pictures in, replays, copies the results out into pinned memory and records an event;
-nothing waits but one thread, which turns events into results, in order.
+One stream of low priority, two CUDA graphs for each batch size that was used (1, 2, 4, 8, …; a batch runs on the
+next one up). A call copies its pictures in and replays; the results leave for pinned memory on a stream of their own
+while the next call runs. Nothing waits but one thread, which turns events into results, in order.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ def load(
     parallel: int | None = None,
     precision: str = "float16",
     compiled: bool = False,
+    tuned: bool = True,
     **options: Any,
 ) -> TorchRuntime:
     """Load an .onnx file. `parallel` calls may be under way (default 2: one runs, one waits behind it).
 
-    `precision` is float16 or float32; inputs and outputs of the graph have it too. `compiled` hands the graph to
-    torch.compile, which takes a minute and needs a C compiler, and runs faster. Raises ValueError for a file that
+    `precision` is float16 or float32, of weights, activations and inputs; outputs are float32. `compiled` hands the
+    graph to torch.compile, which takes a minute and needs a C compiler. `tuned` lets cuDNN try its kernels and take
+    the fastest: two runs may then differ in the last bits. Raises ValueError for a file that
     is not a model it can run and for options that it does not know.
     """
     if options:
@@ -65,11 +67,12 @@ def load(
     return TorchRuntime(
         module,
         onnx_graph.tensor_infos(model.graph.input, module.constants, dtypes),
-        onnx_graph.tensor_infos(model.graph.output, {}, dtypes),
+        onnx_graph.tensor_infos(model.graph.output, {}, {}),
         {p.key: p.value for p in model.metadata_props},
         owner,
         parallel or 2,
         compiled,
+        tuned,
     )
 
 
@@ -92,6 +95,7 @@ class TorchRuntime:
         gpu: Gpu,
         parallel: int = 2,
         compiled: bool = False,
+        tuned: bool = True,
     ) -> None:
         import torch
 
@@ -102,14 +106,16 @@ class TorchRuntime:
         self.device = gpu.name
         self._torch = torch
         self._gpu = gpu
-        self._compiled = compiled
+        self._tuned = tuned
         self._stream = gpu.stream("low")
         self._torch_stream = torch.cuda.ExternalStream(self._stream.handle, device=gpu.name)
         with torch.cuda.stream(self._torch_stream):
             module = module.to(gpu.name).eval().to(memory_format=torch.channels_last)
         self._stream.synchronize()
         self._module = torch.compile(module, dynamic=False) if compiled else module
-        self._captured: dict[int, _Captured] = {}
+        self._copies = gpu.stream("middle")  # results leave while the next batch is inferred
+        self._torch_copies = torch.cuda.ExternalStream(self._copies.handle, device=gpu.name)
+        self._captured: dict[int, list[_Captured]] = {}
         self._pool: Any = None  # of memory, shared by the graphs: they never run at the same time
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._waiter = threading.Thread(target=self._wait, name="millrace-torch", daemon=True)
@@ -136,21 +142,24 @@ class TorchRuntime:
         count = int(values[0].shape[0])
         captured = self._capture(count)
         torch = self._torch
+        stream = self._stream
         with torch.cuda.stream(self._torch_stream), torch.inference_mode():
-            self._stream.wait(v.ready for v in values if getattr(v, "ready", None) is not None)
+            stream.wait(v.ready for v in values if getattr(v, "ready", None) is not None)
             for slot, value in zip(captured.inputs, values, strict=True):
                 slot[:count].copy_(torch.as_tensor(value, device=self.device if _on_gpu(value) else None))
+            read = stream.record()
+            if captured.taken is not None:
+                stream.wait((captured.taken,))
             captured.graph.replay()
-            results = [
-                torch.empty((count, *out.shape[1:]), dtype=out.dtype, pin_memory=True) for out in captured.outputs
-            ]  # fmt: skip
-            for result, out in zip(results, captured.outputs, strict=True):
-                result.copy_(out[:count], non_blocking=True)
-        event = self._stream.record()
+            computed = stream.record()
+        with torch.cuda.stream(self._torch_copies), torch.inference_mode():
+            self._copies.wait((computed,))
+            results = [_to_host(torch, out[:count]) for out in captured.outputs]
+            captured.taken = self._copies.record()
         for value in values:
             if hasattr(value, "used"):
-                value.used(event)
-        return _Call(event, values, results, future)
+                value.used(read)
+        return _Call(captured.taken, values, results, future)
 
     def warm(self, sizes: Sequence[int]) -> None:
         """Capture the graphs of these batch sizes now instead of at their first call."""
@@ -166,18 +175,19 @@ class TorchRuntime:
         self._captured.clear()
 
     def _capture(self, count: int) -> _Captured:
-        """The graph for so many pictures: that of the next power of two."""
+        """A graph for so many pictures: that of the next power of two, the two of that size in turn."""
         size = 1 << max(0, count - 1).bit_length()
-        known = self._captured.get(size)
-        if known is None:
-            known = self._captured[size] = self._record(size)
-        return known
+        if size not in self._captured:
+            self._captured[size] = [self._record(size) for _ in range(2)]
+        pair = self._captured[size]
+        pair.reverse()
+        return pair[0]
 
     def _record(self, size: int) -> _Captured:
         """Run the module a few times (libraries choose their kernels), then record one run as a graph."""
         torch = self._torch
-        # float32 means float32: the short products of "TF32" would move boxes
-        exact = torch.backends.cudnn.flags(allow_tf32=False)
+        # float32 means float32: the short products of "TF32" would move boxes. cuDNN tries its kernels when `tuned`.
+        exact = torch.backends.cudnn.flags(enabled=True, benchmark=self._tuned, allow_tf32=False)
         with torch.cuda.stream(self._torch_stream), torch.inference_mode(), exact:
             inputs = [self._input(info, size) for info in self.inputs]
             for _ in range(3):
@@ -188,6 +198,7 @@ class TorchRuntime:
             graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
                 outputs = [out.contiguous() for out in self._module(*inputs)]
+                outputs = [out.float() if out.dtype == torch.float16 else out for out in outputs]
             finally:
                 graph.capture_end()
             self._pool = graph.pool()
@@ -214,12 +225,13 @@ class TorchRuntime:
 
 
 class _Captured:
-    """A CUDA graph, and the tensors that it reads and writes."""
+    """A CUDA graph, the tensors that it reads and writes, and the event after which it may write them again."""
 
-    __slots__ = ("graph", "inputs", "outputs")
+    __slots__ = ("graph", "inputs", "outputs", "taken")
 
     def __init__(self, inputs: list[Any], outputs: list[Any], graph: Any) -> None:
         self.inputs, self.outputs, self.graph = inputs, outputs, graph
+        self.taken: Event | None = None
 
 
 class _Call:
@@ -229,6 +241,12 @@ class _Call:
 
     def __init__(self, event: Event, inputs: Any, results: list[Any], future: Future[dict[str, Any]]) -> None:
         self.event, self.inputs, self.results, self.future = event, inputs, results, future
+
+
+def _to_host(torch: Any, values: Any) -> Any:
+    """A copy on its way into pinned memory, which torch keeps and uses again."""
+    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    return host.copy_(values, non_blocking=True)
 
 
 def _on_gpu(value: Any) -> bool:

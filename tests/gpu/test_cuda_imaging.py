@@ -77,12 +77,12 @@ def test_pictures_become_tensors(torch, device, size, spec, format, how):
 
 def test_pictures_of_several_sizes_in_one_call(torch, device):
     rng, imaging = np.random.default_rng(9), open_imaging(device)
-    made = [picture(torch, device, rng, *size) for size in ((640, 360), (320, 480), (64, 64))]
+    made = [picture(torch, device, rng, *size) for size in ((640, 360), (320, 480), (128, 128))]
     spec = InputSpec(256, 192)
     tensor, placements = imaging.to_tensor([image for image, _, _ in made], spec)
     for got, (image, luma, chroma) in zip(tensor.numpy(), made, strict=True):
         assert np.abs(got - reference(luma, chroma, image, spec)).max() < 0.1
-    assert len({placement.scale_x for placement in placements}) == 3
+    assert len({placement.scale_x for placement in placements}) == 2  # 0.4 twice, 1.5
 
 
 def test_what_the_kernel_does_not_cover_is_one_sentence(torch, device):

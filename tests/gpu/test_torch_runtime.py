@@ -36,7 +36,7 @@ def small_net(path):
     images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, 32, 48])
     out = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["N", 16, 16, 24])
     graph = helper.make_graph(nodes, "small", [images], [out], constants)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), str(path))
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(path))
     return str(path)
 
 

@@ -63,6 +63,8 @@ CASES = {
     "reduce max": (node("ReduceMax", [], axes=[1], keepdims=0), {}),
     "mean of planes": (node("GlobalAveragePool", []), {}),
     "times a column": (node("Mul", ["w"]), {"w": RNG.normal(size=(6, 1, 1))}),
+    "expand": (node("Expand", ["s"]), {"s": np.array([3, 1, 1, 1, 9])}),
+    "gather elements": (node("GatherElements", ["i"], axis=3), {"i": RNG.integers(0, 9, (2, 6, 8, 4))}),
     "leaky": (node("LeakyRelu", [], alpha=0.2), {}),
     "batch norm": (node("BatchNormalization", ["s", "b", "m", "v"]),
                    {"s": RNG.random(6), "b": RNG.random(6), "m": RNG.random(6), "v": RNG.random(6) + 0.1}),
@@ -76,6 +78,16 @@ def test_an_operator_gives_what_onnx_runtime_gives(tmp_path, name):
     got, want = both(tmp_path / "m.onnx", [one], [2, 6, 8, 9], typed)
     assert got.shape == want.shape
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_the_largest_rows_and_where_they_were(tmp_path):
+    nodes = [
+        helper.make_node("TopK", ["x", "k"], ["values", "where"], axis=1),
+        helper.make_node("Cast", ["where"], ["places"], to=TensorProto.FLOAT),
+        helper.make_node("Concat", ["values", "places"], ["y"], axis=1),
+    ]
+    got, want = both(tmp_path / "m.onnx", nodes, [2, 6, 4], {"k": np.array([3])})
+    np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
 def test_x_times_its_sigmoid_becomes_one_step(tmp_path):
