@@ -16,7 +16,7 @@ class Spread(Element):
 
     threaded = True
     partitioned = True
-    workers: int = setting(3)
+    workers: int = setting(default=3)
     where = defaultdict(set)
 
     def process(self, item):
