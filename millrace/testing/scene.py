@@ -106,11 +106,28 @@ class Scene:
         return tuple((round(float(x), 1), round(float(y), 1)) for x, y in inside[:, 0])
 
     def _middle(self) -> float:
-        """How far along the street the line lies: where the road's middle is a little below the picture's."""
-        y = np.linspace(6, 40, 69)
-        at, depth = self.camera.project(np.stack([np.zeros_like(y), y, np.zeros_like(y)], axis=1))
-        off = np.abs(at[:, 1] - 0.58 * self.height) + np.where((at[:, 0] < 0) | (at[:, 0] > self.width), 1e3, 0)
-        return float(y[np.argmin(np.where(depth > 1, off, 1e6))])
+        """How far along the street the line lies: most of it well inside the picture, and near the picture's middle.
+
+        At the picture's edges boxes are cut, so that their lower edge says little of where an object is.
+        """
+        inset = (round(0.1 * self.width), round(0.1 * self.height), round(0.8 * self.width), round(0.74 * self.height))
+
+        def worth(y: float) -> float:
+            (u1, v1), (u2, v2) = self._on_ground([(-self.layout.pavement, y), (self.layout.pavement, y)])
+            ok, a, b = cv2.clipLine(inset, (round(u1), round(v1)), (round(u2), round(v2)))
+            inside = np.hypot(a[0] - b[0], a[1] - b[1]) / np.hypot(u1 - u2, v1 - v2) if ok else 0.0
+            return float(inside) - abs((v1 + v2) / 2 / self.height - 0.55)
+
+        first = max(6.0, self._nearest())
+        return max((float(y) for y in np.arange(first, 40.0, 0.5)), key=worth)
+
+    def _nearest(self) -> float:
+        """The y from which on the whole width of the street is before the camera."""
+        for y in np.arange(2.0, 40.0, 0.5):
+            edges = np.array([(side * self.layout.pavement, y - 3, 0.0) for side in (-1, 1)])
+            if self.camera.project(edges)[1].min() > 2.0:
+                return float(y)
+        return 40.0
 
     def _on_ground(self, places: list[tuple[float, float]]) -> list[Point]:
         at, _ = self.camera.project(np.array([(x, y, 0.0) for x, y in places]))

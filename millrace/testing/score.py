@@ -133,9 +133,8 @@ def _by_frame(records: list[Record], truth: Truth) -> dict[int, Record]:
         by_frame[record["frame"]] = record
     if by_frame.keys() != set(range(len(truth.frames))):
         differ = sorted(by_frame.keys() ^ set(range(len(truth.frames))))
-        raise ValueError(
-            f"score: the run has {len(by_frame)} frames, the truth {len(truth.frames)}; first difference: frame {differ[0]}"
-        )
+        counts = f"the run has {len(by_frame)} frames, the truth {len(truth.frames)}"
+        raise ValueError(f"score: {counts}; first difference: frame {differ[0]}")
     return by_frame
 
 

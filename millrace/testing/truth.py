@@ -74,22 +74,20 @@ class Truth:
 def line_crossings(frames: Iterable[Sequence[TruthObject]], line: tuple[Point, Point]) -> list[Crossing]:
     """Who crossed the line by the middle of the box's lower edge, frame by frame.
 
-    A crossing is counted when the point has changed sides since it was last off the line and the way between
-    the two frames meets the line between its ends. An object that was away (hidden, outside) starts anew.
+    A crossing is counted when the point has changed sides since it was last seen off the line, however many frames
+    ago, and the straight way between the two meets the line between its ends.
     """
     start, end = line
     found: list[Crossing] = []
     before: dict[int, Point] = {}
     for index, objects in enumerate(frames):
-        now = {o.id: ((o.box[0] + o.box[2]) / 2, o.box[3]) for o in objects}
-        labels = {o.id: o.label for o in objects}
-        for identity, point in list(now.items()):
-            if identity not in before:
-                continue
-            was, here = side(before[identity], start, end), side(point, start, end)
+        for o in objects:
+            point = ((o.box[0] + o.box[2]) / 2, o.box[3])
+            here = side(point, start, end)
             if here == 0:
-                now[identity] = before[identity]  # on the line: decided when it leaves it
-            elif was * here < 0 and side(start, before[identity], point) * side(end, before[identity], point) <= 0:
-                found.append(Crossing(identity, index, "in" if here > 0 else "out", labels[identity]))
-        before = now
+                continue  # on the line: decided when it leaves it
+            last = before.get(o.id, point)
+            before[o.id] = point
+            if side(last, start, end) * here < 0 and side(start, last, point) * side(end, last, point) <= 0:
+                found.append(Crossing(o.id, index, "in" if here > 0 else "out", o.label))
     return found
