@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import multiprocessing as mp
 import queue
-import sys
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from millrace.testing.scene import Scene
 

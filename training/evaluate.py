@@ -1,4 +1,4 @@
-"""Precision and recall of an ONNX detector on unseen scenes: `python training/evaluate.py street.onnx`.
+"""Precision and recall of an ONNX detector on unseen scenes: `python -m training.evaluate street.onnx`.
 
 The pictures are judged as they are after JPEG; `--video` sends them through H.264 first (needs PyAV).
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from data import letterbox
-
 from millrace.testing.scene import Scene, write_clip
-from millrace.testing.truth import TruthObject
+from millrace.testing.score import score
+from millrace.testing.traffic import LABELS as NAMES
+from millrace.testing.truth import Truth, TruthObject
+
+from .data import letterbox
 
 CASES: tuple[dict[str, Any], ...] = (
     {},
@@ -51,33 +50,15 @@ def detect(
     rects = np.concatenate([moved[:, :2], moved[:, 2:] - moved[:, :2]], 1)
     chosen = np.asarray(cv2.dnn.NMSBoxes(rects.tolist(), scores.tolist(), confidence, iou)).reshape(-1)
     boxes = np.clip((boxes - (left, top, left, top)) / ratio, 0, (w, h, w, h))
-    return [(boxes[k], int(classes[k]), float(scores[k])) for k in chosen]
-
-
-def match(found: list[tuple[np.ndarray, int, float]], truth: list[TruthObject]) -> np.ndarray:
-    """[4, 3]: right, wrong, missed per class, by the rule of millrace.testing.score."""
-    counts = np.zeros((4, 3), int)
-    taken: set[int] = set()
-    wanted = {o.id for o in truth if o.visible >= 0.3 and o.box[3] - o.box[1] >= 10}
-    for box, class_id, _ in sorted(found, key=lambda f: -f[2]):
-        best, at, ignored = 0.5, None, False
-        for o in truth:
-            low, high = np.maximum(box[:2], o.box[:2]), np.minimum(box[2:], o.box[2:])
-            inter = float(np.prod(np.maximum(high - low, 0)))
-            area = float(np.prod(box[2:] - box[:2])) + (o.box[2] - o.box[0]) * (o.box[3] - o.box[1])
-            overlap = inter / (area - inter + 1e-9)
-            if o.id not in wanted:
-                ignored = ignored or overlap >= 0.5
-            elif o.class_id == class_id and o.id not in taken and overlap >= best:
-                best, at = overlap, o.id
-        if at is not None:
-            taken.add(at)
-            counts[class_id, 0] += 1
-        elif not ignored:
-            counts[class_id, 1] += 1
-    for o in truth:
-        counts[o.class_id, 2] += o.id in wanted and o.id not in taken
-    return counts
+    return [
+        {
+            "box": boxes[k].tolist(),
+            "label": NAMES[classes[k]],
+            "class_id": int(classes[k]),
+            "confidence": float(scores[k]),
+        }
+        for k in chosen
+    ]
 
 
 def pictures(scene: Scene, count: int, video: bool) -> Any:
@@ -89,7 +70,7 @@ def pictures(scene: Scene, count: int, video: bool) -> Any:
             truth = write_clip(f"{folder}/scene.mp4", scene)
             with av.open(f"{folder}/scene.mp4") as container:
                 for index, frame in enumerate(container.decode(video=0)):
-                    if index % max(1, scene.frame_count // count) == 0:
+                    if index % (scene.frame_count // count) == 0:
                         yield frame.to_ndarray(format="rgb24"), truth.frames[index]
         return
     for index in np.linspace(0, scene.frame_count - 1, count).astype(int):
@@ -103,24 +84,27 @@ def pictures(scene: Scene, count: int, video: bool) -> Any:
 def evaluate(
     path: str | Path, scenes: int, frames: int, confidence: float = 0.3, video: bool = False, first: int = 100
 ) -> dict[str, Any]:
-    """Figures over `scenes` scenes of each case, seeds from `first` on."""
+    """Figures over `scenes` scenes of each case, seeds from `first` on, by the rule of millrace.testing.score."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     figures: dict[str, Any] = {}
     for case in CASES:
-        counts = np.zeros((4, 3), int)
+        records: list[dict[str, Any]] = []
+        truth: list[list[TruthObject]] = []
         for seed in range(first, first + scenes):
-            scene = Scene(seed, frame_count=frames if video else 250, **case)
+            scene = Scene(seed, frame_count=250, **case)
             for picture, objects in pictures(scene, frames, video):
-                counts += match(detect(session, picture, confidence), objects)
-        right, wrong, missed = counts.sum(0)
-        name = " ".join(f"{k}={v}" for k, v in case.items()) or "default"
-        figures[name] = {
-            "precision": round(right / max(1, right + wrong), 4),
-            "recall": round(right / max(1, right + missed), 4),
-            "by_class": [[round(r / max(1, r + w), 3), round(r / max(1, r + m), 3)] for r, w, m in counts.tolist()],
-            "objects": int(right + missed),
+                found = detect(session, picture, confidence)
+                size = {"width": scene.width, "height": scene.height}
+                records.append({"stream": "", "frame": len(truth), "pts": 0, **size, "objects": found})
+                truth.append(objects)
+        judged = score(records, Truth(scene.width, scene.height, scene.fps, NAMES, ((0, 0), (1, 0)), (), truth))
+        figures[" ".join(f"{k}={v}" for k, v in case.items()) or "default"] = {
+            "precision": round(judged.precision, 3),
+            "recall": round(judged.recall, 3),
+            "by_class": {name: [round(p, 3), round(r, 3)] for name, (p, r) in judged.by_class.items()},
+            "objects": judged.right + judged.missed,
         }
     return figures
 

@@ -1,4 +1,4 @@
-"""Weights → ONNX: `python training/export.py weights.pt millrace/models/street.onnx`."""
+"""Weights → ONNX: `python -m training.export weights.pt millrace/models/street.onnx`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 import onnx
 import torch
-from model import Detector
 
-NAMES = ("car", "van", "bicycle", "person")
+from millrace.testing.traffic import LABELS as NAMES
+
+from .model import Detector
 
 
 def export(model: Detector, path: str | Path, width: int, height: int) -> None:

@@ -1,4 +1,4 @@
-"""Train the demonstration detector: `python training/train.py --out OUT` (GPU), `--steps 20 --width 160` (any CPU).
+"""Train the demonstration detector: `python -m training.train --out OUT` (GPU), `--steps 20 --width 160` (any CPU).
 
 Pictures go into a pool on the device as they are rendered; every step draws from it, so that the network never waits.
 """
@@ -10,7 +10,6 @@ import copy
 import json
 import math
 import os
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,13 +17,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from data import MOST, Feed
-from evaluate import evaluate
-from export import NAMES, export
-from loss import loss
-from model import Detector, grid
+from .data import MOST, Feed
+from .evaluate import evaluate
+from .export import NAMES, export
+from .loss import loss
+from .model import Detector, grid
 
 
 class Pool(threading.Thread):

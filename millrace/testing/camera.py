@@ -6,7 +6,7 @@ x right, y down, (0, 0) the corner of the picture (pixel i covers i to i + 1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import cos, radians, sin
 from typing import Any
 
@@ -28,8 +28,8 @@ class Camera:
     yaw: float
     pitch: float
     focal: float
-    axes: Floats = None  # type: ignore[assignment]  # rows: right, down, forward
-    origin: Floats = None  # type: ignore[assignment]
+    axes: Floats = field(init=False)  # rows: right, down, forward
+    origin: Floats = field(init=False)
 
     def __post_init__(self) -> None:
         yaw, pitch = radians(self.yaw), radians(self.pitch)

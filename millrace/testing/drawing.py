@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .camera import Camera, fixed
 from .figures import WHEEL, Post
-from .shapes import TYRE, Floats, Mesh, hull_of, rotation
+from .shapes import TYRE, Floats, Mesh, rotation
 from .street import Light
 from .traffic import Actor
 
@@ -202,3 +202,8 @@ def _shadow(world: Floats, camera: Camera, light: Light) -> Ints:
 
 def _area(hull: Floats) -> float:
     return float(cv2.contourArea(hull.astype(np.float32)))
+
+
+def hull_of(points: NDArray[Any]) -> Floats:
+    """The convex hull of picture points [n, 2], as points [m, 2]."""
+    return np.asarray(cv2.convexHull(points.astype(np.float32))[:, 0], dtype=np.float64)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import cos, pi, sin
-from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -249,10 +248,3 @@ def rotation(heading: float) -> Floats:
     """Local to world for a body that looks along `heading` (radians from +y towards -x)."""
     c, s = cos(heading), sin(heading)
     return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-
-
-def hull_of(points: NDArray[Any]) -> NDArray[Any]:
-    """The convex hull of picture points [n, 2], as points [m, 2]."""
-    import cv2
-
-    return np.asarray(cv2.convexHull(points.astype(np.float32))[:, 0], dtype=np.float64)
