@@ -1,8 +1,8 @@
 """Street scenes rendered in code, with exact truth: `Scene(seed=1).frames()`.
 
 Cars, vans, cyclists and people on a ground plane before a pinhole camera, so that size follows distance; day or
-dusk, shadows, occlusion, sensor noise. The same seed and settings (the length too) give the same pictures. Any frame can be made
-alone: `scene.frame(100)`.
+dusk, shadows, occlusion, sensor noise. The same seed and settings (the length is one) give the same pictures. Any
+frame can be made alone: `scene.frame(100)`.
 """
 
 from __future__ import annotations
