@@ -1,9 +1,11 @@
 """A YOLOX model that gives the best rows only, boxes decoded: less to carry from the GPU and less to parse.
 
-    python benchmarks/best_rows.py yolox_nano_384x640_dynbatch.onnx best.onnx --rows 128
+    python benchmarks/best_rows.py yolox_nano_384x640_dynbatch.onnx best.onnx --rows 128 --suppress
 
 The output [N, rows, 85] is what YOLOv5 heads give (cx cy w h of input pixels, objectness, class scores), the rows
-with the highest objectness * best class score first. A model card is written beside it. Runs on CPU and GPU alike.
+with the highest objectness * best class score first. With --suppress it is [N, rows, 6] (x1 y1 x2 y2 score class)
+after non-maximum suppression within a class; removed rows have score 0. A model card is written beside it. Runs on
+CPU and GPU alike.
 """
 
 from __future__ import annotations
@@ -15,14 +17,19 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from millrace.models.labels import known_names
+
 STRIDES = (8, 16, 32)
 CARD = """\
-parser: yolov5
-input: {colour: BGR, scale: 1.0, fit: letterbox-top-left, pad: 114}
+parser: {parser}
+input: {{colour: BGR, scale: 1.0, fit: letterbox-top-left, pad: 114}}
+labels: {labels}
 """
+IOU = 0.45
+ROUNDS = 8  # of suppression; exact where no chain of boxes that remove one another is longer
 
 
-def best_rows(source: str, target: str, rows: int = 128) -> None:
+def best_rows(source: str, target: str, rows: int = 128, suppress: bool = False) -> None:
     """Write `target` and its card."""
     model = onnx.load(source)
     graph = model.graph
@@ -59,11 +66,77 @@ def best_rows(source: str, target: str, rows: int = 128) -> None:
     node("Expand", ["best_where", "best_same"], "best_index")
     node("Concat", ["best_centres", "best_sizes", "best_scores"], "best_decoded", axis=2)
     node("GatherElements", ["best_decoded", "best_index"], "best_output", axis=1)
+    name, columns = ("best_output", columns) if not suppress else (_suppress(graph, rows), 6)
     del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info("best_output", TensorProto.FLOAT, ["N", rows, columns]))
+    graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", rows, columns]))
     onnx.checker.check_model(model)
     onnx.save(model, target)
-    Path(target).with_suffix(".yaml").write_text(CARD)
+    card = CARD.format(parser="end2end" if suppress else "yolov5", labels=list(known_names(80).values()))
+    Path(target).with_suffix(".yaml").write_text(card)
+
+
+def _suppress(graph: onnx.GraphProto, rows: int) -> str:
+    """Greedy suppression of best_output's rows, which come best first, as rounds of a product of matrices.
+
+    A row stays unless one before it that stays removes it. Starting from "all stay", every round settles at least
+    one more link of each chain of boxes, so the rounds end at the greedy answer.
+    """
+
+    def node(kind: str, inputs: list[str], out: str, **attributes: object) -> str:
+        names = [f"nms_{name}" if name in made else name for name in inputs]
+        graph.node.append(helper.make_node(kind, names, [f"nms_{out}"], **attributes))
+        made.add(out)
+        return out
+
+    def constant(name: str, value: np.ndarray) -> None:
+        graph.initializer.append(numpy_helper.from_array(value, f"nms_{name}"))
+        made.add(name)
+
+    made: set[str] = set()
+    for name, value in {"half": 0.5, "zero": 0.0, "one": 1.0, "iou": IOU}.items():
+        constant(name, np.array([value], np.float32))
+    constant("before", np.triu(np.ones((1, rows, rows), np.float32), 1))  # row j stands before column i
+    constant("all", np.ones((1, 1, rows), np.float32))
+    constant("axis", np.array([2]))
+    for name, first, last in (("cx", 0, 1), ("cy", 1, 2), ("w", 2, 3), ("h", 3, 4), ("classes", 5, 85)):
+        constant(f"{name}_from", np.array([first]))
+        constant(f"{name}_to", np.array([last]))
+        node("Slice", ["best_output", f"{name}_from", f"{name}_to", "axis"], name)
+    node("ArgMax", ["classes"], "where", axis=2, keepdims=1)
+    node("Cast", ["where"], "class", to=TensorProto.FLOAT)
+    for centre, size, low, high in (("cx", "w", "x1", "x2"), ("cy", "h", "y1", "y2")):
+        node("Mul", [size, "half"], f"{size}_half")
+        node("Sub", [centre, f"{size}_half"], low)
+        node("Add", [centre, f"{size}_half"], high)
+    node("Mul", ["w", "h"], "area")
+    for name in ("x1", "y1", "x2", "y2", "area", "class"):
+        node("Transpose", [name], f"{name}_t", perm=[0, 2, 1])
+    for low, high, side in (("x1", "x2", "wide"), ("y1", "y2", "high")):
+        node("Min", [high, f"{high}_t"], f"{side}_to")
+        node("Max", [low, f"{low}_t"], f"{side}_from")
+        node("Sub", [f"{side}_to", f"{side}_from"], f"{side}_raw")
+        node("Max", [f"{side}_raw", "zero"], side)
+    node("Mul", ["wide", "high"], "both")
+    node("Add", ["area", "area_t"], "sum")
+    node("Sub", ["sum", "both"], "union")
+    node("Mul", ["union", "iou"], "limit")
+    node("Greater", ["both", "limit"], "above")
+    node("Equal", ["class", "class_t"], "alike")
+    node("Cast", ["above"], "above_f", to=TensorProto.FLOAT)
+    node("Cast", ["alike"], "alike_f", to=TensorProto.FLOAT)
+    node("Mul", ["above_f", "alike_f"], "pairs")
+    node("Mul", ["pairs", "before"], "removes")
+    node("Mul", ["x1_t", "zero"], "nothing")  # [N, 1, rows]
+    keep = node("Add", ["all", "nothing"], "keep")
+    for turn in range(ROUNDS):
+        node("MatMul", [keep, "removes"], f"votes{turn}")  # how many that stay remove each
+        node("Greater", [f"votes{turn}", "half"], f"gone{turn}")
+        node("Cast", [f"gone{turn}"], f"gone{turn}_f", to=TensorProto.FLOAT)
+        keep = node("Sub", ["one", f"gone{turn}_f"], f"keep{turn}")
+    node("Transpose", [keep], "stays", perm=[0, 2, 1])
+    node("Mul", ["best_values", "stays"], "score")
+    node("Concat", ["x1", "y1", "x2", "y2", "score", "class"], "output", axis=2)
+    return "nms_output"
 
 
 def _grid(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
@@ -81,8 +154,9 @@ def main() -> None:
     parser.add_argument("source")
     parser.add_argument("target")
     parser.add_argument("--rows", type=int, default=128)
+    parser.add_argument("--suppress", action="store_true")
     arguments = parser.parse_args()
-    best_rows(arguments.source, arguments.target, arguments.rows)
+    best_rows(arguments.source, arguments.target, arguments.rows, arguments.suppress)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class Channel:
         self._shares: dict[str | None, deque[Item]] = {}
         self._turns: deque[str | None] = deque()  # the stream of each waiting item, in order of arrival
         self._depth: dict[str | None, int] = {}  # waiting items of a stream, without markers
-        self._waiters: set[Signal] = set()  # who found no room
+        self._waiters: dict[str | None, set[Signal]] = {}  # who found no room for an item of which stream
         self._cancelled = False
 
     def __len__(self) -> int:
@@ -87,7 +87,7 @@ class Channel:
             return True
         if waiter is None:
             return False
-        self._waiters.add(waiter)
+        self._waiters.setdefault(stream, set()).add(waiter)
         return self._has_room(stream) or self._cancelled  # look again: it may have come in between
 
     def _has_room(self, stream: str | None) -> bool:
@@ -137,7 +137,7 @@ class Channel:
     def _wait_for_room(self, stream: str | None, limit: int) -> None:
         signal = Signal()
         while True:
-            self._waiters.add(signal)
+            self._waiters.setdefault(stream, set()).add(signal)
             if self._cancelled or self._depth.get(stream, 0) < limit:
                 return
             signal.wait()
@@ -158,7 +158,7 @@ class Channel:
                 return None
             item = self._remove(stream)
         if self._waiters and self._depth.get(stream, 0) <= self.size >> 1:
-            self._wake_waiters()  # not for every single place: a sender that is woken brings several items
+            self._wake(stream)  # not for every single place: a sender that is woken brings several items
         return item
 
     def _choose(self, wanted: Container[str] | None, admits: Callable[[str | None], bool] | None) -> Any:
@@ -220,12 +220,13 @@ class Channel:
             self._turns.clear()
             self._depth.clear()
         self.reader.set()
-        self._wake_waiters()
+        self._wake(None)
 
-    def _wake_waiters(self) -> None:
-        waiters, self._waiters = self._waiters, set()
-        for waiter in waiters:
-            waiter.set()
+    def _wake(self, stream: str | None) -> None:
+        """Wake those who wait for room for this stream, and only those: with many streams they are many."""
+        for key in list(self._waiters) if stream is None else (stream, None):
+            for waiter in list(self._waiters.pop(key, ())):
+                waiter.set()
 
     def stats(self) -> dict[str, Any]:
         return {"depth": len(self._turns), "peak": self.peak, "drops": self.drops}

@@ -134,12 +134,13 @@ class Stream:
     def wait(self, events: Iterable[Event]) -> None:
         """Let the work queued from now on wait for all events, without waiting here.
 
-        Events of one stream happen in their order, so only the last of each stream is waited for.
+        Events of one stream happen in their order, so only the last of each stream is waited for; those that are
+        known to have happened are passed over: a call of the driver costs little, but it gives up the GIL.
         """
         last: dict[Stream, Event] = {}
         for event in events:
             known = last.get(event.stream)
-            if event.stream is not self and (known is None or event.serial > known.serial):
+            if not event.happened and event.stream is not self and (known is None or event.serial > known.serial):
                 last[event.stream] = event
         for event in last.values():
             check(self._wait(self.native, event.native, 0))
@@ -150,9 +151,9 @@ class Stream:
 
 
 class Event:
-    """A moment in a stream. Its handle goes back to the GPU's pool with the object."""
+    """A moment in a stream; `happened` once somebody knows that. Its handle goes back to the GPU's pool with it."""
 
-    __slots__ = ("native", "serial", "stream")
+    __slots__ = ("happened", "native", "serial", "stream")
 
     def __init__(self, stream: Stream) -> None:
         driver = stream.gpu.driver
@@ -164,12 +165,16 @@ class Event:
             self.native = check(driver.cuEventCreate(flags))
         self.stream = stream
         self.serial = 0
+        self.happened = False
 
     def synchronize(self) -> None:
         """Wait here, with the GIL released, until it has happened."""
-        if not int(self.stream.gpu.driver.cuEventQuery(self.native)[0]):
-            return  # it has; the call below would put the thread to sleep all the same
-        check(self.stream.gpu.driver.cuEventSynchronize(self.native))
+        if self.happened:
+            return
+        driver = self.stream.gpu.driver
+        if int(driver.cuEventQuery(self.native)[0]):  # the call below would put the thread to sleep even if it had
+            check(driver.cuEventSynchronize(self.native))
+        self.happened = True
 
     def __del__(self) -> None:
         if hasattr(self, "native"):

@@ -150,13 +150,18 @@ def empty(stream: Stream, shape: tuple[int, ...], dtype: DTypeLike) -> DeviceArr
 
 
 class Slot:
-    """A place in a slab, and the events after which it may be written again."""
+    """A place in a slab, and the events after which it may be written again: its readers', else its writer's.
 
-    __slots__ = ("pointer", "uses")
+    Readers have waited for the writer, so theirs are enough. Without a reader the writer's own event matters: NVDEC
+    works many pictures ahead, and a picture that was dropped at once may be written long after.
+    """
+
+    __slots__ = ("pointer", "uses", "written")
 
     def __init__(self, pointer: int) -> None:
         self.pointer = pointer
         self.uses: list[Event] = []
+        self.written: Event | None = None
 
 
 class Surface:
@@ -168,6 +173,10 @@ class Surface:
         self._pool = pool
         self._slot = slot
         self.pointer = slot.pointer
+
+    def written(self, event: Event) -> None:
+        """The writer's event."""
+        self._slot.written = event
 
     def used(self, event: Event) -> None:
         self._slot.uses.append(event)
@@ -202,6 +211,8 @@ class Surfaces:
             if slot.uses:
                 stream.wait(slot.uses)
                 slot.uses.clear()
+            elif slot.written is not None:
+                stream.wait((slot.written,))
             return Surface(self, slot)
 
     def _grow(self) -> None:

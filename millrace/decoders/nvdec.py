@@ -120,7 +120,7 @@ class NvdecDecoder:
         gpu, stream = self._gpu, self._stream
         check(gpu.driver.cuMemcpyDtoDAsync(surface.pointer, frame.GetPtrToPlane(0), layout.size, stream.native))
         ready = stream.record()
-        surface.used(ready)  # dropped at once, it may be taken by another worker before it is written
+        surface.written(ready)
         width, height, dtype = layout.width, layout.height, layout.dtype
         chroma = surface.pointer + layout.luma_size
         planes = (

@@ -318,6 +318,8 @@ _OPERATIONS: dict[str, Operation] = {
     "Conv": _conv, "Gemm": _gemm, "MaxPool": _max_pool, "AveragePool": _average_pool, "Resize": _resize,
     "BatchNormalization": _batch_norm, "Slice": _slice, "Reshape": _reshape, "Split": _split, "Clip": _clip,
     "Cast": _cast, "Gather": _gather, "TopK": _top_k, "Expand": _expand,
+    "Greater": _binary(torch.gt), "Less": _binary(torch.lt), "Equal": _binary(torch.eq),
+    "ArgMax": lambda a, x: torch.argmax(x, a.get("axis", 0), keepdim=bool(a.get("keepdims", 1))),
     "GatherElements": lambda a, x, i: torch.gather(x, a.get("axis", 0), i),
     "Unsqueeze": _unsqueeze, "Squeeze": _squeeze,
     "ReduceMax": _reduce(torch.amax), "ReduceMean": _reduce(torch.mean), "ReduceSum": _reduce(torch.sum),

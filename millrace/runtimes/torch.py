@@ -218,6 +218,9 @@ class TorchRuntime:
             names = (info.name for info in self.outputs)
             try:
                 call.event.synchronize()
+                for value in call.inputs:  # and so have the events that this call waited for
+                    if getattr(value, "ready", None) is not None:
+                        value.ready.happened = True
                 call.future.set_result({name: out.numpy() for name, out in zip(names, call.results, strict=True)})
             except RuntimeError as error:
                 call.future.set_exception(error)

@@ -90,6 +90,19 @@ def test_the_largest_rows_and_where_they_were(tmp_path):
     np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["Greater", "Less", "Equal"])
+def test_comparisons(tmp_path, kind):
+    nodes = [
+        helper.make_node(kind, ["x", "limit"], ["truth"]),
+        helper.make_node("Cast", ["truth"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("ArgMax", ["x"], ["where"], axis=1, keepdims=1),
+        helper.make_node("Cast", ["where"], ["places"], to=TensorProto.FLOAT),
+        helper.make_node("Concat", ["numbers", "places"], ["y"], axis=1),
+    ]
+    got, want = both(tmp_path / "m.onnx", nodes, [2, 6, 4], {"limit": np.array([[[0.1]]], F32)})
+    np.testing.assert_array_equal(got, want)
+
+
 def test_x_times_its_sigmoid_becomes_one_step(tmp_path):
     nodes = [helper.make_node("Sigmoid", ["x"], ["s"]), helper.make_node("Mul", ["s", "x"], ["y"])]
     model = build(tmp_path / "m.onnx", nodes, [1, 4])
