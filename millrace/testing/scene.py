@@ -116,7 +116,7 @@ class Scene:
             (u1, v1), (u2, v2) = self._on_ground([(-self.layout.pavement, y), (self.layout.pavement, y)])
             ok, a, b = cv2.clipLine(inset, (round(u1), round(v1)), (round(u2), round(v2)))
             inside = np.hypot(a[0] - b[0], a[1] - b[1]) / np.hypot(u1 - u2, v1 - v2) if ok else 0.0
-            return float(inside) - abs((v1 + v2) / 2 / self.height - 0.55)
+            return min(float(inside), 0.75) - abs((v1 + v2) / 2 / self.height - 0.58)
 
         first = max(6.0, self._nearest())
         return max((float(y) for y in np.arange(first, 40.0, 0.5)), key=worth)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from math import dist
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +32,7 @@ class TruthObject:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """Object `id` is across the line in `frame` and was not in the frame before.
+    """Object `id` is across the line in `frame`.
 
     `in` is from the left to the right of somebody who walks in the picture from the line's start to its end.
     """
@@ -71,23 +72,40 @@ class Truth:
         return cls(**facts, labels=labels, line=(start, end), zone=zone, frames=frames, crossings=crossings)
 
 
-def line_crossings(frames: Iterable[Sequence[TruthObject]], line: tuple[Point, Point]) -> list[Crossing]:
+@dataclass(slots=True)
+class _Way:
+    """Where an object was last seen, and the side of the line where it is at home."""
+
+    point: Point
+    offset: float  # > 0: to the right
+    home: bool
+    between: bool = False  # it last passed between the line's ends
+
+
+def line_crossings(
+    frames: Iterable[Sequence[TruthObject]], line: tuple[Point, Point], margin: float = 0.05
+) -> list[Crossing]:
     """Who crossed the line by the middle of the box's lower edge, frame by frame.
 
-    A crossing is counted when the point has changed sides since it was last seen off the line, however many frames
-    ago, and the straight way between the two meets the line between its ends.
+    A crossing counts in the frame in which the point is beyond the line by `margin` box heights, so that a step on the
+    line is not three crossings; the straight way over the line, however many frames long, must meet it between its
+    ends.
     """
     start, end = line
+    length = dist(start, end)
     found: list[Crossing] = []
-    before: dict[int, Point] = {}
+    ways: dict[int, _Way] = {}
     for index, objects in enumerate(frames):
         for o in objects:
             point = ((o.box[0] + o.box[2]) / 2, o.box[3])
-            here = side(point, start, end)
-            if here == 0:
-                continue  # on the line: decided when it leaves it
-            last = before.get(o.id, point)
-            before[o.id] = point
-            if side(last, start, end) * here < 0 and side(start, last, point) * side(end, last, point) <= 0:
-                found.append(Crossing(o.id, index, "in" if here > 0 else "out", o.label))
+            offset = side(point, start, end) / length
+            right = offset > 0
+            way = ways.setdefault(o.id, _Way(point, offset, right))
+            if right != (way.offset > 0):
+                way.between = side(start, way.point, point) * side(end, way.point, point) <= 0
+            if right != way.home and abs(offset) >= margin * (o.box[3] - o.box[1]):
+                way.home = right
+                if way.between:
+                    found.append(Crossing(o.id, index, "in" if right else "out", o.label))
+            way.point, way.offset = point, offset
     return found
