@@ -121,7 +121,7 @@ def run(what: str, clips: list[str], model: str, *settings: Any) -> dict[str, fl
         command += ["--clip", clip]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return {"fps": result["frames"] / result["seconds"], "cpu": result["cpu"] / result["frames"], **result}
+    return {"fps": result["frames"] / result["seconds"], "cpu": result["cpu"] / result["frames"]}
 
 
 def median(runs: list[dict[str, float]], key: str) -> float:
