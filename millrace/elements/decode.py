@@ -44,7 +44,6 @@ class Decode(Element):
     gives = FRAMES
     threaded: ClassVar[bool] = True
     partitioned: ClassVar[bool] = True
-    queue: ClassVar[int] = 16  # packets are small, and waking a source for each costs more than it brings
 
     device: str = setting(default="cpu", help="where to decode and where the pictures will be: cpu, cuda, cuda:N")
     threads: int = setting(

@@ -31,7 +31,7 @@ def test_each_source_has_its_own_link_and_the_workers_share_the_streams_evenly()
     pipeline = Pipeline(graph)
     streams = [f"s{n}" for n in range(7)]
     for stream in streams:
-        pipeline.add_source(stream, Count(stream=stream, count=20), into="spread")
+        pipeline.add_source(stream, Count(stream=stream, count=20, delay=0.01), into="spread")
     pipeline.start()
     assert pipeline.wait(10)
     shares = sorted(len(own) for own in Spread.where.values())
