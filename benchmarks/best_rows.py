@@ -66,77 +66,94 @@ def best_rows(source: str, target: str, rows: int = 128, suppress: bool = False)
     node("Expand", ["best_where", "best_same"], "best_index")
     node("Concat", ["best_centres", "best_sizes", "best_scores"], "best_decoded", axis=2)
     node("GatherElements", ["best_decoded", "best_index"], "best_output", axis=1)
-    name, columns = ("best_output", columns) if not suppress else (_suppress(graph, rows), 6)
+    columns_in = columns
+    name, columns = ("best_output", columns) if not suppress else (_suppress(graph, rows, columns), 6)
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", rows, columns]))
     onnx.checker.check_model(model)
     onnx.save(model, target)
-    card = CARD.format(parser="end2end" if suppress else "yolov5", labels=list(known_names(80).values()))
+    card = CARD.format(parser="end2end" if suppress else "yolov5", labels=list(known_names(columns_in - 5).values()))
     Path(target).with_suffix(".yaml").write_text(card)
 
 
-def _suppress(graph: onnx.GraphProto, rows: int) -> str:
+class _Nodes:
+    """Appends nodes and constants to a graph; names of its own get a prefix."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self.graph = graph
+        self.made: set[str] = set()
+
+    def node(self, kind: str, inputs: list[str], out: str, **attributes: object) -> str:
+        names = [f"nms_{name}" if name in self.made else name for name in inputs]
+        self.graph.node.append(helper.make_node(kind, names, [f"nms_{out}"], **attributes))
+        self.made.add(out)
+        return out
+
+    def constant(self, name: str, value: np.ndarray) -> None:
+        self.graph.initializer.append(numpy_helper.from_array(value, f"nms_{name}"))
+        self.made.add(name)
+
+
+def _suppress(graph: onnx.GraphProto, rows: int, columns: int) -> str:
     """Greedy suppression of best_output's rows, which come best first, as rounds of a product of matrices.
 
     A row stays unless one before it that stays removes it. Starting from "all stay", every round settles at least
     one more link of each chain of boxes, so the rounds end at the greedy answer.
     """
-
-    def node(kind: str, inputs: list[str], out: str, **attributes: object) -> str:
-        names = [f"nms_{name}" if name in made else name for name in inputs]
-        graph.node.append(helper.make_node(kind, names, [f"nms_{out}"], **attributes))
-        made.add(out)
-        return out
-
-    def constant(name: str, value: np.ndarray) -> None:
-        graph.initializer.append(numpy_helper.from_array(value, f"nms_{name}"))
-        made.add(name)
-
-    made: set[str] = set()
+    add = _Nodes(graph)
     for name, value in {"half": 0.5, "zero": 0.0, "one": 1.0, "iou": IOU}.items():
-        constant(name, np.array([value], np.float32))
-    constant("before", np.triu(np.ones((1, rows, rows), np.float32), 1))  # row j stands before column i
-    constant("all", np.ones((1, 1, rows), np.float32))
-    constant("axis", np.array([2]))
-    for name, first, last in (("cx", 0, 1), ("cy", 1, 2), ("w", 2, 3), ("h", 3, 4), ("classes", 5, 85)):
-        constant(f"{name}_from", np.array([first]))
-        constant(f"{name}_to", np.array([last]))
-        node("Slice", ["best_output", f"{name}_from", f"{name}_to", "axis"], name)
-    node("ArgMax", ["classes"], "where", axis=2, keepdims=1)
-    node("Cast", ["where"], "class", to=TensorProto.FLOAT)
-    for centre, size, low, high in (("cx", "w", "x1", "x2"), ("cy", "h", "y1", "y2")):
-        node("Mul", [size, "half"], f"{size}_half")
-        node("Sub", [centre, f"{size}_half"], low)
-        node("Add", [centre, f"{size}_half"], high)
-    node("Mul", ["w", "h"], "area")
-    for name in ("x1", "y1", "x2", "y2", "area", "class"):
-        node("Transpose", [name], f"{name}_t", perm=[0, 2, 1])
-    for low, high, side in (("x1", "x2", "wide"), ("y1", "y2", "high")):
-        node("Min", [high, f"{high}_t"], f"{side}_to")
-        node("Max", [low, f"{low}_t"], f"{side}_from")
-        node("Sub", [f"{side}_to", f"{side}_from"], f"{side}_raw")
-        node("Max", [f"{side}_raw", "zero"], side)
-    node("Mul", ["wide", "high"], "both")
-    node("Add", ["area", "area_t"], "sum")
-    node("Sub", ["sum", "both"], "union")
-    node("Mul", ["union", "iou"], "limit")
-    node("Greater", ["both", "limit"], "above")
-    node("Equal", ["class", "class_t"], "alike")
-    node("Cast", ["above"], "above_f", to=TensorProto.FLOAT)
-    node("Cast", ["alike"], "alike_f", to=TensorProto.FLOAT)
-    node("Mul", ["above_f", "alike_f"], "pairs")
-    node("Mul", ["pairs", "before"], "removes")
-    node("Mul", ["x1_t", "zero"], "nothing")  # [N, 1, rows]
-    keep = node("Add", ["all", "nothing"], "keep")
+        add.constant(name, np.array([value], np.float32))
+    add.constant("before", np.triu(np.ones((1, rows, rows), np.float32), 1))  # row j stands before column i
+    _boxes(add, columns)
+    _overlaps(add)
+    add.node("Mul", ["x1_t", "zero"], "nothing")  # [N, 1, rows]
+    keep = add.node("Add", ["nothing", "one"], "keep")
     for turn in range(ROUNDS):
-        node("MatMul", [keep, "removes"], f"votes{turn}")  # how many that stay remove each
-        node("Greater", [f"votes{turn}", "half"], f"gone{turn}")
-        node("Cast", [f"gone{turn}"], f"gone{turn}_f", to=TensorProto.FLOAT)
-        keep = node("Sub", ["one", f"gone{turn}_f"], f"keep{turn}")
-    node("Transpose", [keep], "stays", perm=[0, 2, 1])
-    node("Mul", ["best_values", "stays"], "score")
-    node("Concat", ["x1", "y1", "x2", "y2", "score", "class"], "output", axis=2)
+        add.node("MatMul", [keep, "removes"], f"votes{turn}")  # how many that stay remove each
+        add.node("Greater", [f"votes{turn}", "half"], f"gone{turn}")
+        add.node("Cast", [f"gone{turn}"], f"gone{turn}_f", to=TensorProto.FLOAT)
+        keep = add.node("Sub", ["one", f"gone{turn}_f"], f"keep{turn}")
+    add.node("Transpose", [keep], "stays", perm=[0, 2, 1])
+    add.node("Mul", ["best_values", "stays"], "score")
+    add.node("Concat", ["x1", "y1", "x2", "y2", "score", "class"], "output", axis=2)
     return "nms_output"
+
+
+def _boxes(add: _Nodes, columns: int) -> None:
+    """x1 y1 x2 y2, area and class of each row, as columns [N, rows, 1] and as rows [N, 1, rows] (`_t`)."""
+    add.constant("axis", np.array([2]))
+    for name, first, last in (("cx", 0, 1), ("cy", 1, 2), ("w", 2, 3), ("h", 3, 4), ("classes", 5, columns)):
+        add.constant(f"{name}_from", np.array([first]))
+        add.constant(f"{name}_to", np.array([last]))
+        add.node("Slice", ["best_output", f"{name}_from", f"{name}_to", "axis"], name)
+    add.node("ArgMax", ["classes"], "where", axis=2, keepdims=1)
+    add.node("Cast", ["where"], "class", to=TensorProto.FLOAT)
+    for centre, size, low, high in (("cx", "w", "x1", "x2"), ("cy", "h", "y1", "y2")):
+        add.node("Mul", [size, "half"], f"{size}_half")
+        add.node("Sub", [centre, f"{size}_half"], low)
+        add.node("Add", [centre, f"{size}_half"], high)
+    add.node("Mul", ["w", "h"], "area")
+    for name in ("x1", "y1", "x2", "y2", "area", "class"):
+        add.node("Transpose", [name], f"{name}_t", perm=[0, 2, 1])
+
+
+def _overlaps(add: _Nodes) -> None:
+    """`removes` [N, rows, rows]: 1 where row j is of i's class, comes before it and overlaps it by more than IOU."""
+    for low, high, side in (("x1", "x2", "wide"), ("y1", "y2", "high")):
+        add.node("Min", [high, f"{high}_t"], f"{side}_to")
+        add.node("Max", [low, f"{low}_t"], f"{side}_from")
+        add.node("Sub", [f"{side}_to", f"{side}_from"], f"{side}_raw")
+        add.node("Max", [f"{side}_raw", "zero"], side)
+    add.node("Mul", ["wide", "high"], "both")
+    add.node("Add", ["area", "area_t"], "sum")
+    add.node("Sub", ["sum", "both"], "union")
+    add.node("Mul", ["union", "iou"], "limit")
+    add.node("Greater", ["both", "limit"], "above")
+    add.node("Equal", ["class", "class_t"], "alike")
+    add.node("Cast", ["above"], "above_f", to=TensorProto.FLOAT)
+    add.node("Cast", ["alike"], "alike_f", to=TensorProto.FLOAT)
+    add.node("Mul", ["above_f", "alike_f"], "pairs")
+    add.node("Mul", ["pairs", "before"], "removes")
 
 
 def _grid(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import gpu_parts as parts
+import gpu_common as common
+from gpu_parts import decode_only
 
 from millrace.core import Graph, Item, Pipeline, Source, StreamStart, setting, state
 from millrace.elements.batch import Batch
@@ -35,7 +36,7 @@ from millrace.elements.track import Track
 from millrace.media import Packet
 from millrace.sources.file import FileSource
 
-DEVICE = parts.DEVICE
+DEVICE = common.DEVICE
 WARM = 1.0  # seconds after the first results, beside those of the window
 SAMPLES = 400  # of the profile
 PAUSE = 0.005  # seconds between them
@@ -153,7 +154,7 @@ def samples() -> dict[str, list[str]]:
 # runs
 
 
-def run(out: parts.Out, name: str, graph: Graph, clip: str, streams: int, profile: bool, **shown: Any) -> float:
+def run(out: common.Out, name: str, graph: Graph, clip: str, streams: int, profile: bool, **shown: Any) -> float:
     """Frames a second at the last element, in a window."""
     pipeline = Pipeline(graph)
     entry, last = graph.entries()[0], list(graph.nodes)[-1]
@@ -172,8 +173,8 @@ def run(out: parts.Out, name: str, graph: Graph, clip: str, streams: int, profil
         time.sleep(WARM)
         threads = Threads()
         stats = pipeline.stats()
-        with parts.Utilisation() as used:
-            figures = parts.window(lambda: counter[0])
+        with common.Utilisation() as used:
+            figures = common.window(lambda: counter[0])
         shares, after = threads.shares(), pipeline.stats()
         out(name, clip=Path(clip).name, streams=streams, **shown, **figures, **used.figures)
         if profile:
@@ -208,7 +209,7 @@ def _elements(before: Any, after: Any, started: float) -> dict[str, Any]:
     return rows
 
 
-def against_cpu(out: parts.Out, clip: str, model: str, frames: int = 120) -> None:
+def against_cpu(out: common.Out, clip: str, model: str, frames: int = 120) -> None:
     """The same frames through the same elements on the CPU and on the GPU: boxes matched both ways."""
     results = []
     for device in ("cpu", DEVICE):
@@ -250,18 +251,18 @@ def _iou(a: list[float], b: list[float]) -> float:
     return inter / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter + 1e-9)
 
 
-def measure(out: parts.Out, clip: str, models: list[str], streams: int, workers: int, batch: int) -> None:
+def measure(out: common.Out, clip: str, models: list[str], streams: int, workers: int, batch: int) -> None:
     """Decode-only, the engine with decode alone, the whole slice with each model; ratios."""
-    alone = parts.guarded(out, parts.decode_only, clip, streams, workers) or 0.0
+    alone = common.guarded(out, decode_only, clip, streams, workers) or 0.0
     graph = line(Graph(), ("decode", Decode(device=DEVICE, workers=workers)), ("end", Discard()))
     shown: dict[str, Any] = {"workers": workers}
-    decode = parts.guarded(out, run, "engine: decode alone", graph, clip, streams, True, **shown) or 0.0
+    decode = common.guarded(out, run, "engine: decode alone", graph, clip, streams, True, **shown) or 0.0
     ratios = {"engine_decode": round(decode / max(alone, 1), 3)}
     for model in models:
         with tempfile.TemporaryDirectory() as folder:
             graph = slice_graph(model, DEVICE, folder, workers, batch)
             shown = {"model": Path(model).name, "workers": workers, "batch": batch}
-            whole = parts.guarded(out, run, "engine: the slice", graph, clip, streams, True, **shown) or 0.0
+            whole = common.guarded(out, run, "engine: the slice", graph, clip, streams, True, **shown) or 0.0
         ratios[f"slice, {Path(model).stem}"] = round(whole / max(alone, 1), 3)
     out("ratios to decode-only", clip=Path(clip).name, streams=streams, decode_only=alone, **ratios)
 
@@ -275,10 +276,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--out")
     arguments = parser.parse_args()
-    out = parts.Out(arguments.out)
-    parts.gpu(DEVICE)
+    out = common.Out(arguments.out)
+    common.gpu(DEVICE)
     for model in arguments.model:
-        parts.guarded(out, against_cpu, arguments.clips[0], model)
+        common.guarded(out, against_cpu, arguments.clips[0], model)
     for clip in arguments.clips:
         for streams in arguments.streams:
             measure(out, clip, arguments.model, streams, arguments.workers, arguments.batch)
