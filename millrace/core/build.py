@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
-from .channel import Channel
+from .channel import Channel, Policy
 from .element import Element
+from .errors import Closed
 from .graph import Graph, LinkSpec
 from .join import Fork, JoinNode, Port, Window
 from .link import Link, Partition, Seats, Select
 from .node import Node, Target
-from .worker import Owner, Worker
+from .stats import NodeStats
+from .worker import Owner, Worker, stats_of
 
 UNBOUNDED = 1 << 30  # a join's channel is bounded by the window of its fork
 
@@ -26,7 +27,7 @@ class Plant:
         self.nodes: dict[str, list[Node]] = {}
         self.workers: dict[str, list[Worker]] = {}  # by the name of the head
         self._windows: dict[str, Window] = {}  # by the name of the join
-        self._seats: dict[str, Seats] = {}  # by the name of the head
+        self._seats: dict[str, Seats] = {}  # by the name of the head, where that is partitioned
         self._make_nodes()
         self._make_workers()
         for name in graph.nodes:
@@ -40,10 +41,14 @@ class Plant:
         """The channels before an element that sources feed."""
         return [worker.channel for worker in self.workers[self.heads[name]] if worker.channel is not None]
 
-    def way_into(self, name: str, live: bool = False) -> Link | Partition:
-        """A way into an element; all ways into the same one agree on the worker of each stream."""
-        channels = self.entry(name)
-        return way_to(channels, live, self._seats.setdefault(self.heads[name], Seats(len(channels))))
+    def stats(self) -> dict[str, NodeStats]:
+        """What every element has counted, the parts of a partitioned one summed up."""
+        out: dict[str, NodeStats] = {}
+        for name, nodes in self.nodes.items():
+            out[name] = NodeStats(name)
+            for node, worker in zip(nodes, self.workers[self.heads[name]], strict=True):
+                out[name].add(stats_of(node, worker, self.heads[name] == name))
+        return out
 
     def _make_nodes(self) -> None:
         for name in self.graph.order():
@@ -69,7 +74,10 @@ class Plant:
             for index, _ in enumerate(self.nodes[head]):
                 nodes = [self.nodes[name][index] for name in members]
                 label = head if index == 0 else f"{head}/{index}"
-                self.workers[head].append(Worker(label, self.owner, nodes, Channel(size, policy)))
+                worker = Worker(label, self.owner, nodes, Channel(size, policy))
+                self.workers[head].append(worker)
+                if element.joins:
+                    self._windows[head].reader = worker.signal
 
     def _connect(self, name: str, node: Node, worker: Worker) -> None:
         targets: list[Target] = []
@@ -81,10 +89,10 @@ class Plant:
         if not forks:
             node.targets = targets
             return
-        fork = Fork(targets, [link.stream for link in links])
+        fork = Fork(targets)
         for join in forks:
             window = self._windows[join]
-            fork.windows.append((window, [self._reach(link, join) for link in links]))
+            fork.windows.append((window, self._reach(name, join)))
             worker.outlets.append(window)
         node.targets = [fork]
 
@@ -92,7 +100,7 @@ class Plant:
         head = self.heads[link.target]
         if worker in self.workers[head]:
             return self.nodes[link.target][self.workers[head].index(worker)]
-        way = self.way_into(head)
+        way = self.way_into(link.target)
         worker.outlets.append(way)
         worker.closers.append(way.close)
         return self._port(link, way)
@@ -102,19 +110,45 @@ class Plant:
             return target
         return Port(self.graph.into(link.target).index(link), target)
 
-    def _reach(self, link: LinkSpec, join: str) -> set[int]:
-        """The join's input links that lie behind this output link of its fork."""
-        into = self.graph.into(join)
-        if link.target == join:
-            return {into.index(link)}
-        behind = self.graph.reachable(link.target)
-        return {index for index, last in enumerate(into) if last.source in behind}
+    def _reach(self, fork: str, join: str) -> dict[str | None, set[int]]:
+        """The join's input links that a stream reaches from its fork; None: a stream that no link names."""
+        named = {None, *(link.stream for link in self.graph.links)}
+        reach: dict[str | None, set[int]] = {}
+        for stream in named:
+            reached = self.graph.reachable(fork, stream)
+            links = enumerate(self.graph.into(join))
+            reach[stream] = {n for n, link in links if link.source in reached and link.stream in (None, stream)}
+        return reach
 
+    def way_into(self, name: str, live: bool = False) -> Link | Partition:
+        """A new way into an element; all ways into the same one agree on the worker of each stream.
 
-def way_to(channels: Sequence[Channel], live: bool = False, seats: Seats | None = None) -> Link | Partition:
-    """A way into an element that has one channel, or several among which streams are split as `seats` say."""
-    links = [Link(channel, "drop_oldest" if live else None) for channel in channels]
-    return links[0] if len(links) == 1 else Partition(links, seats)
+        `live`: it is the door of a source. Raises Closed when the element has ended.
+        """
+        links: list[Link] = []
+        try:
+            for channel in self.entry(name):
+                links.append(Link(channel, "drop_oldest" if live else None))
+        except Closed:
+            for link in links:
+                link.close()
+            raise
+        if len(links) == 1:
+            return links[0]
+        return Partition(links, self._seats.setdefault(self.heads[name], Seats(len(links))))
+
+    def add_branch(self, name: str, element: Element, policy: Policy) -> Worker:
+        """An element in a thread of its own, not tied to any other yet."""
+        self.graph.add(name, element)
+        node = Node(name, element, self.owner)
+        worker = Worker(name, self.owner, [node], Channel(element.queue, policy))
+        self.nodes[name], self.workers[name], self.heads[name] = [node], [worker], name
+        return worker
+
+    def remove_branch(self, name: str) -> None:
+        """Forget an element that could not open."""
+        for table in (self.graph.nodes, self.nodes, self.workers, self.heads):
+            table.pop(name)
 
 
 def _copies(element: Element) -> list[Element]:

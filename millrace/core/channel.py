@@ -58,6 +58,7 @@ class Channel:
         self._depth: dict[str | None, int] = {}  # waiting items of a stream, without markers
         self._waiters: dict[str | None, set[Signal]] = {}  # who found no room for an item of which stream
         self._cancelled = False
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._turns)
@@ -69,7 +70,10 @@ class Channel:
     # senders
 
     def add_sender(self) -> None:
+        """Raises Closed when the reader has ended already."""
         with self._lock:
+            if self._closed:
+                raise Closed
             self.senders += 1
 
     def remove_sender(self) -> None:
@@ -87,8 +91,11 @@ class Channel:
             return True
         if waiter is None:
             return False
-        self._waiters.setdefault(stream, set()).add(waiter)
-        return self._has_room(stream) or self._cancelled  # look again: it may have come in between
+        with self._lock:  # look again: it may have come in between
+            if self._cancelled or self._has_room(stream):
+                return True
+            self._waiters.setdefault(stream, set()).add(waiter)
+            return False
 
     def _has_room(self, stream: str | None) -> bool:
         depth, size = self._depth, self.size
@@ -137,9 +144,10 @@ class Channel:
     def _wait_for_room(self, stream: str | None, limit: int) -> None:
         signal = Signal()
         while True:
-            self._waiters.setdefault(stream, set()).add(signal)
-            if self._cancelled or self._depth.get(stream, 0) < limit:
-                return
+            with self._lock:
+                if self._cancelled or self._depth.get(stream, 0) < limit:
+                    return
+                self._waiters.setdefault(stream, set()).add(signal)
             signal.wait()
 
     # the reader
@@ -154,27 +162,36 @@ class Channel:
         """
         with self._lock:
             stream = self._choose(wanted, admits)
-            if stream is _NOTHING:
-                return None
-            item = self._remove(stream)
-        if self._waiters and self._depth.get(stream, 0) <= self.size >> 1:
-            self._wake(stream)  # not for every single place: a sender that is woken brings several items
+            item = None if stream is _NOTHING else self._remove(stream)
+        if self._waiters:
+            if item is None:
+                self._wake((None,))  # before the reader rests: a bundle may have had room for long
+            elif self._depth.get(stream, 0) <= self.size >> 1:
+                # not for every single place: a sender that is woken brings several items
+                self._wake((stream, None) if stream is not None else None)
         return item
 
     def _choose(self, wanted: Container[str] | None, admits: Callable[[str | None], bool] | None) -> Any:
         """The stream whose turn it is among those that are wanted and admitted."""
         if isinstance(wanted, frozenset) and len(wanted) == 1:  # a usual case, made quick
             (only,) = wanted
-            turns: Iterable[Any] = [stream for stream in (only, None) if stream in self._shares]
-        else:
-            turns = self._turns
+            if None not in self._shares:
+                return only if only in self._shares and (admits is None or admits(only)) else _NOTHING
+        if not self._turns:
+            return _NOTHING
         refused: set[Any] = set()
-        for stream in turns:
-            if stream in refused:
-                continue
-            if (wanted is None or stream is None or stream in wanted) and (admits is None or admits(stream)):
-                return stream
-            refused.add(stream)
+        bundles = 0  # that were passed over
+        for stream in self._turns:
+            if stream is None:
+                bundle = self._shares[None][bundles]
+                bundles += 1
+                if bundles == 1 and refused.isdisjoint(_streams(bundle)) and (admits is None or admits(None)):
+                    return None
+                refused |= _streams(bundle)  # nothing overtakes a bundle that has frames of its stream
+            elif stream not in refused:
+                if (wanted is None or stream in wanted) and (admits is None or admits(stream)):
+                    return stream
+                refused.add(stream)
         return _NOTHING
 
     def _remove(self, stream: str | None) -> Item:
@@ -202,15 +219,18 @@ class Channel:
                 return item
             if self._cancelled:
                 raise Cancelled
-            if self.ended:
+            if self.exhausted():
                 raise Closed
             if not self.reader.wait(None if deadline is None else deadline - time.monotonic()):
                 return None
 
-    @property
-    def ended(self) -> bool:
-        """No sender and nothing waiting."""
-        return self.senders <= 0 and not self._turns
+    def exhausted(self) -> bool:
+        """No sender and nothing waiting. Once it has said so to its reader, nobody can become a sender."""
+        if self.senders > 0 or self._turns:
+            return False
+        with self._lock:
+            self._closed = self.senders <= 0 and not self._turns
+            return self._closed
 
     def cancel(self) -> None:
         """Throw away what waits, refuse what comes, wake everyone."""
@@ -222,11 +242,18 @@ class Channel:
         self.reader.set()
         self._wake(None)
 
-    def _wake(self, stream: str | None) -> None:
-        """Wake those who wait for room for this stream, and only those: with many streams they are many."""
-        for key in list(self._waiters) if stream is None else (stream, None):
-            for waiter in list(self._waiters.pop(key, ())):
-                waiter.set()
+    def _wake(self, streams: Iterable[str | None] | None) -> None:
+        """Wake those who wait for room for these streams (None: all), and only those: with many streams they are many."""
+        with self._lock:
+            keys = list(self._waiters) if streams is None else streams
+            waiters = [waiter for key in keys for waiter in self._waiters.pop(key, ())]
+        for waiter in waiters:
+            waiter.set()
 
     def stats(self) -> dict[str, Any]:
         return {"depth": len(self._turns), "peak": self.peak, "drops": self.drops}
+
+
+def _streams(bundle: Any) -> set[str]:
+    """The streams of an item that spans streams."""
+    return {frame.stream for frame in getattr(bundle, "frames", ())}

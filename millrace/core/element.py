@@ -34,6 +34,7 @@ from dataclasses import MISSING, dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, dataclass_transform
 
 from .caps import FRAMES
+from .errors import SettingError
 from .item import Item, StreamStart
 
 Seconds = Annotated[float, "seconds"]  # the type of a setting that a file may also write as "40ms", "2s", "5m"
@@ -150,3 +151,13 @@ class Source(Element):
 
     def interrupt(self) -> None:
         """Make a blocking `read()` return soon. Called from another thread."""
+
+
+def check_live(name: str, element: Element, settings: Mapping[str, Any]) -> None:
+    """Raises SettingError for a setting that does not exist or cannot change while running."""
+    fields = getattr(type(element), "__dataclass_fields__", {})
+    live = [key for key, field in fields.items() if field.metadata.get("live")]
+    for key, value in settings.items():
+        if key not in live:
+            what = "cannot change while running" if key in fields else "does not exist"
+            raise SettingError(name, key, value, f"it {what}; those that can: {', '.join(live) or 'none'}")

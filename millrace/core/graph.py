@@ -121,12 +121,12 @@ class Graph:
             raise ConfigError(f"{join}: its inputs do not come from one element that forks; join needs one")
         return max(above, key=lambda name: len(dominators[name]))
 
-    def reachable(self, name: str) -> set[str]:
-        """The element and everything after it."""
+    def reachable(self, name: str, stream: str | None = None) -> set[str]:
+        """The element and everything after it by links that let `stream` pass; None: one that no link names."""
         found, todo = {name}, [name]
         while todo:
             for link in self.out_of(todo.pop()):
-                if link.target not in found:
+                if link.target not in found and link.stream in (None, stream):
                     found.add(link.target)
                     todo.append(link.target)
         return found

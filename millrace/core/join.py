@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,10 @@ class Arrival:
     def droppable(self) -> bool:
         return bool(self.item.droppable)
 
+    @property
+    def frames(self) -> Any:
+        return self.item.frames  # of a bundle
+
     def fork(self) -> Arrival:
         return Arrival(self.link, self.item.fork())
 
@@ -69,64 +73,90 @@ class Port:
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    key: tuple[Any, ...]
+    key: tuple[Any, ...]  # StreamStart or StreamEnd, or a frame's (epoch, index)
     stream: str
     waiting: set[int]  # links that may still bring it
     since: float
     parts: dict[int, Any] = field(default_factory=dict)
 
+    @property
+    def marker(self) -> bool:
+        return self.key[0] is StreamStart or self.key[0] is StreamEnd
+
 
 class Window:
-    """What has left a fork and not yet its join."""
+    """What has left a fork and not yet its join.
 
-    def __init__(self, links: int, batches: int = 2, max_wait: float | None = None) -> None:
+    It grants the fork `frames` frames, or `batches` of the largest batch where that is more. When it is full and
+    nothing has come by for STALL seconds, a branch holds or drops more than that: the window doubles, up to MOST
+    frames. Beyond that the oldest frame is taken as dropped where it has not come. So a window that is too small
+    costs time, once, and does not change what leaves the join.
+    """
+
+    STALL = 0.05
+    MOST = 1024
+
+    def __init__(self, links: int, batches: int = 2, max_wait: float | None = None, frames: int = 16) -> None:
         self.links = links
         self.batches = batches
+        self.frames = frames
         self.max_wait = max_wait
+        self.reader = Signal()  # wakes the join's thread
         self._lock = threading.Lock()
         self._order: deque[_Entry] = deque()
-        self._by_key: dict[tuple[Any, ...], _Entry] = {}
         self._of: dict[str, deque[_Entry]] = {}
-        self._ended: dict[str, set[int]] = {}  # links on which a stream ended early, by an error in the branch
+        self._open: dict[str, set[int]] = {}  # links by which more of an open stream may come
         self._live: set[str] = set()
         self._largest = 1
-        self._frames = 0
-        self._markers = 0
+        self._count = 0  # frames under way
+        self._moved = time.monotonic()
         self._waiters: set[Signal] = set()
 
     # the fork's side
 
+    def _has_room(self) -> bool:
+        return self._count < max(self.batches * self._largest, self.frames)
+
     def room(self, stream: str | None, waiter: Signal | None = None) -> bool:
-        if self._frames < self.batches * self._largest:
+        if self._has_room():
             return True
         if waiter is None:
             return False
-        self._waiters.add(waiter)
-        return self._frames < self.batches * self._largest
+        with self._lock:
+            if self._has_room():
+                return True
+            self._waiters.add(waiter)
+            return False
 
-    def register(self, item: Any, links: set[int]) -> None:
-        """`links`: those of the join that the item can reach."""
+    def register(self, item: Any, reach: Mapping[str | None, set[int]]) -> None:
+        """`reach`: the join's links that a stream can reach; None: one that is not named."""
         now = time.monotonic()
         with self._lock:
-            if isinstance(item, (StreamStart, StreamEnd)):
-                if isinstance(item, StreamStart):
-                    self._ended.pop(item.stream, None)
-                    (self._live.add if item.live else self._live.discard)(item.stream)
-                self._markers += 1
-                self._add(_Entry((type(item), item.stream, self._markers), item.stream, set(links), now))
-                return
-            frames = [item] if item.stream is not None else item.frames
-            self._largest = max(self._largest, len(frames))
-            for frame in frames:
-                self._frames += 1
-                waiting = links - self._ended.get(frame.stream, set())
-                key = (frame.stream, frame.epoch, frame.index)
-                self._add(_Entry(key, frame.stream, waiting, now))
+            if isinstance(item, StreamStart):
+                links = reach.get(item.stream, reach[None])
+                if links:
+                    self._open[item.stream] = set(links)
+                (self._live.add if item.live else self._live.discard)(item.stream)
+                self._add((StreamStart,), item.stream, links, now)
+            elif isinstance(item, StreamEnd):
+                self._live.discard(item.stream)
+                links = self._open.pop(item.stream, reach.get(item.stream, reach[None]))
+                self._add((StreamEnd,), item.stream, links, now)
+            else:
+                frames = [item] if item.stream is not None else item.frames
+                self._largest = max(self._largest, len(frames))
+                for frame in frames:
+                    self._add((frame.epoch, frame.index), frame.stream, self._open.get(frame.stream, set()), now)
+            if not self._has_room():
+                self._moved = now
+                self.reader.set()  # the join's thread must look after a stall
 
-    def _add(self, entry: _Entry) -> None:
-        self._order.append(entry)
-        self._by_key[entry.key] = entry
-        self._of.setdefault(entry.stream, deque()).append(entry)
+    def _add(self, key: tuple[Any, ...], stream: str, links: set[int], now: float) -> None:
+        if links:  # else no branch will bring it
+            entry = _Entry(key, stream, set(links), now)
+            self._count += not entry.marker
+            self._order.append(entry)
+            self._of.setdefault(stream, deque()).append(entry)
 
     # the join's side
 
@@ -134,89 +164,111 @@ class Window:
         """Note what came by `link`; returns how many frames came too late to be wanted."""
         late = 0
         with self._lock:
+            self._moved = time.monotonic()
             if isinstance(item, (StreamStart, StreamEnd)):
-                self._marker(link, item)
+                if not self._settle(link, item.stream, (type(item),), item) and isinstance(item, StreamEnd):
+                    self._given_up(link, item)
             else:
                 for frame in [item] if item.stream is not None else item.frames:
-                    entry = self._by_key.get((frame.stream, frame.epoch, frame.index))
-                    if entry is None:
-                        late += 1
-                    else:
-                        self._settle(link, entry, frame)
+                    late += not self._settle(link, frame.stream, (frame.epoch, frame.index), frame)
         return late
 
-    def _marker(self, link: int, item: StreamStart | StreamEnd) -> None:
-        for entry in self._of.get(item.stream, ()):
-            if entry.key[0] is type(item) and link in entry.waiting:
-                self._settle(link, entry, item)
-                return
-        if isinstance(item, StreamEnd):  # the branch gave the stream up: nothing of it will come any more
-            self._ended.setdefault(item.stream, set()).add(link)
-            for entry in self._of.get(item.stream, ()):
-                entry.waiting.discard(link)
-
-    def _settle(self, link: int, entry: _Entry, part: Any) -> None:
-        """It has come by this link, so nothing earlier of its stream will."""
-        for earlier in self._of[entry.stream]:
+    def _settle(self, link: int, stream: str, key: tuple[Any, ...], part: Any) -> bool:
+        """It has come by this link, so nothing earlier of its stream will; False when nobody waits for it."""
+        mine = self._of.get(stream, ())
+        for entry in mine:
+            if entry.key == key and link in entry.waiting:
+                break
+        else:
+            return False
+        for earlier in mine:
             earlier.waiting.discard(link)
             if earlier is entry:
                 entry.parts[link] = part
-                return
+                break
+        return True
+
+    def _given_up(self, link: int, end: StreamEnd) -> None:
+        """The branch has ended the stream before the fork did: nothing of it will come any more."""
+        for entry in self._of.get(end.stream, ()):
+            entry.waiting.discard(link)
+        links = self._open.get(end.stream)
+        if links is not None and link in links:
+            links.discard(link)
+            if not links:  # no branch is left, so the stream ends here
+                self._add((StreamEnd,), end.stream, {link}, self._moved)
+                self._settle(link, end.stream, (StreamEnd,), end)
 
     def ready(self) -> Iterator[tuple[_Entry, bool]]:
         """What may leave the join now, in the fork's order, and whether a branch was not waited for."""
+        left = False
         while True:
             with self._lock:
                 if not self._order:
                     break
                 entry = self._order[0]
-                overdue = entry.waiting and self._overdue(entry)
+                overdue = bool(entry.waiting) and self._overdue(entry)
                 if entry.waiting and not overdue:
                     break
+                left = True
                 self._order.popleft()
-                del self._by_key[entry.key]
                 mine = self._of[entry.stream]
                 mine.popleft()
                 if not mine:
                     del self._of[entry.stream]
-                    if entry.key[0] is StreamEnd:
-                        self._ended.pop(entry.stream, None)
-                        self._live.discard(entry.stream)
-                if entry.key[0] not in (StreamStart, StreamEnd):
-                    self._frames -= 1
-            yield entry, bool(overdue)
-        waiters, self._waiters = self._waiters, set()
+                self._count -= not entry.marker
+            yield entry, overdue
+        if left:
+            self._wake_waiters()
+
+    def _wake_waiters(self) -> None:
+        with self._lock:
+            waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
             waiter.set()
 
     def _overdue(self, entry: _Entry) -> bool:
-        if self.max_wait is None or entry.stream not in self._live or entry.key[0] in (StreamStart, StreamEnd):
+        if self.max_wait is None or entry.stream not in self._live or entry.marker:
             return False
         return time.monotonic() >= entry.since + self.max_wait
 
     def deadline(self) -> float | None:
+        """When to look again, should nothing come by."""
         with self._lock:
-            if self.max_wait is None or not self._order or self._order[0].stream not in self._live:
-                return None
-            return self._order[0].since + self.max_wait
+            times = [] if self._has_room() else [self._moved + self.STALL]
+            if self._order and self.max_wait is not None:
+                head = self._order[0]
+                if head.stream in self._live and not head.marker:
+                    times.append(head.since + self.max_wait)
+            return min(times, default=None)
+
+    def relieve(self) -> None:
+        """Nothing came by for a while: where the window is full, make room."""
+        with self._lock:
+            if self._has_room() or time.monotonic() < self._moved + self.STALL:
+                return
+            self._moved = time.monotonic()
+            if self.frames < self.MOST:
+                self.frames = max(2 * self.frames, 2 * self._count)
+            else:
+                head = next(entry for entry in self._order if not entry.marker)
+                for earlier in self._of[head.stream]:
+                    earlier.waiting.clear()
+                    if earlier is head:
+                        break
+        self._wake_waiters()
 
 
 class Fork:
     """Several targets, some of whose branches meet again: registers with the windows, then copies and pushes."""
 
-    def __init__(self, targets: Sequence[Target], streams: Sequence[str | None]) -> None:
+    def __init__(self, targets: Sequence[Target]) -> None:
         self.targets = list(targets)
-        self.streams = list(streams)  # what the link to each target selects; None: everything
-        self.windows: list[tuple[Window, list[set[int]]]] = []  # and the join's links behind each target
+        self.windows: list[tuple[Window, Mapping[str | None, set[int]]]] = []  # and what reaches the join's links
 
     def push(self, item: Any) -> None:
         for window, reach in self.windows:
-            links: set[int] = set()
-            for selected, behind in zip(self.streams, reach, strict=True):
-                if selected is None or item.stream is None or item.stream == selected:
-                    links |= behind
-            if links:
-                window.register(item, links)
+            window.register(item, reach)
         forks = [item, *(item.fork() for _ in self.targets[1:])]
         for target, fork in zip(self.targets, forks, strict=True):
             target.push(fork)
@@ -239,8 +291,7 @@ class JoinNode(Node):
 
     def _release(self) -> None:
         for entry, partial in self.window.ready():
-            kind = entry.key[0]
-            if kind is StreamStart or kind is StreamEnd:
+            if entry.marker:
                 if entry.parts:
                     super().push(entry.parts[min(entry.parts)])
             elif entry.parts:
@@ -253,6 +304,8 @@ class JoinNode(Node):
         return min(mine, window) if mine is not None and window is not None else mine or window
 
     def on_deadline(self) -> None:
+        self.window.relieve()
         self._release()
-        if self.element.deadline is not None:
+        mine = self.element.deadline
+        if mine is not None and time.monotonic() >= mine:
             super().on_deadline()

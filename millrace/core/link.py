@@ -86,10 +86,11 @@ class Seats:
         with self._lock:
             seat = self._of.pop(stream, None)
             if seat is None:
-                load = [0] * self.count
-                for name in self._open:
-                    load[self._of[name]] += 1
-                seat = load.index(min(load))
+                load = [[0, 0] for _ in range(self.count)]
+                for name, taken in self._of.items():
+                    load[taken][0] += name in self._open
+                    load[taken][1] += 1
+                seat = load.index(min(load))  # among equals the one that has had the fewest
             self._of[stream] = seat
             self._open.add(stream)
             if len(self._of) > len(self._open) + self.REMEMBERED:
@@ -112,12 +113,13 @@ class Partition:
         stream = item.stream
         if stream is None:
             raise TypeError("a partition takes items of single streams; put `split` before it")
-        seat = self.seats.assign(stream) if item.__class__ is StreamStart else self.seats.of(stream)
-        if seat is None:
-            return
-        self.links[seat].push(item)
-        if item.__class__ is StreamEnd:
+        kind = item.__class__
+        seat = self.seats.assign(stream) if kind is StreamStart else self.seats.of(stream)
+        if kind is StreamEnd:
+            self.links[seat or 0].push(item)  # that of a stream that never started, too
             self.seats.leave(stream)
+        elif seat is not None:
+            self.links[seat].push(item)
 
     def room(self, stream: str | None, waiter: Signal | None = None) -> bool:
         seat = self.seats.of(stream) if stream is not None else None

@@ -6,7 +6,7 @@ element's own code stands inside the `try`: what fails downstream is caught ther
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
 from typing import Any, Literal, Protocol
 
@@ -33,7 +33,8 @@ class Host(Protocol):
     def item_skipped(self, node: Node, error: Exception, stream: str | None) -> None: ...
     def warned(self, node: Node, message: str, stream: str | None) -> None: ...
     def finish(self, stream: str) -> None: ...
-    def stream_passed(self, node: Node, stream: str) -> None: ...
+    def stream_passed(self, node: Node, stream: str) -> bool: ...
+    def expected(self, node: Node) -> Sequence[str]: ...
 
 
 class Node:
@@ -51,6 +52,7 @@ class Node:
         self.open_streams: dict[str, StreamStart] = {}  # open streams, as they went out
         self.refused: set[str] = set()  # streams that ended here with an error, until they start again
         self.woken = False
+        self.closed = False
         self._process_frame = getattr(element, "process_frame", None)
         cls = type(element)
         self.expects = cls.expect is not Element.expect
@@ -78,10 +80,19 @@ class Node:
             raise ElementError(self.name, error) from error
 
     def close(self) -> None:
+        self.closed = True
         try:
             self.element.close()
         except Exception as error:
             self._failed(error, None)
+
+    def expect(self) -> None:
+        """Tell the element which streams are to come; runs in its thread."""
+        if not self.closed:
+            try:
+                self.element.expect(self.host.expected(self))
+            except Exception as error:
+                self._failed(error, None)
 
     def end_all(self) -> None:
         """End every stream that is still open: each start has its end."""
@@ -154,6 +165,8 @@ class Node:
             if item.stream is not None:
                 return
             item.frames = [frame for frame in item.frames if all(frame is not gone for gone in lost)]
+            if not item.frames:
+                return
         self.emit(item)
 
     def emit(self, out: Any) -> None:
@@ -173,6 +186,11 @@ class Node:
             targets[0].push(out)
             for target, fork in zip(targets[1:], forks, strict=True):
                 target.push(fork)
+
+    def _tell(self, end: StreamEnd) -> None:
+        """Pass on the end of a stream that has not started here: whoever waits for it must know."""
+        for target in self.targets:
+            target.push(end)
 
     def _without_refused(self, item: Any) -> Any:
         """The item without what belongs to streams that ended here with an error."""
@@ -194,24 +212,30 @@ class Node:
         self.started[stream] = start
         try:
             out = self.element.start_stream(start)
-        except Exception as error:
+        except (Cancelled, StreamError) as error:
             self._failed(error, stream)
+            return
+        except Exception as error:  # a stream that did not start cannot skip its start only
+            refusal = StreamError(stream, f"{type(error).__name__}: {error}")
+            self._failed(refusal if self.on_error == "skip" else error, stream)
             return
         if self.open_streams.get(stream) != out:
             self.emit(out)
 
     def _end(self, end: StreamEnd) -> None:
         stream = end.stream
-        if self.expects:
-            self.host.stream_passed(self, stream)
-        if self.refused and stream in self.refused:
-            self.refused.discard(stream)
-            return
-        if self.started.pop(stream, None) is None:
-            return
-        self._run(self.element.end_stream, stream, stream)
-        if self.open_streams.pop(stream, None) is not None:  # not if it was refused just now
-            self.emit(end)
+        again = self.expects and self.host.stream_passed(self, stream)
+        known = self.started.pop(stream, None) is not None
+        if stream in self.refused:
+            self.refused.discard(stream)  # its end went on when it was refused
+        elif known:
+            self._run(self.element.end_stream, stream, stream)
+            if self.open_streams.pop(stream, None) is not None:  # not if it was refused just now
+                self.emit(end)
+        else:
+            self._tell(end)
+        if again or (self.expects and not known):
+            self.expect()
 
     # errors
 
@@ -234,8 +258,8 @@ class Node:
             return
         self.refused.add(stream)
         self._run(self.element.end_stream, stream, stream)
-        if self.open_streams.pop(stream, None) is not None:
-            self.emit(StreamEnd(stream, str(error)))
+        known = self.open_streams.pop(stream, None) is not None
+        (self.emit if known else self._tell)(StreamEnd(stream, str(error)))
 
     # time and wake-ups
 
@@ -244,6 +268,7 @@ class Node:
         return self.element.deadline
 
     def on_deadline(self) -> None:
+        self.element.deadline = None  # it has come; the element may set another
         self._run(self.element.on_deadline, _END, None)
 
     def on_wake(self) -> None:

@@ -6,29 +6,33 @@ States: idle → starting → running ⇄ paused → draining → stopped | fail
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, wait
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal
 
 from .build import Plant
 from .bus import Bus, Kind, Message
-from .channel import Channel
-from .element import Element, Source
-from .errors import ConfigError, ElementError, MillraceError, SettingError, StreamError, redact
+from .element import Element, Source, check_live
+from .errors import Closed, ConfigError, ElementError, MillraceError, StreamError, redact
 from .graph import Graph
-from .link import Link
+from .link import Link, Partition
 from .node import Node
+from .roll import Roll
 from .stats import NodeStats
 from .worker import SourceWorker, Worker, source_error, stats_of
 
 State = Literal["idle", "starting", "running", "paused", "draining", "stopped", "failed"]
-REMEMBERED = 1024  # ended sources whose counts are kept
-STOP_TIMEOUT = 30.0  # seconds that stop() waits for an element that does not return
+ENDED = ("stopped", "failed")
+REMEMBERED = 1024  # ended sources whose counts are kept; errors, too
+STOP_TIMEOUT = 30.0  # seconds that stop() waits for elements that do not return
 
 
 class Pipeline:
-    """Runs a graph. All methods may be called from any thread but a worker's own, `finish` from anywhere.
+    """Runs a graph. All methods may be called from any thread but a worker's own; from there (a tap, a listener of
+    the bus) `finish`, `drain`, `pause`, `resume`, `stats`, and `stop`, which then does not wait for the threads.
 
     `keep_open`: do not end when the last source has ended; otherwise a pipeline that was started with sources ends
     with the last of them, and one that was started without waits for `drain()`.
@@ -47,9 +51,9 @@ class Pipeline:
         self._lock = threading.RLock()
         self._plant = Plant(graph, self)
         self._sources: dict[str, SourceWorker] = {}
-        self._branches: list[Worker] = []
         self._running: set[Worker] = set()
-        self._announced: dict[str, set[int]] = {}  # streams in order, and the expecting nodes that they have passed
+        self._roll = Roll()
+        self._drain_asked = False
         self._ended_sources: dict[str, NodeStats] = {}
         self._keepers: list[Link] = []
         self._finished = threading.Event()
@@ -58,7 +62,7 @@ class Pipeline:
 
     def start(self) -> None:
         """Open every element, receivers first, then let the sources read. Raises what an `open` raised."""
-        with self._lock:
+        with self._changing():
             if self.state != "idle":
                 raise MillraceError(f"a pipeline starts once; this one is {self.state}")
             self._to("starting")
@@ -77,36 +81,48 @@ class Pipeline:
                 source.start()
             for source in sources:
                 source.opened.result()
-        except Exception as error:
+        except BaseException as error:
             self._abort(error)
             raise
-        with self._lock:
+        with self._changing():
             self._opening = False
             if self.failure is None:
                 self._to("running")
-            self._check_finished()
+        if self._drain_asked:
+            self.drain()
 
-    def _abort(self, error: Exception) -> None:
-        """An open failed: nothing may stay behind."""
-        self.failure = error if isinstance(error, MillraceError) else MillraceError(str(error))
+    def _abort(self, error: BaseException) -> None:
+        """An open failed, or Ctrl+C came: nothing may stay behind."""
+        self.failure = error if isinstance(error, MillraceError) else MillraceError(str(error) or type(error).__name__)
         self._cancel_all()
-        with self._lock:
-            for worker in list(self._running):
-                if worker.thread.ident is None:
-                    self._running.discard(worker)
+        for worker in list(self._running):
+            if worker.thread.ident is None:
+                worker.abandon()
         self._join_all()
-        self._to("failed")
-        self._finished.set()
+        with self._changing():
+            self._opening = False
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the lock; then, without it, notice the end and tell the bus what has changed."""
+        with self._lock:
+            yield
+            ended = not self._running and not self._opening and self.state not in ENDED
+            if ended:
+                self._to("failed" if self.failure is not None else "stopped")
+        self.bus.deliver()
+        if ended:
+            self._finished.set()
 
     def pause(self) -> None:
         """Every worker finishes its item and waits; calls are still served."""
-        with self._lock:
+        with self._changing():
             if self.state == "running":
                 self.paused = True
                 self._to("paused")
 
     def resume(self) -> None:
-        with self._lock:
+        with self._changing():
             if self.state == "paused":
                 self.paused = False
                 self._to("running")
@@ -115,27 +131,29 @@ class Pipeline:
 
     def drain(self) -> None:
         """Read no more; what is under way goes through to the end. Returns at once: `wait()` for it."""
-        with self._lock:
+        with self._changing():
+            self._drain_asked = True
             if self.state not in ("running", "paused"):
                 return
             self.paused = False
             self._to("draining")
-            for source in self._sources.values():
-                source.stop_reading()
+            sources = list(self._sources.values())
             for worker in self._running:
                 worker.signal.set()
-            for keeper in self._keepers:
-                keeper.close()
+        for source in sources:
+            source.stop_reading()
+        for keeper in self._keepers:
+            keeper.close()
 
     def stop(self) -> None:
         """End now: what waits in channels is thrown away, every element is closed. Safe to call at any time."""
-        with self._lock:
+        with self._changing():
             if self.state == "idle":
-                self._to("stopped")
-                self._finished.set()
+                self._opening = False
                 return
         self._cancel_all()
-        self._join_all()
+        if threading.current_thread() not in [worker.thread for worker in self._workers()]:
+            self._join_all()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Until the pipeline has ended; False when `timeout` seconds passed. Raises the error it failed with."""
@@ -163,12 +181,16 @@ class Pipeline:
             worker.cancel()
 
     def _join_all(self) -> None:
-        me = threading.current_thread()
+        end = time.monotonic() + STOP_TIMEOUT
+        for worker in self._workers():
+            if worker.thread is not threading.current_thread() and worker.thread.ident is not None:
+                worker.thread.join(max(0.0, end - time.monotonic()))
+                if worker.thread.is_alive():
+                    self._post("warning", worker.name, f"{worker.name}: does not return; its thread is left behind")
+
+    def _workers(self) -> list[Worker]:
         with self._lock:
-            workers = [*self._plant.all_workers(), *self._branches, *self._sources.values()]
-        for worker in workers:
-            if worker.thread is not me and worker.thread.ident is not None:
-                worker.thread.join(STOP_TIMEOUT)
+            return [*self._plant.all_workers(), *self._sources.values()]
 
     # sources and branches
 
@@ -182,20 +204,23 @@ class Pipeline:
                 raise ConfigError(f"a source named {name!r} is there already; remove it first or take another name")
             if self.state not in ("idle", "running", "paused"):
                 raise MillraceError(f"no source can be added to a pipeline that is {self.state}")
-            way = self._plant.way_into(into, live=True)
+            try:
+                way = self._plant.way_into(into, live=True)
+            except Closed:
+                raise MillraceError("no source can be added: the last one has ended, and the pipeline ends") from None
             node = Node(name, source, self)
             node.targets = [way]
             worker = SourceWorker(name, self, source, [node])
             worker.outlets.append(way)
             worker.closers.append(way.close)
             self._sources[name] = worker
-            self._announced.pop(name, None)
-            self._announced[name] = set()
+            reached = self.graph.reachable(into, name)
+            self._roll.announce(name, [each for each in reached if any(n.expects for n in self._plant.nodes[each])])
             if self.state == "idle":
                 return
             self._running.add(worker)
-        self._announce()
-        worker.start()
+            self._announce()
+            worker.start()
 
     def remove_source(self, name: str, timeout: float = 10.0) -> None:
         """End a source and its streams; what it has sent goes through. False hopes: a read that never returns."""
@@ -203,10 +228,12 @@ class Pipeline:
             worker = self._sources.get(name)
             if worker is None:
                 raise ConfigError(f"no source is named {name!r}; there are: {', '.join(self._sources) or 'none'}")
+            if self.state == "idle":
+                for element in self.graph.nodes:
+                    self._roll.passed(element, name)
+                worker.abandon()
+                return
         worker.stop_reading()
-        if worker.thread.ident is None:
-            self.worker_ended(worker)
-            return
         worker.thread.join(timeout)
         if worker.thread.is_alive():
             raise MillraceError(f"{name}: the source did not end within {timeout:g} s; it still reads")
@@ -222,31 +249,41 @@ class Pipeline:
         It first gets the StreamStarts of the streams that are open.
         """
         self.graph.named(after)
+        if element.joins or element.partitioned:
+            raise ConfigError(f"{name}: a branch begins with an element that neither joins nor is partitioned")
         with self._lock:
-            self.graph.add(name, element)
-            node = Node(name, element, self)
-            worker = Worker(name, self, [node], Channel(element.queue, policy))
-            self._plant.nodes[name] = [node]
-            self._plant.workers[name] = [worker]
-            self._plant.heads[name] = name
-            self._branches.append(worker)
+            if self.state not in ("running", "paused"):
+                raise MillraceError(f"no branch can be added to a pipeline that is {self.state}; link it in the graph")
+            worker = self._plant.add_branch(name, element, policy)
             self._running.add(worker)
-        senders = [(n, w) for n, w in zip(self._plant.nodes[after], self._workers_of(after), strict=True)]
-        ways = [self._plant.way_into(name) for _ in senders]
-        worker.start()
-        worker.opened.result()
-        futures = []
-        for (sender, host), way in zip(senders, ways, strict=True):
+            senders = list(zip(self._plant.nodes[after], self._workers_of(after), strict=True))
+            ways = [self._plant.way_into(name) for _ in senders]
+            worker.start()
+        try:
+            worker.opened.result()
+        except BaseException:
+            with self._lock:
+                self._plant.remove_branch(name)
+            raise
+        futures = [
+            host.call(partial(self._attach, sender, host, way, worker.nodes[0]))
+            for (sender, host), way in zip(senders, ways, strict=True)
+        ]
+        for future in futures:
+            future.result()
 
-            def attach(sender: Node = sender, host: Worker = host, way: Any = way) -> None:
-                host.outlets.append(way)
-                host.closers.append(way.close)
-                for start in sender.open_streams.values():
-                    way.push(start)
-                sender.targets.append(way)
-
-            futures.append(host.call(attach))
-        wait(futures)
+    def _attach(self, sender: Node, host: Worker, way: Link | Partition, node: Node) -> None:
+        """In the sender's thread, between two items."""
+        if host.closed:
+            way.close()
+            return
+        host.outlets.append(way)
+        host.closers.append(way.close)
+        for start in sender.open_streams.values():
+            if node.expects:
+                self._roll.announce(start.stream, [node.name])
+            way.push(start)
+        sender.targets.append(way)
 
     def _workers_of(self, name: str) -> list[Worker]:
         return self._plant.workers[self._plant.heads[name]]
@@ -260,12 +297,11 @@ class Pipeline:
     def _announce(self) -> None:
         """Tell the elements that ask which streams to expect, in order."""
         with self._lock:
-            streams = tuple(self._announced)
             running = [worker for worker in self._running if worker.thread.ident is not None]
         for worker in running:
             for node in worker.nodes:
                 if node.expects:
-                    worker.call(lambda node=node: node.element.expect(streams))  # type: ignore[misc]
+                    worker.call(node.expect)
 
     # live changes
 
@@ -274,20 +310,20 @@ class Pipeline:
 
         Raises SettingError for a setting that does not exist or cannot change while running.
         """
-        element = self.graph.named(name).element
-        fields = getattr(type(element), "__dataclass_fields__", {})
-        live = [key for key, field in fields.items() if field.metadata.get("live")]
-        for key, value in settings.items():
-            if key not in live:
-                what = "cannot change while running" if key in fields else "does not exist"
-                raise SettingError(name, key, value, f"it {what}; those that can: {', '.join(live) or 'none'}")
-        futures: list[Future[Any]] = []
-        for node, worker in zip(self._plant.nodes[name], self._workers_of(name), strict=True):
-            prepared = node.element.prepare(settings)
-            if self.state == "idle":
-                node.element.apply(prepared)
-            else:
-                futures.append(worker.call(lambda node=node, p=prepared: node.element.apply(p)))  # type: ignore[misc]
+        check_live(name, self.graph.named(name).element, settings)
+        if self.state in ENDED:
+            raise MillraceError(f"no setting can change in a pipeline that is {self.state}")
+        parts = list(zip(self._plant.nodes[name], self._workers_of(name), strict=True))
+        if any(worker.thread is threading.current_thread() for _, worker in parts):
+            raise MillraceError(f"{name}: its own thread cannot wait for a change of its settings")
+        prepared = [node.element.prepare(settings) for node, _ in parts]
+        if self.state == "idle":
+            for (node, _), each in zip(parts, prepared, strict=True):
+                node.element.apply(each)
+            return
+        futures = [
+            worker.call(partial(node.element.apply, each)) for (node, worker), each in zip(parts, prepared, strict=True)
+        ]
         for future in futures:
             future.result()
 
@@ -301,30 +337,25 @@ class Pipeline:
 
     def stats(self) -> dict[str, NodeStats]:
         """What was counted so far, by element, sources by the name of their stream."""
-        out: dict[str, NodeStats] = {}
         with self._lock:
-            sources = list(self._sources.values())
-            groups = [(n, ns, self._workers_of(n)) for n, ns in self._plant.nodes.items()]
-            for name, stats in self._ended_sources.items():
-                out.setdefault(name, NodeStats(name)).add(stats)
-        for source in sources:
-            out.setdefault(source.name, NodeStats(source.name)).add(stats_of(source.nodes[0], source, True))
-        for name, nodes, workers in groups:
-            total = NodeStats(name)
-            for node, worker in zip(nodes, workers, strict=True):
-                total.add(stats_of(node, worker, self._plant.heads[name] == name))
-            out[name] = total
-        return out
+            out = {name: NodeStats(name) for name in self._ended_sources}
+            for name, ended in self._ended_sources.items():
+                out[name].add(ended)
+            for source in self._sources.values():
+                out.setdefault(source.name, NodeStats(source.name)).add(stats_of(source.nodes[0], source, True))
+            return out | self._plant.stats()
 
     def _post(self, kind: Kind, element: str, text: str, stream: str | None = None, error: Any = None) -> None:
         message = Message(kind, element, redact(text), stream, error)
         if kind == "error":
             self.errors.append(message)
+            del self.errors[:-REMEMBERED]
         self.bus.post(message)
 
     def _to(self, state: State) -> None:
+        """Holds the lock; `_changing` tells the bus."""
         self.state = state
-        self._post("state", "pipeline", state)
+        self.bus.add(Message("state", "pipeline", state))
 
     # what nodes and workers report
 
@@ -354,38 +385,27 @@ class Pipeline:
             self._post("error", name, str(error), error=error)
             self._cancel_all()
 
+    def open_failed(self, worker: Worker, error: BaseException) -> None:
+        """start() and add_target() raise it themselves; nobody waits for a source that is added while running."""
+        if isinstance(worker, SourceWorker) and not self._opening and isinstance(error, Exception):
+            self.source_failed(worker, error)
+
     def source_failed(self, worker: SourceWorker, error: Exception) -> None:
         shown = source_error(worker.name, error)
         self._post("error", worker.name, str(shown), worker.name, shown)
-        if worker.name not in worker.seen:  # it will never start: nobody should wait for it
-            with self._lock:
-                self._announced.pop(worker.name, None)
-            self._announce()
 
-    def stream_passed(self, node: Node, stream: str) -> None:
-        with self._lock:
-            passed = self._announced.get(stream)
-            if passed is None:
-                return
-            passed.add(id(node))
-            if len(passed) >= sum(node.expects for nodes in self._plant.nodes.values() for node in nodes):
-                del self._announced[stream]
+    def expected(self, node: Node) -> tuple[str, ...]:
+        return self._roll.expected(node.name)
+
+    def stream_passed(self, node: Node, stream: str) -> bool:
+        return self._roll.passed(node.name, stream)
 
     def worker_ended(self, worker: Worker) -> None:
-        with self._lock:
+        with self._changing():
             self._running.discard(worker)
-            if isinstance(worker, SourceWorker):
-                if self._sources.get(worker.name) is worker:
-                    del self._sources[worker.name]
-                    ended = self._ended_sources.setdefault(worker.name, NodeStats(worker.name))
-                    ended.add(stats_of(worker.nodes[0], worker, True))
-                    if len(self._ended_sources) > REMEMBERED:
-                        del self._ended_sources[next(iter(self._ended_sources))]
-                if not any(node.expects for nodes in self._plant.nodes.values() for node in nodes):
-                    self._announced.pop(worker.name, None)
-            self._check_finished()
-
-    def _check_finished(self) -> None:
-        if not self._running and not self._opening and not self._finished.is_set():
-            self._to("failed" if self.failure is not None else "stopped")
-            self._finished.set()
+            if isinstance(worker, SourceWorker) and self._sources.get(worker.name) is worker:
+                del self._sources[worker.name]
+                ended = self._ended_sources.setdefault(worker.name, NodeStats(worker.name))
+                ended.add(stats_of(worker.nodes[0], worker, True))
+                if len(self._ended_sources) > REMEMBERED:
+                    del self._ended_sources[next(iter(self._ended_sources))]

@@ -29,6 +29,7 @@ class Owner(Host, Protocol):
 
     paused: bool
 
+    def open_failed(self, worker: Worker, error: BaseException) -> None: ...
     def worker_failed(self, worker: Worker, error: BaseException) -> None: ...
     def worker_ended(self, worker: Worker) -> None: ...
     def source_failed(self, worker: SourceWorker, error: Exception) -> None: ...
@@ -50,7 +51,8 @@ class Worker:
         self.blocked = 0.0
         self.idle = 0.0
         self.cancelled = False
-        self.ended = False
+        self.closed = False  # its nodes are closed and it takes no more closers
+        self.ended = False  # its thread is at its end, or will never start
         self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._calls_lock = threading.Lock()
         self._refused = False
@@ -77,33 +79,51 @@ class Worker:
             self.channel.cancel()
         self.signal.set()
 
+    def abandon(self) -> None:
+        """In place of a start: give back what it holds, keep nobody waiting."""
+        self._give_back()
+        self.owner.worker_ended(self)
+
     # its own thread
 
     def _main(self) -> None:
         opened: list[Node] = []
         try:
-            for node in reversed(self.nodes):
-                node.open(self.signal.set)
-                opened.append(node)
-            self.opened.set_result(None)
-            with contextlib.suppress(Cancelled):
-                self._run()
-            self._end_streams()
+            if self._open(opened):
+                try:
+                    with contextlib.suppress(Cancelled):
+                        self._run()
+                finally:
+                    self._end_streams()
         except BaseException as error:  # a bug here must not leave others waiting
-            if not self.opened.done():
-                self.opened.set_exception(error)
-            else:
-                self.owner.worker_failed(self, error)
+            self.owner.worker_failed(self, error)
         finally:
             for node in self.nodes:
                 if node in opened:
                     node.close()
-            for close in self.closers:
-                close()
-            with self._calls_lock:
-                self.ended = True
-            self._serve_calls()
+            self._give_back()
             self.owner.worker_ended(self)
+
+    def _open(self, opened: list[Node]) -> bool:
+        """Open the nodes, receivers first; those that did are noted in `opened`."""
+        try:
+            for node in reversed(self.nodes):
+                node.open(self.signal.set)
+                opened.append(node)
+        except BaseException as error:
+            self.owner.open_failed(self, error)
+            self.opened.set_exception(error)
+            return False
+        self.opened.set_result(None)
+        return True
+
+    def _give_back(self) -> None:
+        self.closed = True
+        for close in self.closers:
+            close()
+        with self._calls_lock:
+            self.ended = True
+        self._serve_calls()
 
     def _end_streams(self) -> None:
         for node in self.nodes:
@@ -121,7 +141,7 @@ class Worker:
                 item = channel.take(head.element.wanted, self._admits if self.outlets else None)
             if item is not None:
                 head.push(item)
-            elif channel.ended and not self._calls:
+            elif not self._calls and channel.exhausted():
                 return
             else:
                 self._wait(len(channel) > 0)
@@ -186,16 +206,42 @@ class SourceWorker(Worker):
     def stop_reading(self) -> None:
         """End the source and its streams soon; what it has sent goes on."""
         self.stopping = True
-        self.source.interrupt()
+        self._interrupt()
         self.signal.set()
 
     def cancel(self) -> None:
         super().cancel()
-        self.source.interrupt()
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self.thread.ident is None:
+            return  # it has not begun, and will see that it should not
+        try:
+            self.source.interrupt()
+        except Exception as error:
+            self.owner.warned(self.nodes[0], f"interrupt() failed: {type(error).__name__}: {error}", self.name)
+
+    def _open(self, opened: list[Node]) -> bool:
+        if super()._open(opened):
+            return True
+        self._end_streams()  # somebody may wait for it
+        return False
 
     def _run(self) -> None:
+        items: list[Iterator[Any]] = []
+        try:
+            self._read(items)
+        finally:
+            if items and hasattr(items[0], "close"):
+                try:
+                    items[0].close()
+                except Exception as error:
+                    if not self.cancelled:
+                        self._fail(error)
+
+    def _read(self, begun: list[Iterator[Any]]) -> None:
+        """Push what the source yields; its iterator is left in `begun`."""
         node = self.nodes[0]
-        items: Iterator[Any] | None = None
         while not self.stopping:
             self._attend()
             if self.owner.paused:
@@ -206,10 +252,11 @@ class SourceWorker(Worker):
                 continue
             began = time.perf_counter()
             try:
-                items = iter(self.source.read()) if items is None else items
-                item = next(items, None)
+                if not begun:
+                    begun.append(iter(self.source.read()))
+                item = next(begun[0], None)
             except Exception as error:
-                if not self.stopping:  # an interrupted read may fail in its own way
+                if not self.stopping and not self.cancelled:  # an interrupted read may fail in its own way
                     self._fail(error)
                 break
             finally:
@@ -217,8 +264,6 @@ class SourceWorker(Worker):
             if item is None:
                 break
             self._emit(node, item)
-        if items is not None and hasattr(items, "close"):
-            items.close()
 
     def _all_admit(self) -> bool:
         return all(self._admits(stream) for stream in self.nodes[0].open_streams or (self.name,))
@@ -226,6 +271,8 @@ class SourceWorker(Worker):
     def _emit(self, node: Node, item: Any) -> None:
         kind = item.__class__
         if kind is StreamStart:
+            if not self.seen and item.stream != self.name:
+                node.push(StreamEnd(self.name))  # the stream that was announced will not come
             self.seen.add(item.stream)
             node.started[item.stream] = item
             if node.open_streams.get(item.stream) == item:
@@ -244,11 +291,13 @@ class SourceWorker(Worker):
 
     def _end_streams(self) -> None:
         node = self.nodes[0]
-        for stream in list(node.open_streams):
-            try:
+        try:
+            for stream in list(node.open_streams):
                 self._emit(node, StreamEnd(stream))
-            except Cancelled:
-                break
+            if not self.seen:
+                node.push(StreamEnd(self.name))  # it never started, and somebody may wait for it
+        except Cancelled:
+            pass
         super()._end_streams()
 
 

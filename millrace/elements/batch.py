@@ -32,12 +32,10 @@ class Batch(Element):
     turns: list[str] = state(list)
     started: set[str] = state(set)
     live: set[str] = state(set)
-    ended: set[str] = state(set)
 
     def expect(self, streams: Sequence[str]) -> None:
         """Streams take turns in the order of the configuration; one that will not come is not waited for."""
-        self.ended &= set(streams)
-        waited = [stream for stream in streams if stream not in self.ended and stream not in self.turns]
+        waited = [stream for stream in streams if stream not in self.turns]
         self.turns = [turn for turn in self.turns if turn in self.started or turn in streams] + waited
         self.choose()
 
@@ -56,11 +54,11 @@ class Batch(Element):
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         self.started.add(start.stream)
-        self.ended.discard(start.stream)
         if start.stream not in self.turns:
             self.turns.append(start.stream)
         (self.live.add if start.live else self.live.discard)(start.stream)
         self.choose()
+        self.arm()
         return start
 
     def process(self, frame: Frame) -> Iterator[Frames]:
@@ -69,10 +67,16 @@ class Batch(Element):
             self.turns.remove(frame.stream)
             self.turns.append(frame.stream)
             self.choose()
-        elif len(self.held) == 1:
-            self.deadline = time.monotonic() + self.timeout
         if len(self.held) >= self.size:
             yield self.give()
+        self.arm()
+
+    def arm(self) -> None:
+        """While a stream is live, what is held leaves `timeout` seconds after there was a first frame of it."""
+        if not self.live or not self.held:
+            self.deadline = None
+        elif self.deadline is None:
+            self.deadline = time.monotonic() + self.timeout
 
     def give(self) -> Frames:
         frames, self.held = self.held, []
@@ -92,9 +96,9 @@ class Batch(Element):
         if stream in self.turns:
             self.turns.remove(stream)
         self.started.discard(stream)
-        self.ended.add(stream)
         self.live.discard(stream)
         self.choose()
+        self.arm()
 
 
 class _Turn:

@@ -83,7 +83,7 @@ def test_bundles_come_whatever_is_wanted():
     channel = Channel()
     channel.push(Num("a", 0))
     channel.push(StreamStart("b", Caps("numbers")))
-    channel.push(Group([Num("a", 1)]))
+    channel.push(Group([Num("c", 1)]))
     assert isinstance(channel.take(wanted=frozenset()), Group)
     assert channel.take(wanted=frozenset()) is None
     assert isinstance(channel.take(wanted={"b"}), StreamStart)

@@ -7,9 +7,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from toys import Count, Note, Num, Pairs, Pass, Sink, Slow, run, starts_and_ends
+from toys import WAIT, Count, Forever, Note, Num, Pairs, Pass, Sink, Slow, run, starts_and_ends, until
 
-from millrace.core import ConfigError, Element, Graph, Parts, Pipeline, StreamEnd, StreamError, setting
+from millrace.core import (
+    ConfigError,
+    Element,
+    Graph,
+    Parts,
+    Pipeline,
+    StreamEnd,
+    StreamError,
+    StreamStart,
+    setting,
+    state,
+)
 
 
 class Merge(Element):
@@ -129,3 +140,141 @@ def test_a_join_needs_a_fork():
     graph.link("b", "merge")
     with pytest.raises(ConfigError, match="one element that forks"):
         graph.check()
+
+
+class Every(Element):
+    """Lets one of `n` items pass."""
+
+    n: int = setting(default=50)
+
+    def process(self, item: Num) -> Iterator[Num]:
+        if item.index % self.n == 0:
+            yield item
+
+
+class Gather(Element):
+    """Holds many items, then gives them back."""
+
+    threaded = True
+    size: int = setting(default=40)
+    held: list[Num] = state(list)
+
+    def process(self, item: Num) -> Iterator[Num]:
+        self.held.append(item)
+        if len(self.held) >= self.size:
+            yield from self.flush(item.stream)
+
+    def flush(self, stream: str) -> Iterator[Num]:
+        held, self.held = self.held, []
+        yield from held
+
+
+@pytest.mark.parametrize("element", [Every, Gather])
+def test_a_branch_may_drop_or_hold_more_than_the_window(element: Any):
+    graph, sink, _ = diamond([element()], [Note(text="right")])
+    pipeline = run(Pipeline(graph), Count(count=200))
+    assert sink.indices() == list(range(200))
+    window = pipeline._plant._windows["merge"]
+    assert not window._order and not window._of
+
+
+class RefuseStart(Element):
+    """Does not take stream b."""
+
+    threaded = True
+
+    def start_stream(self, start: StreamStart) -> StreamStart:
+        if start.stream == "b":
+            raise StreamError("b", "not this one")
+        return start
+
+
+class RefuseSoon(RefuseStart):
+    """Gives stream b up after a while."""
+
+    def start_stream(self, start: StreamStart) -> StreamStart:
+        return start
+
+    def process(self, item: Num) -> Iterator[Num]:
+        if item.stream == "b" and item.index == 3:
+            raise StreamError("b", "no more")
+        yield item
+
+
+@pytest.mark.parametrize("kind", [RefuseStart, RefuseSoon])
+@pytest.mark.parametrize("both", [False, True])
+def test_streams_that_branches_refuse_do_not_hold_the_others(kind: Any, both: bool):
+    graph, sink, log = diamond([kind(), Slow()], [kind()] if both else [Note(text="right")])
+    pipeline = Pipeline(graph, keep_open=True)
+    pipeline.tap("merge", log.append)
+    with pipeline:
+        for _ in range(3):
+            pipeline.add_source("b", Forever(stream="b"), "fork")
+            until(lambda: not pipeline.sources())
+        pipeline.add_source("a", Count(count=30), "fork")
+        until(lambda: "end a" in sink.log)
+        assert sink.indices("a") == list(range(30))
+        starts_and_ends(log)
+        window = pipeline._plant._windows["merge"]
+        assert not window._order and not window._of and not window._open
+        pipeline.drain()
+        assert pipeline.wait(WAIT)
+
+
+def test_a_stream_that_comes_back_at_once_is_not_taken_for_its_old_self():
+    graph, sink, log = diamond([Slow(delay=0.001)], [Note(text="right")])
+    pipeline = Pipeline(graph, keep_open=True)
+    pipeline.tap("merge", log.append)
+    with pipeline:
+        for _ in range(30):
+            pipeline.add_source("a", Count(count=2), "fork")
+            until(lambda: not pipeline.sources())
+        pipeline.drain()
+        assert pipeline.wait(WAIT)
+    assert sink.indices() == [0, 1] * 30
+    starts_and_ends(log)
+
+
+def test_selected_branches_of_a_batched_fork():
+    graph = Graph()
+    graph.add("fork", Pairs())
+    graph.add("left", Note(text="left"))
+    graph.add("right", Pass())
+    graph.add("merge", Merge())
+    graph.add("sink", sink := Sink())
+    graph.link("fork", "left", stream="a")  # nothing of b comes by here
+    graph.link("fork", "right")
+    graph.link("left", "merge")
+    graph.link("right", "merge")
+    graph.link("merge", "sink")
+    run(Pipeline(graph), Count(stream="a", count=40), Count(stream="b", count=40))
+    assert sink.indices("a") == sink.indices("b") == list(range(40))
+
+
+def test_a_selection_deep_in_a_branch():
+    graph, sink, _ = diamond([], [Note(text="right")])
+    graph.add("pass", Pass())
+    graph.add("of_a", Note(text="left"))
+    graph.links[:] = [link for link in graph.links if (link.source, link.target) != ("fork", "merge")]
+    graph.link("fork", "pass")
+    graph.link("pass", "of_a", stream="a")
+    graph.link("of_a", "merge")
+    run(Pipeline(graph), Count(stream="a", count=40), Count(stream="b", count=40))
+    assert sink.indices("a") == sink.indices("b") == list(range(40))
+
+
+def test_a_live_start_that_waits_for_a_slow_branch_costs_nothing():
+    class Late(Pass):
+        """Slow to start."""
+
+        def start_stream(self, start: StreamStart) -> StreamStart:
+            time.sleep(0.3)
+            return start
+
+    graph, _, _ = diamond([Late()], [], Merge(max_wait=0.01))
+    pipeline = Pipeline(graph)
+    pipeline.add_source("a", Count(count=1, live=True), "fork")
+    began = time.process_time()
+    with pipeline:
+        assert pipeline.wait(WAIT)
+    assert time.process_time() - began < 0.15
