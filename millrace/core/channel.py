@@ -243,7 +243,7 @@ class Channel:
         self._wake(None)
 
     def _wake(self, streams: Iterable[str | None] | None) -> None:
-        """Wake those who wait for room for these streams (None: all), and only those: with many streams they are many."""
+        """Wake those who wait for room for these streams (None: all), and no others: streams may be many."""
         with self._lock:
             keys = list(self._waiters) if streams is None else streams
             waiters = [waiter for key in keys for waiter in self._waiters.pop(key, ())]
