@@ -20,6 +20,7 @@ MPEG_TICKS = Fraction(1, 90000)
 COARSEST, FINEST = Fraction(1, 1000), Fraction(1, 1_000_000)  # time bases of the input that are kept
 MATRIX_CODE = {"bt601": 6, "bt709": 1, "bt2020": 9}  # ITU-T H.273
 LIMITED, FULL = 1, 2
+LONGEST_DELAY = 60  # seconds; x265 gives streams shorter than its reordering a dts from memory that nobody wrote
 X26X_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 
@@ -107,6 +108,8 @@ class LibavEncoder:
         self._base: Fraction = context.time_base
         self._reformatter = VideoReformatter()  # ours alone: one that two threads use crashes
         self._last = -(1 << 62)
+        self._first: int | None = None  # ticks of the first packet
+        self._sent = 0
         self._times: dict[int, tuple[str, int, int | None, int]] = {}  # ticks → stream, pts, duration, epoch
         fps = frames.get("fps")
         self._period: int | None = round(SECOND / fps) if fps else None
@@ -159,6 +162,11 @@ class LibavEncoder:
 
     def _packet(self, data: Any) -> Packet:
         stream, pts, duration, epoch = self._times.pop(data.pts)
+        if self._first is None:
+            self._first = data.pts
+        if data.dts is not None and data.dts < self._first - round(LONGEST_DELAY / self._base):
+            data.dts = self._first - self._context.reorder_depth + self._sent  # at most its pts, and growing
+        self._sent += 1
         data.duration = self._ticks(duration) if duration else 0
         dts = pts if data.dts is None else min(self._ns(data.dts), pts)  # rounding may not put it after the pts
         return Packet(stream, data, pts, dts, duration, data.is_keyframe, epoch)

@@ -206,3 +206,12 @@ def test_nothing_is_printed(capfd):
         encode([i420()] * 3, codec=codec)
     out, err = capfd.readouterr()
     assert out == "" and err == ""
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_streams_shorter_than_the_reordering_have_sane_times(count):
+    for _ in range(8):  # x265 reads memory that nobody wrote: not every time the same
+        packets, _ = encode([i420()] * count, codec="hevc")
+        times = [packet.dts for packet in packets]
+        assert len(packets) == count and times == sorted(set(times))
+        assert all(-1_000_000_000 < packet.dts <= packet.pts for packet in packets)
