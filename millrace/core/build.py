@@ -41,12 +41,16 @@ class Plant:
         """The channels before an element that sources feed."""
         return [worker.channel for worker in self.workers[self.heads[name]] if worker.channel is not None]
 
+    def parts(self, name: str) -> list[tuple[Node, Worker]]:
+        """The node of an element and its worker, or several where it is partitioned."""
+        return list(zip(self.nodes[name], self.workers[self.heads[name]], strict=True))
+
     def stats(self) -> dict[str, NodeStats]:
         """What every element has counted, the parts of a partitioned one summed up."""
         out: dict[str, NodeStats] = {}
-        for name, nodes in self.nodes.items():
+        for name in self.nodes:
             out[name] = NodeStats(name)
-            for node, worker in zip(nodes, self.workers[self.heads[name]], strict=True):
+            for node, worker in self.parts(name):
                 out[name].add(stats_of(node, worker, self.heads[name] == name))
         return out
 
@@ -108,7 +112,8 @@ class Plant:
     def _port(self, link: LinkSpec, target: Target) -> Target:
         if link.target not in self._windows:
             return target
-        return Port(self.graph.into(link.target).index(link), target)
+        number = next(n for n, each in enumerate(self.graph.into(link.target)) if each is link)  # some may be equal
+        return Port(number, target)
 
     def _reach(self, fork: str, join: str) -> dict[str | None, set[int]]:
         """The join's input links that a stream reaches from its fork; None: a stream that no link names."""

@@ -18,7 +18,7 @@ from .bus import Bus, Kind, Message
 from .element import Element, Source, check_live
 from .errors import Closed, ConfigError, ElementError, MillraceError, StreamError, redact
 from .graph import Graph
-from .link import Link, Partition
+from .link import Link
 from .node import Node
 from .roll import Roll
 from .stats import NodeStats
@@ -256,8 +256,7 @@ class Pipeline:
                 raise MillraceError(f"no branch can be added to a pipeline that is {self.state}; link it in the graph")
             worker = self._plant.add_branch(name, element, policy)
             self._running.add(worker)
-            senders = list(zip(self._plant.nodes[after], self._workers_of(after), strict=True))
-            ways = [self._plant.way_into(name) for _ in senders]
+            ways = [(*part, self._plant.way_into(name)) for part in self._plant.parts(after)]
             worker.start()
         try:
             worker.opened.result()
@@ -265,28 +264,15 @@ class Pipeline:
             with self._lock:
                 self._plant.remove_branch(name)
             raise
-        futures = [
-            host.call(partial(self._attach, sender, host, way, worker.nodes[0]))
-            for (sender, host), way in zip(senders, ways, strict=True)
+        expects = [name] if worker.nodes[0].expects else []
+        calls = [
+            host.call(partial(host.attach, sender, way, lambda stream: self._roll.announce(stream, expects)))
+            for sender, host, way in ways
         ]
-        for future in futures:
-            future.result()
-
-    def _attach(self, sender: Node, host: Worker, way: Link | Partition, node: Node) -> None:
-        """In the sender's thread, between two items."""
-        if host.closed:
-            way.close()
-            return
-        host.outlets.append(way)
-        host.closers.append(way.close)
-        for start in sender.open_streams.values():
-            if node.expects:
-                self._roll.announce(start.stream, [node.name])
-            way.push(start)
-        sender.targets.append(way)
-
-    def _workers_of(self, name: str) -> list[Worker]:
-        return self._plant.workers[self._plant.heads[name]]
+        for call in calls:
+            call.result()
+        if expects:
+            worker.call(worker.nodes[0].expect)
 
     def finish(self, stream: str) -> None:
         """No more of this stream is wanted: its source ends soon. Callable from anywhere."""
@@ -313,19 +299,17 @@ class Pipeline:
         check_live(name, self.graph.named(name).element, settings)
         if self.state in ENDED:
             raise MillraceError(f"no setting can change in a pipeline that is {self.state}")
-        parts = list(zip(self._plant.nodes[name], self._workers_of(name), strict=True))
+        parts = self._plant.parts(name)
         if any(worker.thread is threading.current_thread() for _, worker in parts):
             raise MillraceError(f"{name}: its own thread cannot wait for a change of its settings")
         prepared = [node.element.prepare(settings) for node, _ in parts]
+        applied = [partial(node.element.apply, each) for (node, _), each in zip(parts, prepared, strict=True)]
         if self.state == "idle":
-            for (node, _), each in zip(parts, prepared, strict=True):
-                node.element.apply(each)
-            return
-        futures = [
-            worker.call(partial(node.element.apply, each)) for (node, worker), each in zip(parts, prepared, strict=True)
-        ]
-        for future in futures:
-            future.result()
+            for apply in applied:
+                apply()
+        else:
+            for call in [worker.call(apply) for (_, worker), apply in zip(parts, applied, strict=True)]:
+                call.result()
 
     def tap(self, name: str, function: Callable[[Any], None]) -> None:
         """Call `function(item)` for all that an element yields, markers too, in its thread: it must be quick."""

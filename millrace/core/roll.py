@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 
 class Roll:
@@ -16,14 +16,15 @@ class Roll:
     def __len__(self) -> int:
         return len(self._lives)
 
-    def announce(self, stream: str, elements: Iterable[str]) -> None:
+    def announce(self, stream: str, elements: Sequence[str]) -> None:
         """A new stream, the last in order, that will come by these elements."""
+        if not elements:
+            return
         with self._lock:
             lives = self._lives.pop(stream, {})
             for name in elements:
                 lives[name] = lives.get(name, 0) + 1
-            if lives:
-                self._lives[stream] = lives
+            self._lives[stream] = lives
 
     def passed(self, element: str, stream: str) -> bool:
         """An end of the stream has come by; returns whether another life of it is expected."""

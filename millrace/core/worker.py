@@ -19,7 +19,7 @@ from .channel import Channel, Signal
 from .element import Source
 from .errors import Cancelled, ElementError, SourceError
 from .item import StreamEnd, StreamStart
-from .link import Outlet
+from .link import Link, Outlet, Partition
 from .node import Host, Node
 from .stats import NodeStats
 
@@ -72,6 +72,18 @@ class Worker:
                 return future
         _complete(future, function)
         return future
+
+    def attach(self, node: Node, way: Link | Partition, announce: Callable[[str], None]) -> None:
+        """A further target of one of its nodes; it first gets the starts of open streams. Run it by `call`."""
+        if self.closed:
+            way.close()
+            return
+        self.outlets.append(way)
+        self.closers.append(way.close)
+        for start in node.open_streams.values():
+            announce(start.stream)
+            way.push(start)
+        node.targets.append(way)
 
     def cancel(self) -> None:
         self.cancelled = True
