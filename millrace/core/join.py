@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,10 +87,12 @@ class _Entry:
 class Window:
     """What has left a fork and not yet its join.
 
-    It grants the fork `frames` frames, or `batches` of the largest batch where that is more. When it is full and
-    nothing has come by for STALL seconds, a branch holds or drops more than that: the window doubles, up to MOST
-    frames. Beyond that the oldest frame is taken as dropped where it has not come. So a window that is too small
-    costs time, once, and does not change what leaves the join.
+    It grants the fork `frames` frames of each stream, or as many in all as `batches` of the largest batch where those
+    come. When it is full and nothing has come by for STALL seconds, a branch holds or drops more than that: the window
+    doubles, up to MOST frames. Beyond that the oldest frame is taken as dropped where it has not come. So a window
+    that is too small costs time, once, and does not change what leaves the join.
+
+    What leaves is in the fork's order; only a stream for which there is no room behind the join is passed over.
     """
 
     STALL = 0.05
@@ -108,25 +110,22 @@ class Window:
         self._open: dict[str, set[int]] = {}  # links by which more of an open stream may come
         self._live: set[str] = set()
         self._largest = 1
-        self._count = 0  # frames under way
+        self._counts: dict[str, int] = {}  # frames under way
         self._moved = time.monotonic()
         self._waiters: set[Signal] = set()
 
     # the fork's side
 
-    def _has_room(self) -> bool:
-        return self._count < max(self.batches * self._largest, self.frames)
-
     def room(self, stream: str | None, waiter: Signal | None = None) -> bool:
-        if self._has_room():
-            return True
-        if waiter is None:
-            return False
         with self._lock:
-            if self._has_room():
-                return True
-            self._waiters.add(waiter)
-            return False
+            if stream is not None:
+                there = self._counts.get(stream, 0) < self.frames
+            else:
+                there = sum(self._counts.values()) < max(self.batches * self._largest, self.frames)
+            if not there and waiter is not None:
+                self._waiters.add(waiter)
+                self.reader.set()  # the join's thread must look after a stall
+            return there
 
     def register(self, item: Any, reach: Mapping[str | None, set[int]]) -> None:
         """`reach`: the join's links that a stream can reach; None: one that is not named."""
@@ -147,14 +146,13 @@ class Window:
                 self._largest = max(self._largest, len(frames))
                 for frame in frames:
                     self._add((frame.epoch, frame.index), frame.stream, self._open.get(frame.stream, set()), now)
-            if not self._has_room():
-                self._moved = now
-                self.reader.set()  # the join's thread must look after a stall
+            self._moved = now
 
     def _add(self, key: tuple[Any, ...], stream: str, links: set[int], now: float) -> None:
         if links:  # else no branch will bring it
             entry = _Entry(key, stream, set(links), now)
-            self._count += not entry.marker
+            if not entry.marker:
+                self._counts[stream] = self._counts.get(stream, 0) + 1
             self._order.append(entry)
             self._of.setdefault(stream, deque()).append(entry)
 
@@ -199,27 +197,41 @@ class Window:
                 self._add((StreamEnd,), end.stream, {link}, self._moved)
                 self._settle(link, end.stream, (StreamEnd,), end)
 
-    def ready(self) -> Iterator[tuple[_Entry, bool]]:
-        """What may leave the join now, in the fork's order, and whether a branch was not waited for."""
+    def ready(self, admits: Callable[[str | None], bool] | None, refused: set[str]) -> Iterator[tuple[_Entry, bool]]:
+        """What may leave the join now, and whether a branch was not waited for.
+
+        Streams that `admits` says no to are passed over and noted in `refused`.
+        """
         left = False
         while True:
             with self._lock:
-                if not self._order:
-                    break
-                entry = self._order[0]
-                overdue = bool(entry.waiting) and self._overdue(entry)
-                if entry.waiting and not overdue:
+                entry = self._next(admits, refused)
+                if entry is None:
                     break
                 left = True
-                self._order.popleft()
+                self._order.remove(entry)
                 mine = self._of[entry.stream]
                 mine.popleft()
                 if not mine:
                     del self._of[entry.stream]
-                self._count -= not entry.marker
-            yield entry, overdue
+                if not entry.marker:
+                    self._counts[entry.stream] -= 1
+                    if not self._counts[entry.stream]:
+                        del self._counts[entry.stream]
+            yield entry, bool(entry.waiting)
         if left:
             self._wake_waiters()
+
+    def _next(self, admits: Callable[[str | None], bool] | None, refused: set[str]) -> _Entry | None:
+        for entry in self._order:
+            if entry.stream in refused:
+                continue
+            if entry.waiting and not self._overdue(entry):
+                return None
+            if admits is None or not entry.parts or entry.marker or admits(entry.stream):
+                return entry
+            refused.add(entry.stream)
+        return None
 
     def _wake_waiters(self) -> None:
         with self._lock:
@@ -235,26 +247,35 @@ class Window:
     def deadline(self) -> float | None:
         """When to look again, should nothing come by."""
         with self._lock:
-            times = [] if self._has_room() else [self._moved + self.STALL]
+            times = [self._moved + self.STALL] if self._waiters and self._stalled() else []
             if self._order and self.max_wait is not None:
                 head = self._order[0]
-                if head.stream in self._live and not head.marker:
+                if head.waiting and head.stream in self._live and not head.marker:
                     times.append(head.since + self.max_wait)
             return min(times, default=None)
+
+    def _stalled(self) -> deque[_Entry] | None:
+        """What a stream has under way, if that fills the window and its oldest frame has not come by every branch."""
+        total = sum(self._counts.values())
+        for stream, count in self._counts.items():
+            if (count >= self.frames or total >= self.batches * self._largest) and self._of[stream][0].waiting:
+                return self._of[stream]
+        return None
 
     def relieve(self) -> None:
         """Nothing came by for a while: where the window is full, make room."""
         with self._lock:
-            if self._has_room() or time.monotonic() < self._moved + self.STALL:
+            stalled = self._stalled() if self._waiters else None
+            if stalled is None or time.monotonic() < self._moved + self.STALL:
                 return
             self._moved = time.monotonic()
             if self.frames < self.MOST:
-                self.frames = max(2 * self.frames, 2 * self._count)
+                self.frames *= 2
+                self.batches *= 2
             else:
-                head = next(entry for entry in self._order if not entry.marker)
-                for earlier in self._of[head.stream]:
-                    earlier.waiting.clear()
-                    if earlier is head:
+                for entry in stalled:
+                    entry.waiting.clear()
+                    if not entry.marker:
                         break
         self._wake_waiters()
 
@@ -285,18 +306,20 @@ class JoinNode(Node):
     def push(self, item: Any) -> None:
         if isinstance(item, Arrival):
             self.stats.skipped += self.window.arrive(item.link, item.item)
-            self._release()
+            self.release()
         else:
             super().push(item)
 
-    def _release(self) -> None:
-        for entry, partial in self.window.ready():
+    def release(self) -> None:
+        refused: set[str] = set()
+        for entry, partial in self.window.ready(self.admits, refused):
             if entry.marker:
                 if entry.parts:
                     super().push(entry.parts[min(entry.parts)])
             elif entry.parts:
                 parts = tuple(entry.parts.get(link) for link in range(self.window.links))
                 super().push(Parts(entry.stream, parts, partial))
+        self.stuck = bool(refused)
 
     @property
     def deadline(self) -> float | None:
@@ -305,7 +328,7 @@ class JoinNode(Node):
 
     def on_deadline(self) -> None:
         self.window.relieve()
-        self._release()
+        self.release()
         mine = self.element.deadline
         if mine is not None and time.monotonic() >= mine:
             super().on_deadline()

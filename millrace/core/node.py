@@ -53,6 +53,8 @@ class Node:
         self.refused: set[str] = set()  # streams that ended here with an error, until they start again
         self.woken = False
         self.closed = False
+        self.admits: Callable[[str | None], bool] | None = None  # for nodes that release what they hold: is there room?
+        self.stuck = False  # it holds something for which there was none
         self._process_frame = getattr(element, "process_frame", None)
         cls = type(element)
         self.expects = cls.expect is not Element.expect
@@ -262,6 +264,9 @@ class Node:
         (self.emit if known else self._tell)(StreamEnd(stream, str(error)))
 
     # time and wake-ups
+
+    def release(self) -> None:
+        """Try again what was stuck."""
 
     @property
     def deadline(self) -> float | None:

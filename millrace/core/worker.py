@@ -145,15 +145,18 @@ class Worker:
         assert self.channel is not None
         channel, head = self.channel, self.nodes[0]
         gated = [node.element for node in self.nodes if node.gated]
+        admits: Callable[[str | None], bool] | None = self._admits
+        if head.element.joins:  # it takes all that comes, its window bounds it, and asks for room when it releases
+            admits, head.admits = None, admits
         while True:
             self._attend()
             item = None
             if not self.owner.paused and all(element.ready for element in gated):
                 self._refused = False
-                item = channel.take(head.element.wanted, self._admits if self.outlets else None)
+                item = channel.take(head.element.wanted, admits if self.outlets else None)
             if item is not None:
                 head.push(item)
-            elif not self._calls and channel.exhausted():
+            elif not self._calls and not head.stuck and channel.exhausted():
                 return
             else:
                 self._wait(len(channel) > 0)
@@ -169,6 +172,8 @@ class Worker:
         for node in self.nodes:
             if node.woken:
                 node.on_wake()
+            if node.stuck:
+                node.release()
             if node.timed:
                 deadline = node.deadline
                 if deadline is not None and time.monotonic() >= deadline:

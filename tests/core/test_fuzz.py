@@ -214,7 +214,7 @@ def check_nothing_is_kept(pipeline: Pipeline, ending: str) -> None:
         assert not any(node.open_streams or node.refused for node in nodes)
         assert not pipeline._roll
         for window in pipeline._plant._windows.values():
-            assert not (window._order or window._of or window._open or window._live or window._count)
+            assert not (window._order or window._of or window._open or window._live or window._counts)
 
 
 def frames(log: list[Any]) -> Iterator[Any]:
