@@ -11,17 +11,23 @@ Who calls what, and when:
 
 * `open(context)` once, in the thread that will run the element, before any item; elements that receive open
   before those that send.
-* `expect(streams)` whenever the ordered list of announced streams changes: open ones and those to come.
+* `expect(streams)` whenever the ordered list of announced streams changes: those that can reach this element and
+  have not ended here, open or to come. One that will never come (its source failed, an element before refused it)
+  is taken from the list.
 * `start_stream(start)` when a stream opens, and again when its caps change: returns the StreamStart for those
-  downstream. Raise StreamError to refuse this stream alone.
+  downstream. Raise StreamError to refuse this stream alone; under `on_error: skip` any error does.
 * `process(item)` for every item: yields none, one or many. An element that looks at single frames defines
   `process_frame(frame)` instead: it changes the frame in place and returns nothing; a batch is unpacked for it.
+  What is raised costs the item at hand, so an error in `process(batch)` costs the whole batch, an error in
+  `process_frame` that frame. One call may yield some 32 items more than there is room for; then it waits.
 * `flush(stream)` before a discontinuity or new caps: gives back what is held of the stream, remembers the rest.
-* `end_stream(stream)` when a stream ends: gives back what is held, then forgets the stream.
-* `on_deadline()` no later than `self.deadline` (seconds of time.monotonic; None: never).
+* `end_stream(stream)` when a stream ends, or is refused: gives back what is held, then forgets the stream. When the
+  pipeline is stopped it may be left at its first `yield`: what must be given back belongs into `close` too.
+* `on_deadline()` no later than `self.deadline` (seconds of time.monotonic; None: never); the engine clears it first.
 * `on_wake()` soon after any thread called `context.wake()`.
-* `prepare(settings)` in a helper thread, then `apply(prepared)` between two items: a live change.
-* `close()` once, in the same thread as `open`, whether or not anything failed, if `open` was called.
+* `prepare(settings)` in the thread that asks, then `apply(prepared)` between two items: a live change.
+* `close()` once, in the same thread as `open`, whether or not anything failed. An `open` that raises cleans up
+  after itself: its `close` is not called.
 
 No two of these run at the same time (but `prepare`), so an element needs no lock. Only markers are hidden from
 an element: the engine forwards them in their place.
@@ -146,11 +152,14 @@ class Source(Element):
     """An element with nothing before it: its own thread reads the world."""
 
     def read(self) -> Iterator[Item | StreamStart]:
-        """Yield a StreamStart, then items; the engine adds a missing StreamEnd. Raise SourceError to fail."""
+        """Yield a StreamStart of the source's own name, then items; the engine adds a missing StreamEnd.
+
+        Raise SourceError to fail. The generator is closed in its own thread, at a `yield`, when the source ends.
+        """
         yield from ()
 
     def interrupt(self) -> None:
-        """Make a blocking `read()` return soon. Called from another thread."""
+        """Make a blocking `read()` return or raise soon. Called from another thread, maybe more than once."""
 
 
 def check_live(name: str, element: Element, settings: Mapping[str, Any]) -> None:

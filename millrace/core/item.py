@@ -52,7 +52,11 @@ class StreamStart:
 
 @dataclass(frozen=True, slots=True)
 class StreamEnd:
-    """A stream ends here; `error` says why when it did not end by itself."""
+    """A stream ends here; `error` says why when it did not end by itself.
+
+    The engine also passes on the end of a stream that never started, so that a batch or a join does not wait for it;
+    elements and taps do not see that one.
+    """
 
     stream: str
     error: str | None = None
