@@ -181,6 +181,7 @@ class Channel:
             return _NOTHING
         refused: set[Any] = set()
         bundles = 0  # that were passed over
+        left = len(self._shares)  # streams not looked at
         for stream in self._turns:
             if stream is None:
                 bundle = self._shares[None][bundles]
@@ -192,6 +193,9 @@ class Channel:
                 if (wanted is None or stream in wanted) and (admits is None or admits(stream)):
                     return stream
                 refused.add(stream)
+                left -= 1
+                if not left:
+                    break
         return _NOTHING
 
     def _remove(self, stream: str | None) -> Item:
