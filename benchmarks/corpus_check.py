@@ -1,6 +1,6 @@
 """Run the command line on every clip of the test data and account for every frame.
 
-    MILLRACE_TEST_DATA=… python benchmarks/corpus_check.py MODEL.onnx --out FOLDER [--only NAME] [--markdown]
+    MILLRACE_TEST_DATA=… python benchmarks/corpus_check.py MODEL.onnx --out FOLDER [--only NAME]
 
 For each clip `millrace run CLIP --model MODEL --track --save … --json … --record …` is started as a user would, and:
 
