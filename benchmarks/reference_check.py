@@ -92,9 +92,8 @@ def compare(
     floor = Comparison("reference on swscale's picture / on BT.601's or BT.709's equations")
     swscale = Comparison("reference on swscale's picture / millrace")
     equations = Comparison("reference on the equations' picture / millrace")
-    for index, (rows, (first, second)) in enumerate(zip(ours, frames(clip), strict=False)):
-        if index % every:
-            continue
+    ours = islice(ours, 0, None, every)
+    for index, (rows, (first, second)) in enumerate(zip(ours, frames(clip, every), strict=False)):
         one, other = reference(first), reference(second)
         floor.add(one, other)
         swscale.add(one, rows)
@@ -102,7 +101,7 @@ def compare(
         if verbose:
             for name, missing in (("only reference", lost), ("only millrace", extra)):
                 for row in missing:
-                    print(f"frame {index}: {name}: {[round(float(v), 3) for v in row]}")
+                    print(f"frame {index * every}: {name}: {[round(float(v), 3) for v in row]}")
     return floor, swscale, equations
 
 

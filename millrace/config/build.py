@@ -1,7 +1,8 @@
 """A plan → a pipeline.
 
 What a plan may leave out is put in here: `decode` before the first element that wants frames, `encode` before one
-that wants packets again, and on a GPU a `batch` before the first `infer`.
+that wants packets again, and, where there are several streams, a `batch` before the first element to which their order
+matters: it takes files in turns, so that two runs give the same lines in the same order.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ..core.errors import ConfigError
 from .plan import Line, Plan, Select, Step, Stream, Tee
 
 _MOST_BATCHED = 32
+_ORDERED = ("infer", "json", "record")
 
 
 class _Pass(Element):
@@ -78,8 +80,8 @@ def _source(stream: Stream) -> Source:
 def complete(plan: Plan) -> Line:
     """The line with the steps that were left out."""
     line = list(plan.line)
-    if plan.device.partition(":")[0] == "cuda":
-        _put_in_batch(line, min(_MOST_BATCHED, len(plan.streams)))
+    if len(plan.streams) > 1:
+        _put_in_batch(line, min(_MOST_BATCHED, len(plan.streams)) if plan.device.startswith("cuda") else 1)
     if not line or not isinstance(line[0], Step):
         # a node that all sources can enter: packets only where some branch wants them
         line.insert(0, Step(_Pass(), name="streams") if _first(line) == PACKETS else Step("decode"))
@@ -87,12 +89,12 @@ def complete(plan: Plan) -> Line:
 
 
 def _put_in_batch(line: Line, size: int) -> None:
+    """A CPU runs several calls of one picture quicker than one call of several, so there a batch only orders."""
     for index, step in enumerate(line):
         if isinstance(step, Step) and step.element == "batch":
             return
-        if isinstance(step, Step) and step.element == "infer":
-            if size > 1:
-                line.insert(index, Step("batch", {"size": size}))
+        if isinstance(step, Step) and step.element in _ORDERED:
+            line.insert(index, Step("batch", {"size": size if step.element == "infer" else 1}))
             return
 
 

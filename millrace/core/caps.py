@@ -15,7 +15,8 @@ class Caps(Mapping[str, Any]):
     Keys that `packets` carry: codec, width, height, time_base (Fraction), fps (Fraction or None),
     frames (int or None), duration (ns or None), extradata, rotation, and `parameters`, the demuxer's own
     codec parameters. Keys that `frames` carry: format, width, height, time_base, fps, frames, duration,
-    matrix, full_range, memory. The core reads none of them.
+    sample_aspect (a pixel's width / height, Fraction or None), matrix, full_range, memory. The core reads none of
+    them.
     """
 
     __slots__ = ("_fields", "kind")

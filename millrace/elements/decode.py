@@ -156,6 +156,7 @@ def expected_caps(packets: Caps, device: str) -> Caps:
         fps=packets.get("fps"),
         frames=packets.get("frames"),
         duration=packets.get("duration"),
+        sample_aspect=getattr(parameters, "sample_aspect", None),
         matrix="bt601" if rgb else matrix,
         full_range=full and not rgb,
         memory="cuda:0" if device == "cuda" else device,

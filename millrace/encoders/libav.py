@@ -80,6 +80,8 @@ def open_encoder(
     context.width, context.height = width, height
     context.time_base = _time_base(name, caps.get("time_base"))
     context.framerate = _frame_rate(fps)
+    if caps.get("sample_aspect"):
+        context.sample_aspect_ratio = caps["sample_aspect"]
     context.gop_size = gop if gop is not None else max(1, round(2 * (fps or 25)))
     full = bool(caps.get("full_range"))
     context.pix_fmt = "yuvj420p" if name == "mjpeg" else "yuv420p"
@@ -131,6 +133,7 @@ class LibavEncoder:
                 extradata=context.extradata,
                 pixel_format=context.pix_fmt,
                 reorder=context.reorder_depth,
+                sample_aspect=frames.get("sample_aspect"),
                 colour_range=int(context.color_range),
                 colour_matrix=int(context.colorspace),
             ),

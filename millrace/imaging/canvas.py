@@ -132,7 +132,10 @@ class PlanesCanvas:
         size: int = 16,
         background: Colour | None = None,
     ) -> tuple[int, int]:
-        """One line of Unicode text, `size` pixels high, its top left corner at `at` (on the chroma's grid)."""
+        """One line of Unicode text, `size` pixels high, its top left corner at `at` (on the chroma's grid).
+
+        Text that begins in the picture and would leave it at the right is moved to the left, as far as there is room.
+        """
         mask = text_mask(text, size, self.font)
         step, margin = self._step, 0 if background is None else max(2, size // 6)
         height, width = (-(-side // step) * step for side in (mask.shape[0], mask.shape[1] + 2 * margin))
@@ -140,6 +143,8 @@ class PlanesCanvas:
         if corner is None:
             return width, height
         x, y = (round(value / step) * step for value in corner.tolist())
+        if 0 <= x < self.image.width < x + width:
+            x = max(0, (self.image.width - width) // step * step)
         cover = np.zeros((height, width), np.uint8)
         cover[: mask.shape[0], margin : margin + mask.shape[1]] = mask
         behind = None if background is None else self._values(background)

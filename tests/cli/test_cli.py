@@ -61,12 +61,19 @@ def test_run_writes_video_and_lines_and_a_summary(
 
 
 def test_two_runs_give_the_same_lines(clip: str, model: str, tmp_path: Path) -> None:
+    """A file of lines for each stream, and a record in which the streams take turns."""
     made = []
     for number in range(2):
-        path = tmp_path / f"{number}-{{stream}}.jsonl"
-        assert invoke(["run", clip, clip, "--model", model, "--track", "-q", "--json", str(path)]) == OK
-        made.append([(tmp_path / f"{number}-{name}.jsonl").read_bytes() for name in ("clip", "clip-2")])
-    assert made[0] == made[1] and len(made[0][0]) > 1000
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        files = ["--json", str(folder / "{stream}.jsonl"), "--record", str(folder / "record.jsonl")]
+        assert invoke(["run", clip, clip, clip, "--model", model, "--track", "-q", *files]) == OK
+        made.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    names = ["clip", "clip-2", "clip-3"]
+    assert made[0] == made[1] and set(made[0]) == {"record.jsonl", *(f"{name}.jsonl" for name in names)}
+    lines = [json.loads(line) for line in made[0]["record.jsonl"].splitlines()]
+    order = [(line["stream"], line["frame"]) for line in lines if line["kind"] == "frame"]
+    assert order == [(name, number) for number in range(20) for name in names]
 
 
 def test_max_frames_every_classes_and_quiet(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -60,12 +61,16 @@ def test_encode_is_put_in_before_packets_are_wanted_again() -> None:
     assert names(complete(Plan(line=[Step(Mark()), Step(Packets())]))) == ["decode", "Mark", "encode", "Packets"]
 
 
-def test_a_gpu_gets_a_batch_before_infer() -> None:
+def test_several_streams_get_a_batch_that_orders_them() -> None:
     pytest.importorskip("millrace.elements.infer")
     assert completed("infer: {model: m}", 4, "cuda:0") == ["decode", "batch", "infer"]
-    assert completed("infer: {model: m}", 4) == ["decode", "infer"]
+    assert completed("infer: {model: m}", 4) == ["decode", "batch", "infer"]
     assert completed("infer: {model: m}", 1, "cuda:0") == ["decode", "infer"]
     assert completed("{batch: {size: 2}}, {infer: {model: m}}", 4, "cuda:0") == ["decode", "batch", "infer"]
+    assert completed("json: {path: x}", 2) == ["decode", "batch", "json"]
+    plan = Plan([Stream(name, "x") for name in "abcd"], [Step("infer", {"model": "m"})])
+    sizes = {device: complete(replace(plan, device=device))[1].settings["size"] for device in ("cpu", "cuda:0")}
+    assert sizes == {"cpu": 1, "cuda:0": 4}
 
 
 def test_nodes_are_named_after_elements_and_branches() -> None:

@@ -169,3 +169,11 @@ def test_there_and_back_keeps_count_and_times(corpus, tmp_path, name):
     assert len(after) == len(before)
     assert max(abs(a - b) for a, b in zip(after, before, strict=True)) <= tick * 10**9
     assert tick <= Fraction(1, 1000)
+
+
+def test_pixels_that_are_not_square_stay_so(clip, tmp_path):
+    source = clip("wide.mp4", sample_aspect_ratio=Fraction(12, 11))
+    for codec in ("h264", "mpeg4"):
+        through(source, tmp_path / "out.mp4", codec)
+        start = next(iter(open_source("a", str(tmp_path / "out.mp4")).read()))
+        assert start.caps["parameters"].sample_aspect == Fraction(12, 11)

@@ -110,6 +110,14 @@ def test_text_without_a_background_changes_its_letters_only():
     assert 10 < changed.sum() < width * height / 2
 
 
+def test_text_at_the_right_edge_is_moved_in():
+    image = blank("I420", 200, 60)
+    canvas = imaging.canvas(image)
+    width, _ = canvas.text("person 12 0.87", (180, 10), (255, 255, 255), 20, (0, 0, 160))
+    columns = np.nonzero((canvas.image.to_rgb() != blank("I420", 200, 60).to_rgb()).any(axis=(0, 2)))[0]
+    assert (columns.min(), columns.max() + 1) == (200 - width, 200)
+
+
 def test_read_only_pixels_are_left_alone():
     image = blank()
     shared = image.share()

@@ -36,17 +36,27 @@ class Reference:
         return self.steps(self.session, picture, self.confidence)
 
 
-def frames(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The pictures of a video's first video stream as BGR, each made from YUV in two plain ways.
+def frames(path: Path, every: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Every Nth picture of a video's best video track as BGR, each made from YUV in two plain ways.
 
     First as PyAV (swscale) makes "bgr24": quick and about a level too dark. Then by the equations of ITU-R BT.601
     or BT.709 with bilinear chroma. Boxes that differ between the two are the model's own trembling.
     """
     import av
+    import av.error
 
     with av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="bgr24"), by_equations(frame)
+        track, index = container.streams.best("video"), 0
+        track.codec_context.thread_count = 1  # slices decoded side by side hide damage in another way
+        for packet in container.demux(track):
+            try:
+                decoded = packet.decode()
+            except av.error.InvalidDataError:  # nothing can be made of this one
+                continue
+            for frame in decoded:
+                if index % every == 0:
+                    yield frame.to_ndarray(format="bgr24"), by_equations(frame)
+                index += 1
 
 
 def by_equations(frame: object) -> np.ndarray:
@@ -126,6 +136,8 @@ def yolox(session: ort.InferenceSession, picture: np.ndarray, confidence: float)
             for gx in range(width // stride):
                 o = output[0, cell]
                 cell += 1
+                if o[4] < confidence:  # classes are at most 1: no need to look for the best
+                    continue
                 kind = int(np.argmax(o[5:]))
                 score = float(o[4] * o[5 + kind])
                 if score < confidence:
@@ -211,6 +223,8 @@ def yolov5(session: ort.InferenceSession, picture: np.ndarray, confidence: float
     (output,) = session.run(None, {session.get_inputs()[0].name: tensor})
     rows: list[Row] = []
     for row in output[0]:
+        if row[4] < confidence:
+            continue
         kind = int(np.argmax(row[5:]))
         score = float(row[4] * row[5 + kind])
         if score >= confidence:
@@ -246,9 +260,10 @@ def nanodet(session: ort.InferenceSession, picture: np.ndarray, confidence: floa
     canvas, ratio, left, top = letterbox(picture, 416, 416, centred=True, grey=0)
     values = (canvas.astype(np.float32) - (103.53, 116.28, 123.675)) / (57.375, 57.12, 58.395)
     rows: list[Row] = []
-    for stride in (8, 16, 32):
-        names = [f"cls_pred_stride_{stride}", f"dis_pred_stride_{stride}"]
-        scores, bins = session.run(names, {"input.1": chw(values)})
+    strides = (8, 16, 32)
+    names = [f"{name}_pred_stride_{stride}" for stride in strides for name in ("cls", "dis")]
+    outputs = session.run(names, {"input.1": chw(values)})
+    for stride, scores, bins in zip(strides, outputs[::2], outputs[1::2], strict=True):
         for cell in range(scores.shape[1]):
             kind = int(np.argmax(scores[0, cell]))
             score = float(scores[0, cell, kind])
