@@ -22,12 +22,14 @@ class Link:
     """The sending end of a channel; holds one of its counted senders.
 
     `live` is the policy for live streams: a link from a source is their door, where they drop and never wait.
+    `burst` items of each wait there before one is dropped (default: the channel's size).
     """
 
-    def __init__(self, channel: Channel, live: Policy | None = None) -> None:
+    def __init__(self, channel: Channel, live: Policy | None = None, burst: int | None = None) -> None:
         self.channel = channel
         self.closed = False
         self._live_policy = live
+        self._burst = burst
         self._live: set[str] = set()
         channel.add_sender()
 
@@ -37,7 +39,10 @@ class Link:
             return
         if item.__class__ is StreamStart:
             (self._live.add if item.live else self._live.discard)(item.stream)
-        self.channel.push(item, wait=False, policy=self._live_policy if item.stream in self._live else None)
+        if item.stream in self._live:
+            self.channel.push(item, wait=False, policy=self._live_policy, size=self._burst)
+        else:
+            self.channel.push(item, wait=False)
 
     def room(self, stream: str | None, waiter: Signal | None = None) -> bool:
         return stream in self._live or self.channel.room(stream, waiter)
