@@ -18,6 +18,8 @@ from ..decoders.timing import Clock
 from ..devices import part
 from ..media import Frame, Image, Packet
 
+_HELD = 128  # pictures that a decoder holds back at most, and more
+
 
 @dataclass(slots=True)
 class Stream:
@@ -90,6 +92,8 @@ class Decode(Element):
         stream.packets += 1
         if item.arrived and item.pts is not None:
             stream.came[item.pts] = (item.arrived, item.wall)
+            if len(stream.came) > _HELD:  # damaged packets give no picture
+                del stream.came[next(iter(stream.came))]
         for picture in stream.decoder.decode(item):
             yield from self._emit(stream, picture)
 

@@ -6,11 +6,13 @@ packet of a new session is placed as long after the last one of the old as it ca
 
 from __future__ import annotations
 
+import socket
 import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 from zlib import crc32
 
 import av
@@ -252,7 +254,18 @@ class LiveSource(Source):
             return "the server wants a user name and a password, or another one (401)"
         if isinstance(error, av.error.InvalidDataError):
             return "what it sends is not a video stream that FFmpeg can read"
+        if self._unknown_host():
+            return f"there is no host {urlsplit(self.uri).hostname!r}"
         return str(getattr(error, "strerror", None) or error)
+
+    def _unknown_host(self) -> bool:
+        """FFmpeg says no more than "Input/output error" of a name that nobody knows."""
+        parts = urlsplit(self.uri)
+        host = parts.hostname if parts.scheme.startswith(("rtsp", "http")) else None
+        try:
+            return host is not None and not socket.getaddrinfo(host, None)
+        except (OSError, UnicodeError):
+            return True
 
     def _warn(self, message: str) -> None:
         if self.context is not None:

@@ -27,6 +27,11 @@ class ScreenSource(LiveSource):
             return name or "desktop", "gdigrab"
         return name or os.environ.get("DISPLAY", ":0"), "x11grab"
 
+    def _why(self, error: Exception, took: float) -> str:
+        if isinstance(error, OSError) and self.where()[1] == "x11grab":
+            return f"there is no display {self.where()[0]!r}, or it cannot be read so"
+        return super()._why(error, took)
+
     def options(self) -> dict[str, str]:
         out = {"framerate": f"{self.fps:g}"}
         if self.size:
