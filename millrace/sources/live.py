@@ -78,6 +78,7 @@ class LiveSource(Source):
     insist: bool = setting(default=False, help="try again, too, when the very first attempt fails")
 
     context: Context | None = state(lambda: None)
+    away: bool = state(bool)  # it is lost at the moment
     _interrupt: Interrupt = state(Interrupt)
     _stopped: bool = state(bool)
     _epoch: int = state(int)
@@ -182,7 +183,7 @@ class LiveSource(Source):
         if self._lost_at is not None:
             away = time.monotonic() - self._lost_at
             self._warn(f"{self._address} is back after {away:.1f} s, at attempt {self._tries}")
-        self._lost_at, self._tries = None, 0
+        self._lost_at, self._tries, self.away = None, 0, False
         return StreamStart(self.stream, caps, live, self._epoch, discontinuity=self._epoch > 0)
 
     def _packet(self, packet: Any, arrived: int) -> Packet:
@@ -214,6 +215,7 @@ class LiveSource(Source):
             times = "1 attempt" if limit == 1 else f"{limit} attempts"
             raise SourceError(self.stream, f"{self._address} is {state}, given up after {times}: {why}")
         self._tries += 1
+        self.away = True
         if self._lost_at is None:
             self._lost_at = time.monotonic()
             how = "for ever" if not limit else "once" if limit == 1 else f"{limit} times"

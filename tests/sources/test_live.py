@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import threading
 import time
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from servers.live import Folder, Silent, free_port
 from millrace.core import Context
 from millrace.core.errors import ConfigError, SourceError
 from millrace.core.item import StreamStart
+from millrace.media import Packet
 from millrace.sources import open_source
 from millrace.sources.interrupt import Interrupt
 from millrace.sources.live import Reconnect
@@ -166,3 +170,55 @@ def test_an_interrupt_of_one_thread_does_not_touch_another():
         mine.ask()
         assert clock.monotonic() * 1.5 < clock.monotonic()
     assert abs(clock.monotonic() - time.monotonic()) < 1
+
+
+class Jpegs(http.server.BaseHTTPRequestHandler):
+    """A camera of the old kind: one answer that never ends, a JPEG after the other; its second life is shorter."""
+
+    pictures: list[bytes] = []
+    lives: list[int] = []
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+        self.end_headers()
+        try:
+            for _ in range(self.lives.pop(0) if self.lives else 0):
+                for jpeg in self.pictures:
+                    self.wfile.write(
+                        b"--next\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg) + jpeg + b"\r\n"
+                    )
+                time.sleep(0.03)
+        except OSError:
+            pass  # the reader has gone
+
+    def log_message(self, *arguments: object) -> None: ...
+
+
+def test_a_camera_that_sends_jpegs_over_http_and_begins_anew():
+    import av
+    import numpy as np
+
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 48, "yuvj420p", Fraction(1, 25)
+    frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24").reformat(format="yuvj420p")
+    Jpegs.pictures, Jpegs.lives = [bytes(packet) for packet in encoder.encode(frame)], [30, 20]
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Jpegs)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    said = []
+    options = {"timeout": 2.0, "reconnect": {"attempts": 1, "backoff": [0.05, 0.1]}}
+    source = open_source("a", f"http://127.0.0.1:{server.server_address[1]}/video", **options)
+    source.open(Context("a", warn=lambda message, stream: said.append(message)))
+    items = []
+    with pytest.raises(SourceError, match="is lost, given up after 1 attempt"):
+        for item in source.read():
+            items.append(item)  # what came before the error is looked at
+    server.shutdown()
+    server.server_close()
+    thread.join()
+    packets = [item for item in items if isinstance(item, Packet)]
+    assert [(item.epoch, item.live) for item in items if isinstance(item, StreamStart)] == [(0, True), (1, True)]
+    assert [sum(packet.epoch == epoch for packet in packets) for epoch in (0, 1)] == [30, 20]
+    assert all(after.pts > before.pts for before, after in pairwise(packets))
+    assert len(said) == 3, "lost, back, and lost again"
