@@ -129,13 +129,15 @@ class LiveSource(Source):
                         if self._epoch_begun and self._was_live and not self.is_live(container):
                             return  # a broadcast that is over and can be seen from its start
                         yield from self._session(container)
-                        if self._complete(container):
+                        if not self._was_live or self._complete(container):
                             return
                     why = "it ended"
                 except (av.error.FFmpegError, OSError) as error:
                     why = self._why(error, time.monotonic() - began)
                 if self._stopped:
                     return
+                if self._epoch_begun and not self._was_live:
+                    raise SourceError(self.stream, f"{self._address} cannot be read further: {why}")
                 if self._interrupt.asked:
                     self._interrupt.clear()
                     why = "it is opened anew, as was asked"

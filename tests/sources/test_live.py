@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import threading
 import time
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -222,3 +223,45 @@ def test_a_camera_that_sends_jpegs_over_http_and_begins_anew():
     assert [sum(packet.epoch == epoch for packet in packets) for epoch in (0, 1)] == [30, 20]
     assert all(after.pts > before.pts for before, after in pairwise(packets))
     assert len(said) == 3, "lost, back, and lost again"
+
+
+class Cut(http.server.BaseHTTPRequestHandler):
+    """Says how long a file is, and sends the first half of it."""
+
+    content = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        with suppress(OSError):
+            self.wfile.write(self.content[: len(self.content) // 2])
+        self.close_connection = True
+
+    def log_message(self, *arguments: object) -> None: ...
+
+
+def test_a_transfer_that_breaks_off_is_an_error_and_not_begun_again(tmp_path):
+    import av
+
+    clip = numbered_clip(tmp_path / "clip.mp4", 60, 160, 120, fps=30, gop=15)
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "a.mkv"), "w") as out:
+        video = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                out.mux(packet)
+    Cut.content = (tmp_path / "a.mkv").read_bytes()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cut)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    packets = []
+    try:
+        with pytest.raises(SourceError, match=r"a\.mkv cannot be read further"):
+            for item in open_source("a", f"http://127.0.0.1:{server.server_address[1]}/a.mkv", timeout=1.0).read():
+                packets.append(item)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert 10 < len(packets) < 60 and {packet.epoch for packet in packets} == {0}
