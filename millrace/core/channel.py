@@ -187,10 +187,7 @@ class Channel:
         if not self._turns:
             return _NOTHING
         if self.rotate and None not in self._shares:
-            for each in self._shares:  # in the order of their turns: see _remove
-                if (wanted is None or each in wanted) and (admits is None or admits(each)):
-                    return each
-            return _NOTHING
+            return self._in_turn(wanted, admits)
         refused: set[Any] = set()
         bundles = 0  # that were passed over
         left = len(self._shares)  # streams not looked at
@@ -208,6 +205,13 @@ class Channel:
                 left -= 1
                 if not left:
                     break
+        return _NOTHING
+
+    def _in_turn(self, wanted: Container[str] | None, admits: Callable[[str | None], bool] | None) -> Any:
+        """Shares stand in the order of their turns: see _remove."""
+        for stream in self._shares:
+            if (wanted is None or stream in wanted) and (admits is None or admits(stream)):
+                return stream
         return _NOTHING
 
     def _remove(self, stream: str | None) -> Item:
