@@ -35,6 +35,7 @@ check: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/millrace bench
+	$(BIN)/python benchmarks/drawing.py
 	$(BIN)/python benchmarks/against_the_loop.py
 
 clean:

@@ -1,4 +1,4 @@
-"""A whole run on real clips finds what the published steps of the model find; benchmarks/reference_check.py in small."""
+"""A whole run on real clips finds what the published steps find; benchmarks/reference_check.py in small."""
 
 from __future__ import annotations
 

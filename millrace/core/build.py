@@ -78,7 +78,7 @@ class Plant:
             for index, _ in enumerate(self.nodes[head]):
                 nodes = [self.nodes[name][index] for name in members]
                 label = head if index == 0 else f"{head}/{index}"
-                worker = Worker(label, self.owner, nodes, Channel(size, policy))
+                worker = Worker(label, self.owner, nodes, Channel(size, policy, rotate=element.partitioned))
                 self.workers[head].append(worker)
                 if element.joins:
                     self._windows[head].reader = worker.signal

@@ -43,10 +43,17 @@ class Signal:
 
 
 class Channel:
-    """Items on their way to one reader, first in first out within a stream."""
+    """Items on their way to one reader, first in first out within a stream.
 
-    def __init__(self, size: int = 4, policy: Policy = "wait", reader: Signal | None = None) -> None:
+    Among streams the oldest item comes first; with `rotate`, the stream that has waited longest for its turn: senders
+    bring several items at a time, and a decoder that gets them in a row leaves the other streams' engines idle.
+    """
+
+    def __init__(
+        self, size: int = 4, policy: Policy = "wait", reader: Signal | None = None, rotate: bool = False
+    ) -> None:
         self.size = size
+        self.rotate = rotate
         self.policy: Policy = policy
         self.reader = reader or Signal()
         self.drops = 0
@@ -210,6 +217,8 @@ class Channel:
                 return only if only in self._shares and (admits is None or admits(only)) else _NOTHING
         if not self._turns:
             return _NOTHING
+        if self.rotate and None not in self._shares:
+            return self._in_turn(wanted, admits)
         refused: set[Any] = set()
         bundles = 0  # that were passed over
         left = len(self._shares)  # streams not looked at
@@ -229,6 +238,13 @@ class Channel:
                     break
         return _NOTHING
 
+    def _in_turn(self, wanted: Container[str] | None, admits: Callable[[str | None], bool] | None) -> Any:
+        """Shares stand in the order of their turns: see _remove."""
+        for stream in self._shares:
+            if (wanted is None or stream in wanted) and (admits is None or admits(stream)):
+                return stream
+        return _NOTHING
+
     def _remove(self, stream: str | None) -> Item:
         share = self._shares[stream]
         item = share.popleft()
@@ -241,6 +257,8 @@ class Channel:
         if not share:  # streams come and go: keep nothing of those that are gone
             del self._shares[stream]
             self._depth.pop(stream, None)
+        elif self.rotate:
+            self._shares[stream] = self._shares.pop(stream)  # the last in turn
         return item
 
     def get(self, deadline: float | None = None) -> Item | None:

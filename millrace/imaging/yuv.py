@@ -75,7 +75,7 @@ def write_channels(
         planes = _colours(image, yuv_planes(image, width, height, antialias), colour)
     for target, plane, gain, bias in zip(targets, planes, affine.gains, affine.biases, strict=True):
         if (gain, bias) == (1.0, 0.0):
-            np.copyto(target, plane)
+            np.copyto(target, np.asarray(plane))
         else:
             cv2.addWeighted(plane, gain, plane, 0.0, bias, dst=target, dtype=cv2.CV_32F)
 

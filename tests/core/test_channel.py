@@ -141,3 +141,14 @@ def test_nothing_is_kept_of_streams_that_are_gone():
         channel.push(Num(f"s{i}", 0))
         channel.take()
     assert not channel._shares and not channel._depth
+
+
+def test_streams_take_turns_where_that_is_asked_for():
+    channel = Channel(size=10, rotate=True)
+    for stream in "aaaabb":
+        channel.push(Num(stream, channel.depth(stream)))
+    channel.push(StreamEnd("a"))
+    order = [channel.take() for _ in range(len(channel))]
+    assert [item.stream for item in order] == ["a", "b", "a", "b", "a", "a", "a"]
+    assert [item.index for item in order[:-1]] == [0, 0, 1, 1, 2, 3]
+    assert isinstance(order[-1], StreamEnd) and channel.take() is None
