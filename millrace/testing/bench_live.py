@@ -47,8 +47,8 @@ class Paced(Source):
 
     def read(self) -> Iterator[Any]:
         self.stopped.clear()
-        first, *packets = list(open_source(self.stream, self.clip).read())
-        assert isinstance(first, StreamStart)
+        items: list[Any] = list(open_source(self.stream, self.clip).read())
+        first, packets = items[0], items[1:]
         scale = 1 / self.rate
         yield StreamStart(self.stream, first.caps, live=True)
         period = round(1e9 / float(first.caps["fps"]))
