@@ -391,5 +391,6 @@ class Pipeline:
                 del self._sources[worker.name]
                 ended = self._ended_sources.setdefault(worker.name, NodeStats(worker.name))
                 ended.add(stats_of(worker.nodes[0], worker, True))
+                self.bus.add(Message("stream-end", worker.name, f"{worker.name}: the source has ended", worker.name))
                 if len(self._ended_sources) > REMEMBERED:
                     del self._ended_sources[next(iter(self._ended_sources))]

@@ -19,7 +19,6 @@ from ..decoders.timing import SECOND, Clock
 from ..devices import part
 from ..media import Decoding, Frame, Image, Packet
 
-
 _NOTHING: Iterator[Item] = iter(())
 
 

@@ -23,8 +23,6 @@ SCHEMES = {  # scheme → module:class in this folder; imported when asked for
     "pattern": "pattern:PatternSource",
 }
 
-ROTATIONS = ("auto", "none", "90", "180", "270")
-
 
 class CodedSource(Source):
     """A source of packets: the settings that go to its decoder. `say(caps)` puts them into the caps."""
@@ -35,10 +33,10 @@ class CodedSource(Source):
         choices=("none", "non_reference", "non_key"),
     )
     drop_frame_interval: int = setting(default=1, help="every Nth decoded frame goes on; 1: all", minimum=1)
-    rotate: str = setting(
-        default="auto",
-        help="degrees clockwise to turn the pictures by: auto (as the stream says), none, 90, 180, 270",
-        choices=ROTATIONS,
+    rotate: int | None = setting(
+        default=None,
+        help="degrees clockwise to turn the pictures by: 0, 90, 180, 270; default: as the stream says",
+        choices=(None, 0, 90, 180, 270),
     )
     low_latency: bool = setting(default=False, help="ask the decoder to hold no picture back")
 
@@ -47,7 +45,7 @@ class CodedSource(Source):
         if caps.kind != PACKETS:
             return caps
         said: Any = caps.get("rotation") or 0
-        turn = round(said / 90) * 90 % 360 if self.rotate == "auto" else 0 if self.rotate == "none" else int(self.rotate)
+        turn = round(said / 90) * 90 % 360 if self.rotate is None else self.rotate
         wanted = Decoding(self.skip_frames, self.drop_frame_interval, turn, self.low_latency)
         return caps.replace(decoding=wanted) if wanted != Decoding() else caps
 

@@ -30,6 +30,8 @@ class RecordedSource(Source):
     times; those before `begin` ns after the origin may be left out, and those at or after `end`.
     """
 
+    stream: str = setting(help="name of the stream")
+
     loop: int = setting(default=1, help="how many times it is read; 0: for ever", minimum=0)
     pace: bool = setting(default=False, help="at its own speed, by the clock; else as fast as it is taken")
     live: bool | None = setting(
@@ -102,9 +104,8 @@ class _Passes:
         """With how many frames there will be, and the part of stream time that shall be seen of packets."""
         caps, origin = opened.caps, opened.origin + shift
         frames = caps.get("frames")
-        if begin or end is not None:
-            if caps.kind == PACKETS:
-                caps = caps.replace(window=(origin + begin, None if end is None else origin + end), frames=None)
+        if (begin or end is not None) and caps.kind == PACKETS:
+            caps = caps.replace(window=(origin + begin, None if end is None else origin + end), frames=None)
         if frames and self.source.loop != 1 and caps["frames"]:
             caps = caps.replace(frames=frames * self.source.loop or None)
         return caps
@@ -145,6 +146,3 @@ class _Clock:
         if late > SECOND:  # it was held up; what was missed is not made up for in a rush
             self._zero += late
         return late >= 0 or not self._halt.wait(-late / SECOND)
-
-
-
