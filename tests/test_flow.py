@@ -13,7 +13,7 @@ from pictures import Broken, Mark, Pictures
 
 import millrace
 from millrace.core import ConfigError, ElementError, SettingError, SourceError
-from millrace.flow import stream_names
+from millrace.config.sources import stream_names
 from millrace.testing.run import run
 
 

@@ -35,7 +35,7 @@ def load_streams(path: str | Path, environment: Mapping[str, str] | None = None)
 
 def has_pipeline(path: str | Path) -> bool:
     """Whether a YAML file says more than streams. Raises ConfigError."""
-    data = read(path).data
+    data = read(path).data if Path(path).is_file() else None
     return not (isinstance(data, dict) and "streams" in data and "pipeline" not in data)
 
 
