@@ -59,7 +59,8 @@ class LibavDecoder:
         self._turn = wanted.turn
         self._context = _context(parameters, threads, options, wanted)
         self._reformatter = VideoReformatter()  # ours alone: one that two threads use crashes
-        self._base = NS
+        self._base: Fraction | None = None  # of the ticks; read at the first packet, for it is the same for all
+        self._unit, self._den, self._half = 1, 1, 0
         self._offset = 0  # of the packets' ns against their own ticks
         self._faulty_pts = self._faulty_dts = 0
         self._last_pts: int | None = None
@@ -68,15 +69,17 @@ class LibavDecoder:
     def decode(self, packet: Packet) -> list[Decoded]:
         data = packet.data
         if isinstance(data, av.Packet):
-            if data.time_base != self._base:
-                self._base = data.time_base
+            if self._base is None:
+                self._count_in(data.time_base)
             if packet.pts is not None and data.pts is not None:
                 self._offset = packet.pts - self._ns(data.pts)
             elif packet.dts is not None and data.dts is not None:
                 self._offset = packet.dts - self._ns(data.dts)
         else:
             data = av.Packet(data)
-            data.time_base = self._base = NS
+            data.time_base = NS
+            if self._base is not NS:
+                self._count_in(NS)
             data.pts, data.dts, data.duration = packet.pts, packet.dts, packet.duration or 0
             data.is_keyframe = packet.key
         return self._pictures(data)
@@ -84,6 +87,7 @@ class LibavDecoder:
     def flush(self) -> list[Decoded]:
         pictures = self._pictures(None)
         self._context.flush_buffers()
+        self._base = None
         self._faulty_pts = self._faulty_dts = 0
         self._last_pts = self._last_dts = None
         return pictures
@@ -110,9 +114,12 @@ class LibavDecoder:
             frame.is_corrupt,
         )
 
+    def _count_in(self, base: Fraction) -> None:
+        self._base = base
+        self._unit, self._den, self._half = base.numerator * 1_000_000_000, base.denominator, base.denominator // 2
+
     def _ns(self, ticks: int) -> int:
-        den = self._base.denominator
-        return (ticks * self._base.numerator * 1_000_000_000 + den // 2) // den
+        return (ticks * self._unit + self._half) // self._den
 
     def _time(self, pts: int | None, dts: int | None) -> int | None:
         """The pts, or the dts where the file's pts have gone wrong more often (AVI knows no pts).

@@ -48,7 +48,7 @@ class FileSource(CodedSource, RecordedSource):
             if begin:
                 self._seek(container, video, origin + begin)
             last = None if end is None else origin + end
-            yield from self._packets(container.demux(video), path, kind, last)
+            yield from self._packets(container.demux(video), path, kind, base, last)
 
     def _seek(self, container: Any, video: Any, when: int) -> None:
         """To the key picture at or before a time, so that all after it can be decoded."""
@@ -98,13 +98,13 @@ class FileSource(CodedSource, RecordedSource):
             raise SourceError(self.stream, f"{path} cannot be read further: {error.strerror}") from None
         return None
 
-    def _packets(self, packets: Iterator[Any], path: str, kind: str, last: int | None) -> Iterator[Item]:
+    def _packets(
+        self, packets: Iterator[Any], path: str, kind: str, base: Fraction, last: int | None
+    ) -> Iterator[Item]:
         incomplete = False
-        stream, stopped, base, unit, den, half = self.stream, self.halt.is_set, None, 0, 1, 0
+        stream, stopped = self.stream, self.halt.is_set
+        unit, den, half = base.numerator * SECOND, base.denominator, base.denominator // 2  # to_ns, without calls
         while not stopped() and (packet := self._next(packets, path)) is not None:
-            if packet.time_base != base:  # to_ns, with what stays the same worked out once
-                base = packet.time_base
-                unit, den, half = base.numerator * SECOND, base.denominator, base.denominator // 2
             pts, dts, duration = packet.pts, packet.dts, packet.duration
             pts = None if pts is None else (pts * unit + half) // den
             dts = None if dts is None else (dts * unit + half) // den
