@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from ..devices import part
 from ..media import Decoding, Frame, Image, Packet
 
 _NOTHING: Iterator[Item] = iter(())
+_HELD = 128  # pictures that a decoder holds back at most, and more
 
 
 @dataclass(slots=True)
@@ -39,6 +40,7 @@ class Stream:
     pictures: int = 0  # decoded
     shown: int = 0  # of these inside the window
     concealed: int = 0
+    came: dict[int, tuple[int, int | None]] = field(default_factory=dict)  # pts of packets → (arrived, wall)
 
     def shows(self, pts: int | None) -> bool:
         if pts is None or self.window is None:
@@ -66,6 +68,10 @@ class Decode(Element):
     gives = FRAMES
     threaded: ClassVar[bool] = True
     partitioned: ClassVar[bool] = True
+    burst: ClassVar[int | None] = (
+        64  # packets after a stall come at once; they are small, and decoded faster than shown
+    )
+    sheds: ClassVar[bool] = True  # rather pictures one by one behind it than packets up to the next key picture
 
     device: str = setting(default="cpu", help="where to decode and where the pictures will be: cpu, cuda, cuda:N")
     threads: int = setting(
@@ -111,6 +117,10 @@ class Decode(Element):
         stream.packets += 1
         if not item.key and stream.wanted.skip_frames == "non_key":
             return _NOTHING
+        if item.arrived and item.pts is not None:
+            stream.came[item.pts] = (item.arrived, item.wall)
+            if len(stream.came) > _HELD:  # damaged packets give no picture
+                del stream.came[next(iter(stream.came))]
         pictures = stream.decoder.decode(item)
         return self._emit(stream, pictures) if pictures else _NOTHING
 
@@ -173,10 +183,9 @@ class Decode(Element):
                     stream.start = StreamStart(start.stream, caps, start.live, start.epoch)
                     out.append(stream.start)
             start = stream.start
+            arrived, wall = _came(stream, said)
             out.append(
-                Frame(
-                    start.stream, stream.index, pts, image, start.epoch, duration or stream.period, time.monotonic_ns()
-                )
+                Frame(start.stream, stream.index, pts, image, start.epoch, duration or stream.period, arrived, wall)
             )
             stream.index += 1
         return iter(out)
@@ -185,6 +194,16 @@ class Decode(Element):
 def _same_codec(old: Caps, new: Caps) -> bool:
     """Whether a decoder can go on: the same but for the part to be shown, which moves on with each epoch."""
     return old == new or old.replace(window=None) == new.replace(window=None)
+
+
+def _came(stream: Stream, pts: int | None) -> tuple[int, int | None]:
+    """When the packet of a picture arrived, and its wall time. Of packets that gave no picture nothing is kept."""
+    if not stream.came or pts is None:
+        return time.monotonic_ns(), None
+    found = stream.came.get(pts)
+    for earlier in [each for each in stream.came if each <= pts]:
+        del stream.came[earlier]
+    return found or (time.monotonic_ns(), None)
 
 
 def expected_caps(packets: Caps, device: str) -> Caps:

@@ -17,6 +17,7 @@ __all__ = ["add_scheme", "address", "is_many", "listed", "open_source", "source_
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 _MADE = re.compile(r"(pattern|scene):(?://)?(?:\?(.*))?$")  # what is made has settings, and no place
+_CAMERA = re.compile(r"\d+|/dev/video\d+")
 _own: dict[str, type[Source]] = {}
 
 
@@ -34,9 +35,10 @@ def address(uri: str) -> tuple[str, dict[str, str]]:
 
 
 def source_class(stream: str, uri: str) -> type[Source]:
-    """The class that reads an address. A plain path is a file. Raises ConfigError for a scheme that is not known."""
+    """The class that reads an address. A plain path is a file, `0` and /dev/video0 are cameras. Raises ConfigError for a scheme that is not known."""
     made, found = _MADE.match(uri), _SCHEME.match(uri)
     scheme = made[1] if made else found[1].lower() if found and found[2] else "file"
+    scheme = "camera" if _CAMERA.fullmatch(uri) else scheme
     if scheme in _own:
         return _own[scheme]
     if scheme == "file" and is_images(uri):

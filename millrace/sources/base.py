@@ -21,6 +21,12 @@ SCHEMES = {  # scheme → module:class in this folder; imported when asked for
     "file": "file:FileSource",
     "images": "images:ImagesSource",
     "pattern": "pattern:PatternSource",
+    "rtsp": "rtsp:RtspSource",
+    "rtsps": "rtsp:RtspSource",
+    "http": "http:HttpSource",
+    "https": "http:HttpSource",
+    "camera": "camera:CameraSource",
+    "screen": "screen:ScreenSource",
 }
 
 

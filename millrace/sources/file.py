@@ -44,7 +44,7 @@ class FileSource(CodedSource, RecordedSource):
             base = video.time_base
             origin = to_ns(video.start_time, base) if video.start_time is not None else 0
             rate = video.average_rate or video.guessed_rate
-            yield Opened(_caps(container, video, turned), origin, round(SECOND / rate) if rate else 0)
+            yield Opened(caps_of(container, video, turned), origin, round(SECOND / rate) if rate else 0)
             if begin:
                 self._seek(container, video, origin + begin)
             last = None if end is None else origin + end
@@ -131,7 +131,7 @@ def _why_unreadable(path: str) -> str:
     return f"{path} is not a media file that FFmpeg can read, or it is damaged"
 
 
-def _caps(container: Any, video: Any, turned: int) -> Caps:
+def caps_of(container: Any, video: Any, turned: int) -> Caps:
     duration = None
     if video.duration is not None:
         duration = to_ns(video.duration, video.time_base)

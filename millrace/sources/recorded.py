@@ -62,7 +62,7 @@ class RecordedSource(Source):
         while not self.stopped:
             before = passes.items
             for item in passes.next():
-                if clock is not None and not isinstance(item, StreamStart) and not clock.wait(item):
+                if clock is not None and isinstance(item, (Packet, Frame)) and not clock.wait(item):
                     return
                 yield item
             if passes.items == before or passes.epoch == self.loop:
@@ -134,10 +134,10 @@ class _Clock:
         self._halt = halt
         self._zero: int | None = None
 
-    def wait(self, item: Item) -> bool:
-        """False when the source was told to stop."""
-        when = getattr(item, "dts", None)
-        when = getattr(item, "pts", None) if when is None else when
+    def wait(self, item: Packet | Frame) -> bool:
+        """False when the source was told to stop. Its `arrived` becomes the time when it was due."""
+        dts = item.dts if isinstance(item, Packet) else None
+        when = item.pts if dts is None else dts
         if when is None:
             return True
         if self._zero is None:
@@ -145,4 +145,5 @@ class _Clock:
         late = time.monotonic_ns() - self._zero - when
         if late > SECOND:  # it was held up; what was missed is not made up for in a rush
             self._zero += late
+        item.arrived = self._zero + when
         return late >= 0 or not self._halt.wait(-late / SECOND)
