@@ -35,7 +35,10 @@ def address(uri: str) -> tuple[str, dict[str, str]]:
 
 
 def source_class(stream: str, uri: str) -> type[Source]:
-    """The class that reads an address. A plain path is a file, `0` and /dev/video0 are cameras. Raises ConfigError for a scheme that is not known."""
+    """The class that reads an address: a plain path is a file, `0` and /dev/video0 are cameras.
+
+    Raises ConfigError for a scheme that is not known.
+    """
     made, found = _MADE.match(uri), _SCHEME.match(uri)
     scheme = made[1] if made else found[1].lower() if found and found[2] else "file"
     scheme = "camera" if _CAMERA.fullmatch(uri) else scheme
