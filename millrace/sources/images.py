@@ -72,7 +72,9 @@ class ImagesSource(CodedSource, RecordedSource):
             with av.open(f"file:{path}") as container:
                 parameters: Any = parameters_of(container.streams.video[0])
         except (av.error.FFmpegError, IndexError, AttributeError):
-            raise SourceError(self.stream, f"{path} is not an image that FFmpeg can read, or it is damaged") from None
+            parameters = None
+        if parameters is None or not parameters.width:
+            raise SourceError(self.stream, f"{path} is not an image that FFmpeg can read, or it is damaged")
         rate = Fraction(self.fps).limit_denominator(1001)
         return Caps(
             "packets", codec=parameters.codec, width=parameters.width, height=parameters.height, time_base=1 / rate,

@@ -95,6 +95,7 @@ class Push(CodedSource):
         index = 0
         try:
             while (item := self._take()) is not None:
+                item.stream = self.stream  # it may have got its name after the push
                 if (found := self._caps(item, caps)) is not caps:
                     caps = found
                     yield StreamStart(self.stream, caps, self.live)
