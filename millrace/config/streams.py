@@ -30,7 +30,7 @@ class Row:
     error: str | None = None
     due: float | None = 0.0  # time.monotonic() at which it shall begin; None: not again
     began: float = 0.0
-    wait: float = FIRST_WAIT
+    wait: float = 0.0
     unwanted: bool = False
 
 
@@ -192,9 +192,8 @@ class Streams:
         policy = row.stream.restart
         if not row.unwanted and (policy == "always" or (policy == "on_error" and row.error)):
             ran = time.monotonic() - row.began
-            row.wait = FIRST_WAIT if ran > STEADY else row.wait
+            row.wait = min(2 * row.wait, LONGEST_WAIT) if row.wait and ran < STEADY else FIRST_WAIT
             row.state, row.due = "waiting", time.monotonic() + row.wait
-            row.wait = min(2 * row.wait, LONGEST_WAIT)
         if (row.due is not None or self._drain) and not self._closed:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="millrace:streams", daemon=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from functools import cache
 from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qsl
@@ -52,6 +53,11 @@ def source_class(stream: str, uri: str) -> type[Source]:
         raise ConfigError(
             f"{stream}: cannot read {redact(uri)!r}: there is no source for {scheme}://{hint}; use a path or {known}"
         )
+    return _load(scheme)
+
+
+@cache
+def _load(scheme: str) -> type[Source]:
     module, _, name = SCHEMES[scheme].partition(":")
     cls: type[Source] = getattr(import_module(f".{module}", __package__), name)
     return cls
