@@ -25,7 +25,12 @@ def image(tmp_path):
         path.parent.mkdir(exist_ok=True)
         codec, kind = {"png": ("png", "rgb24"), "jpg": ("mjpeg", "yuvj444p"), "bmp": ("bmp", "bgr24")}[path.suffix[1:]]
         context = av.CodecContext.create(codec, "w")
-        context.width, context.height, context.pix_fmt, context.time_base = width, height, pixels or kind, Fraction(1, 25)
+        context.width, context.height, context.pix_fmt, context.time_base = (
+            width,
+            height,
+            pixels or kind,
+            Fraction(1, 25),
+        )
         if pixels == "gray16be":
             frame = av.VideoFrame.from_ndarray(np.full((height, width), level, np.uint16), "gray16be")
         else:

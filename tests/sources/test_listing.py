@@ -47,7 +47,9 @@ def test_images_and_videos_in_one_folder(folder):
 
 
 def test_a_csv(folder):
-    (folder / "list.csv").write_text("name,uri,loop,pace\ngate,cam9.mp4,0,true\n,rtsp://h/x,,\nyard, pattern:?fps=5 ,2,\n")
+    (folder / "list.csv").write_text(
+        "name,uri,loop,pace\ngate,cam9.mp4,0,true\n,rtsp://h/x,,\nyard, pattern:?fps=5 ,2,\n"
+    )
     found = listed(str(folder / "list.csv"))
     assert [(each.name, each.options) for each in found] == [
         ("gate", {"loop": "0", "pace": "true"}), (None, {}), ("yard", {"loop": "2"}),

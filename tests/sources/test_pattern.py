@@ -15,7 +15,9 @@ from millrace.testing.run import run
 def test_settings_stand_in_the_address():
     frames = run(millrace.open("pattern:?width=321&height=181&fps=50&frames=6"))
     assert [frame.pts for frame in frames] == [i * 20_000_000 for i in range(6)]
-    assert {(f.image.width, f.image.height, f.image.format, f.stream) for f in frames} == {(321, 181, "I420", "pattern")}
+    assert {(f.image.width, f.image.height, f.image.format, f.stream) for f in frames} == {
+        (321, 181, "I420", "pattern")
+    }
     assert [plane.shape for plane in frames[0].image.planes] == [(181, 321), (91, 161), (91, 161)]
 
 
