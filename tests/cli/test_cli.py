@@ -245,3 +245,13 @@ def test_import_loads_nothing_heavy() -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     assert not loaded("from millrace.cli import invoke; invoke(['--help'])") & HEAVY
+
+
+def test_streams_that_are_made_and_options_of_every_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "{stream}.jsonl"
+    arguments = ["pattern:?width=64&height=48&frames=4", "scene:?seconds=0.2&width=160&height=90", "--loop", "2"]
+    assert invoke(["run", *arguments, "--start", "40ms", "--option", "live=false", "--json", str(out)]) == 0
+    assert len((tmp_path / "pattern.jsonl").read_text().splitlines()) == 6
+    assert len((tmp_path / "scene.jsonl").read_text().splitlines()) == 8
+    assert invoke(["run", "pattern:", "--option", "nothing"]) == 2
+    assert "it is written setting=value" in capsys.readouterr().err
