@@ -274,11 +274,11 @@ class Pipeline:
         if expects:
             worker.call(worker.nodes[0].expect)
 
-    def finish(self, stream: str) -> None:
-        """No more of this stream is wanted: its source ends soon. Callable from anywhere."""
+    def finish(self, stream: str, again: bool = False) -> None:
+        """No more of this stream is wanted: its source ends soon. `again`: it opens the stream anew, if it can."""
         for worker in list(self._sources.values()):
             if stream == worker.name or stream in worker.seen:
-                worker.stop_reading()
+                (worker.source.restart if again else worker.stop_reading)()
 
     def _announce(self) -> None:
         """Tell the elements that ask which streams to expect, in order."""

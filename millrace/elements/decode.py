@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -17,6 +17,8 @@ from ..decoders.base import Decoded, Decoder
 from ..decoders.timing import Clock
 from ..devices import part
 from ..media import Frame, Image, Packet
+
+_HELD = 128  # pictures that a decoder holds back at most, and more
 
 
 @dataclass(slots=True)
@@ -31,6 +33,7 @@ class Stream:
     index: int = 0
     packets: int = 0
     concealed: int = 0
+    came: dict[int, tuple[int, int | None]] = field(default_factory=dict)  # pts of packets → (arrived, wall)
 
 
 class Decode(Element):
@@ -44,6 +47,10 @@ class Decode(Element):
     gives = FRAMES
     threaded: ClassVar[bool] = True
     partitioned: ClassVar[bool] = True
+    burst: ClassVar[int | None] = (
+        64  # packets after a stall come at once; they are small, and decoded faster than shown
+    )
+    sheds: ClassVar[bool] = True  # rather pictures one by one behind it than packets up to the next key picture
 
     device: str = setting(default="cpu", help="where to decode and where the pictures will be: cpu, cuda, cuda:N")
     threads: int = setting(
@@ -85,6 +92,10 @@ class Decode(Element):
             return
         stream = self.streams[item.stream]
         stream.packets += 1
+        if item.arrived and item.pts is not None:
+            stream.came[item.pts] = (item.arrived, item.wall)
+            if len(stream.came) > _HELD:  # damaged packets give no picture
+                del stream.came[next(iter(stream.came))]
         for picture in stream.decoder.decode(item):
             yield from self._emit(stream, picture)
 
@@ -125,6 +136,7 @@ class Decode(Element):
         if caps is not start.caps:
             start = stream.start = StreamStart(start.stream, caps, start.live, start.epoch)
             yield start
+        arrived, wall = _came(stream, picture.pts)
         frame = Frame(
             start.stream,
             stream.index,
@@ -132,11 +144,22 @@ class Decode(Element):
             image,
             start.epoch,
             picture.duration or stream.period,
-            time.monotonic_ns(),
+            arrived,
+            wall,
         )
         stream.index += 1
         stream.concealed += picture.corrupt
         yield frame
+
+
+def _came(stream: Stream, pts: int | None) -> tuple[int, int | None]:
+    """When the packet of a picture arrived, and its wall time. Of packets that gave no picture nothing is kept."""
+    if not stream.came or pts is None:
+        return time.monotonic_ns(), None
+    found = stream.came.get(pts)
+    for earlier in [each for each in stream.came if each <= pts]:
+        del stream.came[earlier]
+    return found or (time.monotonic_ns(), None)
 
 
 def expected_caps(packets: Caps, device: str) -> Caps:

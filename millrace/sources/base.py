@@ -15,6 +15,12 @@ __all__ = ["SCHEMES", "Source", "to_ns"]
 
 SCHEMES = {  # scheme → module:class in this folder; imported when asked for
     "file": "file:FileSource",
+    "rtsp": "rtsp:RtspSource",
+    "rtsps": "rtsp:RtspSource",
+    "http": "http:HttpSource",
+    "https": "http:HttpSource",
+    "camera": "camera:CameraSource",
+    "screen": "screen:ScreenSource",
 }
 
 

@@ -43,7 +43,7 @@ class FileSource(Source):
             video = self._choose(container, path)
             kind = container.format.name
             turned = rotation(path, video.id) if kind.startswith("mov") else 0
-            yield StreamStart(self.stream, _caps(container, video, turned))
+            yield StreamStart(self.stream, caps_of(container, video, turned))
             yield from self._packets(container.demux(video), path, kind)
 
     def interrupt(self) -> None:
@@ -121,7 +121,7 @@ def _why_unreadable(path: str) -> str:
     return f"{path} is not a media file that FFmpeg can read, or it is damaged"
 
 
-def _caps(container: Any, video: Any, turned: int) -> Caps:
+def caps_of(container: Any, video: Any, turned: int) -> Caps:
     duration = None
     if video.duration is not None:
         duration = to_ns(video.duration, video.time_base)
