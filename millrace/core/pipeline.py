@@ -59,7 +59,6 @@ class Pipeline:
         self._finished = threading.Event()
 
     # life
-
     def start(self) -> None:
         """Open every element, receivers first, then let the sources read. Raises what an `open` raised."""
         with self._changing():
@@ -193,7 +192,6 @@ class Pipeline:
             return [*self._plant.all_workers(), *self._sources.values()]
 
     # sources and branches
-
     def add_source(self, name: str, source: Source, into: str) -> None:
         """Read `source` into the element `into`. `name` is that of its stream; before the start or at any time."""
         if into not in self.graph.entries():
@@ -290,7 +288,6 @@ class Pipeline:
                     worker.call(node.expect)
 
     # live changes
-
     def set(self, name: str, **settings: Any) -> None:
         """Change settings of a running element: prepared here, applied between two items.
 
@@ -318,7 +315,6 @@ class Pipeline:
             node.taps.append(function)
 
     # reports
-
     def stats(self) -> dict[str, NodeStats]:
         """What was counted so far, by element, sources by the name of their stream."""
         with self._lock:
@@ -342,7 +338,6 @@ class Pipeline:
         self.bus.add(Message("state", "pipeline", state))
 
     # what nodes and workers report
-
     def element_failed(self, node: Node, error: ElementError) -> None:
         self._fail(node.name, error)
 
@@ -391,5 +386,6 @@ class Pipeline:
                 del self._sources[worker.name]
                 ended = self._ended_sources.setdefault(worker.name, NodeStats(worker.name))
                 ended.add(stats_of(worker.nodes[0], worker, True))
+                self.bus.add(Message("stream-end", worker.name, f"{worker.name}: the source has ended", worker.name))
                 if len(self._ended_sources) > REMEMBERED:
                     del self._ended_sources[next(iter(self._ended_sources))]

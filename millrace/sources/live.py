@@ -23,7 +23,7 @@ from ..core.element import Context, Seconds, setting, state
 from ..core.errors import ConfigError, SourceError, redact
 from ..core.item import Item, StreamStart
 from ..media import Packet
-from .base import Source, to_ns
+from .base import CodedSource, to_ns
 from .file import caps_of
 from .interrupt import Interrupt
 
@@ -65,7 +65,7 @@ class Reconnect:
         return float(min(high, low * 2 ** min(attempt - 1, 30) * spread))
 
 
-class LiveSource(Source):
+class LiveSource(CodedSource):
     """A stream that comes when it comes. A file of this folder says `where` and `options`."""
 
     stream: str = setting(help="name of the stream")
@@ -183,7 +183,7 @@ class LiveSource(Source):
             away = time.monotonic() - self._lost_at
             self._warn(f"{self._address} is back after {away:.1f} s, at attempt {self._tries}")
         self._lost_at, self._tries = None, 0
-        return StreamStart(self.stream, caps, live, self._epoch, discontinuity=self._epoch > 0)
+        return StreamStart(self.stream, self.say(caps), live, self._epoch, discontinuity=self._epoch > 0)
 
     def _packet(self, packet: Any, arrived: int) -> Packet:
         base, offset = packet.time_base, self._offset
