@@ -110,3 +110,25 @@ def map_events(events: Iterable[Event], way: Affine) -> list[Event]:
         else event
         for event in events
     ]
+
+
+def cut(found: Object, width: int, height: int) -> bool:
+    """Cut an object's boxes, and its mask with them, at a picture's edges; False when it lies outside.
+
+    The object must be ours, its mask in box coordinates (see map_objects).
+    """
+    x1, y1, x2, y2 = (float(side) for side in found.box)
+    left, top, right, bottom = max(0.0, x1), max(0.0, y1), min(float(width), x2), min(float(height), y2)
+    if not (left < right and top < bottom):
+        return False
+    if found.mask is not None:
+        rows, columns = found.mask.shape
+        per_x, per_y = columns / (x2 - x1), rows / (y2 - y1)
+        found.mask = found.mask[
+            round((top - y1) * per_y) : max(1, round((bottom - y1) * per_y)),
+            round((left - x1) * per_x) : max(1, round((right - x1) * per_x)),
+        ]
+    found.box = np.array([left, top, right, bottom], np.float32)
+    if found.detected_box is not None:
+        found.detected_box = np.clip(found.detected_box, 0, np.array([width, height] * 2, np.float32))
+    return True
