@@ -126,7 +126,12 @@ class PlanesCanvas:
             [scale_x, 0.0, (left + 0.5 - x1) * scale_x - 0.5], [0.0, scale_y, (top + 0.5 - y1) * scale_y - 0.5],
         ])  # fmt: skip
         how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        cover = cv2.warpAffine(weights, back, (right - left, bottom - top), flags=how)
+        size = (right - left, bottom - top)
+        cover = cv2.warpAffine(weights, back, size, flags=how, borderMode=cv2.BORDER_REPLICATE)
+        cover[:, : max(0, round(x1) - left)] = 0.0  # the region is even, the box need not be
+        cover[: max(0, round(y1) - top)] = 0.0
+        cover[:, max(0, round(x2) - left) :] = 0.0
+        cover[max(0, round(y2) - top) :] = 0.0
         cover *= min(1.0, float(opacity))
         for (plane, scale, _), value in self._values(colour):
             part = cover if scale == 1 else _halved(cover)
@@ -179,19 +184,26 @@ class PlanesCanvas:
         if array is None or not opacity > 0:
             return
         share = min(1.0, float(opacity))
-        low, high = array.reshape(-1, 2).min(axis=0), array.reshape(-1, 2).max(axis=0)
-        for layer, value in self._values(colour):
-            height, width = layer.plane.shape[:2]
-            x1, y1 = (int(max(0, np.floor(v / layer.scale))) for v in low)
-            x2, y2 = (int(min(m, np.ceil(v / layer.scale) + 1)) for v, m in zip(high, (width, height), strict=True))
-            if x1 >= x2 or y1 >= y2:
+        corners = array.reshape(-1, 2)
+        left, top = (max(0, int(value // 2) * 2) for value in corners.min(axis=0).tolist())
+        width, height = (
+            min(size, int(value) + 2) - first
+            for size, value, first in zip(
+                (self.image.width, self.image.height), corners.max(axis=0).tolist(), (left, top), strict=True
+            )
+        )
+        if width <= 0 or height <= 0:
+            return
+        mask = np.zeros((height, width), np.uint8)
+        cv2.fillPoly(mask, [_fixed(array - np.tile((left, top), len(corners)), 1)], (255,), cv2.LINE_8, _SHIFT)
+        for (plane, scale, _), value in self._values(colour):
+            if scale == 1:
+                region = plane[top : top + height, left : left + width]
+                cv2.copyTo(cv2.LUT(region, _faded(value, share)), mask, region)
                 continue
-            mask = np.zeros((y2 - y1, x2 - x1), np.uint8)
-            cv2.fillPoly(mask, [_fixed(array - np.tile((x1, y1), array.size // 2) * layer.scale, layer.scale)],
-                         (255,), cv2.LINE_8, _SHIFT)  # fmt: skip
-            region = layer.plane[y1:y2, x1:x2]
-            blended = cv2.LUT(region, _faded(value, share))
-            cv2.copyTo(blended, mask, region)
+            cover = _halved(mask).astype(np.float32) * np.float32(share / 255.0)
+            half_y, half_x = top // 2, left // 2
+            _mix(plane[half_y : half_y + cover.shape[0], half_x : half_x + cover.shape[1]], cover, value)
 
     def text(
         self,
@@ -258,7 +270,7 @@ def _faded(value: tuple[int, ...], share: float) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rint(levels).astype(np.uint8)[None])
 
 
-def _halved(cover: NDArray[np.float32]) -> NDArray[np.float32]:
+def _halved(cover: NDArray[Any]) -> NDArray[Any]:
     """The mean of 2x2 pixels: how far a chroma pixel is covered. Beyond an odd edge its last pixel is repeated."""
     height, width = cover.shape
     even = cv2.copyMakeBorder(cover, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)

@@ -119,7 +119,7 @@ def cut(found: Object, width: int, height: int) -> bool:
     """
     x1, y1, x2, y2 = (float(side) for side in found.box)
     left, top, right, bottom = max(0.0, x1), max(0.0, y1), min(float(width), x2), min(float(height), y2)
-    if not (left < right and top < bottom):
+    if not (np.isfinite(found.box).all() and left < right and top < bottom):
         return False
     if found.mask is not None:
         rows, columns = found.mask.shape

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ class Sink(Element):
 def chain(*elements: Element) -> Pipeline:
     graph = Graph()
     names = [graph.add(f"{type(element).__name__.lower()}{n}", element) for n, element in enumerate(elements)]
-    for one, other in zip(names, names[1:], strict=False):
+    for one, other in pairwise(names):
         graph.link(one, other)
     return Pipeline(graph)
 
@@ -264,7 +265,7 @@ def test_a_custom_layout():
             out += list(tile.process(Frame(stream, index, index * 40_000_000, picture(level))))
     luma = out[1].image.planes[0]
     assert luma[10, 10] == 50 and luma[60, 110] == 150 and not (luma == 250).any()
-    with pytest.raises(SettingError, match="layout=.*a: .1, 1, 0, 0."):
+    with pytest.raises(SettingError, match=r"layout=.*a: .1, 1, 0, 0."):
         wall(layout={"a": [1, 1, 0, 0]}).open(Context("tile"))
     with pytest.raises(SettingError, match="background"):
         wall(background="black").open(Context("tile"))
