@@ -13,8 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from millrace.core import Caps, Context, Element, Graph, Pipeline, SettingError, Source, StreamEnd, StreamStart
-from millrace.core import setting, state
+from millrace.core import (
+    Caps,
+    Context,
+    Element,
+    Graph,
+    Pipeline,
+    SettingError,
+    Source,
+    StreamEnd,
+    StreamStart,
+    setting,
+    state,
+)
 from millrace.elements.batch import Batch
 from millrace.elements.split import Split
 from millrace.elements.tile import Tile
