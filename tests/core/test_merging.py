@@ -147,7 +147,7 @@ def test_streams_come_and_go_and_the_one_goes_on():
 
 
 def test_back_pressure_reaches_through_it():
-    pipeline = built(merge := Merge(), Behind(delay=0.01))
+    pipeline = built(Merge(), Behind(delay=0.01))
     for name in "ab":
         pipeline.add_source(name, Count(stream=name, count=30), entry(pipeline))
     with pipeline:

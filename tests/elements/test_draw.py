@@ -241,7 +241,7 @@ def test_skeletons_by_configuration():
     at = (y[0] + y[3]) // 2, (x[0] + x[3]) // 2
     assert changed(with_edge)[at] and not changed(without)[at]
     assert changed(without)[y[1], x[1]] and not changed(without)[y[2], x[2]]  # the third is not sure enough
-    with pytest.raises(SettingError, match="draw: skeletons=.*pairs of keypoint numbers"):
+    with pytest.raises(SettingError, match=r"draw: skeletons=.*pairs of keypoint numbers"):
         draw(skeletons={"hand": [[0, 1, 2]]})
 
 
