@@ -75,7 +75,7 @@ class Link:
             self._behind.pop(stream, None)
             return False
         since = self._behind.setdefault(stream, now)
-        if now - since < self.PATIENCE and now >= self._late.get(stream, 0.0) and waiting < inlet.size * 8:
+        if now - since < self.PATIENCE and now >= self._late.get(stream, 0.0) and waiting < inlet.size * 16:
             return False
         self._late[stream] = now + self.PATIENCE
         return True

@@ -68,7 +68,7 @@ class Decode(Element):
     gives = FRAMES
     threaded: ClassVar[bool] = True
     partitioned: ClassVar[bool] = True
-    burst: ClassVar[int | None] = 64  # after a stall packets come at once; small, and decoded faster than shown
+    burst: ClassVar[int | None] = 128  # after a stall packets come at once; small, and decoded faster than shown
     sheds: ClassVar[bool] = True  # rather pictures one by one behind it than packets up to the next key picture
 
     device: str = setting(default="cpu", help="where to decode and where the pictures will be: cpu, cuda, cuda:N")

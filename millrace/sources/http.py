@@ -12,7 +12,7 @@ class HttpSource(LiveSource):
     """Reads from a web server: `HttpSource(stream="a", uri="https://example.org/a.mp4")`, or `.../index.m3u8`.
 
     With a known length (a file, HLS on demand) it is read like a file, as fast as it is taken, and ends. Without one
-    it is live.
+    it is live. Live HLS is given out at its own pace, some pieces behind.
     """
 
     headers: dict[str, str] = setting(factory=dict, help="further headers of the requests: {Authorization: …}")
@@ -25,6 +25,9 @@ class HttpSource(LiveSource):
         if self.headers:
             out["headers"] = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         return out
+
+    def is_bursty(self, container: Any) -> bool:
+        return container.format.name == "hls" and self.is_live(container)  # it comes in pieces of several seconds
 
     def is_live(self, container: Any) -> bool:
         return container.duration is None

@@ -86,6 +86,8 @@ class LiveSource(CodedSource):
     _offset: int = state(int)
     _lost_at: Any = state(lambda: None)  # when the outage began that is not over
     _tries: int = state(int)
+    _shift: Any = state(lambda: None)  # from the times of packets to the clock, of a stream that comes in bursts
+    _was_live: bool = state(lambda: True)  # the latest session
 
     def __post_init__(self) -> None:
         self.again = Reconnect.parse(self.stream, self.reconnect)
@@ -106,11 +108,17 @@ class LiveSource(CodedSource):
         """Whether nobody can make it wait."""
         return True
 
+    def is_bursty(self, container: Any) -> bool:
+        """Whether many seconds of it come at once, so that packets are given out at the pace of their own times."""
+        return False
+
     # life
 
     def open(self, context: Context) -> None:
         self.context = context
-        self._stopped = False
+        self._stopped = self.away = False
+        self._epoch = self._offset = self._tries = 0
+        self._last = self._lost_at = None
         self._interrupt.clear()
 
     def interrupt(self) -> None:
@@ -118,7 +126,8 @@ class LiveSource(CodedSource):
         self._interrupt.ask()
 
     def restart(self) -> None:
-        self._interrupt.ask()
+        if self._was_live:
+            self._interrupt.ask()
 
     def read(self) -> Iterator[Item | StreamStart]:
         with self._interrupt:
@@ -126,7 +135,7 @@ class LiveSource(CodedSource):
                 began = time.monotonic()
                 try:
                     with self._connect() as container:
-                        if self._epoch_begun and self._was_live and not self.is_live(container):
+                        if self._begun and self._was_live and not self.is_live(container):
                             return  # a broadcast that is over and can be seen from its start
                         yield from self._session(container)
                         if not self._was_live or self._complete(container):
@@ -136,18 +145,19 @@ class LiveSource(CodedSource):
                     why = self._why(error, time.monotonic() - began)
                 if self._stopped:
                     return
-                if self._epoch_begun and not self._was_live:
+                if self._begun and not self._was_live:
                     raise SourceError(self.stream, f"{self._address} cannot be read further: {why}")
                 if self._interrupt.asked:
                     self._interrupt.clear()
+                    if self._stopped:  # meanwhile: what is cleared was perhaps this
+                        return
                     why = "it is opened anew, as was asked"
                 self._wait(why)
 
     @property
-    def _epoch_begun(self) -> bool:
+    def _begun(self) -> bool:
+        """Whether it has ever given a packet."""
         return self._last is not None
-
-    _was_live = True
 
     def _connect(self) -> Any:
         url, format = self.where()
@@ -157,13 +167,16 @@ class LiveSource(CodedSource):
         video = self._choose(container)
         live = self._was_live = self.is_live(container)
         caps = self._caps(container, video)
-        started = False
+        self._shift = None
+        started, bursty = False, self.is_bursty(container)
         patience = time.monotonic() + self.timeout
         for packet in container.demux(video):
             if self._interrupt.asked:
                 return
             if not packet.size:
                 continue
+            if bursty:
+                self._pace(packet)
             arrived = time.monotonic_ns()
             if not started:
                 if not packet.is_keyframe and time.monotonic() < patience:
@@ -173,6 +186,16 @@ class LiveSource(CodedSource):
                     packet.pts = packet.dts or 0  # FFmpeg's RTSP leaves it out; it counts from the first picture
                 yield self._start(caps, live, packet, arrived)
             yield self._packet(packet, arrived)
+
+    def _pace(self, packet: Any) -> None:
+        """Wait until it is this packet's turn; one that is behind is not held up. Times that jump begin anew."""
+        ticks = packet.dts if packet.dts is not None else packet.pts
+        if ticks is None:
+            return
+        due, now = to_ns(ticks, packet.time_base), time.monotonic_ns()
+        if self._shift is None or abs(due + self._shift - now) > self.timeout * SECOND:
+            self._shift = now - due
+        self._interrupt.sleep(max(0, due + self._shift - now) / SECOND)
 
     def _start(self, caps: Caps, live: bool, packet: Any, arrived: int) -> StreamStart:
         """The start of a session: the next epoch, unless it is the first; times go on by the clock."""
@@ -209,11 +232,11 @@ class LiveSource(CodedSource):
 
     def _wait(self, why: str) -> None:
         """Until the next attempt. Raises SourceError when there is none."""
-        if not self._epoch_begun and not self.insist:
+        if not self._begun and not self.insist:
             raise SourceError(self.stream, f"cannot open {self._address}: {why}")
         limit = self.again.attempts
         if limit and self._tries >= limit:
-            state = "lost" if self._epoch_begun else "not reached"
+            state = "lost" if self._begun else "not reached"
             times = "1 attempt" if limit == 1 else f"{limit} attempts"
             raise SourceError(self.stream, f"{self._address} is {state}, given up after {times}: {why}")
         self._tries += 1
@@ -221,7 +244,7 @@ class LiveSource(CodedSource):
         if self._lost_at is None:
             self._lost_at = time.monotonic()
             how = "for ever" if not limit else "once" if limit == 1 else f"{limit} times"
-            self._warn(f"{self._address} is {'lost' if self._epoch_begun else 'not there'}: {why}; trying again {how}")
+            self._warn(f"{self._address} is {'lost' if self._begun else 'not there'}: {why}; trying again {how}")
         self._interrupt.sleep(self.again.delay(self.stream, self._tries))
         if not self._stopped:
             self._interrupt.clear()

@@ -153,7 +153,8 @@ def test_lost_udp_packets_cost_pictures_but_not_the_stream(server: RtspServer, l
     run.end()
     relay.close()
     times = [frame.pts for frame in run.frames]
-    assert times == sorted(set(times)) and [frame.index for frame in run.frames] == list(range(len(times)))
+    assert times == sorted(set(times))
+    assert all(after.index > before.index for before, after in pairwise(run.frames))
     assert not run.said("error")
 
 
@@ -179,7 +180,7 @@ def test_a_camera_that_dies_and_comes_back(clip: Path, live: Callable[[Flow], Li
         (1, True, True),
     ]
     assert {frame.epoch for frame in run.frames} == {0, 1}
-    assert [frame.index for frame in run.frames] == list(range(len(run.frames)))
+    assert all(after.index > before.index for before, after in pairwise(run.frames))
     first = next(n for n, frame in enumerate(run.frames) if frame.epoch == 1)
     gap = run.frames[first].pts - run.frames[first - 1].pts
     away = run.frames[first].arrived - run.frames[first - 1].arrived
