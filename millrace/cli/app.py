@@ -104,9 +104,15 @@ def demo(
 
 
 @app.command()
-def bench(quick: Annotated[bool, typer.Option("--quick", help="Shorter, less exact.")] = False) -> None:
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="Shorter, less exact.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="How late a live stream's results are, and overload.")] = False,
+) -> None:
     """Measure what the engine itself costs on this machine."""
-    from ..testing.bench import main
+    if live:
+        from ..testing.bench_live import main
+    else:
+        from ..testing.bench import main
 
     raise typer.Exit(main(quick=quick))
 

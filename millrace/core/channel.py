@@ -136,7 +136,7 @@ class Channel:
             share = self._shares[stream] = deque()
         if item.droppable:
             if policy != "wait" and not self._make_room(item, share, policy, size):
-                self.drops += 1
+                self._lose(stream)
                 return
             depth = self._depth.get(stream, 0) + 1
             self._depth[stream] = depth
@@ -172,8 +172,12 @@ class Channel:
             del share[n]
             self._turns.remove(stream)
             self._depth[stream] -= 1
-            self.drops += 1
+            self._lose(stream)
         return True
+
+    def _lose(self, stream: str | None) -> None:
+        """Count an item that is dropped."""
+        self.drops += 1
 
     def _wait_for_room(self, stream: str | None, limit: int) -> None:
         signal = Signal()

@@ -54,6 +54,7 @@ class Link:
         if item.__class__ is StreamStart:
             (self._live.add if item.live else self._live.discard)(item.stream)
         elif item.__class__ is StreamEnd:
+            self._live.discard(item.stream)
             for known in (self._behind, self._late):
                 known.pop(item.stream, None)
         if item.stream in self._live:

@@ -7,6 +7,7 @@ element's own code stands inside the `try`: what fails downstream is caught ther
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any, Literal, Protocol
 
@@ -32,8 +33,7 @@ class Host(Protocol):
     def stream_failed(self, node: Node, error: StreamError) -> None: ...
     def item_skipped(self, node: Node, error: Exception, stream: str | None) -> None: ...
     def warned(self, node: Node, message: str, stream: str | None) -> None: ...
-    def finish(self, stream: str) -> None: ...
-    def restart(self, stream: str) -> None: ...
+    def finish(self, stream: str, again: bool = False) -> None: ...
     def stream_passed(self, node: Node, stream: str) -> bool: ...
     def expected(self, node: Node) -> Sequence[str]: ...
 
@@ -74,7 +74,7 @@ class Node:
         def warn(text: str, stream: str | None) -> None:
             self.host.warned(self, text, stream)
 
-        context = Context(self.name, woken, warn, self.host.finish, self.host.restart)
+        context = Context(self.name, woken, warn, self.host.finish, partial(self.host.finish, again=True))
         try:
             self.element.open(context)
         except ConfigError:

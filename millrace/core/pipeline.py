@@ -272,18 +272,11 @@ class Pipeline:
         if expects:
             worker.call(worker.nodes[0].expect)
 
-    def finish(self, stream: str) -> None:
-        """No more of this stream is wanted: its source ends soon. Callable from anywhere."""
-        for worker in self._sources_of(stream):
-            worker.stop_reading()
-
-    def restart(self, stream: str) -> None:
-        """Let the source of this stream open it anew, if it can."""
-        for worker in self._sources_of(stream):
-            worker.source.restart()
-
-    def _sources_of(self, stream: str) -> list[SourceWorker]:
-        return [each for each in list(self._sources.values()) if stream == each.name or stream in each.seen]
+    def finish(self, stream: str, again: bool = False) -> None:
+        """No more of this stream is wanted: its source ends soon. `again`: it opens the stream anew, if it can."""
+        for worker in list(self._sources.values()):
+            if stream == worker.name or stream in worker.seen:
+                (worker.source.restart if again else worker.stop_reading)()
 
     def _announce(self) -> None:
         """Tell the elements that ask which streams to expect, in order."""

@@ -78,6 +78,7 @@ class LiveSource(CodedSource):
     insist: bool = setting(default=False, help="try again, too, when the very first attempt fails")
 
     context: Context | None = state(lambda: None)
+    away: bool = state(bool)  # it is lost at the moment
     _interrupt: Interrupt = state(Interrupt)
     _stopped: bool = state(bool)
     _epoch: int = state(int)
@@ -128,13 +129,15 @@ class LiveSource(CodedSource):
                         if self._epoch_begun and self._was_live and not self.is_live(container):
                             return  # a broadcast that is over and can be seen from its start
                         yield from self._session(container)
-                        if self._complete(container):
+                        if not self._was_live or self._complete(container):
                             return
                     why = "it ended"
                 except (av.error.FFmpegError, OSError) as error:
                     why = self._why(error, time.monotonic() - began)
                 if self._stopped:
                     return
+                if self._epoch_begun and not self._was_live:
+                    raise SourceError(self.stream, f"{self._address} cannot be read further: {why}")
                 if self._interrupt.asked:
                     self._interrupt.clear()
                     why = "it is opened anew, as was asked"
@@ -182,7 +185,7 @@ class LiveSource(CodedSource):
         if self._lost_at is not None:
             away = time.monotonic() - self._lost_at
             self._warn(f"{self._address} is back after {away:.1f} s, at attempt {self._tries}")
-        self._lost_at, self._tries = None, 0
+        self._lost_at, self._tries, self.away = None, 0, False
         return StreamStart(self.stream, self.say(caps), live, self._epoch, discontinuity=self._epoch > 0)
 
     def _packet(self, packet: Any, arrived: int) -> Packet:
@@ -214,6 +217,7 @@ class LiveSource(CodedSource):
             times = "1 attempt" if limit == 1 else f"{limit} attempts"
             raise SourceError(self.stream, f"{self._address} is {state}, given up after {times}: {why}")
         self._tries += 1
+        self.away = True
         if self._lost_at is None:
             self._lost_at = time.monotonic()
             how = "for ever" if not limit else "once" if limit == 1 else f"{limit} times"
@@ -226,7 +230,7 @@ class LiveSource(CodedSource):
         """Whether the session ended because there is no more, as its known length says."""
         if container.duration is None or self._last is None:
             return False
-        return self._last[0] - self._offset >= container.duration * 1000 - END_MARGIN
+        return bool(self._last[0] - self._offset >= container.duration * 1000 - END_MARGIN)
 
     def _choose(self, container: Any) -> Any:
         videos = container.streams.video

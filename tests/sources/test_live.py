@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import http.server
 import threading
 import time
+from contextlib import suppress
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ from servers.live import Folder, Silent, free_port
 from millrace.core import Context
 from millrace.core.errors import ConfigError, SourceError
 from millrace.core.item import StreamStart
+from millrace.media import Packet
 from millrace.sources import open_source
 from millrace.sources.interrupt import Interrupt
 from millrace.sources.live import Reconnect
@@ -146,7 +151,7 @@ def test_a_host_that_does_not_exist():
 
 @pytest.mark.parametrize("uri", ["77", "/dev/video77", "camera://77"])
 def test_a_camera_that_is_not_there(uri):
-    with pytest.raises(SourceError, match="cannot open .*77: No such file or directory"):
+    with pytest.raises(SourceError, match=r"cannot open .*77: No such file or directory"):
         read(uri)
 
 
@@ -166,3 +171,97 @@ def test_an_interrupt_of_one_thread_does_not_touch_another():
         mine.ask()
         assert clock.monotonic() * 1.5 < clock.monotonic()
     assert abs(clock.monotonic() - time.monotonic()) < 1
+
+
+class Jpegs(http.server.BaseHTTPRequestHandler):
+    """A camera of the old kind: one answer that never ends, a JPEG after the other; its second life is shorter."""
+
+    pictures: list[bytes] = []
+    lives: list[int] = []
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+        self.end_headers()
+        try:
+            for _ in range(self.lives.pop(0) if self.lives else 0):
+                for jpeg in self.pictures:
+                    self.wfile.write(
+                        b"--next\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg) + jpeg + b"\r\n"
+                    )
+                time.sleep(0.03)
+        except OSError:
+            pass  # the reader has gone
+
+    def log_message(self, *arguments: object) -> None: ...
+
+
+def test_a_camera_that_sends_jpegs_over_http_and_begins_anew():
+    import av
+    import numpy as np
+
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 48, "yuvj420p", Fraction(1, 25)
+    frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24").reformat(format="yuvj420p")
+    Jpegs.pictures, Jpegs.lives = [bytes(packet) for packet in encoder.encode(frame)], [30, 20]
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Jpegs)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    said = []
+    options = {"timeout": 2.0, "reconnect": {"attempts": 1, "backoff": [0.05, 0.1]}}
+    source = open_source("a", f"http://127.0.0.1:{server.server_address[1]}/video", **options)
+    source.open(Context("a", warn=lambda message, stream: said.append(message)))
+    items = []
+    with pytest.raises(SourceError, match="is lost, given up after 1 attempt"):
+        for item in source.read():
+            items.append(item)  # what came before the error is looked at
+    server.shutdown()
+    server.server_close()
+    thread.join()
+    packets = [item for item in items if isinstance(item, Packet)]
+    assert [(item.epoch, item.live) for item in items if isinstance(item, StreamStart)] == [(0, True), (1, True)]
+    assert [sum(packet.epoch == epoch for packet in packets) for epoch in (0, 1)] == [30, 20]
+    assert all(after.pts > before.pts for before, after in pairwise(packets))
+    assert len(said) == 3, "lost, back, and lost again"
+
+
+class Cut(http.server.BaseHTTPRequestHandler):
+    """Says how long a file is, and sends the first half of it."""
+
+    content = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        with suppress(OSError):
+            self.wfile.write(self.content[: len(self.content) // 2])
+        self.close_connection = True
+
+    def log_message(self, *arguments: object) -> None: ...
+
+
+def test_a_transfer_that_breaks_off_is_an_error_and_not_begun_again(tmp_path):
+    import av
+
+    clip = numbered_clip(tmp_path / "clip.mp4", 60, 160, 120, fps=30, gop=15)
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "a.mkv"), "w") as out:
+        video = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                out.mux(packet)
+    Cut.content = (tmp_path / "a.mkv").read_bytes()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cut)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    packets = []
+    try:
+        with pytest.raises(SourceError, match=r"a\.mkv cannot be read further"):
+            for item in open_source("a", f"http://127.0.0.1:{server.server_address[1]}/a.mkv", timeout=1.0).read():
+                packets.append(item)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert 10 < len(packets) < 60 and {packet.epoch for packet in packets} == {0}
