@@ -49,7 +49,7 @@ class FileSource(CodedSource, RecordedSource):
             yield Opened(caps_of(container, video, turned), origin, round(SECOND / rate) if rate else 0)
             if (
                 begin and video.start_time is not None
-            ):  # a raw stream has no times to seek by: it is read from its start
+            ):  # else it is read from its start
                 self._seek(container, video, origin + begin)
             last = None if end is None else origin + end
             yield from self._packets(container.demux(video), path, kind, base, last)
