@@ -47,9 +47,7 @@ class FileSource(CodedSource, RecordedSource):
             if video.start_time is None and self.loop != 1 and (begin or end is not None):
                 raise SourceError(self.stream, f"{path} says no times (a raw stream): a part of it cannot be looped")
             yield Opened(caps_of(container, video, turned), origin, round(SECOND / rate) if rate else 0)
-            if (
-                begin and video.start_time is not None
-            ):  # else it is read from its start
+            if begin and video.start_time is not None:  # else it is read from its start
                 self._seek(container, video, origin + begin)
             last = None if end is None else origin + end
             yield from self._packets(container.demux(video), path, kind, base, last)
