@@ -35,8 +35,8 @@ _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Batch", "Bus", "ConfigError", "Context", "Element", "ElementError", "Event", "Flow", "Frame", "Graph", "Image",
-    "Message", "MillraceError", "Object", "Packet", "Pipeline", "Push", "Seconds", "Source", "SourceError", "StreamError",
-    "Summary", "__version__", "load", "open", "setting", "state",
+    "Message", "MillraceError", "Object", "Packet", "Pipeline", "Push", "Seconds", "Source", "SourceError",
+    "StreamError", "Summary", "__version__", "load", "open", "setting", "state",
 ]  # fmt: skip
 
 
