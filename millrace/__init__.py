@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .core.errors import ConfigError, ElementError, MillraceError, SourceError, StreamError
     from .flow import Flow, load, open
     from .media import Batch, Event, Frame, Image, Object, Packet
+    from .sources.push import Push
     from .summary import Summary
 
 _HOMES = {
@@ -26,6 +27,7 @@ _HOMES = {
     "core.element": ("Context", "Element", "Seconds", "Source", "setting", "state"),
     "core.errors": ("ConfigError", "ElementError", "MillraceError", "SourceError", "StreamError"),
     "flow": ("Flow", "load", "open"),
+    "sources.push": ("Push",),
     "media": ("Batch", "Event", "Frame", "Image", "Object", "Packet"),
     "summary": ("Summary",),
 }
@@ -33,8 +35,8 @@ _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Batch", "Bus", "ConfigError", "Context", "Element", "ElementError", "Event", "Flow", "Frame", "Graph", "Image",
-    "Message", "MillraceError", "Object", "Packet", "Pipeline", "Seconds", "Source", "SourceError", "StreamError",
-    "Summary", "__version__", "load", "open", "setting", "state",
+    "Message", "MillraceError", "Object", "Packet", "Pipeline", "Push", "Seconds", "Source", "SourceError",
+    "StreamError", "Summary", "__version__", "load", "open", "setting", "state",
 ]  # fmt: skip
 
 

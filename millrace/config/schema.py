@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import registry
+from .sources import RESTARTS
 
 _NODE = {
     "name": {"type": "string", "description": "the node's name"},
@@ -26,7 +27,8 @@ def schema() -> dict[str, Any]:
     steps += [_step(name, _settings(name)) for name in registry.names()]
     branches = {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/$defs/line"}}
     steps += [_step("tee", branches), _step("select", {"type": "string"})]
-    stream = {"type": "object", "properties": {"uri": {"type": "string"}}, "required": ["uri"]}
+    known = {"uri": {"type": "string"}, "restart": {"enum": list(RESTARTS)}}
+    stream = {"type": "object", "properties": known, "required": ["uri"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "millrace pipeline",

@@ -44,16 +44,31 @@ class FileSource(CodedSource, RecordedSource):
             base = video.time_base
             origin = to_ns(video.start_time, base) if video.start_time is not None else 0
             rate = video.average_rate or video.guessed_rate
+            if video.start_time is None and self.loop != 1 and (begin or end is not None):
+                raise SourceError(self.stream, f"{path} says no times (a raw stream): a part of it cannot be looped")
             yield Opened(caps_of(container, video, turned), origin, round(SECOND / rate) if rate else 0)
-            if begin:
+            if begin and video.start_time is not None:  # else it is read from its start
                 self._seek(container, video, origin + begin)
             last = None if end is None else origin + end
             yield from self._packets(container.demux(video), path, kind, base, last)
 
     def _seek(self, container: Any, video: Any, when: int) -> None:
-        """To the key picture at or before a time, so that all after it can be decoded."""
+        """To a key picture at or before a time, so that all after it can be decoded.
+
+        Formats without an index land anywhere, so it is looked, and sought further back.
+        """
+        base, first = video.time_base, video.start_time
         try:
-            container.seek(when * video.time_base.denominator // (video.time_base.numerator * SECOND), stream=video)
+            for back in (0, 1, 3, 7, 15, 31):
+                ticks = (when - back * SECOND) * base.denominator // (base.numerator * SECOND)
+                if ticks <= first:
+                    break
+                container.seek(ticks, stream=video)
+                packet = next((packet for packet in container.demux(video) if packet.size), None)
+                if packet is not None and packet.is_keyframe and (packet.pts or 0) <= ticks:
+                    container.seek(ticks, stream=video)
+                    return
+            container.seek(first, stream=video)
         except (av.error.FFmpegError, OSError) as error:
             raise SourceError(self.stream, f"{self.uri} cannot be sought in: {error.strerror}") from None
 

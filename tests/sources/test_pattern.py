@@ -61,5 +61,5 @@ def test_a_part_and_loops():
 def test_what_is_wrong_is_said():
     with pytest.raises(ConfigError, match="width=4 is not allowed: at least 16"):
         millrace.open("pattern:?width=4").pipeline()
-    with pytest.raises(ConfigError, match="no setting 'hight'. Did you mean 'height'"):
+    with pytest.raises(ConfigError, match=r"no setting 'hight'\. Did you mean 'height'"):
         millrace.open("pattern:?hight=4").pipeline()

@@ -68,7 +68,7 @@ def test_pushed_frames_can_be_saved(tmp_path):
 
 
 def test_packets_are_decoded(clip):
-    start, *packets = open_source("a", str(clip("a.h264", count=6))).read()
+    _, *packets = open_source("a", str(clip("a.h264", count=6))).read()
     frames = pushed(Push(codec="h264", fps=25), [bytes(packet.data) for packet in packets])
     assert len(frames) == 6 and frames[0].image.format == "I420"
     again = pushed(Push(codec="h264"), [Packet("other", packet.data, packet.pts) for packet in packets])

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import millrace
-from millrace.core.errors import ConfigError
+from millrace.core.errors import ConfigError, SourceError
 from millrace.core.item import StreamStart
 from millrace.media import Packet
 from millrace.sources import open_source
@@ -41,6 +41,23 @@ def test_start_and_stop_are_exact(numbered, start, stop):
     assert numbers(frames) == wanted
     assert [frame.pts for frame in frames] == [i * 40 * MS for i in wanted], "times are the file's own"
     assert [frame.index for frame in frames] == list(range(len(wanted)))
+
+
+@pytest.mark.parametrize("name", ["n.ts", "n.h264", "n.avi", "n.webm"])
+def test_parts_of_files_of_other_kinds(tmp_path, name):
+    codec = {"n.avi": "mpeg4", "n.webm": "vp9"}.get(name, "h264")
+    path = numbered_clip(tmp_path / name, frames=60, width=160, height=120, gop=15, codec=codec)
+    passes = 1 if name == "n.h264" else 2
+    frames = run(millrace.open(str(path), start=1.0, stop=1.4, loop=passes))
+    first = numbers(frames)[0]
+    assert first in ((24, 25) if name == "n.avi" else (25,)), "AVI knows no times, and says its first picture is later"
+    assert numbers(frames) == list(range(first, first + 10)) * passes
+    assert {after.pts - before.pts for before, after in itertools.pairwise(frames)} == {40 * MS}
+
+
+def test_a_part_of_a_raw_stream_cannot_be_looped(clip):
+    with pytest.raises(SourceError, match="says no times"):
+        run(millrace.open(str(clip("a.h264")), stop=0.2, loop=2))
 
 
 def test_only_the_part_is_read(numbered):
