@@ -353,3 +353,24 @@ def test_fitting_keeps_the_aspect():
     assert fit(360, 640, (10, 0, 74, 72)) == (22, 0, 62, 72)
     assert fit(64, 36, (0, 0, 64, 36)) == (0, 0, 64, 36)
     assert fit(1, 5000, (0, 0, 8, 8))[2] > fit(1, 5000, (0, 0, 8, 8))[0]
+
+
+def test_four_clips_through_the_whole_chain(tmp_path):
+    """Files with numbers in their pictures, detected, tiled, drawn and encoded, twice: the same packets."""
+    import millrace
+    from millrace.testing.clips import numbered_clip
+    from millrace.testing.models import make_detector
+
+    clips = [tmp_path / f"{name}.mp4" for name in "abcd"]
+    for index, path in enumerate(clips):
+        numbered_clip(path, frames=6 + index, width=96, height=64)
+    model = make_detector(tmp_path / "model.onnx", [(8, 8, 40, 40, 0.9, 2)])
+    results = []
+    for number in range(2):
+        flow = millrace.open(*map(str, clips)).infer(model).track().tile(width=192, height=128).draw()
+        summary = flow.save(tmp_path / f"wall{number}.mp4").run()
+        assert summary.streams["tiles"].frames_out == 9 and not summary.errors
+        results.append((tmp_path / f"wall{number}.mp4").read_bytes())
+    assert results[0] == results[1]
+    wall = list(millrace.open(str(tmp_path / "wall0.mp4")))
+    assert len(wall) == 9 and (wall[0].image.width, wall[0].image.height) == (192, 128)
