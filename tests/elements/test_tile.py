@@ -184,7 +184,7 @@ def test_a_stream_that_runs_far_ahead_in_batches_is_shown_early_and_memory_is_bo
             Frame("slow", index, index * 40_000_000, picture(60)),
         ]
         for _ in tile.process(Frames(pair)):
-            assert len(tile.seats["slow"].waiting) <= 66
+            assert len(tile.board.seats["slow"].waiting) <= 66
 
 
 def test_those_behind_see_one_stream_with_one_start_and_one_end():
@@ -293,9 +293,9 @@ def test_streams_come_and_go_without_a_trace():
         list(tile.process(Frame(name, 0, 0, picture(60))))
         list(tile.end_stream(name))
         tile.expect(("base",))
-    assert len(tile.seats) <= 3
+    assert len(tile.board.seats) <= 3
     out = list(tile.end_stream("base"))
-    assert not tile.seats  # nobody else is expected
+    assert not tile.board.seats  # nobody else is expected
     assert out[-1] == StreamEnd("tiles")
 
 
@@ -321,7 +321,7 @@ def test_labels_stay_in_their_tile():
     pictures = []
     for tile in (plain, named):
         for index in range(2):
-            for stream in tile.seats:
+            for stream in tile.board.seats:
                 got = list(tile.process(Frame(stream, index, index * 40_000_000, picture(90))))
                 pictures += [f for f in got if isinstance(f, Frame)][:1]
     changed = pictures[0].image.planes[0] != pictures[-1].image.planes[0]
