@@ -148,10 +148,14 @@ class PlanesCanvas:
         for index, layer in enumerate(self._layers):
             height, width = layer.plane.shape[:2]
             level = cv2.resize(steps, (width, height), interpolation=cv2.INTER_LINEAR)
+            x, y, wide, high = cv2.boundingRect(level)  # of what is not zero
+            if not wide:
+                continue
+            level, region = level[y : y + high, x : x + wide], layer.plane[y : y + high, x : x + wide]
             table = np.array([values[index][1] for values in colours], np.uint8)
             cover = cv2.LUT(level, share)
             warm = cv2.LUT(cv2.merge([level] * table.shape[1]), table.reshape(1, 256, -1))
-            layer.plane[...] = cv2.blendLinear(layer.plane, warm, 1.0 - cover, cover).reshape(layer.plane.shape)
+            region[...] = cv2.blendLinear(region, warm, 1.0 - cover, cover).reshape(region.shape)
 
     def line(self, start: Point, end: Point, colour: Colour, thickness: int = 2) -> None:
         self.polyline((start, end), colour, thickness)

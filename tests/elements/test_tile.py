@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -374,3 +375,23 @@ def test_four_clips_through_the_whole_chain(tmp_path):
     assert results[0] == results[1]
     wall = list(millrace.open(str(tmp_path / "wall0.mp4")))
     assert len(wall) == 9 and (wall[0].image.width, wall[0].image.height) == (192, 128)
+
+
+def test_sources_come_and_go_while_it_runs():
+    pipeline = chain(wall(fps=100), sink := Sink())
+    pipeline.add_source("base", Clip(stream="base", live=True, delay=0.004, count=100_000), "tile0")
+    rng = random.Random(3)
+    with pipeline:
+        for number in range(40):
+            name = f"s{number}"
+            clip = Clip(stream=name, live=rng.random() < 0.5, count=rng.choice((0, 1, 15)), delay=rng.uniform(0, 0.005))
+            pipeline.add_source(name, clip, "tile0")
+            if number % 3 == 0:
+                with suppress(ConfigError):  # it may have ended already
+                    pipeline.remove_source(name)
+            time.sleep(rng.uniform(0, 0.01))
+        pipeline.remove_source("base")
+        assert pipeline.wait(15)
+    assert [getattr(marker, "stream", None) for marker in sink.markers] == ["tiles"] * 2
+    assert [frame.index for frame in sink.frames] == list(range(len(sink.frames))) and len(sink.frames) > 10
+    assert len(pipeline._roll) == 0
