@@ -27,6 +27,7 @@ from millrace.core import (
     setting,
     state,
 )
+from millrace.core.errors import ConfigError
 from millrace.elements.batch import Batch
 from millrace.elements.split import Split
 from millrace.elements.tile import Tile
