@@ -359,6 +359,8 @@ def test_fitting_keeps_the_aspect():
 
 def test_four_clips_through_the_whole_chain(tmp_path):
     """Files with numbers in their pictures, detected, tiled, drawn and encoded, twice: the same packets."""
+    import av
+
     import millrace
     from millrace.testing.clips import numbered_clip
     from millrace.testing.models import make_detector
@@ -372,7 +374,8 @@ def test_four_clips_through_the_whole_chain(tmp_path):
         flow = millrace.open(*map(str, clips)).infer(model).track().tile(width=192, height=128).draw()
         summary = flow.save(tmp_path / f"wall{number}.mp4").run()
         assert summary.streams["tiles"].frames_out == 9 and not summary.errors
-        results.append((tmp_path / f"wall{number}.mp4").read_bytes())
+        with av.open(str(tmp_path / f"wall{number}.mp4")) as container:  # the file itself carries the time of day
+            results.append([(packet.pts, bytes(packet)) for packet in container.demux(video=0)])
     assert results[0] == results[1]
     wall = list(millrace.open(str(tmp_path / "wall0.mp4")))
     assert len(wall) == 9 and (wall[0].image.width, wall[0].image.height) == (192, 128)
