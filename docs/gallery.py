@@ -30,7 +30,8 @@ CAPS = Caps("frames", width=SIZE[0], height=SIZE[1], format="I420", fps=None)
 ORANGE, BLUE, WHITE = (255, 140, 0), (40, 120, 255), (255, 255, 255)
 POSE = (  # 17 points of a walker in a box of 1 x 1
     (0.5, 0.07), (0.54, 0.05), (0.47, 0.05), (0.59, 0.07), (0.43, 0.07), (0.68, 0.2), (0.33, 0.2), (0.82, 0.36),
-    (0.2, 0.35), (0.92, 0.5), (0.1, 0.48), (0.6, 0.52), (0.42, 0.52), (0.72, 0.74), (0.4, 0.76), (0.85, 0.95), (0.3, 0.97),
+    (0.2, 0.35), (0.92, 0.5), (0.1, 0.48), (0.6, 0.52), (0.42, 0.52), (0.72, 0.74), (0.4, 0.76), (0.85, 0.95),
+    (0.3, 0.97),
 )  # fmt: skip
 
 
@@ -159,7 +160,7 @@ def tiled(panels: Iterable[tuple[str, Frame]], **settings: Any) -> Frame:
     for name, frame in panels:
         tile.start_stream(StreamStart(name, CAPS))
         frame.stream, frame.objects, frame.extras = name, [], {}
-    for name, frame in panels:
+    for _, frame in panels:
         out += tile.process(frame)
     for name, _ in panels:
         out += tile.end_stream(name)

@@ -24,7 +24,7 @@ class Tally:
 
     frames: int = 0
     objects: int = 0
-    identities: set[int] = field(default_factory=set)
+    identities: set[Any] = field(default_factory=set)
     labels: dict[str, int] = field(default_factory=dict)
     events: dict[tuple[str, str, str], int] = field(default_factory=dict)  # kind, line or zone, direction
     total: int | None = None
@@ -52,7 +52,7 @@ class Counter:
         for found in frame.objects:
             tally.labels[found.label] = tally.labels.get(found.label, 0) + 1
             if found.id is not None:
-                tally.identities.add(found.id)
+                tally.identities.add((found.extras.get("stream"), found.id))  # `tile` mixes streams
         for event in frame.events:
             key = (event.kind, event.name, event.direction or "")
             tally.events[key] = tally.events.get(key, 0) + 1
@@ -173,9 +173,10 @@ class Run:
 
     def summary(self) -> Summary:
         errors = [message for message in self.pipeline.errors if message.kind == "error"]
+        made = [name for name in self._last.tallies if name not in self.names]  # of others, by `tile`
         stats = self.pipeline.stats().values()
         return Summary(
-            streams={name: self._stream(name, errors) for name in self.names},
+            streams={name: self._stream(name, errors) for name in [*self.names, *made]},
             seconds=(self._ended or time.monotonic()) - self._began,
             drops=sum(node.drops for node in stats),
             skipped=sum(node.skipped for node in stats),

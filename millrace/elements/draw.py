@@ -62,7 +62,7 @@ class Draw(Element):
     colours: dict[str, str] = setting(factory=dict, help='colours of labels, {car: "#rrggbb"}')
     styles: dict[str, Any] = setting(
         factory=dict,
-        help="by label, or * for all others: colour, thickness, fill, mask_opacity, text_size, boxes, labels, …",
+        help="by label, or * for all: colour, thickness, text_size, fill, mask_opacity, boxes, labels, masks, …",
     )
     font: str = setting(default="sans", help="sans, italic, uni, or the path of a .ttf or .otf file")
 

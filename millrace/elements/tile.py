@@ -9,12 +9,11 @@ from typing import Any
 
 from ..core import FRAMES, Caps, Context, Element, SettingError, StreamEnd, StreamStart, setting, state
 from ..core.item import Item
-from ..devices import part
 from ..imaging.base import Area
 from ..imaging.palette import parse_colour
-from ..imaging.wall import Wall, custom, grid
-from ..media import Batch, Frame
-from ._tile import Seat
+from ..imaging.wall import custom, grid
+from ..media import Batch
+from ._tile import Board
 
 PATIENCE = 5.0  # seconds that files wait for a stream that has been announced and does not start
 SECOND = 1_000_000_000
@@ -46,10 +45,8 @@ class Tile(Element):
     background: str = setting(default="#202020", help="what is left free, #rrggbb")
     stream: str = setting(default="tiles", help="the name of the stream that it makes")
 
-    seats: dict[str, Seat] = state(dict)  # in their order on the wall
+    board: Board = state(lambda: Board((16, 16), (0, 0, 0), True, lambda streams: {}))  # `open` makes the real one
     expected: set[str] = state(set)
-    wall: Wall | None = state(lambda: None)  # from the first picture to the end
-    areas: dict[str, Area] | None = state(lambda: None)  # where streams lie; None: to be found anew
     tick: int = state(int)  # the number of the next picture in the wall's time
     index: int = state(int)
     period: int | None = state(lambda: None)  # ns from picture to picture, from the first one to the end
@@ -76,18 +73,17 @@ class Tile(Element):
     def expect(self, streams: Sequence[str]) -> None:
         self.expected = set(streams)
         self.owed = self.owed or bool(streams)
-        for stream in [name for name, seat in self.seats.items() if not seat.started and name not in self.expected]:
-            self._leave(stream)
+        for stream in [name for name, seat in self.board.seats.items() if not (seat.started or name in self.expected)]:
+            self.board.leave(stream)
         for stream in streams:
-            self._seat(stream)
+            self.board.seat(stream, self.expected)
         self.context.wake()  # what was waited for may not come any more
 
     def start_stream(self, start: StreamStart) -> None:
-        seat = self._seat(start.stream)
+        seat, caps = self.board.seat(start.stream, self.expected), start.caps
         if seat.ended or not seat.started:
             seat.started, seat.ended, seat.offset = True, False, None
-        seat.live, caps = start.live, start.caps
-        seat.fps, seat.aspect = caps.get("fps"), caps.get("sample_aspect")
+        seat.live, seat.fps, seat.aspect = start.live, caps.get("fps"), caps.get("sample_aspect")
         seat.matrix = caps.get("matrix") or "bt601"
         self.live = self.live or start.live
         self.owed = True
@@ -100,20 +96,17 @@ class Tile(Element):
             self.batched = self.batched or isinstance(item, Batch) or "batched" in frame.extras
             if self.live and self.began is None:
                 self.began = time.monotonic()
-            self.seats[frame.stream].add(frame, self._time())
+            self.board.seats[frame.stream].add(frame, self._time())
             yield from self._ready()
         self._arm()
 
     def end_stream(self, stream: str) -> Iterator[Item]:
-        seat = self.seats.get(stream)
+        seat = self.board.seats.get(stream)
         if seat is None or not seat.started:
             return
         self.expected.discard(stream)
-        if seat.live:
-            seat.due(0)
         seat.ended = True
-        yield from self._ready()
-        yield from self._finish()
+        yield from self.on_wake()
         self._arm()
 
     def on_wake(self) -> Iterator[Item]:
@@ -122,7 +115,7 @@ class Tile(Element):
 
     def on_deadline(self) -> Iterator[Item]:
         if self.live and self.began is not None:
-            if any(seat.waiting or seat.shown for seat in self.seats.values()):
+            if any(seat.waiting or seat.shown for seat in self.board.seats.values()):
                 yield from self._picture()
                 late = int((time.monotonic() - self.began) * SECOND / self._period())
                 self.tick = max(self.tick, late)
@@ -133,29 +126,38 @@ class Tile(Element):
 
     def apply(self, prepared: Any) -> None:
         super().apply(prepared)
-        self.areas = None
+        self.board.areas = None
 
     def close(self) -> None:
-        self.seats.clear()
-        self.wall = self.areas = None
+        self.board.seats.clear()
+        self.board.wall = self.board.areas = None
 
     def wants(self, stream: str) -> bool:
         """Whether the next frame of a stream may come; one of a file that is ahead waits, unless it came in batches."""
-        seat = self.seats.get(stream)
+        seat = self.board.seats.get(stream)
         return seat is None or seat.live or self.batched or not seat.ahead(self._limit())
 
-    # time
-
     def _reset(self) -> None:
+        size, colour = (self.width, self.height), parse_colour(self.background)
+        self.board = Board(size, colour, self.labels, self._places)
         self.tick = self.index = 0
         self.live = self.batched = self.owed = False
         self.period = self.began = self.patience = self.deadline = None
-        self.wall = self.areas = None
+
+    def _custom(self, layout: dict[str, Any]) -> dict[str, Area]:
+        return custom(layout, self.width, self.height)
+
+    def _places(self, streams: Sequence[str]) -> dict[str, Area]:
+        if self.show is not None:
+            return {self.show: (0, 0, self.width, self.height)}
+        if self.layout:
+            return self._custom(self.layout)
+        return grid(streams, self.width, self.height, self.columns, self.rows)
 
     def _period(self) -> int:
         """ns from picture to picture."""
         if self.period is None:
-            rates = [float(seat.fps) for seat in self.seats.values() if seat.fps]
+            rates = [float(seat.fps) for seat in self.board.seats.values() if seat.fps]
             return round(SECOND / (self.fps or min(240.0, max(rates, default=25.0))))
         return self.period
 
@@ -173,21 +175,21 @@ class Tile(Element):
             yield from self._picture()
 
     def _complete(self) -> bool:
-        patient = self.wall is None and (self.patience is None or time.monotonic() < self.patience)
-        if patient and not all(seat.started for seat in self.seats.values()):
+        seats, limit = self.board.seats.values(), self._limit()
+        patient = self.board.wall is None and (self.patience is None or time.monotonic() < self.patience)
+        if patient and not all(seat.started for seat in seats):
             return False
-        seats = [seat for seat in self.seats.values() if seat.started]
-        limit = self._limit()
-        return any(seat.waiting for seat in seats) and all(seat.ended or seat.ahead(limit) for seat in seats)
+        settled = all(seat.ended or seat.ahead(limit) for seat in seats if seat.started)
+        return settled and any(seat.waiting for seat in seats)
 
     def _finish(self) -> Iterator[Item]:
         """When the last stream has ended, so does this one."""
-        if self.expected or any(seat.started and not seat.ended for seat in self.seats.values()):
+        seats = self.board.seats.values()
+        if self.expected or any(seat.started and not seat.ended for seat in seats):
             return
-        if self.live and any(seat.waiting for seat in self.seats.values()):
-            yield from self._picture()
+        if any(seat.waiting for seat in seats):
+            yield from self._picture()  # the last ones of live streams
         owed = self.owed
-        self.seats.clear()
         self._reset()
         if owed:
             yield StreamEnd(self.stream)
@@ -196,96 +198,26 @@ class Tile(Element):
         if self.live:
             self.deadline = None if self.began is None else self.began + self._time() / SECOND
         else:
-            self.deadline = self.patience or None if self.wall is None else None
-
-    # places
-
-    def _seat(self, stream: str) -> Seat:
-        """The stream's place: its old one, that of a stream that has ended, or a new one."""
-        seat = self.seats.get(stream)
-        if seat is None:
-            self.areas = None
-            gone = next((name for name, old in self.seats.items() if old.ended and name not in self.expected), None)
-            names = [stream if name == gone else name for name in self.seats] + [stream] * (gone is None)
-            seat = Seat()
-            self.seats = {name: seat if name == stream else self.seats[name] for name in names}
-        return seat
-
-    def _leave(self, stream: str) -> None:
-        del self.seats[stream]
-        self.areas = None
-
-    def _custom(self, layout: dict[str, Any]) -> dict[str, Area]:
-        return custom(layout, self.width, self.height)
-
-    def _places(self) -> dict[str, Area]:
-        if self.show is not None:
-            return {self.show: (0, 0, self.width, self.height)}
-        if self.layout:
-            return self._custom(self.layout)
-        return grid(list(self.seats), self.width, self.height, self.columns, self.rows)
-
-    # pictures
+            self.deadline = self.patience or None if self.board.wall is None else None
 
     def _picture(self) -> Iterator[Item]:
-        if self.wall is None:
+        if self.board.wall is None:
             yield self._start()
-        until = self._limit()
-        for seat in self.seats.values():
-            if seat.waiting:
-                seat.due(until)
-            elif seat.ended:
-                seat.over()
-        self._paint()
-        yield self._frame()
+        self.board.show(self._limit())
+        yield self.board.frame(self.stream, self.index, self._time(), self._period())
+        self.index += 1
         self.tick += 1
 
     def _start(self) -> StreamStart:
         self.period = self._period()
-        first = next(seat for seat in self.seats.values() if seat.started)
-        memory = next(frame.image.memory for seat in self.seats.values() for frame in seat.waiting)
-        self.wall = Wall(
-            part(memory, "imaging")(memory), self.width, self.height, parse_colour(self.background),
-            first.matrix,  # type: ignore[arg-type]
-        )  # fmt: skip
+        first = self.board.start()
+        assert self.board.wall is not None
         caps = Caps(
             FRAMES, format="I420", width=self.width, height=self.height, time_base=None, frames=None, duration=None,
             fps=Fraction(SECOND, self.period).limit_denominator(1001), sample_aspect=None, matrix=first.matrix,
-            full_range=False, memory=memory,
+            full_range=False, memory=self.board.wall.image.memory,
         )  # fmt: skip
         return StreamStart(self.stream, caps, live=self.live)
-
-    def _paint(self) -> None:
-        """Put what is new on the wall, or everything when places have changed."""
-        assert self.wall is not None
-        if self.areas is None:
-            self.areas = self._places()
-            self.wall.clear()
-            for seat in self.seats.values():
-                seat.painted = seat.way = None
-        for stream, area in self.areas.items():
-            seat = self.seats.get(stream, Seat())
-            if seat.shown is not None and seat.shown is not seat.painted:
-                label = stream if self.labels else ""
-                seat.way = self.wall.paint(seat.shown.image, area, seat.aspect, label)
-                seat.painted = seat.shown
-
-    def _frame(self) -> Frame:
-        assert self.wall is not None and self.areas is not None
-        shown = [seat.shown for seat in self.seats.values() if seat.shown is not None]
-        frame = Frame(self.stream, self.index, self._time(), self.wall.picture(), duration=self._period())
-        self.index += 1
-        frame.arrived = max((each.arrived for each in shown), default=0)
-        frame.wall = max((each.wall for each in shown if each.wall is not None), default=None)
-        for stream, seat in self.seats.items():
-            frame.objects += seat.objects(stream)
-            frame.events += seat.events
-            seat.events = []
-        rules = [rule for seat in self.seats.values() for rule in seat.rules()]
-        if rules:
-            frame.extras["analytics"] = rules
-        frame.extras["tiles"] = dict(self.areas)
-        return frame
 
 
 class _Turn:

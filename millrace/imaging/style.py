@@ -10,7 +10,7 @@ from ..media import Object
 from .base import Colour
 from .palette import colour_of, parse_colour
 
-EVERY = "*"  # the class that stands for all that have no style of their own
+EVERY = "*"  # stands for all classes; what a class has of its own goes before
 Edges = tuple[tuple[int, int], ...]
 KEYS = {  # of a class's style, with what is allowed
     "colour": "#rrggbb",

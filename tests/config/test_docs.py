@@ -11,6 +11,7 @@ from millrace.config import loads
 from millrace.config.build import build
 from millrace.config.text import parse
 
+DRAWING = Path(__file__).parents[2] / "docs" / "drawing.md"
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
@@ -24,3 +25,9 @@ def test_what_the_page_shows_can_be_built(text: str) -> None:
         "events.json",
     ]  # fmt: skip
     assert built.last == "analyze" and parse(text, environment={"YARD": "x"}).data["streams"]["yard"] == {"uri": "x"}
+
+
+@pytest.mark.parametrize("text", re.findall(r"```yaml\n(.*?)```", DRAWING.read_text(encoding="utf-8"), re.DOTALL))
+def test_what_the_page_on_drawing_shows_can_be_built(text: str) -> None:
+    built = build(loads(text))
+    assert list(built.pipeline.graph.nodes)[-2:] == ["encode", "file"]

@@ -193,7 +193,7 @@ def test_styles_of_a_class_and_of_all_others():
     ],
 )
 def test_a_wrong_style_is_an_error(styles, says):
-    with pytest.raises(SettingError, match=f"draw: styles=.*{says}"):
+    with pytest.raises(SettingError, match=rf"draw: styles=.*{says}"):
         draw(styles=styles)
 
 

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -26,6 +27,7 @@ from millrace.core import (
     setting,
     state,
 )
+from millrace.core.errors import ConfigError
 from millrace.elements.batch import Batch
 from millrace.elements.split import Split
 from millrace.elements.tile import Tile
@@ -184,7 +186,7 @@ def test_a_stream_that_runs_far_ahead_in_batches_is_shown_early_and_memory_is_bo
             Frame("slow", index, index * 40_000_000, picture(60)),
         ]
         for _ in tile.process(Frames(pair)):
-            assert len(tile.seats["slow"].waiting) <= 66
+            assert len(tile.board.seats["slow"].waiting) <= 66
 
 
 def test_those_behind_see_one_stream_with_one_start_and_one_end():
@@ -293,9 +295,9 @@ def test_streams_come_and_go_without_a_trace():
         list(tile.process(Frame(name, 0, 0, picture(60))))
         list(tile.end_stream(name))
         tile.expect(("base",))
-    assert len(tile.seats) <= 3
+    assert len(tile.board.seats) <= 3
     out = list(tile.end_stream("base"))
-    assert not tile.seats  # nobody else is expected
+    assert not tile.board.seats  # nobody else is expected
     assert out[-1] == StreamEnd("tiles")
 
 
@@ -321,7 +323,7 @@ def test_labels_stay_in_their_tile():
     pictures = []
     for tile in (plain, named):
         for index in range(2):
-            for stream in tile.seats:
+            for stream in tile.board.seats:
                 got = list(tile.process(Frame(stream, index, index * 40_000_000, picture(90))))
                 pictures += [f for f in got if isinstance(f, Frame)][:1]
     changed = pictures[0].image.planes[0] != pictures[-1].image.planes[0]
@@ -353,3 +355,47 @@ def test_fitting_keeps_the_aspect():
     assert fit(360, 640, (10, 0, 74, 72)) == (22, 0, 62, 72)
     assert fit(64, 36, (0, 0, 64, 36)) == (0, 0, 64, 36)
     assert fit(1, 5000, (0, 0, 8, 8))[2] > fit(1, 5000, (0, 0, 8, 8))[0]
+
+
+def test_four_clips_through_the_whole_chain(tmp_path):
+    """Files with numbers in their pictures, detected, tiled, drawn and encoded, twice: the same packets."""
+    import av
+
+    import millrace
+    from millrace.testing.clips import numbered_clip
+    from millrace.testing.models import make_detector
+
+    clips = [tmp_path / f"{name}.mp4" for name in "abcd"]
+    for index, path in enumerate(clips):
+        numbered_clip(path, frames=6 + index, width=96, height=64)
+    model = make_detector(tmp_path / "model.onnx", [(8, 8, 40, 40, 0.9, 2)])
+    results = []
+    for number in range(2):
+        flow = millrace.open(*map(str, clips)).infer(model).track().tile(width=192, height=128).draw()
+        summary = flow.save(tmp_path / f"wall{number}.mp4").run()
+        assert summary.streams["tiles"].frames_out == 9 and not summary.errors
+        with av.open(str(tmp_path / f"wall{number}.mp4")) as container:  # the file itself carries the time of day
+            results.append([(packet.pts, bytes(packet)) for packet in container.demux(video=0)])
+    assert results[0] == results[1]
+    wall = list(millrace.open(str(tmp_path / "wall0.mp4")))
+    assert len(wall) == 9 and (wall[0].image.width, wall[0].image.height) == (192, 128)
+
+
+def test_sources_come_and_go_while_it_runs():
+    pipeline = chain(wall(fps=100), sink := Sink())
+    pipeline.add_source("base", Clip(stream="base", live=True, delay=0.004, count=100_000), "tile0")
+    rng = random.Random(3)
+    with pipeline:
+        for number in range(40):
+            name = f"s{number}"
+            clip = Clip(stream=name, live=rng.random() < 0.5, count=rng.choice((0, 1, 15)), delay=rng.uniform(0, 0.005))
+            pipeline.add_source(name, clip, "tile0")
+            if number % 3 == 0:
+                with suppress(ConfigError):  # it may have ended already
+                    pipeline.remove_source(name)
+            time.sleep(rng.uniform(0, 0.01))
+        pipeline.remove_source("base")
+        assert pipeline.wait(15)
+    assert [getattr(marker, "stream", None) for marker in sink.markers] == ["tiles"] * 2
+    assert [frame.index for frame in sink.frames] == list(range(len(sink.frames))) and len(sink.frames) > 10
+    assert len(pipeline._roll) == 0
