@@ -7,6 +7,8 @@ matters: it takes files in turns, so that two runs give the same lines in the sa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -197,7 +199,8 @@ class _Builder:
     def step(self, step: Step, ends: list[End], branch: str) -> End:
         element = self.element(step)
         name = self.name(step, branch)
-        self.graph.add(name, element, on_error=step.on_error)
+        with _placed(step):
+            self.graph.add(name, element, on_error=step.on_error)
         self.entry = self.entry or name
         for end in ends:
             link: dict[str, Any] = {"policy": step.queue.policy, "size": step.queue.size} if step.queue else {}
@@ -207,14 +210,14 @@ class _Builder:
     def element(self, step: Step) -> Element:
         if isinstance(step.element, Element):
             return step.element
+        if not class_of(step).in_files:
+            only = "meets a program's own code: only a program can use it, as an object"
+            raise step.where.error(f"{step.element!r} {only}")
         has = {setting.name for setting in registry.settings_of(class_of(step))}
         given = {"device": self.plan.device, "stage": step.name}  # a model's objects carry the name of its step
         settings = {key: value for key, value in given.items() if key in has and value is not None} | {**step.settings}
-        try:
+        with _placed(step):
             return registry.create(step.element, **settings)
-        except ConfigError as error:
-            key = getattr(error, "setting", None)
-            raise step.where.error(str(error), *(key.split(".") if key else [])) from error
 
     def name(self, step: Step, branch: str) -> str:
         given = step.name
@@ -224,6 +227,16 @@ class _Builder:
             self.names.add(given)
             return given
         return unique(f"{branch}{_plain_name(step)}", self.names)
+
+
+@contextmanager
+def _placed(step: Step) -> Iterator[None]:
+    """An error in what a step says names the place where it was written."""
+    try:
+        yield
+    except ConfigError as error:
+        key = getattr(error, "setting", None)
+        raise step.where.error(str(error), *(key.split(".") if key else [])) from error
 
 
 def _plain_name(step: Step) -> str:

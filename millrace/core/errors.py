@@ -80,7 +80,7 @@ class StreamError(MillraceError):
     """
 
     def __init__(self, stream: str, message: str) -> None:
-        super().__init__(redact(message))
+        super().__init__(f"{stream}: {redact(message)}")
         self.stream = stream
 
 

@@ -15,7 +15,7 @@ from ..core.errors import StreamError
 from ..core.item import Item, StreamStart
 from ..decoders.base import Decoded, Decoder
 from ..decoders.timing import Clock
-from ..devices import part
+from ..devices import kind, part
 from ..media import Frame, Image, Packet
 
 
@@ -56,9 +56,12 @@ class Decode(Element):
     streams: dict[str, Stream] = state(dict)
     context: Context | None = state(lambda: None)
 
+    def validate(self) -> None:
+        kind(self.device)
+
     def open(self, context: Context) -> None:
+        self.validate()
         self.context = context
-        part(self.device, "decoder")  # an unknown device is found before anything runs
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         if start.caps.kind != PACKETS:
@@ -102,7 +105,7 @@ class Decode(Element):
         damaged = known.decoder.damaged
         known.decoder.close()
         if known.packets and not known.index:
-            raise StreamError(stream, f"{stream}: no picture in {known.packets} packets ({damaged} of them damaged)")
+            raise StreamError(stream, f"no picture in {known.packets} packets ({damaged} of them damaged)")
         if (damaged or known.concealed) and self.context is not None:
             concealed = f", {known.concealed} of {known.index} pictures with concealed damage"
             self.context.warn(f"{damaged} damaged packets{concealed if known.concealed else ''}", stream)
@@ -116,7 +119,7 @@ class Decode(Element):
         try:
             decoder: Decoder = part(self.device, "decoder")(start.caps, self.device, threads=self.threads)
         except ValueError as error:
-            raise StreamError(start.stream, f"{start.stream}: {error}") from error
+            raise StreamError(start.stream, str(error)) from error
         return decoder
 
     def _emit(self, stream: Stream, picture: Decoded) -> Iterator[Item]:

@@ -43,11 +43,14 @@ class Draw(Element):
     imagings: dict[str, Imaging] = state(dict)
     paths: dict[str, Trails] = state(dict)
 
-    def open(self, context: Context) -> None:
+    def validate(self) -> None:
         try:
             self.chosen = colours_from(self.colours)
         except ValueError as error:
             raise SettingError("draw", "colours", self.colours, str(error)) from None
+
+    def open(self, context: Context) -> None:
+        self.validate()
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         if start.discontinuity or start.stream not in self.paths:
