@@ -39,6 +39,8 @@ def run(
     max_frames: Annotated[int | None, typer.Option(min=1, help="End each stream after so many frames.")] = None,
     codec: Annotated[str | None, typer.Option(help="Of --save: h264, hevc, av1, mpeg4, mjpeg.")] = None,
     draw: Annotated[bool, typer.Option(help="Draw what was found into the saved video.")] = True,
+    perf: Annotated[bool, typer.Option("--perf", help="Print **PERF lines, as DeepStream's application does.")] = False,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between lines about the run.")] = 5.0,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no summary.")] = False,
     verbose: Verbose = False,
 ) -> None:
@@ -51,7 +53,7 @@ def run(
 
     options = Options(
         sources, model, track, tracker, save, json, record, confidence, classes, every, device, line or [], zone or [],
-        max_frames, codec, draw, quiet, verbose,
+        max_frames, codec, draw, perf, interval, quiet, verbose,
     )  # fmt: skip
     raise typer.Exit(command(options))
 

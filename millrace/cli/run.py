@@ -14,7 +14,7 @@ from ..core.errors import ConfigError, redact
 from ..flow import stream_names
 from ..summary import Run
 from . import INTERRUPTED, OK, SOURCE
-from .report import Progress, show_summary
+from .report import INTERVAL, Progress, show_summary
 
 _FILE_ONLY = "these belong into the file, as settings of its elements"
 
@@ -39,6 +39,8 @@ class Options:
     max_frames: int | None = None
     codec: str | None = None
     draw: bool = True
+    perf: bool = False
+    interval: float = INTERVAL
     quiet: bool = False
     verbose: bool = False
 
@@ -46,10 +48,12 @@ class Options:
 def run(options: Options) -> int:
     """Run to the end; returns the exit code."""
     plan = plan_of(options)
-    with Progress(Run(plan), quiet=options.quiet, verbose=options.verbose) as progress:
+    to_stdout = options.json == "-"
+    work = Run(plan)
+    with Progress(work, options.quiet, options.verbose, options.perf, options.interval, to_stdout) as progress:
         summary = progress.run.run(progress.tick)
     if not options.quiet:
-        show_summary(summary, sys.stderr if options.json == "-" else sys.stdout)
+        show_summary(summary, sys.stderr if to_stdout else sys.stdout)
     if summary.interrupted:
         return INTERRUPTED
     return SOURCE if summary.errors else OK
@@ -69,7 +73,7 @@ def plan_of(options: Options) -> Plan:
 def _plan_of_file(path: str, options: Options) -> Plan:
     from ..config import load
 
-    allowed = {"sources", "max_frames", "device", "quiet", "verbose"}
+    allowed = {"sources", "max_frames", "device", "perf", "interval", "quiet", "verbose"}
     plain = Options(options.sources)
     wrong = [
         f"--{name.replace('_', '-')}" for name in Options.__slots__

@@ -342,4 +342,5 @@ def stats_of(node: Node, worker: Worker, head: bool) -> NodeStats:
                 worker.channel.peak,
                 len(worker.channel),
             )
+            stats.waiting, stats.lost = worker.channel.depths(), worker.channel.losses()
     return stats
