@@ -72,12 +72,14 @@ def check(
 @app.command()
 def inspect(
     element: Annotated[str | None, typer.Argument(help="An element's name; none lists all.")] = None,
-    schema: Annotated[bool, typer.Option(help="Print the JSON Schema of pipeline files.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of pipeline files.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the element's page as Markdown.")] = False,
+    docs: Annotated[Path | None, typer.Option(help="Write a page for each element into this folder.")] = None,
 ) -> None:
-    """List the elements, or show one element's settings."""
+    """List the elements, or show one element's settings and an example."""
     from .inspect import inspect as command
 
-    command(element, schema)
+    command(element, schema, docs, markdown)
 
 
 @app.command()

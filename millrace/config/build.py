@@ -54,7 +54,8 @@ def build(plan: Plan, pull: Element | None = None) -> Built:
     except ConfigError as error:
         raise plan.where.error(str(error), "device") from error
     line = complete(plan)
-    start, end = _frames_begin(line), _frames_end(line)
+    start = max(1, _frames_begin(line))  # an element that takes anything may stand first
+    end = max(start, _frames_end(line))
     builder = _Builder(plan)
     ends = builder.line(line[:start], [], "")
     first = ends[0].node

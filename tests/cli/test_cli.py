@@ -183,7 +183,12 @@ def test_inspect_lists_and_shows(capsys: pytest.CaptureFixture[str]) -> None:
     assert "limit     Lets the first `count` frames" in said and "infer " in said
     assert invoke(["inspect", "limit"]) == OK
     said = capsys.readouterr().out
-    assert "must be given" in said and "at least 1" in said and "- limit: {count: …}" in said
+    assert (
+        "must be given" in said
+        and "at least 1" in said
+        and "- limit: {count: 100}" in said
+        and "flow.limit(count=100)" in said
+    )
     assert invoke(["inspect", "limti"]) == WRONG
     assert "Did you mean 'limit'?" in capsys.readouterr().err
 

@@ -165,3 +165,11 @@ def test_elements_of_a_program_are_checked_too() -> None:
 
     with pytest.raises(ConfigError, match="picky: no"):
         build(Plan(line=[Step(Picky())]))
+
+
+def test_an_element_that_takes_anything_may_stand_alone() -> None:
+    built = build(Plan([Stream("a", Pictures(stream="a"))], [Step("discard")]))
+    assert (built.first, built.last) == ("discard", "discard")
+    built.pipeline.start()
+    assert built.pipeline.wait(20)
+    assert built.pipeline.stats()["discard"].items_in == 5
