@@ -14,16 +14,35 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: rich would take a third of a second to load
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""To begin: `millrace demo`, then `millrace run street.mp4 --model street --save out.mp4`.
+    `millrace COMMAND --help` tells more.""",
 )
 
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show warnings as they come, and tracebacks.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def millrace(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Real-time video analytics: decode, infer, track, analyse, draw, encode."""
+
+
 @app.command()
 def run(
     sources: Annotated[
-        list[str], typer.Argument(help="Video files or URLs, or one pipeline.yaml.", show_default=False)
-    ],
+        list[str] | None,
+        typer.Argument(help="Video files or URLs, or one pipeline.yaml.", metavar="SOURCE", show_default=False),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="An .onnx file, a model card, or 'street'.")] = None,
     track: Annotated[bool | None, typer.Option(help="Give objects identities (on with --line, --zone).")] = None,
     tracker: Annotated[str | None, typer.Option(help="The tracker to use; turns tracking on.")] = None,
@@ -52,18 +71,18 @@ def run(
     from .run import run as command
 
     options = Options(
-        sources, model, track, tracker, save, json, record, confidence, classes, every, device, line or [], zone or [],
-        max_frames, codec, draw, perf, interval, quiet, verbose,
+        sources or [], model, track, tracker, save, json, record, confidence, classes, every, device, line or [],
+        zone or [], max_frames, codec, draw, perf, interval, quiet, verbose,
     )  # fmt: skip
     raise typer.Exit(command(options))
 
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="A pipeline (.yaml), a model card (.yaml) or a model (.onnx).")],
+    file: Annotated[Path, typer.Argument(help="A pipeline or model card (.yaml), a model (.onnx) or a video.")],
     verbose: Verbose = False,
 ) -> None:
-    """Say how a pipeline, model card or model is understood."""
+    """Say how a pipeline, model card, model or video is understood."""
     from .check import check as command
 
     command(file)

@@ -61,6 +61,8 @@ def run(options: Options) -> int:
 
 def plan_of(options: Options) -> Plan:
     """What a command line asks for. Raises ConfigError."""
+    if not options.sources:
+        raise ConfigError("run what? Give a video or a pipeline file: millrace run street.mp4 --model street")
     files = [source for source in options.sources if source.lower().endswith((".yaml", ".yml"))]
     if not files:
         streams = [Stream(name, uri) for name, uri in zip(stream_names(options.sources), options.sources, strict=True)]
@@ -174,6 +176,8 @@ def _folders(options: Options) -> None:
         folder = os.path.dirname(path or "")
         if folder and "{stream}" not in folder and not os.path.isdir(folder):
             raise ConfigError(f"--{name} {path}: the folder {folder} does not exist; create it")
+        if path and path != "-" and "{stream}" not in folder and not os.access(folder or ".", os.W_OK):
+            raise ConfigError(f"--{name} {path}: nothing can be written in the folder {folder or '.'}: no permission")
 
 
 def _check(line: Line) -> None:

@@ -7,6 +7,7 @@ matters: it takes files in turns, so that two runs give the same lines in the sa
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -63,10 +64,21 @@ def build(plan: Plan, pull: Element | None = None) -> Built:
     last = ends[0].node
     tail: Line = [Tee({"pull": [Step(pull, name="pull")]}, side=True)] if pull is not None else []
     builder.line([*tail, *line[end:]], ends, "")
+    _spare_the_sources(builder.graph, plan.streams)
     pipeline = Pipeline(builder.graph)
     for stream in plan.streams:
         pipeline.add_source(stream.name, _source(stream), into=builder.entry)
     return Built(pipeline, first, last)
+
+
+def _spare_the_sources(graph: Graph, streams: list[Stream]) -> None:
+    """Raise ConfigError where an element would write over the file that a stream is read from."""
+    read = {os.path.realpath(s.uri.removeprefix("file://")): s for s in streams if isinstance(s.uri, str)}
+    for node in graph.nodes.values():
+        path = getattr(node.element, "path", None)
+        stream = read.get(os.path.realpath(path)) if isinstance(path, str) and path else None
+        if stream is not None and path != "-":
+            raise stream.where.error(f"{node.name}: {path} is the source of stream {stream.name!r}: take another path")
 
 
 def _source(stream: Stream) -> Source:

@@ -94,7 +94,11 @@ def test_a_pipeline_file_runs(clip: str, tmp_path: Path, capsys: pytest.CaptureF
     assert invoke(["run", str(path), "--max-frames", "7"]) == OK
     assert capsys.readouterr().out.splitlines()[1].split()[:5] == ["door", "7", "7", "0", "0"]
     assert invoke(["check", str(path)]) == OK
-    assert capsys.readouterr().out == f"stream door: {clip}\ndecode ← streams\nok\n"
+    assert capsys.readouterr().out == (
+        f"stream door: {clip} (h264, 128x96, 25 fps, 20 frames, 0.8 s)\ndecode ← streams\nok\n"
+    )
+    path.write_text("streams: {door: nosuch.mp4}\npipeline: [decode]\n")
+    assert invoke(["check", str(path)]) == SOURCE
 
 
 @pytest.mark.parametrize(
@@ -210,7 +214,8 @@ def test_check_of_a_model(model: str, tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "x.onnx").write_bytes(b"nothing")
     assert invoke(["check", str(tmp_path / "x.onnx")]) == WRONG
     assert invoke(["check", str(tmp_path / "nowhere.yaml")]) == WRONG
-    assert invoke(["check", __file__]) == WRONG
+    assert invoke(["check", __file__]) == SOURCE
+    assert "is not a media file" in capsys.readouterr().err
 
 
 def test_version_and_devices(capsys: pytest.CaptureFixture[str]) -> None:
