@@ -176,15 +176,17 @@ def _state(name: str, last: Tally, going: Collection[str], failed: Collection[st
 
 @contextmanager
 def _on_interrupt(note: Callable[[], None]) -> Iterator[None]:
-    """Call `note` at Ctrl+C instead of raising KeyboardInterrupt."""
+    """Call `note` at Ctrl+C instead of raising KeyboardInterrupt, and when the process is asked to end (SIGTERM)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, lambda number, frame: note())
+    asked = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda number, frame: note()) for number in asked]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in zip(asked, before, strict=True):
+            signal.signal(number, handler)
 
 
 def raise_first(errors: list[Any]) -> None:
