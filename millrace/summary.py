@@ -127,12 +127,22 @@ class Run:
         """
         going = self.pipeline.sources()
         failed = {message.stream for message in list(self.pipeline.errors)}
-        stats = self.pipeline.stats().values()
+        nodes = self.pipeline.stats()
+        stats = nodes.values()
         out = []
         for name in dict.fromkeys([*self.names, *going, *list(self._last.tallies)]):
             first, last = self._first.tallies.get(name, Tally()), self._last.tallies.get(name, Tally())
             waiting, drops = (sum(counts.get(name, 0) for counts in kind) for kind in _by_stream(stats))
-            out.append(self._meter.read(name, _state(name, last, going, failed), first, last, waiting, drops))
+            out.append(
+                self._meter.read(
+                    name,
+                    _state(name, last, nodes.get(name) if name in going else None, failed),
+                    first,
+                    last,
+                    waiting,
+                    drops,
+                )
+            )
         return out
 
     def summary(self) -> Summary:
@@ -165,13 +175,15 @@ def _by_stream(stats: Iterable[NodeStats]) -> tuple[list[dict[str | None, int]],
     return [node.waiting for node in nodes], [node.lost for node in nodes]
 
 
-def _state(name: str, last: Tally, going: Collection[str], failed: Collection[str | None]) -> str:
-    """In one word, from what has come to the end of the line."""
+def _state(name: str, last: Tally, source: NodeStats | None, failed: Collection[str | None]) -> str:
+    """In one word, from what has come to the end of the line and from its source, None when that has ended."""
+    if source is not None and source.away:
+        return "reconnecting"
     if last.open:
         return "running"
     if name in failed:
         return "failed"
-    return "starting" if name in going and not last.frames else "ended"
+    return "starting" if source is not None and not last.frames else "ended"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from pictures import Mark, Pictures, frame
 
 import millrace
-from millrace.core import Caps, Element, Source, StreamEnd, StreamStart, setting
+from millrace.core import Caps, Element, Source, StreamEnd, StreamStart, setting, state
 from millrace.meter import REMEMBERED, Counter, Latencies, Meter, Tally
 from millrace.summary import Run
 
@@ -125,3 +126,42 @@ def test_readings_tell_the_state_of_every_stream() -> None:
         assert going.frames_out > 0 and going.fps_out > 0 and going.drops == 0
     finally:
         run.pipeline.stop()
+
+
+class Flaky(Source):
+    """Gives a frame, loses its camera until it is told that it is back, and gives another."""
+
+    back: threading.Event = state(threading.Event)
+
+    def read(self) -> Iterator[Any]:
+        yield StreamStart("a", Caps("frames", width=16, height=8), live=True)
+        yield frame("a", 0)
+        self.away = True
+        self.back.wait(30)
+        self.away = False
+        yield frame("a", 1)
+        self.back.clear()
+        self.back.wait(30)
+
+    def interrupt(self) -> None:
+        self.back.set()
+
+
+def test_a_source_that_is_away_is_reconnecting() -> None:
+    source = Flaky()
+    run = Run(millrace.open(source, name="a").add(Mark()).plan)
+
+    def until(state: str, frames: int) -> None:
+        deadline = time.monotonic() + 20
+        while (found := run.readings()[0]).state != state or found.frames_out != frames:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.01)
+
+    run.start()
+    try:
+        until("reconnecting", 1)
+        source.back.set()
+        until("running", 2)
+    finally:
+        run.pipeline.stop()
+    assert run.readings()[0].state == "ended"

@@ -156,6 +156,8 @@ class Element:
 class Source(Element):
     """An element with nothing before it: its own thread reads the world."""
 
+    away = False  # assign it: what it reads is lost at the moment, and it tries to get it back
+
     def read(self) -> Iterator[Item | StreamStart]:
         """Yield a StreamStart of the source's own name, then items; the engine adds a missing StreamEnd.
 

@@ -19,6 +19,7 @@ class NodeStats:
     depth: int = 0  # items that wait there now
     waiting: dict[str | None, int] = field(default_factory=dict)  # depth by stream; None: what spans streams
     lost: dict[str | None, int] = field(default_factory=dict)  # drops by stream
+    away: bool = False  # a source that has lost what it reads, and tries to get it back
     time_in: float = 0.0  # inside the element's own code
     time_blocked: float = 0.0  # its thread had an item and no room for the result
     time_idle: float = 0.0  # its thread had nothing to do
@@ -33,6 +34,7 @@ class NodeStats:
         self.depth += other.depth
         _sum_up(self.waiting, other.waiting)
         _sum_up(self.lost, other.lost)
+        self.away = self.away or other.away
         self.time_in += other.time_in
         self.time_blocked += other.time_blocked
         self.time_idle += other.time_idle
