@@ -15,7 +15,9 @@ REFRESH = 0.25  # seconds between two tables
 STATES = ("failed", "reconnecting", "starting", "running", "ended")  # what wants to be seen comes first
 _COLOURS = {"failed": "red", "reconnecting": "yellow", "starting": "cyan", "running": "green", "ended": "dim"}
 _TITLES = ("stream", "state", "frames", "fps in", "fps out", "dropped", "waiting", "p50 ms", "p99 ms")
-_AROUND = 4  # lines of the terminal that the table needs besides its rows
+_GIVE_WAY = (7, 6, 2, 3)  # columns that a narrow terminal does without, in this order
+_NAME = 32  # characters of a stream's name, at most
+_SHARE = 0.03  # of the time that drawing the table may take
 
 
 class View(Protocol):
@@ -69,42 +71,65 @@ class Table:
         self._console.print(text, markup=False, highlight=False)
 
     def tick(self, run: Run) -> None:
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + REFRESH
-            height = max(1, self._console.size.height - _AROUND)
-            self._live.update(table(run.readings(), self._pace.text(run), height), refresh=True)
+        began = time.monotonic()
+        if began >= self._next:
+            size = self._console.size
+            lines = layout(run.readings(), self._pace.text(run), size.width, size.height - 1)
+            self._live.update(_coloured(lines), refresh=True)
+            took = time.monotonic() - began
+            self._next = began + max(REFRESH, took / _SHARE)
 
 
-def table(readings: Sequence[Reading], total: str, height: int) -> Any:
-    """A rich table of the streams, at most `height` rows; with more streams, those that need attention come first."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table as Rich
+def layout(readings: Sequence[Reading], total: str, width: int, height: int) -> list[str]:
+    """The table as lines of at most `width` characters, and no more than `height` of them.
+
+    A title, a row for each stream, the total. Where not all streams have room, those in trouble come first; where not
+    all columns have, some give way.
+    """
+    rows, room = list(readings), max(1, height - 3)
+    if len(rows) > room:
+        rows = sorted(rows, key=lambda reading: STATES.index(reading.state))[: max(1, room - 1)]
+    table = [list(_TITLES), *(cells(reading) for reading in rows)]
+    widths = [max(len(line[column]) for line in table) for column in range(len(_TITLES))]
+    kept = list(range(len(_TITLES)))
+    for column in _GIVE_WAY:
+        if sum(widths[each] + 2 for each in kept) - 2 > width:
+            kept.remove(column)
+    lines = ["  ".join(_aligned(line[column], widths[column], column) for column in kept) for line in table]
+    lines.insert(1, "─" * len(lines[0]))
+    if len(rows) < len(readings):
+        lines.append(f"… {len(readings) - len(rows)} more")
+    states = [f"{count} {state}" for state in STATES if (count := sum(r.state == state for r in readings))]
+    lines.append(total if len(readings) == 1 else f"{len(readings)} streams: {', '.join(states)}; {total}")
+    return [line[:width] for line in lines]
+
+
+def _aligned(text: str, width: int, column: int) -> str:
+    """Words stand left, numbers right."""
+    return text.ljust(width) if column < 2 else text.rjust(width)
+
+
+def _coloured(lines: Sequence[str]) -> Any:
+    """The lines as rich's text; the states have colours."""
     from rich.text import Text
 
-    out = Rich(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", caption_justify="left", caption_style="")
-    for number, title in enumerate(_TITLES):
-        out.add_column(title, justify="right" if number > 1 else "left", no_wrap=True, overflow="ellipsis",
-                       max_width=32 if number == 0 else None)  # fmt: skip
-    rows = list(readings)
-    if len(rows) > height:
-        rows = sorted(rows, key=lambda reading: STATES.index(reading.state))[: height - 1]
-    for reading in rows:
-        name, state, *figures = cells(reading)
-        out.add_row(Text(name), Text(state, _COLOURS[state]), *figures)
-    if len(rows) < len(readings):
-        out.add_row(Text(f"… {len(readings) - len(rows)} more"))
-    states = [f"{count} {state}" for state in STATES if (count := sum(r.state == state for r in readings))]
-    out.caption = Text(total if len(readings) == 1 else f"{len(readings)} streams: {', '.join(states)}; {total}")
+    out = Text("\n".join(lines), no_wrap=True, overflow="crop")
+    out.stylize("bold", 0, len(lines[0]))
+    for state, colour in _COLOURS.items():
+        out.highlight_regex(rf"(?<=  ){state}(?=  )", colour)
     return out
 
 
 def cells(reading: Reading) -> list[str]:
     """A stream's reading in the order of _TITLES."""
     return [
-        reading.name, reading.state, str(reading.frames_out), f"{reading.fps_in:.1f}", f"{reading.fps_out:.1f}",
+        _short(reading.name), reading.state, str(reading.frames_out), f"{reading.fps_in:.1f}", f"{reading.fps_out:.1f}",
         str(reading.drops), str(reading.waiting), milliseconds(reading.p50), milliseconds(reading.p99),
     ]  # fmt: skip
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _NAME else name[: _NAME - 1] + "…"
 
 
 def milliseconds(seconds: float | None) -> str:

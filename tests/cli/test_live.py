@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import millrace
-from millrace.cli.live import Lines, Perf, line, milliseconds, table
+from millrace.cli.live import Lines, Perf, layout, line, milliseconds
 from millrace.meter import Reading
 from millrace.testing.clips import numbered_clip
 
@@ -31,29 +31,33 @@ def reading(name: str = "gate", state: str = "running", **changed: Any) -> Readi
     return Reading(name, state, **{**facts, "waiting": 2, "p50": 0.012, "p99": 0.4, **changed})
 
 
-def drawn(readings: list[Reading], height: int = 10) -> list[str]:
-    from rich.console import Console
-
-    console = Console(file=io.StringIO(), width=120)
-    console.print(table(readings, "240 frames, 50.0 fps", height))
-    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+def drawn(readings: list[Reading], width: int = 100, height: int = 10) -> list[str]:
+    lines = layout(readings, "240 frames, 50.0 fps", width, height)
+    assert len(lines) <= height and max(map(len, lines)) <= width
+    return lines
 
 
 def test_the_table_has_a_row_for_each_stream() -> None:
     text = drawn([reading(), reading("yard", "reconnecting", p50=None, p99=None, drops=0, waiting=0)])
-    assert " ".join(text[1].split()) == "stream state frames fps in fps out dropped waiting p50 ms p99 ms"
-    rows = [line.split() for line in text[3:5]]
-    assert rows[0] == ["gate", "running", "120", "25.0", "24.9", "3", "2", "12.0", "400"]
-    assert rows[1] == ["yard", "reconnecting", "120", "25.0", "24.9", "0", "0", "–", "–"]
-    assert "2 streams: 1 reconnecting, 1 running; 240 frames, 50.0 fps" in "\n".join(text)
+    assert " ".join(text[0].split()) == "stream state frames fps in fps out dropped waiting p50 ms p99 ms"
+    assert text[2].split() == ["gate", "running", "120", "25.0", "24.9", "3", "2", "12.0", "400"]
+    assert text[3].split() == ["yard", "reconnecting", "120", "25.0", "24.9", "0", "0", "–", "–"]
+    assert text[4] == "2 streams: 1 reconnecting, 1 running; 240 frames, 50.0 fps"
 
 
 def test_with_more_streams_than_lines_those_in_trouble_come_first() -> None:
     many = [reading(f"cam-{number}", "failed" if number == 37 else "running") for number in range(64)]
-    text = drawn(many, height=5)
-    rows = [line.split() for line in text[3:8]]
-    assert rows[0][:2] == ["cam-37", "failed"] and rows[1][0] == "cam-0"
-    assert rows[4][:2] == ["…", "60"]
+    text = drawn(many, height=8)
+    assert text[2].split()[:2] == ["cam-37", "failed"] and text[3].startswith("cam-0 ")
+    assert text[6:] == ["… 60 more", "64 streams: 1 failed, 63 running; 240 frames, 50.0 fps"]
+    assert len(drawn(many, height=1 + 64 + 2)) == 67
+
+
+def test_in_a_narrow_terminal_columns_give_way_and_long_names_are_cut() -> None:
+    text = drawn([reading("a" * 50)], width=80)
+    assert " ".join(text[0].split()) == "stream state fps in fps out dropped p99 ms"
+    assert text[2].startswith("a" * 31 + "…  running")
+    assert " ".join(drawn([reading()], width=40)[0].split()) == "stream state fps out dropped p99 ms"
 
 
 def test_a_reading_in_words() -> None:
