@@ -57,7 +57,7 @@ def test_in_a_narrow_terminal_columns_give_way_and_long_names_are_cut() -> None:
     text = drawn([reading("a" * 50)], width=80)
     assert " ".join(text[0].split()) == "stream state fps in fps out dropped p99 ms"
     assert text[2].startswith("a" * 31 + "…  running")
-    assert " ".join(drawn([reading()], width=40)[0].split()) == "stream state fps out dropped p99 ms"
+    assert " ".join(drawn([reading()], width=48)[0].split()) == "stream state fps out dropped p99 ms"
 
 
 def test_a_reading_in_words() -> None:
