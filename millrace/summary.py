@@ -136,7 +136,7 @@ class Run:
             out.append(
                 self._meter.read(
                     name,
-                    _state(name, last, nodes.get(name) if name in going else None, failed),
+                    _state(name, first, last, nodes.get(name) if name in going else None, failed),
                     first,
                     last,
                     waiting,
@@ -175,15 +175,17 @@ def _by_stream(stats: Iterable[NodeStats]) -> tuple[list[dict[str | None, int]],
     return [node.waiting for node in nodes], [node.lost for node in nodes]
 
 
-def _state(name: str, last: Tally, source: NodeStats | None, failed: Collection[str | None]) -> str:
-    """In one word, from what has come to the end of the line and from its source, None when that has ended."""
+def _state(name: str, first: Tally, last: Tally, source: NodeStats | None, failed: Collection[str | None]) -> str:
+    """In one word, from what has come to both ends of the line and from its source, None when that has ended."""
     if source is not None and source.away:
         return "reconnecting"
     if last.open:
         return "running"
     if name in failed:
         return "failed"
-    return "starting" if source is not None and not last.frames else "ended"
+    if source is None:
+        return "ended"
+    return "running" if first.open and first.frames else "starting"  # it may go on under another name (`tile`)
 
 
 @contextmanager
