@@ -66,7 +66,7 @@ class Tally:
 
     frames: int = 0
     objects: int = 0
-    identities: set[int] = field(default_factory=set)
+    identities: set[Any] = field(default_factory=set)
     labels: dict[str, int] = field(default_factory=dict)
     events: dict[tuple[str, str, str], int] = field(default_factory=dict)  # kind, line or zone, direction
     total: int | None = None
@@ -113,7 +113,7 @@ class Counter:
             for found in frame.objects:
                 tally.labels[found.label] = tally.labels.get(found.label, 0) + 1
                 if found.id is not None:
-                    tally.identities.add(found.id)
+                    tally.identities.add((found.extras.get("stream"), found.id))  # `tile` mixes streams
         for event in frame.events:
             key = (event.kind, event.name, event.direction or "")
             tally.events[key] = tally.events.get(key, 0) + 1

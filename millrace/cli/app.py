@@ -41,7 +41,11 @@ def millrace(
 def run(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(help="Video files or URLs, or one pipeline.yaml.", metavar="SOURCE", show_default=False),
+        typer.Argument(
+            help="Video files, folders, globs or URLs, lists of them (.csv, .yaml), or one pipeline.yaml.",
+            metavar="SOURCE",
+            show_default=False,
+        ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="An .onnx file, a model card, or 'street'.")] = None,
     track: Annotated[bool | None, typer.Option(help="Give objects identities (on with --line, --zone).")] = None,
@@ -62,6 +66,13 @@ def run(
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between lines about the run.")] = 5.0,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no summary.")] = False,
     verbose: Verbose = False,
+    loop: Annotated[int, typer.Option(min=0, help="Read files so many times; 0: for ever.")] = 1,
+    pace: Annotated[bool, typer.Option(help="Read files at their own speed, as a camera gives them.")] = False,
+    start: Annotated[str | None, typer.Option(help="Begin so far into each file: 90s, 5m.")] = None,
+    stop: Annotated[str | None, typer.Option(help="End so far into each file.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="A setting of every source: track=1, rotate=90. Repeatable.")
+    ] = None,
 ) -> None:
     """Run streams through a model and write what was found.
 
@@ -72,7 +83,7 @@ def run(
 
     options = Options(
         sources or [], model, track, tracker, save, json, record, confidence, classes, every, device, line or [],
-        zone or [], max_frames, codec, draw, perf, interval, quiet, verbose,
+        zone or [], max_frames, codec, draw, perf, interval, quiet, verbose, loop, pace, start, stop, option or [],
     )  # fmt: skip
     raise typer.Exit(command(options))
 

@@ -16,9 +16,11 @@ from typing import Any, NamedTuple
 from .. import devices, registry
 from ..core import Graph, Pipeline
 from ..core.caps import FRAMES, PACKETS
-from ..core.element import Element, Source
+from ..core.element import Element
 from ..core.errors import ConfigError
 from .plan import Line, Plan, Select, Step, Stream, Tee
+from .sources import unique
+from .streams import Streams
 
 _MOST_BATCHED = 32
 _ORDERED = ("infer", "json", "record")
@@ -38,15 +40,19 @@ class End(NamedTuple):
 
 
 class Built(NamedTuple):
-    """A pipeline and the nodes where its frames are counted: as they were decoded, and at the end of the main line."""
+    """A pipeline, its table of streams, and the nodes where its frames are counted: as they were decoded, and at the
+    end of the main line."""
 
     pipeline: Pipeline
     first: str
     last: str
+    streams: Streams
 
 
-def build(plan: Plan, pull: Element | None = None) -> Built:
+def build(plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -> Built:
     """The pipeline of a plan, not started; `pull` takes the frames from the end of its main line.
+
+    `keep_open`: it does not end with its last stream, for others may be added.
 
     Raises ConfigError, or SourceError for a source that is not there.
     """
@@ -65,10 +71,10 @@ def build(plan: Plan, pull: Element | None = None) -> Built:
     tail: Line = [Tee({"pull": [Step(pull, name="pull")]}, side=True)] if pull is not None else []
     builder.line([*tail, *line[end:]], ends, "")
     _spare_the_sources(builder.graph, plan.streams)
-    pipeline = Pipeline(builder.graph)
-    for stream in plan.streams:
-        pipeline.add_source(stream.name, _source(stream), into=builder.entry)
-    return Built(pipeline, first, last)
+    again = any(stream.restart != "never" for stream in plan.streams)
+    pipeline = Pipeline(builder.graph, keep_open=keep_open or again)
+    streams = Streams(pipeline, builder.entry, plan.streams, drain=again and not keep_open)
+    return Built(pipeline, first, last, streams)
 
 
 def _spare_the_sources(graph: Graph, streams: list[Stream]) -> None:
@@ -79,17 +85,6 @@ def _spare_the_sources(graph: Graph, streams: list[Stream]) -> None:
         stream = read.get(os.path.realpath(path)) if isinstance(path, str) and path else None
         if stream is not None and path != "-":
             raise stream.where.error(f"{node.name}: {path} is the source of stream {stream.name!r}: take another path")
-
-
-def _source(stream: Stream) -> Source:
-    if isinstance(stream.uri, Source):
-        return stream.uri
-    from ..sources import open_source
-
-    try:
-        return open_source(stream.name, stream.uri, **stream.options)
-    except ConfigError as error:
-        raise stream.where.error(str(error)) from error
 
 
 def complete(plan: Plan) -> Line:
@@ -258,13 +253,3 @@ def _plain_name(step: Step) -> str:
         return type(step.element).__name__.lower()
     name = getattr(step.settings.get("call"), "__name__", "")
     return name if name.isidentifier() else step.element.rpartition(":")[2]
-
-
-def unique(name: str, taken: set[str]) -> str:
-    """`name`, or `name-2`, `name-3`, … when it is taken; notes it as taken."""
-    out, number = name, 1
-    while out in taken:
-        number += 1
-        out = f"{name}-{number}"
-    taken.add(out)
-    return out

@@ -59,7 +59,6 @@ class Pipeline:
         self._finished = threading.Event()
 
     # life
-
     def start(self) -> None:
         """Open every element, receivers first, then let the sources read. Raises what an `open` raised."""
         with self._changing():
@@ -193,7 +192,6 @@ class Pipeline:
             return [*self._plant.all_workers(), *self._sources.values()]
 
     # sources and branches
-
     def add_source(self, name: str, source: Source, into: str) -> None:
         """Read `source` into the element `into`. `name` is that of its stream; before the start or at any time."""
         if into not in self.graph.entries():
@@ -214,8 +212,9 @@ class Pipeline:
             worker.outlets.append(way)
             worker.closers.append(way.close)
             self._sources[name] = worker
-            reached = self.graph.reachable(into, name)
-            self._roll.announce(name, [each for each in reached if any(n.expects for n in self._plant.nodes[each])])
+            for stream, reached in self.graph.reached(into, name).items():
+                asking = [each for each in reached if any(n.expects for n in self._plant.nodes[each])]
+                (self._roll.announce if stream == name else self._roll.announce_once)(stream, asking)
             if self.state == "idle":
                 return
             self._running.add(worker)
@@ -274,11 +273,12 @@ class Pipeline:
         if expects:
             worker.call(worker.nodes[0].expect)
 
-    def finish(self, stream: str) -> None:
-        """No more of this stream is wanted: its source ends soon. Callable from anywhere."""
+    def finish(self, stream: str, again: bool = False) -> None:
+        """No more of this stream is wanted: its source ends soon. `again`: it opens the stream anew, if it can."""
+        merged = any(spec.element.merges == stream for spec in list(self.graph.nodes.values()))
         for worker in list(self._sources.values()):
-            if stream == worker.name or stream in worker.seen:
-                worker.stop_reading()
+            if merged or stream == worker.name or stream in worker.seen:
+                (worker.source.restart if again else worker.stop_reading)()
 
     def _announce(self) -> None:
         """Tell the elements that ask which streams to expect, in order."""
@@ -290,7 +290,6 @@ class Pipeline:
                     worker.call(node.expect)
 
     # live changes
-
     def set(self, name: str, **settings: Any) -> None:
         """Change settings of a running element: prepared here, applied between two items.
 
@@ -318,7 +317,6 @@ class Pipeline:
             node.taps.append(function)
 
     # reports
-
     def stats(self) -> dict[str, NodeStats]:
         """What was counted so far, by element, sources by the name of their stream."""
         with self._lock:
@@ -342,7 +340,6 @@ class Pipeline:
         self.bus.add(Message("state", "pipeline", state))
 
     # what nodes and workers report
-
     def element_failed(self, node: Node, error: ElementError) -> None:
         self._fail(node.name, error)
 
@@ -391,5 +388,6 @@ class Pipeline:
                 del self._sources[worker.name]
                 ended = self._ended_sources.setdefault(worker.name, NodeStats(worker.name))
                 ended.add(stats_of(worker.nodes[0], worker, True))
+                self.bus.add(Message("stream-end", worker.name, f"{worker.name}: the source has ended", worker.name))
                 if len(self._ended_sources) > REMEMBERED:
                     del self._ended_sources[next(iter(self._ended_sources))]

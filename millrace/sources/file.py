@@ -12,42 +12,50 @@ import av
 import av.error
 
 from ..core.caps import PACKETS, Caps
-from ..core.element import setting, state
+from ..core.element import setting
 from ..core.errors import SourceError
-from ..core.item import Item, StreamStart
+from ..core.item import Item
 from ..media import CodecParameters, Packet
-from .base import Source, to_ns
+from .base import CodedSource, to_ns
 from .mp4 import rotation
+from .recorded import SECOND, Opened, RecordedSource
 
 # FFmpeg's names of the containers in which an incomplete last packet means a cut file.
 _CUT_IF_INCOMPLETE = ("mov", "matroska")
 
 
-class FileSource(Source):
+class FileSource(CodedSource, RecordedSource):
     """Reads the packets of one video track of a file: `FileSource(stream="a", uri="a.mp4")`.
 
     Times are the file's own, not moved to start at 0. In the caps, `rotation` is how many degrees clockwise a
-    player turns the picture (0, 90, 180, 270); pictures are decoded as they lie in the file.
+    player turns the picture (0, 90, 180, 270), and `decoding` what the settings ask of the decoder.
     """
 
     stream: str = setting(help="name of the stream")
     uri: str = setting(help="a path, or file:// and a path")
     track: int | None = setting(default=None, help="which video track, from 0; default: the best", minimum=0)
 
-    stopped: bool = state(bool)
-
-    def read(self) -> Iterator[Item | StreamStart]:
-        self.stopped = False
+    def once(self, begin: int, end: int | None) -> Iterator[Opened | Item]:
         path = file_path(self.uri)
         with self._open(path) as container:
             video = self._choose(container, path)
             kind = container.format.name
             turned = rotation(path, video.id) if kind.startswith("mov") else 0
-            yield StreamStart(self.stream, _caps(container, video, turned))
-            yield from self._packets(container.demux(video), path, kind)
+            base = video.time_base
+            origin = to_ns(video.start_time, base) if video.start_time is not None else 0
+            rate = video.average_rate or video.guessed_rate
+            yield Opened(caps_of(container, video, turned), origin, round(SECOND / rate) if rate else 0)
+            if begin:
+                self._seek(container, video, origin + begin)
+            last = None if end is None else origin + end
+            yield from self._packets(container.demux(video), path, kind, base, last)
 
-    def interrupt(self) -> None:
-        self.stopped = True
+    def _seek(self, container: Any, video: Any, when: int) -> None:
+        """To the key picture at or before a time, so that all after it can be decoded."""
+        try:
+            container.seek(when * video.time_base.denominator // (video.time_base.numerator * SECOND), stream=video)
+        except (av.error.FFmpegError, OSError) as error:
+            raise SourceError(self.stream, f"{self.uri} cannot be sought in: {error.strerror}") from None
 
     def _open(self, path: str) -> Any:
         try:
@@ -90,19 +98,21 @@ class FileSource(Source):
             raise SourceError(self.stream, f"{path} cannot be read further: {error.strerror}") from None
         return None
 
-    def _packets(self, packets: Iterator[Any], path: str, kind: str) -> Iterator[Item]:
+    def _packets(
+        self, packets: Iterator[Any], path: str, kind: str, base: Fraction, last: int | None
+    ) -> Iterator[Item]:
         incomplete = False
-        while not self.stopped and (packet := self._next(packets, path)) is not None:
-            base = packet.time_base
+        stream, stopped = self.stream, self.halt.is_set
+        unit, den, half = base.numerator * SECOND, base.denominator, base.denominator // 2  # to_ns, without calls
+        while not stopped() and (packet := self._next(packets, path)) is not None:
             pts, dts, duration = packet.pts, packet.dts, packet.duration
+            pts = None if pts is None else (pts * unit + half) // den
+            dts = None if dts is None else (dts * unit + half) // den
+            if last is not None and (earliest := pts if dts is None else dts) is not None and earliest >= last:
+                return  # no later packet is shown before this one is decoded
             incomplete = packet.is_corrupt
             yield Packet(
-                self.stream,
-                packet,
-                None if pts is None else to_ns(pts, base),
-                None if dts is None else to_ns(dts, base),
-                to_ns(duration, base) if duration else None,
-                packet.is_keyframe,
+                stream, packet, pts, dts, (duration * unit + half) // den if duration else None, packet.is_keyframe
             )
         if incomplete and not self.stopped and kind.startswith(_CUT_IF_INCOMPLETE):
             raise SourceError(self.stream, f"{path} is cut off: its last packet is incomplete")
@@ -121,13 +131,13 @@ def _why_unreadable(path: str) -> str:
     return f"{path} is not a media file that FFmpeg can read, or it is damaged"
 
 
-def _caps(container: Any, video: Any, turned: int) -> Caps:
+def caps_of(container: Any, video: Any, turned: int) -> Caps:
     duration = None
     if video.duration is not None:
         duration = to_ns(video.duration, video.time_base)
     elif container.duration is not None:
         duration = to_ns(container.duration, Fraction(1, av.time_base))
-    parameters = _parameters(video)
+    parameters = parameters_of(video)
     return Caps(
         PACKETS,
         codec=parameters.codec,
@@ -143,7 +153,7 @@ def _caps(container: Any, video: Any, turned: int) -> Caps:
     )
 
 
-def _parameters(video: Any) -> CodecParameters:
+def parameters_of(video: Any) -> CodecParameters:
     context = video.codec_context
     try:
         tag = context.codec_tag.strip("\0 ")
