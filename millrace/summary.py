@@ -139,28 +139,24 @@ class Run:
         return sum(total for total in totals if total is not None) if None not in totals else None
 
     def readings(self) -> list[Reading]:
-        """How every stream is doing now: those of the plan, then those that were added; a stream that has ended last.
+        """How every stream is doing now: those of the plan, then those that were added.
 
         Rates and latencies are those of the last seconds, so call it more than once.
         """
         going = self.pipeline.sources()
-        failed = {message.stream for message in list(self.pipeline.errors)}
+        rows = self.streams.rows()
+        again = {name for name, row in rows.items() if row.state == "waiting" and row.began}  # to be begun anew
+        well = {name for name, row in rows.items() if row.restarts and not row.error}  # begun anew, and nothing since
+        failed = {message.stream for message in list(self.pipeline.errors)} - well
         nodes = self.pipeline.stats()
         stats = nodes.values()
         out = []
         for name in dict.fromkeys([*self.names, *going, *list(self._last.tallies)]):
             first, last = self._first.tallies.get(name, Tally()), self._last.tallies.get(name, Tally())
             waiting, drops = (sum(counts.get(name, 0) for counts in kind) for kind in _by_stream(stats))
-            out.append(
-                self._meter.read(
-                    name,
-                    _state(name, first, last, nodes.get(name) if name in going else None, failed),
-                    first,
-                    last,
-                    waiting,
-                    drops,
-                )
-            )
+            source = nodes.get(name) if name in going else None
+            state = "reconnecting" if name in again else _state(name, first, last, source, failed)
+            out.append(self._meter.read(name, state, first, last, waiting, drops))
         return out
 
     def summary(self) -> Summary:

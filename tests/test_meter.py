@@ -12,7 +12,8 @@ import pytest
 from pictures import Mark, Pictures, frame
 
 import millrace
-from millrace.core import Caps, Element, Source, StreamEnd, StreamStart, setting, state
+from millrace.config.plan import Plan, Step, Stream
+from millrace.core import Caps, Element, Source, SourceError, StreamEnd, StreamStart, setting, state
 from millrace.meter import REMEMBERED, Counter, Latencies, Meter, Tally
 from millrace.summary import Run
 
@@ -165,3 +166,23 @@ def test_a_source_that_is_away_is_reconnecting() -> None:
     finally:
         run.pipeline.stop()
     assert run.readings()[0].state == "ended"
+
+
+def test_a_stream_that_is_begun_again_is_reconnecting_and_then_well() -> None:
+    lives: list[int] = []
+
+    class Fails(Source):
+        """Fails in its first life."""
+
+        def read(self) -> Iterator[Any]:
+            lives.append(1)
+            yield StreamStart("a", Caps("frames", width=16, height=8))
+            yield frame("a", 0)
+            if len(lives) == 1:
+                raise SourceError("a", "the cable is out")
+
+    run = Run(Plan([Stream("a", Fails(), restart="on_error")], [Step(Mark())]))
+    seen = set()
+    summary = run.run(lambda run: seen.add(run.readings()[0].state), every=0.02)
+    assert len(lives) == 2 and "reconnecting" in seen and "failed" not in seen
+    assert run.readings()[0].state == "ended" and summary.streams["a"].frames_out == 2
