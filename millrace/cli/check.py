@@ -22,7 +22,7 @@ def check(path: Path) -> None:
     elif kind in (".yaml", ".yml"):
         lines = _yaml_lines(path)
     else:
-        lines = iter([f"video   {path}: {media(str(path), path.stem)}"])
+        lines = iter([f"video   {path}: {media(str(path), path.stem or 'file')}"])
     for line in list(lines):
         typer.echo(line)
     typer.echo("ok")
