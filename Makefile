@@ -1,6 +1,7 @@
 # Each target does its own set-up in a fresh clone: a virtual environment in .venv, nothing global.
 # `make demo`   the whole chain on a generated scene        `make test`   the tests
 # `make check`  format, lint, types, shape                  `make bench`  what the engine costs, and the loop to beat
+# `make docs`   the pages of the elements, from their source
 
 # the first Python that runs and is new enough: a name on the PATH may be a shim of a version that is not there
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -9,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench docs clean
 
 $(VENV)/base: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "millrace needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -37,6 +38,9 @@ bench: $(VENV)/dev
 	$(BIN)/millrace bench
 	$(BIN)/python benchmarks/drawing.py
 	$(BIN)/python benchmarks/against_the_loop.py
+
+docs: $(VENV)/base
+	$(BIN)/millrace inspect --docs docs/elements
 
 clean:
 	rm -rf $(VENV) build dist demo *.egg-info

@@ -5,57 +5,16 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from .config.build import build
 from .config.plan import Plan
-from .core import Message
+from .core import Message, NodeStats
 from .core.element import Element
-from .core.item import StreamStart
-from .media import Batch, Frame
-
-
-@dataclass(slots=True)
-class Tally:
-    """One stream at one place. `total` is how many frames its file says it has, None when it does not say."""
-
-    frames: int = 0
-    objects: int = 0
-    identities: set[Any] = field(default_factory=set)
-    labels: dict[str, int] = field(default_factory=dict)
-    events: dict[tuple[str, str, str], int] = field(default_factory=dict)  # kind, line or zone, direction
-    total: int | None = None
-
-
-class Counter:
-    """Counts what passes a node, for each stream: a function for `Pipeline.tap`."""
-
-    def __init__(self) -> None:
-        self.tallies: dict[str, Tally] = {}
-
-    def __call__(self, item: Any) -> None:
-        if isinstance(item, StreamStart):
-            self.tallies.setdefault(item.stream, Tally()).total = item.caps.get("frames")
-        elif isinstance(item, Frame):
-            self.count(item)
-        elif isinstance(item, Batch):
-            for frame in item.frames:
-                self.count(frame)
-
-    def count(self, frame: Frame) -> None:
-        tally = self.tallies.setdefault(frame.stream, Tally())
-        tally.frames += 1
-        tally.objects += len(frame.objects)
-        for found in frame.objects:
-            tally.labels[found.label] = tally.labels.get(found.label, 0) + 1
-            if found.id is not None:
-                tally.identities.add((found.extras.get("stream"), found.id))  # `tile` mixes streams
-        for event in frame.events:
-            key = (event.kind, event.name, event.direction or "")
-            tally.events[key] = tally.events.get(key, 0) + 1
+from .meter import Counter, Meter, Reading, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +29,8 @@ class StreamSummary:
     labels: dict[str, int]
     events: dict[tuple[str, str, str], int]  # (kind, line or zone, direction) → how often
     errors: list[str]
+    drops: int = 0  # frames or packets lost in channels, by their policy
+    latency: tuple[float, float] | None = None  # p50 and p99, seconds from a frame's arrival to the end of the line
 
     def lines(self) -> dict[str, dict[str, int]]:
         """Crossings for each line and direction: `{"door": {"in": 3, "out": 1}}`."""
@@ -106,12 +67,13 @@ class Run:
     def __init__(self, plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -> None:
         self.pipeline, first, last, self.streams = build(plan, pull, keep_open=keep_open)
         self._first, self._last = Counter(), Counter()
+        self._meter = Meter()
         self.pipeline.tap(first, self._first)
         self.pipeline.tap(last, self._last)
         self._planned = [stream.name for stream in plan.streams]
         self._began = time.monotonic()
         self._ended: float | None = None
-        self._interrupted = False
+        self.interrupted = False  # by Ctrl+C: what is in flight is being finished
 
     def start(self) -> None:
         self._began = time.monotonic()
@@ -128,8 +90,8 @@ class Run:
             try:
                 self.start()
                 while not self.pipeline.wait(every):
-                    if interrupts and not self._interrupted:
-                        self._interrupted = True
+                    if interrupts and not self.interrupted:
+                        self.interrupted = True
                         self.pipeline.drain()
                     if len(interrupts) > 1:
                         break  # what is in flight is given up
@@ -163,6 +125,11 @@ class Run:
         """Frames that have come to the end of the line so far."""
         return sum(tally.frames for tally in list(self._last.tallies.values()))
 
+    def frames_out(self) -> dict[str, int]:
+        """Frames of every stream that have come to the end of the line so far; streams of the plan first."""
+        tallies = self._last.tallies
+        return {name: tallies[name].frames if name in tallies else 0 for name in dict.fromkeys([*self.names, *tallies])}
+
     @property
     def total(self) -> int | None:
         """Frames that all streams together say they have; None when one does not say, or has not begun."""
@@ -171,40 +138,84 @@ class Run:
             return None
         return sum(total for total in totals if total is not None) if None not in totals else None
 
+    def readings(self) -> list[Reading]:
+        """How every stream is doing now: those of the plan, then those that were added.
+
+        Rates and latencies are those of the last seconds, so call it more than once.
+        """
+        going = self.pipeline.sources()
+        rows = self.streams.rows()
+        again = {name for name, row in rows.items() if row.state == "waiting" and row.began}  # to be begun anew
+        well = {name for name, row in rows.items() if row.restarts and not row.error}  # begun anew, and nothing since
+        failed = {message.stream for message in list(self.pipeline.errors)} - well
+        nodes = self.pipeline.stats()
+        stats = nodes.values()
+        out = []
+        for name in dict.fromkeys([*self.names, *going, *list(self._last.tallies)]):
+            first, last = self._first.tallies.get(name, Tally()), self._last.tallies.get(name, Tally())
+            waiting, drops = (sum(counts.get(name, 0) for counts in kind) for kind in _by_stream(stats))
+            source = nodes.get(name) if name in going else None
+            state = "reconnecting" if name in again else _state(name, first, last, source, failed)
+            out.append(self._meter.read(name, state, first, last, waiting, drops))
+        return out
+
     def summary(self) -> Summary:
         errors = [message for message in self.pipeline.errors if message.kind == "error"]
         made = [name for name in self._last.tallies if name not in self.names]  # of others, by `tile`
         stats = self.pipeline.stats().values()
+        _, lost = _by_stream(stats)
         return Summary(
-            streams={name: self._stream(name, errors) for name in [*self.names, *made]},
+            streams={name: self._stream(name, errors, lost) for name in [*self.names, *made]},
             seconds=(self._ended or time.monotonic()) - self._began,
             drops=sum(node.drops for node in stats),
             skipped=sum(node.skipped for node in stats),
-            interrupted=self._interrupted,
+            interrupted=self.interrupted,
             errors=errors,
         )
 
-    def _stream(self, name: str, errors: list[Message]) -> StreamSummary:
+    def _stream(self, name: str, errors: list[Message], lost: list[dict[str | None, int]]) -> StreamSummary:
         first = self._first.tallies.get(name, Tally())
         last = self._last.tallies.get(name, Tally())
         said = [message.text for message in errors if message.stream == name]
+        p50, p99 = last.latencies.quantiles(0.5, 0.99)
         return StreamSummary(
             name, first.frames, last.frames, last.objects, len(last.identities), dict(last.labels), dict(last.events),
-            said,
+            said, sum(counts.get(name, 0) for counts in lost), None if p50 is None or p99 is None else (p50, p99),
         )  # fmt: skip
+
+
+def _by_stream(stats: Iterable[NodeStats]) -> tuple[list[dict[str | None, int]], list[dict[str | None, int]]]:
+    """What waits before each node and what was dropped there, by stream."""
+    nodes = list(stats)
+    return [node.waiting for node in nodes], [node.lost for node in nodes]
+
+
+def _state(name: str, first: Tally, last: Tally, source: NodeStats | None, failed: Collection[str | None]) -> str:
+    """In one word, from what has come to both ends of the line and from its source, None when that has ended."""
+    if source is not None and source.away:
+        return "reconnecting"
+    if last.open:
+        return "running"
+    if name in failed:
+        return "failed"
+    if source is None:
+        return "ended"
+    return "running" if first.open and first.frames else "starting"  # it may go on under another name (`tile`)
 
 
 @contextmanager
 def _on_interrupt(note: Callable[[], None]) -> Iterator[None]:
-    """Call `note` at Ctrl+C instead of raising KeyboardInterrupt."""
+    """Call `note` at Ctrl+C instead of raising KeyboardInterrupt, and when the process is asked to end (SIGTERM)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, lambda number, frame: note())
+    asked = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda number, frame: note()) for number in asked]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in zip(asked, before, strict=True):
+            signal.signal(number, handler)
 
 
 def raise_first(errors: list[Any]) -> None:

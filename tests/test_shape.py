@@ -22,9 +22,10 @@ LEVEL = {
     "core": 0, "media": 0, "_version": 0,
     "cuda": 1,  # what the device files of row 1 share
     **dict.fromkeys(ROW_1, 2),
-    "devices": 3, "elements": 4, "registry": 5, "config": 6, "summary": 7, "flow": 8, "testing": 9, "cli": 10,
-    "__main__": 11,
-    "": 12,  # millrace/__init__.py, lazily
+    "devices": 3, "elements": 4, "registry": 5, "config": 6, "meter": 7, "summary": 8, "flow": 9,
+    "testing": 10, "cli": 11,
+    "__main__": 12,
+    "": 13,  # millrace/__init__.py, lazily
 }  # fmt: skip
 HEAVY = {
     "av", "cv2", "onnxruntime", "onnx", "torch", "cupy", "cuda", "PyNvVideoCodec", "pydantic", "yaml", "typer", "rich",

@@ -8,6 +8,7 @@ Every command imports what it needs when it runs, so that `millrace --help` is q
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -34,8 +35,14 @@ def invoke(arguments: Sequence[str]) -> int:
         sys.stderr.close()
         return OK
     except Exception as error:  # noqa: BLE001  # the last line of defence: a user gets a sentence, not a traceback
-        return _report(error, verbose)
+        return OK if _reader_has_gone(error) else _report(error, verbose)
     return OK
+
+
+def _reader_has_gone(error: BaseException) -> bool:
+    """Whether an element wrote to a pipe that nobody reads any more: `millrace run a.mp4 --json - | head`."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno == errno.EPIPE and cause.filename in (None, "-")
 
 
 def _report(error: Exception, verbose: bool) -> int:

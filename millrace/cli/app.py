@@ -14,20 +14,39 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: rich would take a third of a second to load
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""To begin: `millrace demo`, then `millrace run street.mp4 --model street --save out.mp4`.
+    `millrace COMMAND --help` tells more.""",
 )
 
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show warnings as they come, and tracebacks.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def millrace(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Real-time video analytics: decode, infer, track, analyse, draw, encode."""
+
+
 @app.command()
 def run(
     sources: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             help="Video files, folders, globs or URLs, lists of them (.csv, .yaml), or one pipeline.yaml.",
+            metavar="SOURCE",
             show_default=False,
         ),
-    ],
+    ] = None,
     model: Annotated[str | None, typer.Option(help="An .onnx file, a model card, or 'street'.")] = None,
     track: Annotated[bool | None, typer.Option(help="Give objects identities (on with --line, --zone).")] = None,
     tracker: Annotated[str | None, typer.Option(help="The tracker to use; turns tracking on.")] = None,
@@ -43,6 +62,8 @@ def run(
     max_frames: Annotated[int | None, typer.Option(min=1, help="End each stream after so many frames.")] = None,
     codec: Annotated[str | None, typer.Option(help="Of --save: h264, hevc, av1, mpeg4, mjpeg.")] = None,
     draw: Annotated[bool, typer.Option(help="Draw what was found into the saved video.")] = True,
+    perf: Annotated[bool, typer.Option("--perf", help="Print **PERF lines, as DeepStream's application does.")] = False,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between lines about the run.")] = 5.0,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no summary.")] = False,
     verbose: Verbose = False,
     loop: Annotated[int, typer.Option(min=0, help="Read files so many times; 0: for ever.")] = 1,
@@ -61,18 +82,18 @@ def run(
     from .run import run as command
 
     options = Options(
-        sources, model, track, tracker, save, json, record, confidence, classes, every, device, line or [], zone or [],
-        max_frames, codec, draw, quiet, verbose, loop, pace, start, stop, option or [],
+        sources or [], model, track, tracker, save, json, record, confidence, classes, every, device, line or [],
+        zone or [], max_frames, codec, draw, perf, interval, quiet, verbose, loop, pace, start, stop, option or [],
     )  # fmt: skip
     raise typer.Exit(command(options))
 
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="A pipeline (.yaml), a model card (.yaml) or a model (.onnx).")],
+    file: Annotated[Path, typer.Argument(help="A pipeline or model card (.yaml), a model (.onnx) or a video.")],
     verbose: Verbose = False,
 ) -> None:
-    """Say how a pipeline, model card or model is understood."""
+    """Say how a pipeline, model card, model or video is understood."""
     from .check import check as command
 
     command(file)
@@ -81,12 +102,14 @@ def check(
 @app.command()
 def inspect(
     element: Annotated[str | None, typer.Argument(help="An element's name; none lists all.")] = None,
-    schema: Annotated[bool, typer.Option(help="Print the JSON Schema of pipeline files.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of pipeline files.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the element's page as Markdown.")] = False,
+    docs: Annotated[Path | None, typer.Option(help="Write a page for each element into this folder.")] = None,
 ) -> None:
-    """List the elements, or show one element's settings."""
+    """List the elements, or show one element's settings and an example."""
     from .inspect import inspect as command
 
-    command(element, schema)
+    command(element, schema, docs, markdown)
 
 
 @app.command()

@@ -1,17 +1,19 @@
-"""`millrace check FILE`: what a pipeline, a model card or a model is understood to say."""
+"""`millrace check FILE`: what a pipeline, a model card, a model or a video is understood to say."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import typer
 
 from ..core.errors import ConfigError, redact
+from ..core.item import StreamStart
 
 
 def check(path: Path) -> None:
-    """Print how the file is understood. Raises ConfigError when it is wrong."""
+    """Print how the file is understood. Raises ConfigError when it is wrong, SourceError for a video."""
     if not path.exists():
         raise ConfigError(f"{path}: there is no such file")
     kind = path.suffix.lower()
@@ -20,7 +22,7 @@ def check(path: Path) -> None:
     elif kind in (".yaml", ".yml"):
         lines = _yaml_lines(path)
     else:
-        raise ConfigError(f"{path}: check reads .yaml (pipelines and model cards) and .onnx")
+        lines = iter([f"video   {path}: {media(str(path), path.stem or 'file')}"])
     for line in list(lines):
         typer.echo(line)
     typer.echo("ok")
@@ -49,7 +51,8 @@ def pipeline_lines(path: Path) -> Iterator[str]:
     graph = build(plan).pipeline.graph
     for stream in plan.streams:
         options = "".join(f" {key}={value!r}" for key, value in stream.options.items())
-        yield redact(f"stream {stream.name}: {stream.uri}{options}")
+        found = f" ({media(stream.uri, stream.name)})" if isinstance(stream.uri, str) and _is_local(stream.uri) else ""
+        yield redact(f"stream {stream.name}: {stream.uri}{options}{found}")
     for name in graph.order():
         element = graph.nodes[name].element
         changed = [
@@ -59,6 +62,31 @@ def pipeline_lines(path: Path) -> Iterator[str]:
         ]
         feeding = [link.source + (f"[{link.stream}]" if link.stream else "") for link in graph.into(name)]
         yield redact(" ".join([f"{name} ←", ", ".join(feeding) or "streams", *changed]))
+
+
+def _is_local(uri: str) -> bool:
+    """Whether it is a path of one file: others (a camera, a folder, a URL) are opened when they are run."""
+    return "://" not in uri and os.path.splitext(uri)[1] != "" and not set(uri) & set("*?[%")
+
+
+def media(path: str, stream: str) -> str:
+    """What a video file says of itself: `h264, 1920x1080, 25 fps, 1500 frames, 60.0 s`. Raises SourceError."""
+    from ..sources.file import FileSource
+
+    reading = FileSource(stream=stream, uri=path).read()
+    try:
+        caps = next(start.caps for start in reading if isinstance(start, StreamStart))
+    finally:
+        reading.close()  # type: ignore[attr-defined]  # it is a generator
+    size = f"{caps.get('width')}x{caps.get('height')}"
+    facts = [str(getattr(caps.get("parameters"), "codec", None) or caps.get("codec") or "video"), size]
+    if caps.get("fps"):
+        facts.append(f"{float(caps['fps']):g} fps")
+    if caps.get("frames"):
+        facts.append(f"{caps['frames']} frames")
+    if caps.get("duration"):
+        facts.append(f"{caps['duration'] / 1e9:.1f} s")
+    return ", ".join(facts)
 
 
 def model_lines(path: Path) -> Iterator[str]:

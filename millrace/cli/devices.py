@@ -13,7 +13,7 @@ import typer
 
 CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg")
 ENCODERS = ("libx264", "libx265", "libsvtav1", "mpeg4", "mjpeg", "h264_nvenc", "hevc_nvenc", "av1_nvenc")
-CUDA = {"cupy": "cuda", "PyNvVideoCodec": "cuda", "torch": "torch"}  # module → the extra that installs it
+CUDA = {"cuda.bindings": "cuda", "PyNvVideoCodec": "cuda", "torch": "torch"}  # module → the extra that installs it
 
 
 def devices() -> None:
@@ -32,7 +32,8 @@ def _cpu() -> Iterator[str]:
     libav = ".".join(str(part) for part in av.library_versions["libavcodec"])
     yield f"libav    PyAV {av.__version__}, libavcodec {libav}"
     yield f"decode   {', '.join(name for name in CODECS if _has(name, 'r')) or 'nothing'}"
-    yield f"encode   {', '.join(name for name in ENCODERS if _has(name, 'w')) or 'nothing'}"
+    there = [name for name in ENCODERS if _has(name, "w") and (not name.endswith("_nvenc") or any(_gpus()))]
+    yield f"encode   {', '.join(there) or 'nothing'}"
 
 
 def _has(name: str, mode: str) -> bool:
@@ -51,10 +52,17 @@ def _cuda() -> Iterator[str]:
     if not gpus:
         yield "cuda     no NVIDIA GPU found (nvidia-smi gives none)"
     for module, extra in CUDA.items():
-        if find_spec(module) is None:
+        if not _is_installed(module):
             yield f"cuda     {module} is not installed: pip install 'millrace[{extra}]'"
         else:
             yield f"cuda     {module} {_version(module)}"
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package that it is in
+        return False
 
 
 def _gpus() -> Iterator[str]:
@@ -71,7 +79,7 @@ def _gpus() -> Iterator[str]:
 
 
 def _version(module: str) -> str:
-    for package in (module, f"{module}-cuda13x", f"{module}-cuda12x"):
+    for package in (module, module.replace(".", "-")):
         try:
             return version(package)
         except PackageNotFoundError:

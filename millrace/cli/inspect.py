@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING
-from typing import Any
+from pathlib import Path
 
 import typer
 
 from .. import registry
-from ..config.schema import schema as schema_of_files
 from ..core.element import Element
-from ..registry import Setting
+from .describe import allowed, body, default, examples, in_python, kinds, summary
 
 
-def inspect(name: str | None, schema: bool) -> None:
-    """Print the list, one element, or the schema."""
+def inspect(name: str | None, schema: bool, docs: Path | None, markdown: bool) -> None:
+    """Print the list, one element, or the schema; or write the pages of the documentation."""
     if schema:
+        from ..config.schema import schema as schema_of_files
+
         typer.echo(json.dumps(schema_of_files(), indent=2))
+    elif docs is not None:
+        from .pages import write
+
+        typer.echo(f"{len(write(docs))} files written to {docs}")
     elif name is None:
         _list()
+    elif markdown:
+        from .pages import page
+
+        typer.echo(page(name, registry.get(name)))
     else:
         _show(name, registry.get(name))
 
@@ -29,11 +37,7 @@ def _list() -> None:
     width = max(map(len, names))
     for name in names:
         typer.echo(f"{name:{width}}  {summary(registry.get(name))}")
-
-
-def summary(cls: type[Element]) -> str:
-    """The first line of an element's docstring."""
-    return (cls.__doc__ or "").strip().partition("\n")[0]
+    typer.echo("\n`millrace inspect NAME` shows one with its settings and an example.")
 
 
 def _show(name: str, cls: type[Element]) -> None:
@@ -41,42 +45,27 @@ def _show(name: str, cls: type[Element]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    settings = registry.settings_of(cls)
     typer.echo(f"{name}: {summary(cls)}\n")
+    if text := body(cls):
+        typer.echo(text + "\n")
+    typer.echo(f"It {kinds(cls)}.\n")
+    settings = registry.settings_of(cls)
     if settings:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for title in ("setting", "type", "default", "allowed", "what it is"):
             table.add_column(title, overflow="fold")
         for setting in settings:
-            allowed = setting.allowed if setting.allowed != setting.type_name else ""
-            live = " (may change while running)" if setting.live else ""
-            cells = (setting.name, setting.type_name, default(setting), allowed, setting.help + live)
+            live = " (live)" if setting.live else ""
+            cells = (setting.name, setting.type_name, default(cls, setting), allowed(setting), setting.help + live)
             table.add_row(*(Text(cell) for cell in cells))
-        Console(highlight=False).print(table)
+        Console(highlight=False, soft_wrap=False).print(table)
+        if any(setting.live for setting in settings):
+            typer.echo("\nlive: may change while running (`Pipeline.set`)")
     else:
         typer.echo("It has no settings.")
-    typer.echo("\n" + example(name, settings))
-
-
-def default(setting: Setting) -> str:
-    """The default as it would be written in a file."""
-    if setting.required:
-        return "must be given"
-    return written(setting.default)
-
-
-def written(value: Any) -> str:
-    """A value as YAML on one line."""
-    if value is None or isinstance(value, (bool, int, float, str, list, tuple, dict)):
-        return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value or '""'
-    return type(value).__name__
-
-
-def example(name: str, settings: tuple[Setting, ...]) -> str:
-    """The element in a pipeline file, with what must be given and the first settings that have a default."""
-    shown = [setting for setting in settings if setting.required]
-    shown += [setting for setting in settings if not setting.required and setting.default not in (None, MISSING)][:2]
-    if not shown:
-        return f"pipeline:\n  - {name}"
-    parts = (f"{s.name}: {'…' if s.required else written(s.default)}" for s in shown)
-    return f"pipeline:\n  - {name}: {{{', '.join(parts)}}}"
+    steps = examples(name, cls)
+    if cls.in_files:
+        typer.echo("\nIn a file:\n\npipeline:")
+        for step in steps:
+            typer.echo("\n".join(f"  {line}" for line in step.splitlines()))
+    typer.echo("\nIn Python:\n\n" + "\n".join(in_python(name, cls, step) for step in steps))

@@ -3,90 +3,76 @@
 from __future__ import annotations
 
 import sys
-import time
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TextIO
 
 from ..core import ElementError, Message
 from ..summary import Run, Summary
+from .live import Lines, Perf, Table, View, milliseconds
 
-_EVERY = 5.0  # seconds between lines where there is no terminal
-_SPAN = 3.0  # seconds over which the rate is taken
+INTERVAL = 5.0  # seconds between lines where there is no terminal
 
 
 class Progress:
-    """Shows frames, fps and the time left: a bar on a terminal, a line every few seconds elsewhere, on stderr.
+    """Shows how a run goes: a table of the streams on a terminal, lines every `interval` seconds elsewhere, on stderr.
 
-    Errors are shown as they come, warnings too with `verbose`.
+    `perf` asks for DeepStream's lines instead, on stdout. With `lines_out` stdout is taken by the run's own results,
+    so nothing else goes there. Errors are shown as they come, warnings too with `verbose`.
     """
 
-    def __init__(self, run: Run, quiet: bool = False, verbose: bool = False) -> None:
+    def __init__(
+        self,
+        run: Run,
+        quiet: bool = False,
+        verbose: bool = False,
+        perf: bool = False,
+        interval: float = INTERVAL,
+        lines_out: bool = False,
+    ) -> None:
         self.run = run
-        self.quiet = quiet
         self.verbose = verbose
-        self._bar: Any = None
-        self._task: Any = None
-        self._began = self._said = time.monotonic()
-        self._marks: list[tuple[float, int]] = [(self._began, 0)]
+        self._told = False
+        self.view = _view(quiet, perf, interval, lines_out)
 
     def __enter__(self) -> Progress:
         self._unsubscribe = self.run.pipeline.bus.subscribe(self._heard)
-        if not self.quiet and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, TextColumn
-            from rich.progress import Progress as Bar
-
-            self._bar = Bar(
-                TextColumn("{task.completed} frames"), BarColumn(), TextColumn("{task.fields[rate]}"),
-                console=Console(stderr=True), transient=True,
-            )  # fmt: skip
-            self._task = self._bar.add_task("run", total=None, rate="")
-            self._bar.start()
+        if self.view is not None:
+            self.view.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._unsubscribe()
-        if self._bar is not None:
-            self._bar.stop()
+        if self.view is not None:
+            self.view.stop()
 
     def tick(self, run: Run) -> None:
         """Called a few times a second while the pipeline runs."""
-        if self.quiet:
-            return
-        now, frames, total = time.monotonic(), run.frames, run.total
-        self._marks.append((now, frames))
-        while len(self._marks) > 2 and self._marks[1][0] < now - _SPAN:
-            self._marks.pop(0)
-        then, before = self._marks[0]
-        fps = (frames - before) / (now - then) if now > then else 0.0
-        text = f"{fps:.1f} fps"
-        if total and fps > 0 and total > frames:
-            text += f", {clock((total - frames) / fps)} left"
-        if self._bar is not None:
-            self._bar.update(self._task, completed=frames, total=total, rate=text)
-        elif now - self._said >= _EVERY:
-            self._said = now
-            of = f" of {total}" if total else ""
-            sys.stderr.write(f"{frames}{of} frames, {text}\n")
+        if self.view is not None:
+            if run.interrupted and not self._told:
+                self._told = True
+                self.view.say("millrace: stopping; what is under way is finished (Ctrl+C again ends at once)")
+            self.view.tick(run)
 
     def _heard(self, message: Message) -> None:
         failed = isinstance(message.error, ElementError)  # that one ends the run and is raised
         if (message.kind == "error" and not failed) or (message.kind == "warning" and self.verbose):
             where = f"{message.stream}: " if message.stream and message.stream not in message.text else ""
             text = f"millrace: {message.kind}: {where}{message.text}"
-            if self._bar is not None:
-                self._bar.console.print(text, markup=False, highlight=False)
+            if self.view is not None:
+                self.view.say(text)
             else:
                 sys.stderr.write(text + "\n")
 
 
-def clock(seconds: float) -> str:
-    """75 → 1:15; 3700 → 1:01:40."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+def _view(quiet: bool, perf: bool, interval: float, lines_out: bool) -> View | None:
+    if perf:
+        return Perf(interval, sys.stderr if lines_out else None)
+    if quiet:
+        return None
+    mixed = lines_out and sys.stdout.isatty()  # lines on the same terminal would tear the table
+    return Table() if sys.stderr.isatty() and not mixed else Lines(interval)
 
 
 def show_summary(summary: Summary, file: TextIO) -> None:
@@ -97,14 +83,16 @@ def show_summary(summary: Summary, file: TextIO) -> None:
     console = Console(file=file, highlight=False, markup=False, width=None if file.isatty() else 120)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("stream")
-    for title in ("frames in", "frames out", "objects", "identities"):
+    for title in ("frames in", "frames out", "objects", "identities", "dropped", "p50 ms", "p99 ms"):
         table.add_column(title, justify="right")
     table.add_column("counts")
     for stream in summary.streams.values():
         said = [f"{name}: " + ", ".join(f"{count} {way}" for way, count in ways.items())
                 for name, ways in stream.lines().items()]  # fmt: skip
+        p50, p99 = stream.latency or (None, None)
         table.add_row(
             stream.name, str(stream.frames_in), str(stream.frames_out), str(stream.objects), str(stream.identities),
+            str(stream.drops), milliseconds(p50), milliseconds(p99),
             "; ".join([*said, *(["not read to its end"] if stream.errors else [])]),
         )  # fmt: skip
     console.print(table)

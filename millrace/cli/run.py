@@ -15,7 +15,7 @@ from ..config.sources import streams_of
 from ..core.errors import ConfigError, redact
 from ..summary import Run
 from . import INTERRUPTED, OK, SOURCE
-from .report import Progress, show_summary
+from .report import INTERVAL, Progress, show_summary
 
 _FILE_ONLY = "these belong into the file, as settings of its elements"
 
@@ -40,6 +40,8 @@ class Options:
     max_frames: int | None = None
     codec: str | None = None
     draw: bool = True
+    perf: bool = False
+    interval: float = INTERVAL
     quiet: bool = False
     verbose: bool = False
     loop: int = 1
@@ -54,10 +56,12 @@ def run(options: Options) -> int:
     from ..testing import scene_source  # noqa: F401  the address scene: is known from here on
 
     plan = plan_of(options)
-    with Progress(Run(plan), quiet=options.quiet, verbose=options.verbose) as progress:
+    to_stdout = options.json == "-"
+    work = Run(plan)
+    with Progress(work, options.quiet, options.verbose, options.perf, options.interval, to_stdout) as progress:
         summary = progress.run.run(progress.tick)
     if not options.quiet:
-        show_summary(summary, sys.stderr if options.json == "-" else sys.stdout)
+        show_summary(summary, sys.stderr if to_stdout else sys.stdout)
     if summary.interrupted:
         return INTERRUPTED
     return SOURCE if summary.errors else OK
@@ -65,6 +69,8 @@ def run(options: Options) -> int:
 
 def plan_of(options: Options) -> Plan:
     """What a command line asks for. Raises ConfigError."""
+    if not options.sources:
+        raise ConfigError("run what? Give a video or a pipeline file: millrace run street.mp4 --model street")
     files = [source for source in options.sources if source.lower().endswith((".yaml", ".yml"))]
     files = [source for source in files if has_pipeline(source)]
     if not files:
@@ -90,7 +96,7 @@ def stream_options(options: Options) -> dict[str, Any]:
 def _plan_of_file(path: str, options: Options) -> Plan:
     from ..config import load
 
-    allowed = {"sources", "max_frames", "device", "quiet", "verbose"}
+    allowed = {"sources", "max_frames", "device", "perf", "interval", "quiet", "verbose"}
     plain = Options(options.sources)
     wrong = [
         f"--{name.replace('_', '-')}" for name in Options.__slots__
@@ -191,6 +197,8 @@ def _folders(options: Options) -> None:
         folder = os.path.dirname(path or "")
         if folder and "{stream}" not in folder and not os.path.isdir(folder):
             raise ConfigError(f"--{name} {path}: the folder {folder} does not exist; create it")
+        if path and path != "-" and "{stream}" not in folder and not os.access(folder or ".", os.W_OK):
+            raise ConfigError(f"--{name} {path}: nothing can be written in the folder {folder or '.'}: no permission")
 
 
 def _check(line: Line) -> None:

@@ -7,6 +7,9 @@ matters: it takes files in turns, so that two runs give the same lines in the sa
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,7 +18,7 @@ from ..core import Graph, Pipeline
 from ..core.caps import FRAMES, PACKETS
 from ..core.element import Element
 from ..core.errors import ConfigError
-from .plan import Line, Plan, Select, Step, Tee
+from .plan import Line, Plan, Select, Step, Stream, Tee
 from .sources import unique
 from .streams import Streams
 
@@ -58,7 +61,7 @@ def build(plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -
     except ConfigError as error:
         raise plan.where.error(str(error), "device") from error
     line = complete(plan)
-    start = max(1, _frames_begin(line))
+    start = max(1, _frames_begin(line))  # an element that takes anything may stand first
     end = max(start, _frames_end(line))
     builder = _Builder(plan)
     ends = builder.line(line[:start], [], "")
@@ -67,10 +70,21 @@ def build(plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -
     last = ends[0].node
     tail: Line = [Tee({"pull": [Step(pull, name="pull")]}, side=True)] if pull is not None else []
     builder.line([*tail, *line[end:]], ends, "")
+    _spare_the_sources(builder.graph, plan.streams)
     again = any(stream.restart != "never" for stream in plan.streams)
     pipeline = Pipeline(builder.graph, keep_open=keep_open or again)
     streams = Streams(pipeline, builder.entry, plan.streams, drain=again and not keep_open)
     return Built(pipeline, first, last, streams)
+
+
+def _spare_the_sources(graph: Graph, streams: list[Stream]) -> None:
+    """Raise ConfigError where an element would write over the file that a stream is read from."""
+    read = {os.path.realpath(s.uri.removeprefix("file://")): s for s in streams if isinstance(s.uri, str)}
+    for node in graph.nodes.values():
+        path = getattr(node.element, "path", None)
+        stream = read.get(os.path.realpath(path)) if isinstance(path, str) and path else None
+        if stream is not None and path != "-":
+            raise stream.where.error(f"{node.name}: {path} is the source of stream {stream.name!r}: take another path")
 
 
 def complete(plan: Plan) -> Line:
@@ -193,7 +207,8 @@ class _Builder:
     def step(self, step: Step, ends: list[End], branch: str) -> End:
         element = self.element(step)
         name = self.name(step, branch)
-        self.graph.add(name, element, on_error=step.on_error)
+        with _placed(step):
+            self.graph.add(name, element, on_error=step.on_error)
         self.entry = self.entry or name
         for end in ends:
             link: dict[str, Any] = {"policy": step.queue.policy, "size": step.queue.size} if step.queue else {}
@@ -203,14 +218,14 @@ class _Builder:
     def element(self, step: Step) -> Element:
         if isinstance(step.element, Element):
             return step.element
+        if not class_of(step).in_files:
+            only = "meets a program's own code: only a program can use it, as an object"
+            raise step.where.error(f"{step.element!r} {only}")
         has = {setting.name for setting in registry.settings_of(class_of(step))}
         given = {"device": self.plan.device, "stage": step.name}  # a model's objects carry the name of its step
         settings = {key: value for key, value in given.items() if key in has and value is not None} | {**step.settings}
-        try:
+        with _placed(step):
             return registry.create(step.element, **settings)
-        except ConfigError as error:
-            key = getattr(error, "setting", None)
-            raise step.where.error(str(error), *(key.split(".") if key else [])) from error
 
     def name(self, step: Step, branch: str) -> str:
         given = step.name
@@ -220,6 +235,16 @@ class _Builder:
             self.names.add(given)
             return given
         return unique(f"{branch}{_plain_name(step)}", self.names)
+
+
+@contextmanager
+def _placed(step: Step) -> Iterator[None]:
+    """An error in what a step says names the place where it was written."""
+    try:
+        yield
+    except ConfigError as error:
+        key = getattr(error, "setting", None)
+        raise step.where.error(str(error), *(key.split(".") if key else [])) from error
 
 
 def _plain_name(step: Step) -> str:

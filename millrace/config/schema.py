@@ -23,8 +23,9 @@ _NODE = {
 
 def schema() -> dict[str, Any]:
     """JSON Schema, draft 2020-12."""
-    steps: list[dict[str, Any]] = [{"enum": registry.names()}]
-    steps += [_step(name, _settings(name)) for name in registry.names()]
+    names = [name for name in registry.names() if registry.get(name).in_files]
+    steps: list[dict[str, Any]] = [{"enum": names}]
+    steps += [_step(name, _settings(name)) for name in names]
     branches = {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/$defs/line"}}
     steps += [_step("tee", branches), _step("select", {"type": "string"})]
     known = {"uri": {"type": "string"}, "restart": {"enum": list(RESTARTS)}}

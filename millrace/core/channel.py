@@ -20,6 +20,7 @@ from .item import Item
 Policy = Literal["wait", "drop_oldest", "drop_newest"]
 
 OVERRUN = 32  # items that one step of a worker may push beyond `size` (a decoder's flush) before it must wait
+REMEMBERED = 1024  # streams whose drops are kept apart
 _NOTHING: Any = object()
 
 
@@ -57,6 +58,7 @@ class Channel:
         self.policy: Policy = policy
         self.reader = reader or Signal()
         self.drops = 0
+        self.lost: dict[str | None, int] = {}  # drops of each stream that had some; the latest REMEMBERED
         self.peak = 0  # most items that one stream has had waiting
         self.senders = 0
         self._lock = threading.Lock()
@@ -178,6 +180,9 @@ class Channel:
     def _lose(self, stream: str | None) -> None:
         """Count an item that is dropped."""
         self.drops += 1
+        self.lost[stream] = self.lost.pop(stream, 0) + 1
+        if len(self.lost) > REMEMBERED:
+            del self.lost[next(iter(self.lost))]
 
     def _wait_for_room(self, stream: str | None, limit: int) -> None:
         signal = Signal()
@@ -302,6 +307,16 @@ class Channel:
             waiters = [waiter for key in keys for waiter in self._waiters.pop(key, ())]
         for waiter in waiters:
             waiter.set()
+
+    def depths(self) -> dict[str | None, int]:
+        """How many items of each stream wait."""
+        with self._lock:
+            return dict(self._depth)
+
+    def losses(self) -> dict[str | None, int]:
+        """How many items of each stream were dropped."""
+        with self._lock:
+            return dict(self.lost)
 
     def stats(self) -> dict[str, Any]:
         return {"depth": len(self._turns), "peak": self.peak, "drops": self.drops}

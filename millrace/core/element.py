@@ -9,6 +9,8 @@
 
 Who calls what, and when:
 
+* `validate()` before anything runs, when the element is put into a graph: raise ConfigError for settings that cannot
+  work, alone or together (a folder that is not there, a line of one point). It looks, and opens nothing.
 * `open(context)` once, in the thread that will run the element, before any item; elements that receive open
   before those that send.
 * `expect(streams)` whenever the ordered list of announced streams changes: those that can reach this element and
@@ -101,6 +103,7 @@ class Element:
     threaded: ClassVar[bool] = False  # own thread behind a channel: it waits, or works outside the GIL
     joins: ClassVar[bool] = False  # the same stream arrives by every input link; frames are paired
     partitioned: ClassVar[bool] = False  # may be split over `workers` threads, each with streams of its own
+    in_files: ClassVar[bool] = True  # False: it meets a program's own code, so only a program can use it
     takes: ClassVar[str | None] = FRAMES  # what `process` is given: frames (or batches of them), packets, None: either
     gives: ClassVar[str | None] = None  # what it yields, when that is not what it takes
 
@@ -120,6 +123,8 @@ class Element:
     def ready(self) -> bool:
         """False asks the engine to bring no item yet (markers neither); `context.wake()` makes it look again."""
         return True
+
+    def validate(self) -> None: ...
 
     @property
     def merges(self) -> str | None:
@@ -163,6 +168,8 @@ class Element:
 
 class Source(Element):
     """An element with nothing before it: its own thread reads the world."""
+
+    away = False  # assign it: what it reads is lost at the moment, and it tries to get it back
 
     def read(self) -> Iterator[Item | StreamStart]:
         """Yield a StreamStart of the source's own name, then items; the engine adds a missing StreamEnd.

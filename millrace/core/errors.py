@@ -80,7 +80,7 @@ class StreamError(MillraceError):
     """
 
     def __init__(self, stream: str, message: str) -> None:
-        super().__init__(redact(message))
+        super().__init__(f"{stream}: {redact(message)}")
         self.stream = stream
 
 
@@ -89,7 +89,9 @@ class ElementError(MillraceError):
 
     def __init__(self, element: str, error: BaseException, stream: str | None = None) -> None:
         where = f"{element} (stream {stream})" if stream else element
-        super().__init__(f"{where}: {type(error).__name__}: {redact(str(error))}")
+        kind = "" if isinstance(error, MillraceError) else f"{type(error).__name__}: "  # ours are sentences already
+        super().__init__(f"{where}: {kind}{redact(str(error))}")
+        self.__cause__ = error
         self.element = element
         self.stream = stream
 

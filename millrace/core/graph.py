@@ -36,9 +36,10 @@ class Graph:
         self.links: list[LinkSpec] = []
 
     def add(self, name: str, element: Element, on_error: OnError = "fail") -> str:
-        """Add an element under a name of its own; returns the name."""
+        """Add an element under a name of its own; returns the name. Raises ConfigError, also what `validate` raises."""
         if name in self.nodes:
             raise ConfigError(f"{name}: two elements have this name; give one of them another `name`")
+        element.validate()
         self.nodes[name] = NodeSpec(name, element, on_error)
         return name
 

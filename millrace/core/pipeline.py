@@ -344,7 +344,7 @@ class Pipeline:
         self._fail(node.name, error)
 
     def stream_failed(self, node: Node, error: StreamError) -> None:
-        self._post("error", node.name, f"{node.name}: stream {error.stream}: {error}", error.stream, error)
+        self._post("error", node.name, f"{node.name}: {error}", error.stream, error)
         self.finish(error.stream)
 
     def item_skipped(self, node: Node, error: Exception, stream: str | None) -> None:

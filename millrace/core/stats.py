@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -16,6 +17,9 @@ class NodeStats:
     drops: int = 0  # items that its channel dropped by policy
     peak_depth: int = 0  # most items of one stream that waited in its channel
     depth: int = 0  # items that wait there now
+    waiting: dict[str | None, int] = field(default_factory=dict)  # depth by stream; None: what spans streams
+    lost: dict[str | None, int] = field(default_factory=dict)  # drops by stream
+    away: bool = False  # a source that has lost what it reads, and tries to get it back
     time_in: float = 0.0  # inside the element's own code
     time_blocked: float = 0.0  # its thread had an item and no room for the result
     time_idle: float = 0.0  # its thread had nothing to do
@@ -28,6 +32,14 @@ class NodeStats:
         self.drops += other.drops
         self.peak_depth = max(self.peak_depth, other.peak_depth)
         self.depth += other.depth
+        _sum_up(self.waiting, other.waiting)
+        _sum_up(self.lost, other.lost)
+        self.away = self.away or other.away
         self.time_in += other.time_in
         self.time_blocked += other.time_blocked
         self.time_idle += other.time_idle
+
+
+def _sum_up(into: dict[str | None, int], other: Mapping[str | None, int]) -> None:
+    for stream, count in other.items():
+        into[stream] = into.get(stream, 0) + count

@@ -342,6 +342,7 @@ def stats_of(node: Node, worker: Worker, head: bool) -> NodeStats:
     """A copy of a node's counts, with its thread's and channel's when it heads the thread."""
     stats = NodeStats(node.name)
     stats.add(node.stats)
+    stats.away = getattr(node.element, "away", False)
     if head:
         stats.time_blocked, stats.time_idle = worker.blocked, worker.idle
         if worker.channel is not None:
@@ -350,4 +351,5 @@ def stats_of(node: Node, worker: Worker, head: bool) -> NodeStats:
                 worker.channel.peak,
                 len(worker.channel),
             )
+            stats.waiting, stats.lost = worker.channel.depths(), worker.channel.losses()
     return stats

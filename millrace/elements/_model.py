@@ -14,7 +14,7 @@ from .. import devices, parsers
 from ..core.errors import ConfigError, did_you_mean
 from ..media import InputSpec
 from ..media.tensor import Detections
-from ..models import labels, model_file
+from ..models import SHIPPED, labels, model_file
 from ..models.card import SUFFIXES, ModelCard, find_card, read_card
 from ..parsers.base import Guess, Model, Parser, ParserSettings
 from ..parsers.common import image_input, is_nhwc
@@ -105,6 +105,14 @@ def load_model(
     except ConfigError as error:
         runtime.close()
         raise ConfigError(f"{path}: {error}") from error
+
+
+def check_files(name: str) -> None:
+    """Look whether the files of a `model` setting are there and its card is right. Raises ConfigError."""
+    path, _ = _files(name)
+    if not path.is_file():
+        hint = f"; the models that millrace ships are: {', '.join(SHIPPED)}" if path.suffix == "" else ""
+        raise ConfigError(f"there is no file {path}{hint}")
 
 
 def _files(name: str) -> tuple[Path, ModelCard]:

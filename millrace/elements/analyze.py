@@ -32,12 +32,15 @@ class Analyze(Element):
     sizes: dict[str, tuple[int, int]] = state(dict)
     blind: dict[str, int] = state(dict)
 
-    def open(self, context: Context) -> None:
-        self.context = context
+    def validate(self) -> None:
         for name, given in self.lines.items():
             check("lines", name, given)
         for name, given in self.zones.items():
             check("zones", name, given)
+
+    def open(self, context: Context) -> None:
+        self.validate()
+        self.context = context
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         stream = start.stream

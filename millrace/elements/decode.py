@@ -16,7 +16,7 @@ from ..core.errors import StreamError
 from ..core.item import Item, StreamStart
 from ..decoders.base import Decoded, Decoder
 from ..decoders.timing import SECOND, Clock
-from ..devices import part
+from ..devices import kind, part
 from ..media import Decoding, Frame, Image, Packet
 
 _NOTHING: Iterator[Item] = iter(())
@@ -82,9 +82,12 @@ class Decode(Element):
     streams: dict[str, Stream] = state(dict)
     context: Context | None = state(lambda: None)
 
+    def validate(self) -> None:
+        kind(self.device)
+
     def open(self, context: Context) -> None:
+        self.validate()
         self.context = context
-        part(self.device, "decoder")  # an unknown device is found before anything runs
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         if start.caps.kind != PACKETS:
@@ -135,7 +138,7 @@ class Decode(Element):
         damaged = known.decoder.damaged
         known.decoder.close()
         if known.packets and not known.pictures and known.wanted.skip_frames == "none":
-            raise StreamError(stream, f"{stream}: no picture in {known.packets} packets ({damaged} of them damaged)")
+            raise StreamError(stream, f"no picture in {known.packets} packets ({damaged} of them damaged)")
         if (damaged or known.concealed) and self.context is not None:
             concealed = f", {known.concealed} of {known.pictures} pictures with concealed damage"
             self.context.warn(f"{damaged} damaged packets{concealed if known.concealed else ''}", stream)
@@ -149,7 +152,7 @@ class Decode(Element):
         try:
             decoder: Decoder = part(self.device, "decoder")(start.caps, self.device, threads=self.threads)
         except ValueError as error:
-            raise StreamError(start.stream, f"{start.stream}: {error}") from error
+            raise StreamError(start.stream, str(error)) from error
         wanted = start.caps.get("decoding") or Decoding()
         if self.device != "cpu" and self.context is not None and (wanted.turn or wanted.skip_frames == "non_reference"):
             what = "pictures are not turned" if wanted.turn else "pictures that no other needs are decoded, too"

@@ -12,7 +12,7 @@ from ..core.item import Item
 class Discard(Element):
     """Drops every item: the end of a line whose results are not wanted, as in a measurement.
 
-    Example: `pipeline: [decode, discard]` decodes as fast as it can.
+    Example: `- discard` right after `- decode` decodes as fast as it can.
     """
 
     takes = None

@@ -71,7 +71,7 @@ class Draw(Element):
     heats: dict[str, Heat] = state(dict)
     fitted: dict[tuple[int, int], Style] = state(dict)
 
-    def open(self, context: Context) -> None:
+    def validate(self) -> None:
         from ..imaging.text import check_font
 
         self.plain = Style()
@@ -80,12 +80,15 @@ class Draw(Element):
             try:
                 setattr(self.plain, field, read(getattr(self, name)))
             except ValueError as error:
-                raise SettingError(context.name, name, getattr(self, name), str(error)) from None
+                raise SettingError("draw", name, getattr(self, name), str(error)) from None
         try:
             check_font(self.font)
         except ValueError as error:
-            raise SettingError(context.name, "font", self.font, str(error)) from None
+            raise SettingError("draw", "font", self.font, str(error)) from None
         self.fitted.clear()
+
+    def open(self, context: Context) -> None:
+        self.validate()
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         if start.discontinuity or start.stream not in self.paths:

@@ -64,19 +64,24 @@ class Encode(Element):
     expected: int = state(lambda: 1)
     context: Context | None = state(lambda: None)
 
-    def open(self, context: Context) -> None:
-        self.context = context
-        try:  # so that wrong settings are found before anything runs
+    def validate(self) -> None:
+        try:
             self._open_encoder(Caps(FRAMES, width=64, height=64)).close()
+        except ConfigError:
+            raise
         except ValueError as error:
-            raise ConfigError(f"{context.name}: {error}") from error
+            raise ConfigError(f"encode: {error}") from error
+
+    def open(self, context: Context) -> None:
+        self.validate()
+        self.context = context
 
     def expect(self, streams: Sequence[str]) -> None:
         self.expected = max(1, len(streams))
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         if start.caps.kind != FRAMES:
-            raise StreamError(start.stream, f"{start.stream}: encode takes frames, not {start.caps.kind}; decode first")
+            raise StreamError(start.stream, f"encode takes frames, not {start.caps.kind}; decode first")
         known = self.streams.get(start.stream)
         if known is None or not known.frames:
             if known is not None:
@@ -84,7 +89,7 @@ class Encode(Element):
             try:
                 encoder = self._open_encoder(start.caps)
             except ValueError as error:
-                raise StreamError(start.stream, f"{start.stream}: {error}") from error
+                raise StreamError(start.stream, str(error)) from error
             size = (start.caps["width"], start.caps["height"])
             known = self.streams[start.stream] = Stream(encoder, size)
         return StreamStart(start.stream, known.encoder.caps, start.live, start.epoch, start.discontinuity)

@@ -34,13 +34,16 @@ class File(Element):
     used: set[str] = state(set)
     several: bool = state(bool)
 
-    def open(self, context: Context) -> None:
+    def validate(self) -> None:
         from ..outputs.container import format_of
 
         format_of(self.path)
         folder = os.path.dirname(self.path) or "."
         if "{stream}" not in folder and not os.path.isdir(folder):
-            raise ConfigError(f"{context.name}: {self.path} cannot be written: there is no folder {folder}")
+            raise ConfigError(f"file: {self.path} cannot be written: there is no folder {folder}")
+
+    def open(self, context: Context) -> None:
+        self.validate()
 
     def expect(self, streams: Sequence[str]) -> None:
         self.several = self.several or len(streams) > 1
@@ -49,7 +52,7 @@ class File(Element):
         from ..outputs.container import open_container
 
         if start.caps.kind != PACKETS:
-            raise StreamError(start.stream, f"{start.stream}: file takes packets, not {start.caps.kind}; encode first")
+            raise StreamError(start.stream, f"file takes packets, not {start.caps.kind}; encode first")
         if start.stream in self.files:
             if self.caps[start.stream] == start.caps:
                 return start

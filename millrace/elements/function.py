@@ -22,8 +22,11 @@ class Function(Element):
 
     call: Callable[[Frame], Answer] | str = setting(help="a function, or package.module:function")
 
-    def open(self, context: Context) -> None:
+    def validate(self) -> None:
         self._call = _find(self.call) if isinstance(self.call, str) else self.call
+
+    def open(self, context: Context) -> None:
+        self.validate()
 
     def process(self, item: Any) -> Iterator[Item]:
         if not isinstance(item, Batch):

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from .. import devices
 from ..core.element import Context, Element, setting, state
 from ..media import Batch, Detections, Frame, Image, Object, Placement
-from ._model import LoadedModel, load_model
+from ._model import LoadedModel, check_files, load_model
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +67,10 @@ class Infer(Element):
     waiting: deque[Waiting] = state(deque)
     imaging: dict[str, Any] = state(dict)
     name: str = state(str)  # what objects carry as their stage
+
+    def validate(self) -> None:
+        devices.kind(self.device)
+        check_files(self.model)
 
     def open(self, context: Context) -> None:
         self.context = context

@@ -26,10 +26,13 @@ class Json(Element):
     used: dict[str, str] = state(dict)  # path → the stream that it belongs to, while this element lives
     several: bool = state(bool)
 
-    def open(self, context: Context) -> None:
+    def validate(self) -> None:
         folder = os.path.dirname(self.path)
         if folder and "{stream}" not in folder and not os.path.isdir(folder):
             raise SettingError("json", "path", self.path, f"the folder {folder} does not exist; create it")
+
+    def open(self, context: Context) -> None:
+        self.validate()
 
     def expect(self, streams: Sequence[str]) -> None:
         self.several = self.several or len(streams) > 1

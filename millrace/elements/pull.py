@@ -18,6 +18,7 @@ class Pull(Element):
     Example: `pull = Pull(size=4)`; at the end of a graph; `for frame in pull.frames(): ...` once it has started.
     """
 
+    in_files = False
     threaded = True  # waiting for the reader must not hold up the other branches
 
     size: int = setting(default=4, help="frames that are held ready (a batch more for an instant)", minimum=1)

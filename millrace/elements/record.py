@@ -28,10 +28,13 @@ class Record(Element):
     starts: dict[str, list[StreamStart]] = state(dict)  # to be written before the stream's next frame
     live: set[str] = state(set)
 
-    def open(self, context: Context) -> None:
+    def validate(self) -> None:
         folder = os.path.dirname(self.path)
         if folder and not os.path.isdir(folder):
             raise SettingError("record", "path", self.path, f"the folder {folder} does not exist; create it")
+
+    def open(self, context: Context) -> None:
+        self.validate()
         self.output = LineFile(self.path)
         self.output.write(header_line(self.header))
 

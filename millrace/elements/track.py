@@ -45,8 +45,11 @@ class Track(Element):
 
     trackers: dict[str, Tracker] = state(dict)
 
-    def open(self, context: Context) -> None:
+    def validate(self) -> None:
         self._open_tracker()  # a wrong setting is an error before the first stream
+
+    def open(self, context: Context) -> None:
+        self.validate()
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         if start.stream not in self.trackers:

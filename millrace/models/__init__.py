@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["model_file"]
+__all__ = ["SHIPPED", "model_file"]
 
 SHIPPED = ("street",)
 

@@ -118,9 +118,8 @@ def test_errors_say_where(text: str, message: str) -> None:
 
 
 def test_the_name_of_a_step_is_its_stage_and_its_device_the_plans() -> None:
-    graph = build(
-        loads("pipeline: [{infer: {name: people, model: m}}, {infer: {name: p, model: m, stage: q, device: cpu}}]")
-    ).pipeline.graph
+    people, p = "{name: people, model: street}", "{name: p, model: street, stage: q, device: cpu}"
+    graph = build(loads(f"pipeline: [{{infer: {people}}}, {{infer: {p}}}]")).pipeline.graph
     assert [graph.nodes[name].element.stage for name in ("people", "p")] == ["people", "q"]  # type: ignore[attr-defined]
     with pytest.raises(ConfigError, match=r"<text>:1: device 'gpu' is not known"):
         build(loads("device: gpu\npipeline: [decode]"))
@@ -135,3 +134,45 @@ def test_yaml_runs() -> None:
     assert sorted((frame.stream, frame.index, frame.objects[0].label) for frame in frames) == [
         (stream, index, "van") for stream in "ab" for index in range(3)
     ]
+
+
+@pytest.mark.parametrize(
+    ("step", "line", "message"),
+    [
+        ("analyze:\n      lines:\n        door: {points: [[1, 2]]}", 5, "two different points"),
+        ("json: {path: no/such/folder/out.jsonl}", 3, "the folder no/such/folder does not exist"),
+        ("record:\n      path: no/such/run.jsonl", 4, "the folder no/such does not exist"),
+        ("file: {path: out.doc}", 3, "files that end in '.doc' are not known"),
+        ("file: {path: no/such/out.mp4}", 3, "there is no folder no/such"),
+        ("infer:\n      model: nowhere.onnx", 3, "there is no file nowhere.onnx"),
+        ("infer: {model: steret}", 3, "the models that millrace ships are: street"),
+        ("track: {tracker: nosuch}", 3, "tracker 'nosuch' is not known"),
+        ("draw: {colours: {car: reddish}}", 3, "draw: colours="),
+        ("encode: {bitrate: 5000, quality: 20}", 3, "give bitrate or quality, not both"),
+        ("function: {call: 'nowhere:at_all'}", 3, "not found"),
+        ("pull", 3, "'pull' meets a program's own code"),
+    ],
+)
+def test_what_cannot_work_is_found_before_anything_runs(step: str, line: int, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        build(loads(f"streams: {{a: a.mp4}}\npipeline:\n  - {step}\n", name="p.yaml"))
+    assert str(caught.value).startswith(f"p.yaml:{line}: ")
+
+
+def test_elements_of_a_program_are_checked_too() -> None:
+    class Picky(Element):
+        """Wants nothing."""
+
+        def validate(self) -> None:
+            raise ConfigError("picky: no")
+
+    with pytest.raises(ConfigError, match="picky: no"):
+        build(Plan(line=[Step(Picky())]))
+
+
+def test_an_element_that_takes_anything_may_stand_alone() -> None:
+    built = build(Plan([Stream("a", Pictures(stream="a"))], [Step("discard")]))
+    assert (built.first, built.last) == ("discard", "discard")
+    built.pipeline.start()
+    assert built.pipeline.wait(20)
+    assert built.pipeline.stats()["discard"].items_in == 5

@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -111,6 +110,9 @@ class Live:
     def of(self, stream: str) -> list[Any]:
         return [frame for frame in list(self.frames) if frame[0] == stream]
 
+    def state(self, stream: str) -> str:
+        return next(reading.state for reading in self.run.readings() if reading.name == stream)
+
     def said(self, kind: str, stream: str) -> list[str]:
         return [m.text for m in list(self.messages) if m.kind == kind and m.stream == stream]
 
@@ -165,10 +167,12 @@ def test_a_camera_that_drops_and_comes_back(healthy: list[Path], live: Callable[
     run = live(camera.infer(model).track())
     try:
         until(lambda: len(run.of("cam")) > 12)
+        assert run.state("cam") == "running"
         server.kill()
-        time.sleep(0.5)
+        until(lambda: run.state("cam") == "reconnecting")
         server.start()
         until(lambda: sum(frame[2] == 1 for frame in run.of("cam")) > 10, 20)
+        assert run.state("cam") == "running"
         until(lambda: sum(map(len, run.numbers.values())) == 3 * FRAMES)
         run.stop()
     finally:
