@@ -10,10 +10,10 @@ from typing import Any
 
 from .. import registry
 from ..config.plan import Line, Plan, Step, Stream, Tee
-from ..core.errors import ConfigError, redact
+from ..core.errors import ConfigError, OutputError, redact
 from ..flow import stream_names
 from ..summary import Run
-from . import INTERRUPTED, OK, SOURCE
+from . import FAILED, INTERRUPTED, OK, SOURCE
 from .report import Progress, show_summary
 
 _FILE_ONLY = "these belong into the file, as settings of its elements"
@@ -52,6 +52,8 @@ def run(options: Options) -> int:
         show_summary(summary, sys.stderr if options.json == "-" else sys.stdout)
     if summary.interrupted:
         return INTERRUPTED
+    if any(isinstance(message.error, OutputError) for message in summary.errors):
+        return FAILED
     return SOURCE if summary.errors else OK
 
 

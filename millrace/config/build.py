@@ -15,6 +15,7 @@ from ..core import Graph, Pipeline
 from ..core.caps import FRAMES, PACKETS
 from ..core.element import Element, Source
 from ..core.errors import ConfigError
+from . import sound
 from .plan import Line, Plan, Select, Step, Stream, Tee
 
 _MOST_BATCHED = 32
@@ -25,6 +26,7 @@ class _Pass(Element):
     """Passes everything on: the node that sources enter where the line begins with branches."""
 
     takes = None
+    queue = 16  # as many packets as wait before decode would
 
 
 class End(NamedTuple):
@@ -51,7 +53,11 @@ def build(plan: Plan, pull: Element | None = None) -> Built:
         devices.kind(plan.device)
     except ConfigError as error:
         raise plan.where.error(str(error), "device") from error
+    sources = {stream.name: _source(stream) for stream in plan.streams}
     line = complete(plan)
+    heard = [source for source in sources.values() if hasattr(source, "sound")] if sound.wanted(line, class_of) else []
+    if heard and isinstance(line[0], Step) and class_of(line[0]).gives == FRAMES:
+        line.insert(0, Step(_Pass(), name="streams"))  # where the sound parts from the pictures
     start, end = _frames_begin(line), _frames_end(line)
     builder = _Builder(plan)
     ends = builder.line(line[:start], [], "")
@@ -60,9 +66,13 @@ def build(plan: Plan, pull: Element | None = None) -> Built:
     last = ends[0].node
     tail: Line = [Tee({"pull": [Step(pull, name="pull")]}, side=True)] if pull is not None else []
     builder.line([*tail, *line[end:]], ends, "")
+    for source in heard:
+        setattr(source, "sound", True)  # noqa: B010  # not every source has it
+    if heard:
+        sound.lead(builder.graph, builder.entry, list(sources))
     pipeline = Pipeline(builder.graph)
-    for stream in plan.streams:
-        pipeline.add_source(stream.name, _source(stream), into=builder.entry)
+    for name, source in sources.items():
+        pipeline.add_source(name, source, into=builder.entry)
     return Built(pipeline, first, last)
 
 
@@ -131,9 +141,12 @@ def _convert(line: Line, kind: str) -> tuple[Line, str]:
 
 def _frames_begin(line: Line) -> int:
     """The index behind the decoder in the main line, and behind a limit that follows it."""
+    kind = PACKETS
     for index, step in enumerate(line):
-        if isinstance(step, Step) and class_of(step).takes != PACKETS and step.element != "limit":
-            return index
+        if isinstance(step, Step):
+            if kind == FRAMES and step.element != "limit":
+                return index
+            kind = class_of(step).gives or kind
         if isinstance(step, Tee) and index and (_first(line[index:]) == FRAMES):
             return index
     return len(line)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from .build import Plant
 from .bus import Bus, Kind, Message
 from .element import Element, Source, check_live
-from .errors import Closed, ConfigError, ElementError, MillraceError, StreamError, redact
+from .errors import Closed, ConfigError, ElementError, MillraceError, OutputError, StreamError, redact
 from .graph import Graph
 from .link import Link
 from .node import Node
@@ -349,6 +349,11 @@ class Pipeline:
     def stream_failed(self, node: Node, error: StreamError) -> None:
         self._post("error", node.name, f"{node.name}: stream {error.stream}: {error}", error.stream, error)
         self.finish(error.stream)
+
+    def output_failed(self, node: Node, error: OutputError) -> None:
+        if not self._plant.wanted():  # it was the last: there is nothing left to run for
+            return self._fail(node.name, ElementError(node.name, error))
+        self._post("error", node.name, f"{node.name}: {error}", error=error)
 
     def item_skipped(self, node: Node, error: Exception, stream: str | None) -> None:
         text = f"{node.name}: skipped an item: {type(error).__name__}: {error}"

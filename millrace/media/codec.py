@@ -29,3 +29,20 @@ class CodecParameters:
     colour_matrix: int = 2
     colour_primaries: int = 2
     colour_transfer: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SoundParameters:
+    """The parameters of a sound track that is passed on as it is; in the caps of its stream's packets as `sound`.
+
+    `codec` is FFmpeg's name of the format (aac, mp3, opus, …), `layout` its name of the channels, `format` that of
+    the samples. `extradata` is the codec's header. `time_base`: seconds a tick of the track counts.
+    """
+
+    codec: str
+    sample_rate: int
+    layout: str
+    format: str
+    time_base: Fraction
+    extradata: bytes | None = None
+    profile: str | None = None  # of the codec, as FFmpeg calls it: LC, HE-AAC, …

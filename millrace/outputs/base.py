@@ -11,6 +11,7 @@ class Output(Protocol):
     """Made per stream, ready to be written to; raises ConfigError or OSError with one sentence naming the target."""
 
     path: str
+    lost_sound: str | None  # the codec of a sound track that this output cannot hold and leaves out
 
     def write(self, packet: Packet) -> None: ...
 

@@ -15,7 +15,7 @@ from ..core.caps import PACKETS, Caps
 from ..core.element import setting, state
 from ..core.errors import SourceError
 from ..core.item import Item, StreamStart
-from ..media import CodecParameters, Packet
+from ..media import CodecParameters, Packet, SoundParameters
 from .base import Source, to_ns
 from .mp4 import rotation
 
@@ -33,6 +33,7 @@ class FileSource(Source):
     stream: str = setting(help="name of the stream")
     uri: str = setting(help="a path, or file:// and a path")
     track: int | None = setting(default=None, help="which video track, from 0; default: the best", minimum=0)
+    sound: bool = setting(default=False, help="give the packets of the best sound track too; who saves it asks for it")
 
     stopped: bool = state(bool)
 
@@ -43,8 +44,12 @@ class FileSource(Source):
             video = self._choose(container, path)
             kind = container.format.name
             turned = rotation(path, video.id) if kind.startswith("mov") else 0
-            yield StreamStart(self.stream, _caps(container, video, turned))
-            yield from self._packets(container.demux(video), path, kind)
+            sound = container.streams.best("audio", related=video) if self.sound else None
+            caps = _caps(container, video, turned)
+            parameters = None if sound is None else _sound_parameters(sound)
+            tracks = [video] if parameters is None else [video, sound]
+            yield StreamStart(self.stream, caps if parameters is None else caps.replace(sound=parameters))
+            yield from self._packets(container.demux(*tracks), path, kind)
 
     def interrupt(self) -> None:
         self.stopped = True
@@ -103,6 +108,7 @@ class FileSource(Source):
                 None if dts is None else to_ns(dts, base),
                 to_ns(duration, base) if duration else None,
                 packet.is_keyframe,
+                kind=packet.stream.type,
             )
         if incomplete and not self.stopped and kind.startswith(_CUT_IF_INCOMPLETE):
             raise SourceError(self.stream, f"{path} is cut off: its last packet is incomplete")
@@ -140,6 +146,22 @@ def _caps(container: Any, video: Any, turned: int) -> Caps:
         extradata=parameters.extradata,
         rotation=turned,
         parameters=parameters,
+    )
+
+
+def _sound_parameters(track: Any) -> SoundParameters | None:
+    """None for a codec that FFmpeg does not know, or a track that does not say what it is."""
+    context = track.codec_context
+    if context is None or not context.sample_rate or context.format is None:
+        return None
+    return SoundParameters(
+        codec=context.codec.canonical_name,
+        sample_rate=context.sample_rate,
+        layout=context.layout.name,
+        format=context.format.name,
+        time_base=track.time_base,
+        extradata=context.extradata,
+        profile=context.profile,
     )
 
 

@@ -20,7 +20,7 @@ def test_what_the_page_shows_can_be_built(text: str) -> None:
     built = build(loads(text, environment={"YARD": "yard.mp4"}))
     names = list(built.pipeline.graph.nodes)
     assert names == [
-        "decode", "batch", "people", "track", "analyze", "picture.draw", "picture.encode", "picture.file",
+        "streams", "decode", "batch", "people", "track", "analyze", "picture.draw", "picture.encode", "picture.file",
         "events.json",
     ]  # fmt: skip
     assert built.last == "analyze" and parse(text, environment={"YARD": "x"}).data["streams"]["yard"] == {"uri": "x"}
