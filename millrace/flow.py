@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from html import escape
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -160,7 +160,7 @@ class Flow:
         """
         loop, news = asyncio.get_running_loop(), asyncio.Event()
         pull = Pull()
-        pull.listener = lambda: loop.call_soon_threadsafe(news.set) and None
+        pull.listener = partial(loop.call_soon_threadsafe, news.set)
         run = Run(self.plan, pull)
         self._running.append(run.pipeline)
         try:

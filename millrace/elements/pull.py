@@ -23,7 +23,7 @@ class Pull(Element):
     size: int = setting(default=4, help="frames that are held ready (a batch more for an instant)", minimum=1)
     held: deque[Frame] = state(deque)
     news: threading.Condition = state(threading.Condition)
-    listener: Callable[[], None] | None = state(lambda: None)  # called when a frame has come, or no more will
+    listener: Callable[[], object] | None = state(lambda: None)  # called when a frame has come, or no more will
     _open = False
 
     def open(self, context: Context) -> None:
