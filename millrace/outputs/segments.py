@@ -66,7 +66,7 @@ class Segments:
         self._parts: deque[Part] = deque()
         self._file: Container | None = None
         self._sound: deque[Packet] = deque()  # not yet overtaken by the pictures
-        self._zero = self._next = self._shift = 0
+        self._zero = self._next = self._first = self._shift = 0
 
     @property
     def path(self) -> str:
@@ -81,6 +81,8 @@ class Segments:
         if packet.pts is None or packet.dts is None:
             raise ValueError(f"{self.path}: a packet of {packet.stream} has no time and cannot be written")
         if self._file is None or (packet.key and packet.pts >= self._next):
+            if self._file is None:
+                self._first = min(0, packet.dts)  # the clock of TS cannot be below 0
             self._cut(packet.pts)
         self._send_sound(packet.dts)
         self._put(packet)
@@ -112,7 +114,7 @@ class Segments:
         path = next(self._paths)
         self._parts.append(Part(path, start, start))
         self._file = open_container(path, self._caps, self._with_sound)
-        self._shift = 0 if format_of(path) == "mpegts" else start
+        self._shift = self._first if format_of(path) == "mpegts" else start
 
     def _send_sound(self, until: int | None) -> None:
         """Write the sound before a time; None: all of it."""
