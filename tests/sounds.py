@@ -25,7 +25,10 @@ def clip_with_sound(path: Path, codec: str = "aac", seconds: float = 3.0, *, gop
         sound = out.add_stream(codec, rate=RATE, options={"strict": "-2"})
         sound.layout = "mono"
         resampler = av.AudioResampler(
-            format=sound.codec_context.format, layout="mono", rate=RATE, frame_size=sound.codec_context.frame_size or 1024
+            format=sound.codec_context.format,
+            layout="mono",
+            rate=RATE,
+            frame_size=sound.codec_context.frame_size or 1024,
         )
         for index in range(round(seconds * 25)):
             picture = av.VideoFrame(size, 48, "yuv420p")

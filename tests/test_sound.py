@@ -24,7 +24,8 @@ def together(path: Path | str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "codec"), [("in.mp4", "aac"), ("in.ts", "aac"), ("in.mkv", "libopus"), ("in.mov", "pcm_s16le"), ("in.mkv", "ac3")]
+    ("source", "codec"),
+    [("in.mp4", "aac"), ("in.ts", "aac"), ("in.mkv", "libopus"), ("in.mov", "pcm_s16le"), ("in.mkv", "ac3")],
 )
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
 def test_sound_is_passed_on_in_step(tmp_path: Path, source: str, codec: str, ending: str) -> None:

@@ -82,7 +82,9 @@ def pipeline(*elements: Element, **settings: Any) -> tuple[Pipeline, list[Any]]:
     return made, markers
 
 
-@pytest.mark.parametrize("make", [*(lambda p=place: Writes(fail=p) for place in ("start", "process", "after", "end", "close")), WritesFrames])
+@pytest.mark.parametrize(
+    "make", [*(lambda p=place: Writes(fail=p) for place in ("start", "process", "after", "end", "close")), WritesFrames]
+)
 def test_frames_pass_by_a_broken_output_and_none_is_lost(make: Callable[[], Element]) -> None:
     keep = Keep()
     made, passed = pipeline(make(), keep)

@@ -141,7 +141,10 @@ def test_coco(tmp_path: Path) -> None:
     assert [(row["stream"], row["frame"]) for row in data["images"]] == [(s, i) for s in "ab" for i in range(3)]
     assert [row["name"] for row in data["categories"]] == ["car", "traffic light"]
     rows = data["annotations"]
-    assert [row["image_id"] for row in rows] == [1, 1, 3, 4, 4, 6] and [row["category_id"] for row in rows[:2]] == [1, 2]
+    assert [row["image_id"] for row in rows] == [1, 1, 3, 4, 4, 6] and [row["category_id"] for row in rows[:2]] == [
+        1,
+        2,
+    ]
     assert rows[0]["bbox"] == [1.0, 1.5, 4.0, 4.75] and rows[0]["track_id"] == 7 and "track_id" not in rows[2]
     assert data["images"][1]["file_name"] == "frame-a-000001.jpg"
 
@@ -179,7 +182,7 @@ def test_coco_is_made_from_the_journals_after_a_crash(tmp_path: Path) -> None:
 def test_wrong_settings_are_named(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"format=None is not allowed: out\.bin does not say it; give mot, kitti"):
         Dump(path="out.bin").open(Context("dump"))
-    with pytest.raises(SettingError, match="the folder .* does not exist"):
+    with pytest.raises(SettingError, match=r"the folder .* does not exist"):
         Dump(path=str(tmp_path / "none" / "o.csv")).open(Context("dump"))
 
 
