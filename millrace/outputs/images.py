@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from ..core.errors import OutputError
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+QUALITY = {
+    ".jpg": cv2.IMWRITE_JPEG_QUALITY, ".jpeg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY,
+}  # fmt: skip
 FIELDS = {"stream": "gate", "index": 1, "pts": 40, "number": 1, "label": "car", "id": 7}  # examples, to try a name with
 
 
@@ -41,8 +44,9 @@ def write_picture(path: str, bgr: NDArray[np.uint8], quality: int) -> None:
 
     Raises OutputError.
     """
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_WEBP_QUALITY, quality]
-    _, data = cv2.imencode(path[path.rindex(".") :].lower(), bgr, options)
+    ending = path[path.rindex(".") :].lower()
+    options = [QUALITY[ending], quality] if ending in QUALITY else []  # OpenCV speaks up about others
+    _, data = cv2.imencode(ending, bgr, options)
     try:
         with open(path, "wb") as file:
             file.write(bytes(data))

@@ -40,10 +40,11 @@ def test_every_nth_frame_with_its_colours(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["jpg", "webp", "bmp", "tif"])
-def test_kinds_of_files(tmp_path: Path, ending: str) -> None:
+def test_kinds_of_files(tmp_path: Path, ending: str, capfd: pytest.CaptureFixture[str]) -> None:
     [name] = written(tmp_path, [picture(0)], "{pts}." + ending)
     pixels = cv2.imread(str(tmp_path / name)).astype(int)
     assert np.abs(pixels[10, 10] - [0, 0, 255]).max() < 12
+    assert "".join(capfd.readouterr()) == ""  # OpenCV has nothing to say
 
 
 def test_yuv_of_decoders_is_converted(tmp_path: Path) -> None:
