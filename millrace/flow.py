@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial, wraps
 from html import escape
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from . import registry
 from .config import load as read_plan
-from .config.build import build, class_of, unique
-from .config.plan import Line, Plan, Select, Step, Stream, Tee
+from .config.build import build, class_of
+from .config.plan import Line, Plan, Select, Step, Tee
+from .config.sources import streams_of
 from .core.caps import PACKETS
 from .core.element import Element, Source
 from .core.errors import ConfigError, MillraceError
@@ -41,19 +40,15 @@ Uri = str | os.PathLike[str] | Source
 def open(*uris: Uri, name: str | Sequence[str] | None = None, device: str = "cpu", **options: Any) -> Flow:
     """A flow of one or several streams: files, URLs, or sources of your own.
 
-    Streams are named after their files (`gate`, then `gate-2`) or by `name`. `device` is where the elements work
-    that do not say theirs; `options` go to every source. Nothing is opened before the flow runs.
+    A folder, a glob or a list (CSV, or YAML with `streams:`) gives the streams that it names. Streams are named after
+    their files (`gate`, then `gate-2`) or by `name`. `device` is where the elements work that do not say theirs;
+    `options` go to every source, but `restart` (never, on_error, always). Nothing is opened before the flow runs.
     """
     if not uris:
         raise ConfigError("open() needs at least one source: a file, a URL or a Source")
-    given = [name] if isinstance(name, str) else list(name or ())
-    if given and len(given) != len(uris):
-        raise ConfigError(f"{len(given)} names for {len(uris)} sources")
-    if len(set(given)) != len(given):
-        raise ConfigError(f"two streams have the same name: {', '.join(given)}")
+    names = [name] if isinstance(name, str) else list(name or ())
     places = [uri if isinstance(uri, Source) else os.fspath(uri) for uri in uris]
-    names = given or stream_names(places)
-    streams = [Stream(named, place, options) for named, place in zip(names, places, strict=True)]
+    streams = streams_of(places, names, options)
     return Flow(Plan(streams=streams, device=device))
 
 
@@ -138,6 +133,16 @@ class Flow:
         if check:
             raise_first(summary.errors)
         return summary
+
+    def start(self) -> Run:
+        """Run in the background and stay open for further streams: `run.streams.add(name, uri)`, `.remove(name)`.
+
+        `run.finish()` ends it when what is under way is done, `run.pipeline.stop()` at once.
+        """
+        run = Run(self.plan, keep_open=True)
+        self._running.append(run.pipeline)
+        run.start()
+        return run
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames as they leave the flow. Leaving the loop stops it; errors are raised here."""
@@ -264,18 +269,3 @@ def step_name(step: Step | Select | Tee) -> str:
         lines = [f"{label}: {' → '.join(map(step_name, line))}" for label, line in step.branches.items()]
         return f"({'; '.join(lines)})"
     return step.name or (step.element if isinstance(step.element, str) else type(step.element).__name__)
-
-
-def stream_names(uris: Sequence[str | Source]) -> list[str]:
-    """A name for each source from its file or address, each once: gate, yard, gate-2."""
-    taken: set[str] = set()
-    return [unique(_stem(uri), taken) for uri in uris]
-
-
-def _stem(uri: str | Source) -> str:
-    if isinstance(uri, Source):
-        return type(uri).__name__.lower()
-    parts = urlsplit(uri) if "://" in uri else None
-    path = parts.path if parts else uri
-    base = os.path.splitext(os.path.basename(path.rstrip("/")))[0] or (parts.hostname if parts else None) or "stream"
-    return re.sub(r"[^\w.-]+", "-", base).strip("-.") or "stream"

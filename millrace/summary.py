@@ -103,12 +103,12 @@ class Summary:
 class Run:
     """A plan at work, with its counts. `run()` once, or start and stop `pipeline` yourself."""
 
-    def __init__(self, plan: Plan, pull: Element | None = None) -> None:
-        self.pipeline, first, last = build(plan, pull)
+    def __init__(self, plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -> None:
+        self.pipeline, first, last, self.streams = build(plan, pull, keep_open=keep_open)
         self._first, self._last = Counter(), Counter()
         self.pipeline.tap(first, self._first)
         self.pipeline.tap(last, self._last)
-        self.names = [stream.name for stream in plan.streams]
+        self._planned = [stream.name for stream in plan.streams]
         self._began = time.monotonic()
         self._ended: float | None = None
         self._interrupted = False
@@ -137,8 +137,26 @@ class Run:
                         on_tick(self)
             finally:
                 self.pipeline.stop()
+                self.streams.close()
                 self._ended = time.monotonic()
         return self.summary()
+
+    def finish(self, timeout: float | None = None) -> Summary:
+        """End a run that was started: read no more, let what is under way through. Raises TimeoutError."""
+        try:
+            self.pipeline.drain()
+            if not self.pipeline.wait(timeout):
+                raise TimeoutError(f"the pipeline has not ended within {timeout:g} s")
+        finally:
+            self.pipeline.stop()
+            self.streams.close()
+            self._ended = time.monotonic()
+        return self.summary()
+
+    @property
+    def names(self) -> list[str]:
+        """Streams of the plan, and those that were added."""
+        return list(dict.fromkeys([*self._planned, *self.streams.names, *list(self._first.tallies)]))
 
     @property
     def frames(self) -> int:

@@ -12,8 +12,8 @@ import pytest
 from pictures import Broken, Mark, Pictures
 
 import millrace
+from millrace.config.sources import stream_names
 from millrace.core import ConfigError, ElementError, SettingError, SourceError
-from millrace.flow import stream_names
 from millrace.testing.run import run
 
 

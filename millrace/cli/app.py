@@ -22,7 +22,11 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show warnings as
 @app.command()
 def run(
     sources: Annotated[
-        list[str], typer.Argument(help="Video files or URLs, or one pipeline.yaml.", show_default=False)
+        list[str],
+        typer.Argument(
+            help="Video files, folders, globs or URLs, lists of them (.csv, .yaml), or one pipeline.yaml.",
+            show_default=False,
+        ),
     ],
     model: Annotated[str | None, typer.Option(help="An .onnx file, a model card, or 'street'.")] = None,
     track: Annotated[bool | None, typer.Option(help="Give objects identities (on with --line, --zone).")] = None,
@@ -41,6 +45,13 @@ def run(
     draw: Annotated[bool, typer.Option(help="Draw what was found into the saved video.")] = True,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no summary.")] = False,
     verbose: Verbose = False,
+    loop: Annotated[int, typer.Option(min=0, help="Read files so many times; 0: for ever.")] = 1,
+    pace: Annotated[bool, typer.Option(help="Read files at their own speed, as a camera gives them.")] = False,
+    start: Annotated[str | None, typer.Option(help="Begin so far into each file: 90s, 5m.")] = None,
+    stop: Annotated[str | None, typer.Option(help="End so far into each file.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="A setting of every source: track=1, rotate=90. Repeatable.")
+    ] = None,
 ) -> None:
     """Run streams through a model and write what was found.
 
@@ -51,7 +62,7 @@ def run(
 
     options = Options(
         sources, model, track, tracker, save, json, record, confidence, classes, every, device, line or [], zone or [],
-        max_frames, codec, draw, quiet, verbose,
+        max_frames, codec, draw, quiet, verbose, loop, pace, start, stop, option or [],
     )  # fmt: skip
     raise typer.Exit(command(options))
 

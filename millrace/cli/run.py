@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import registry
-from ..config.plan import Line, Plan, Step, Stream, Tee
+from ..config.load import has_pipeline
+from ..config.plan import Line, Plan, Step, Tee
+from ..config.sources import streams_of
 from ..core.errors import ConfigError, OutputError, redact
-from ..flow import stream_names
 from ..summary import Run
 from . import FAILED, INTERRUPTED, OK, SOURCE
 from .report import Progress, show_summary
@@ -41,10 +42,17 @@ class Options:
     draw: bool = True
     quiet: bool = False
     verbose: bool = False
+    loop: int = 1
+    pace: bool = False
+    start: str | None = None
+    stop: str | None = None
+    option: list[str] | tuple[str, ...] = ()
 
 
 def run(options: Options) -> int:
     """Run to the end; returns the exit code."""
+    from ..testing import scene_source  # noqa: F401  the address scene: is known from here on
+
     plan = plan_of(options)
     with Progress(Run(plan), quiet=options.quiet, verbose=options.verbose) as progress:
         summary = progress.run.run(progress.tick)
@@ -60,12 +68,25 @@ def run(options: Options) -> int:
 def plan_of(options: Options) -> Plan:
     """What a command line asks for. Raises ConfigError."""
     files = [source for source in options.sources if source.lower().endswith((".yaml", ".yml"))]
+    files = [source for source in files if has_pipeline(source)]
     if not files:
-        streams = [Stream(name, uri) for name, uri in zip(stream_names(options.sources), options.sources, strict=True)]
-        return Plan(streams, line_of(options), options.device)
+        return Plan(streams_of(options.sources, (), stream_options(options)), line_of(options), options.device)
     if len(options.sources) > 1:
         raise ConfigError(f"{files[0]}: a pipeline file is given alone; its streams stand in it")
     return _plan_of_file(files[0], options)
+
+
+def stream_options(options: Options) -> dict[str, Any]:
+    """Settings of every source: `--loop 0 --pace`, and `--option track=1`. Raises ConfigError."""
+    out: dict[str, Any] = _given(start=options.start, stop=options.stop)
+    out |= {"loop": options.loop} if options.loop != 1 else {}
+    out |= {"pace": True} if options.pace else {}
+    for text in options.option:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--option {text!r}: it is written setting=value, as in track=1")
+        out[key.strip().replace("-", "_")] = value
+    return out
 
 
 def _plan_of_file(path: str, options: Options) -> Plan:

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 from .. import devices, registry
 from ..core import Graph, Pipeline
 from ..core.caps import FRAMES, PACKETS
-from ..core.element import Element, Source
+from ..core.element import Element
 from ..core.errors import ConfigError
 from . import sound
-from .plan import Line, Plan, Select, Step, Stream, Tee
+from .plan import Line, Plan, Select, Step, Tee
+from .sources import source_of, unique
+from .streams import Streams
 
 _MOST_BATCHED = 32
 _ORDERED = ("infer", "json", "record")
@@ -37,15 +39,19 @@ class End(NamedTuple):
 
 
 class Built(NamedTuple):
-    """A pipeline and the nodes where its frames are counted: as they were decoded, and at the end of the main line."""
+    """A pipeline, its table of streams, and the nodes where its frames are counted: as they were decoded, and at the
+    end of the main line."""
 
     pipeline: Pipeline
     first: str
     last: str
+    streams: Streams
 
 
-def build(plan: Plan, pull: Element | None = None) -> Built:
+def build(plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -> Built:
     """The pipeline of a plan, not started; `pull` takes the frames from the end of its main line.
+
+    `keep_open`: it does not end with its last stream, for others may be added.
 
     Raises ConfigError, or SourceError for a source that is not there.
     """
@@ -53,12 +59,14 @@ def build(plan: Plan, pull: Element | None = None) -> Built:
         devices.kind(plan.device)
     except ConfigError as error:
         raise plan.where.error(str(error), "device") from error
-    sources = {stream.name: _source(stream) for stream in plan.streams}
     line = complete(plan)
-    heard = [source for source in sources.values() if hasattr(source, "sound")] if sound.wanted(line, class_of) else []
+    heard = sound.wanted(line, class_of) and (
+        keep_open or any(hasattr(source_of(each), "sound") for each in plan.streams)
+    )
     if heard and isinstance(line[0], Step) and class_of(line[0]).gives == FRAMES:
         line.insert(0, Step(_Pass(), name="streams"))  # where the sound parts from the pictures
-    start, end = _frames_begin(line), _frames_end(line)
+    start = max(1, _frames_begin(line))
+    end = max(start, _frames_end(line))
     builder = _Builder(plan)
     ends = builder.line(line[:start], [], "")
     first = ends[0].node
@@ -66,25 +74,12 @@ def build(plan: Plan, pull: Element | None = None) -> Built:
     last = ends[0].node
     tail: Line = [Tee({"pull": [Step(pull, name="pull")]}, side=True)] if pull is not None else []
     builder.line([*tail, *line[end:]], ends, "")
-    for source in heard:
-        setattr(source, "sound", True)  # noqa: B010  # not every source has it
     if heard:
-        sound.lead(builder.graph, builder.entry, list(sources))
-    pipeline = Pipeline(builder.graph)
-    for name, source in sources.items():
-        pipeline.add_source(name, source, into=builder.entry)
-    return Built(pipeline, first, last)
-
-
-def _source(stream: Stream) -> Source:
-    if isinstance(stream.uri, Source):
-        return stream.uri
-    from ..sources import open_source
-
-    try:
-        return open_source(stream.name, stream.uri, **stream.options)
-    except ConfigError as error:
-        raise stream.where.error(str(error)) from error
+        sound.lead(builder.graph, builder.entry, builder.streams)
+    again = any(stream.restart != "never" for stream in plan.streams)
+    pipeline = Pipeline(builder.graph, keep_open=keep_open or again)
+    streams = Streams(pipeline, builder.entry, plan.streams, drain=again and not keep_open, sound=heard)
+    return Built(pipeline, first, last, streams)
 
 
 def complete(plan: Plan) -> Line:
@@ -245,13 +240,3 @@ def _plain_name(step: Step) -> str:
         return type(step.element).__name__.lower()
     name = getattr(step.settings.get("call"), "__name__", "")
     return name if name.isidentifier() else step.element.rpartition(":")[2]
-
-
-def unique(name: str, taken: set[str]) -> str:
-    """`name`, or `name-2`, `name-3`, … when it is taken; notes it as taken."""
-    out, number = name, 1
-    while out in taken:
-        number += 1
-        out = f"{name}-{number}"
-    taken.add(out)
-    return out

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError, did_you_mean
+from ..sources import is_many
 from .plan import Line, Plan, Queue, Select, Step, Stream, Tee
+from .sources import RESTARTS
 from .text import Document, Place, parse, read
 
 _TOP = ("streams", "pipeline", "device")
@@ -24,6 +26,17 @@ def load(path: str | Path, environment: Mapping[str, str] | None = None) -> Plan
 def loads(text: str, name: str = "<text>", environment: Mapping[str, str] | None = None) -> Plan:
     """The plan in YAML text. Raises ConfigError."""
     return _Schema(parse(text, name, environment)).plan()
+
+
+def load_streams(path: str | Path, environment: Mapping[str, str] | None = None) -> list[Stream]:
+    """The streams of a YAML file that holds `streams:` and no pipeline. Raises ConfigError."""
+    return _Schema(read(path, environment)).only_streams()
+
+
+def has_pipeline(path: str | Path) -> bool:
+    """Whether a YAML file says more than streams. Raises ConfigError."""
+    data = read(path).data if Path(path).is_file() else None
+    return not (isinstance(data, dict) and "streams" in data and "pipeline" not in data)
 
 
 class Written:
@@ -56,6 +69,11 @@ class _Schema:
             where=Written(self.document, ()),
         )
 
+    def only_streams(self) -> list[Stream]:
+        data = self.table(self.document.data, (), "the file")
+        self.known(data, ("streams",), ())
+        return self.streams(data.get("streams"))
+
     def streams(self, data: Any) -> list[Stream]:
         out = []
         for name, value in self.table(data if data is not None else {}, ("streams",), "'streams'").items():
@@ -64,7 +82,10 @@ class _Schema:
             if "uri" not in options:
                 raise self.document.error(place, f"stream {name!r} has no 'uri'")
             uri = self.text(options.pop("uri"), (*place, "uri"), "uri")
-            out.append(Stream(name, uri, options, Written(self.document, place)))
+            restart = self.choice(options.pop("restart", "never"), (*place, "restart"), "restart", RESTARTS)
+            if is_many(uri):
+                raise self.document.error((*place, "uri"), f"{uri!r} names several streams; this is the place of one")
+            out.append(Stream(name, uri, options, restart, Written(self.document, place)))
         return out
 
     def line(self, data: Any, place: Place) -> Line:

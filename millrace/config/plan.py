@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ..core.channel import Policy
 from ..core.element import Element, Source
 from ..core.errors import ConfigError
 from ..core.node import OnError
+
+Restart = Literal["never", "on_error", "always"]
 
 
 class Where(Protocol):
@@ -27,12 +29,16 @@ class Nowhere:
 
 @dataclass(slots=True)
 class Stream:
-    """One source of the plan: where it is, or the source object itself."""
+    """One source of the plan: where it is, or the source object itself.
+
+    `options` are settings of the source. `restart` says when it is begun again after it has ended.
+    """
 
     name: str
     uri: str | Source
     options: Mapping[str, Any] = field(default_factory=dict)
-    where: Where = field(default_factory=Nowhere)
+    restart: Restart = "never"
+    where: Where = field(default_factory=Nowhere, compare=False)
 
 
 @dataclass(slots=True)

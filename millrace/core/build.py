@@ -114,7 +114,8 @@ class Plant:
         head = self.heads[link.target]
         if worker in self.workers[head]:
             return self.nodes[link.target][self.workers[head].index(worker)]
-        way = self.way_into(link.target)
+        sheds = any(node.element.sheds for node in worker.nodes)
+        way = self.way_into(link.target, live=sheds, inlet=worker.channel)
         worker.outlets.append(way)
         worker.closers.append(way.close)
         return self._port(link, way)
@@ -135,15 +136,17 @@ class Plant:
             reach[stream] = {n for n, link in links if link.source in reached and link.stream in (None, stream)}
         return reach
 
-    def way_into(self, name: str, live: bool = False) -> Link | Partition:
+    def way_into(self, name: str, live: bool = False, inlet: Channel | None = None) -> Link | Partition:
         """A new way into an element; all ways into the same one agree on the worker of each stream.
 
-        `live`: it is the door of a source. Raises Closed when the element has ended.
+        `live`: live streams do not wait there, but drop: it is the door of a source, or leads away from an element
+        that sheds, whose channel is `inlet`. Raises Closed when the element has ended.
         """
         links: list[Link] = []
+        burst = self.graph.nodes[name].element.burst if name in self.graph.entries() else None
         try:
             for channel in self.entry(name):
-                links.append(Link(channel, "drop_oldest" if live else None))
+                links.append(Link(channel, "drop_oldest" if live else None, burst, inlet))
         except Closed:
             for link in links:
                 link.close()

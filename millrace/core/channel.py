@@ -63,6 +63,7 @@ class Channel:
         self._shares: dict[str | None, deque[Item]] = {}
         self._turns: deque[str | None] = deque()  # the stream of each waiting item, in order of arrival
         self._depth: dict[str | None, int] = {}  # waiting items of a stream, without markers
+        self._broken: set[str | None] = set()  # streams that wait for an item that leads
         self._waiters: dict[str | None, set[Signal]] = {}  # who found no room for an item of which stream
         self._cancelled = False
         self._closed = False
@@ -110,11 +111,11 @@ class Channel:
             return all(count < size for count in list(depth.values()))
         return depth.get(stream, 0) < size and depth.get(None, 0) < size
 
-    def push(self, item: Item, wait: bool = True, policy: Policy | None = None) -> None:
+    def push(self, item: Item, wait: bool = True, policy: Policy | None = None, size: int | None = None) -> None:
         """Add an item. Full: wait, or drop by policy; a marker is never dropped and never waits.
 
-        `wait=False` is for workers, who have looked for room before: they may run over by OVERRUN. `policy`
-        stands in for the channel's own: at its door a live stream drops where a file waits.
+        `wait=False` is for workers, who have looked for room before: they may run over by OVERRUN. `policy` and
+        `size` stand in for the channel's own: at its door a live stream drops where a file waits.
         Raises Cancelled when the pipeline stops.
         """
         policy = policy or self.policy
@@ -125,28 +126,54 @@ class Channel:
         with self._lock:
             if self._cancelled:
                 raise Cancelled
-            self._add(item, policy)
+            self._add(item, policy, size or self.size)
         self.reader.set()
 
-    def _add(self, item: Item, policy: Policy) -> None:
+    def _add(self, item: Item, policy: Policy, size: int) -> None:
         stream = item.stream
         share = self._shares.get(stream)
         if share is None:
             share = self._shares[stream] = deque()
         if item.droppable:
-            depth = self._depth.get(stream, 0)
-            if depth >= self.size and policy != "wait":
+            if policy != "wait" and not self._make_room(item, share, policy, size):
                 self.drops += 1
-                if policy == "drop_newest":
-                    return
-                oldest = next(i for i, waiting in enumerate(share) if waiting.droppable)
-                del share[oldest]
-                self._turns.remove(stream)
-                depth -= 1
-            self._depth[stream] = depth + 1
-            self.peak = max(self.peak, depth + 1)
+                return
+            depth = self._depth.get(stream, 0) + 1
+            self._depth[stream] = depth
+            self.peak = max(self.peak, depth)
+        else:
+            self._broken.discard(stream)
         share.append(item)
         self._turns.append(stream)
+
+    def _make_room(self, item: Item, share: deque[Item], policy: Policy, size: int) -> bool:
+        """Whether the item may come in, perhaps in place of older ones.
+
+        Dropping never leaves an item that needs a dropped one: the oldest go up to the next that leads (a key
+        picture; a decoded frame needs no other). Where none has come yet, what waits is still good, and new items
+        are dropped until one leads.
+        """
+        stream, leads = item.stream, _leads(item)
+        if stream in self._broken:
+            if not leads:
+                return False
+            self._broken.discard(stream)
+        if self._depth.get(stream, 0) < size:
+            return True
+        if policy == "drop_newest":
+            self._broken.add(stream)
+            return False
+        waiting = [n for n, each in enumerate(share) if each.droppable]
+        stop = next((n for n in waiting[1:] if _leads(share[n])), None)
+        if stop is None and not leads:
+            self._broken.add(stream)
+            return False
+        for n in reversed(waiting if stop is None else waiting[: waiting.index(stop)]):
+            del share[n]
+            self._turns.remove(stream)
+            self._depth[stream] -= 1
+            self.drops += 1
+        return True
 
     def _wait_for_room(self, stream: str | None, limit: int) -> None:
         signal = Signal()
@@ -274,6 +301,11 @@ class Channel:
 
     def stats(self) -> dict[str, Any]:
         return {"depth": len(self._turns), "peak": self.peak, "drops": self.drops}
+
+
+def _leads(item: Item) -> bool:
+    """Whether what follows it needs nothing that came before; true of all that do not say."""
+    return getattr(item, "leads", True)
 
 
 def _streams(bundle: Any) -> set[str]:

@@ -81,10 +81,12 @@ class Context:
         wake: Callable[[], None] = lambda: None,
         warn: Callable[[str, str | None], None] = lambda message, stream: None,
         finish: Callable[[str], None] = lambda stream: None,
+        restart: Callable[[str], None] = lambda stream: None,
     ) -> None:
         self.name = name
         self.wake = wake  # any thread: make the engine call on_wake() soon
         self.finish = finish  # no more of this stream is wanted: its source ends, what is under way comes still
+        self.restart = restart  # the source of this stream shall open it anew, if it can: the next epoch
         self._warn = warn
 
     def warn(self, message: str, stream: str | None = None) -> None:
@@ -104,6 +106,9 @@ class Element:
     gives: ClassVar[str | None] = None  # what it yields, when that is not what it takes
 
     queue: ClassVar[int] = 4  # items of each stream that may wait before it, when it stands behind a channel
+
+    burst: ClassVar[int | None] = None  # the same for live streams that come from a source (None: as `queue` says)
+    sheds: ClassVar[bool] = False  # what it yields of a live stream is dropped, oldest first, where it would wait
 
     deadline: float | None = None  # assign it: when on_deadline() must run
     wanted: Container[str] | None = None  # assign it: only what belongs to these streams, please
@@ -161,6 +166,9 @@ class Source(Element):
 
     def interrupt(self) -> None:
         """Make a blocking `read()` return or raise soon. Called from another thread, maybe more than once."""
+
+    def restart(self) -> None:
+        """Open what is read anew, if that makes sense: a camera that hangs. Called from another thread."""
 
 
 def check_live(name: str, element: Element, settings: Mapping[str, Any]) -> None:

@@ -10,7 +10,10 @@ from .caps import Caps
 
 
 class Item(Protocol):
-    """Anything that a node may push. `stream` is None for an item that spans streams (a batch)."""
+    """Anything that a node may push. `stream` is None for an item that spans streams (a batch).
+
+    An item that others of its stream may need has `leads`: False when it needs those before it (core/channel.py).
+    """
 
     @property
     def stream(self) -> str | None: ...

@@ -4,6 +4,7 @@ that copies for several targets, and a partition that gives each stream to one o
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -22,12 +23,27 @@ class Link:
     """The sending end of a channel; holds one of its counted senders.
 
     `live` is the policy for live streams: a link from a source is their door, where they drop and never wait.
+    `burst` items of each wait there before one is dropped (default: the channel's size).
+
+    Behind an element that sheds, `inlet` is the channel before it. There a live stream waits as a file does, so that
+    a burst after a stall of the network loses nothing, until it is late: more than LOW items of it have been waiting
+    in the inlet for PATIENCE seconds. Then it drops, so that it stays LOW items behind, until it has been in time
+    for as long.
     """
 
-    def __init__(self, channel: Channel, live: Policy | None = None) -> None:
+    LOW = 4
+    PATIENCE = 1.0
+
+    def __init__(
+        self, channel: Channel, live: Policy | None = None, burst: int | None = None, inlet: Channel | None = None
+    ) -> None:
         self.channel = channel
         self.closed = False
         self._live_policy = live
+        self._burst = burst
+        self._inlet = inlet
+        self._behind: dict[str, float] = {}  # since when a stream has had too much waiting in the inlet
+        self._late: dict[str, float] = {}  # until when a stream counts as late
         self._live: set[str] = set()
         channel.add_sender()
 
@@ -37,10 +53,31 @@ class Link:
             return
         if item.__class__ is StreamStart:
             (self._live.add if item.live else self._live.discard)(item.stream)
-        self.channel.push(item, wait=False, policy=self._live_policy if item.stream in self._live else None)
+        elif item.__class__ is StreamEnd:
+            for known in (self._behind, self._late):
+                known.pop(item.stream, None)
+        if item.stream in self._live:
+            self.channel.push(item, wait=False, policy=self._live_policy, size=self._burst)
+        else:
+            self.channel.push(item, wait=False)
 
     def room(self, stream: str | None, waiter: Signal | None = None) -> bool:
-        return stream in self._live or self.channel.room(stream, waiter)
+        if stream not in self._live:
+            return self.channel.room(stream, waiter)
+        return self._inlet is None or self.channel.room(stream, waiter) or self._drops(stream, self._inlet)
+
+    def _drops(self, stream: str, inlet: Channel) -> bool:
+        """Whether a live stream that finds no room is so late that it drops."""
+        now = time.monotonic()
+        waiting = inlet.depth(stream)
+        if waiting <= self.LOW:
+            self._behind.pop(stream, None)
+            return False
+        since = self._behind.setdefault(stream, now)
+        if now - since < self.PATIENCE and now >= self._late.get(stream, 0.0) and waiting < inlet.size * 8:
+            return False
+        self._late[stream] = now + self.PATIENCE
+        return True
 
     def close(self) -> None:
         if not self.closed:

@@ -59,7 +59,6 @@ class Pipeline:
         self._finished = threading.Event()
 
     # life
-
     def start(self) -> None:
         """Open every element, receivers first, then let the sources read. Raises what an `open` raised."""
         with self._changing():
@@ -193,7 +192,6 @@ class Pipeline:
             return [*self._plant.all_workers(), *self._sources.values()]
 
     # sources and branches
-
     def add_source(self, name: str, source: Source, into: str) -> None:
         """Read `source` into the element `into`. `name` is that of its stream; before the start or at any time."""
         if into not in self.graph.entries():
@@ -276,9 +274,16 @@ class Pipeline:
 
     def finish(self, stream: str) -> None:
         """No more of this stream is wanted: its source ends soon. Callable from anywhere."""
-        for worker in list(self._sources.values()):
-            if stream == worker.name or stream in worker.seen:
-                worker.stop_reading()
+        for worker in self._sources_of(stream):
+            worker.stop_reading()
+
+    def restart(self, stream: str) -> None:
+        """Let the source of this stream open it anew, if it can."""
+        for worker in self._sources_of(stream):
+            worker.source.restart()
+
+    def _sources_of(self, stream: str) -> list[SourceWorker]:
+        return [each for each in list(self._sources.values()) if stream == each.name or stream in each.seen]
 
     def _announce(self) -> None:
         """Tell the elements that ask which streams to expect, in order."""
@@ -290,7 +295,6 @@ class Pipeline:
                     worker.call(node.expect)
 
     # live changes
-
     def set(self, name: str, **settings: Any) -> None:
         """Change settings of a running element: prepared here, applied between two items.
 
@@ -318,7 +322,6 @@ class Pipeline:
             node.taps.append(function)
 
     # reports
-
     def stats(self) -> dict[str, NodeStats]:
         """What was counted so far, by element, sources by the name of their stream."""
         with self._lock:
@@ -342,7 +345,6 @@ class Pipeline:
         self.bus.add(Message("state", "pipeline", state))
 
     # what nodes and workers report
-
     def element_failed(self, node: Node, error: ElementError) -> None:
         self._fail(node.name, error)
 
@@ -367,9 +369,7 @@ class Pipeline:
 
     def _fail(self, name: str, error: MillraceError) -> None:
         with self._lock:
-            first = self.failure is None
-            if first:
-                self.failure = error
+            first, self.failure = self.failure is None, self.failure or error
         if first:
             self._post("error", name, str(error), error=error)
             self._cancel_all()
@@ -394,7 +394,8 @@ class Pipeline:
             self._running.discard(worker)
             if isinstance(worker, SourceWorker) and self._sources.get(worker.name) is worker:
                 del self._sources[worker.name]
-                ended = self._ended_sources.setdefault(worker.name, NodeStats(worker.name))
-                ended.add(stats_of(worker.nodes[0], worker, True))
+                counts = stats_of(worker.nodes[0], worker, True)
+                self._ended_sources.setdefault(worker.name, NodeStats(worker.name)).add(counts)
+                self.bus.add(Message("stream-end", worker.name, f"{worker.name}: the source has ended", worker.name))
                 if len(self._ended_sources) > REMEMBERED:
                     del self._ended_sources[next(iter(self._ended_sources))]

@@ -8,15 +8,25 @@ from typing import Any
 import av
 import av.error
 import numpy as np
+from av.codec.context import Flags
 from av.video.reformatter import VideoReformatter
 
 from ..core.caps import Caps
-from ..media import CodecParameters, Image, Packet
+from ..media import CodecParameters, Decoding, Image, Packet
+from ..media.buffers import empty
 from ..media.image import Format, Matrix
 from .base import Decoded
+from .turn import turned
 
 NS = Fraction(1, 1_000_000_000)
+DEFAULT = Decoding()
 FORMATS: dict[str, Format] = {"yuv420p": "I420", "yuvj420p": "I420", "nv12": "NV12", "gray": "GRAY8"}
+GREY16 = {  # FFmpeg's name → bytes' order, and by how much the value must be moved up
+    "gray9le": ("<u2", 7), "gray10le": ("<u2", 6), "gray12le": ("<u2", 4), "gray14le": ("<u2", 2),
+    "gray9be": (">u2", 7), "gray10be": (">u2", 6), "gray12be": (">u2", 4), "gray14be": (">u2", 2),
+    "gray16le": ("<u2", 0), "gray16be": (">u2", 0),
+}  # fmt: skip
+SKIP = {"none": "DEFAULT", "non_reference": "NONREF", "non_key": "NONKEY"}  # FFmpeg's AVDiscard
 MATRICES: dict[int, Matrix] = {1: "bt709", 9: "bt2020", 10: "bt2020"}  # ITU-T H.273; all else as BT.601
 FULL_RANGE = 2
 SOFTWARE = {"av1": "libdav1d"}  # FFmpeg's decoder of the format's own name works on hardware only
@@ -31,21 +41,26 @@ def open_decoder(caps: Caps, device: str = "cpu", *, threads: int = 1, **options
     parameters = caps.get("parameters") or CodecParameters(
         caps["codec"], caps.get("width") or 0, caps.get("height") or 0, caps.get("extradata")
     )
-    return LibavDecoder(parameters, threads, {name: str(value) for name, value in options.items()})
+    wanted = caps.get("decoding") or Decoding()
+    return LibavDecoder(parameters, threads, {name: str(value) for name, value in options.items()}, wanted)
 
 
 class LibavDecoder:
     """See decoders.base.Decoder. Pictures are views of the decoder's memory: nothing is copied.
 
-    I420, NV12 and GRAY8 come out as they are; other formats (4:2:2, 4:4:4, 10 bit, RGB, …) become I420 of the
-    same matrix and range (RGB: BT.601 limited).
+    I420, NV12, GRAY8 and GRAY16 come out as they are, grey of 9 to 14 bit as GRAY16; other formats (4:2:2, 4:4:4,
+    10 bit, RGB, …) become I420 of the same matrix and range (RGB: BT.601 limited).
     """
 
-    def __init__(self, parameters: CodecParameters, threads: int, options: dict[str, str]) -> None:
+    def __init__(
+        self, parameters: CodecParameters, threads: int, options: dict[str, str], wanted: Decoding = DEFAULT
+    ) -> None:
         self.damaged = 0
-        self._context = _context(parameters, threads, options)
+        self._turn = wanted.turn
+        self._context = _context(parameters, threads, options, wanted)
         self._reformatter = VideoReformatter()  # ours alone: one that two threads use crashes
-        self._base = NS
+        self._base: Fraction | None = None  # of the ticks; read at the first packet, for it is the same for all
+        self._unit, self._den, self._half = 1, 1, 0
         self._offset = 0  # of the packets' ns against their own ticks
         self._faulty_pts = self._faulty_dts = 0
         self._last_pts: int | None = None
@@ -54,13 +69,17 @@ class LibavDecoder:
     def decode(self, packet: Packet) -> list[Decoded]:
         data = packet.data
         if isinstance(data, av.Packet):
-            if data.time_base != self._base:
-                self._base = data.time_base
+            if self._base is None:
+                self._count_in(data.time_base)
             if packet.pts is not None and data.pts is not None:
                 self._offset = packet.pts - self._ns(data.pts)
+            elif packet.dts is not None and data.dts is not None:
+                self._offset = packet.dts - self._ns(data.dts)
         else:
             data = av.Packet(data)
-            data.time_base = self._base = NS
+            data.time_base = NS
+            if self._base is not NS:
+                self._count_in(NS)
             data.pts, data.dts, data.duration = packet.pts, packet.dts, packet.duration or 0
             data.is_keyframe = packet.key
         return self._pictures(data)
@@ -68,6 +87,7 @@ class LibavDecoder:
     def flush(self) -> list[Decoded]:
         pictures = self._pictures(None)
         self._context.flush_buffers()
+        self._base = None
         self._faulty_pts = self._faulty_dts = 0
         self._last_pts = self._last_dts = None
         return pictures
@@ -86,16 +106,20 @@ class LibavDecoder:
 
     def _picture(self, frame: Any) -> Decoded:
         ticks = self._time(frame.pts, frame.dts)
+        image = image_of(frame, self._reformatter)
         return Decoded(
-            image_of(frame, self._reformatter),
+            turned(image, self._turn) if self._turn else image,
             None if ticks is None else self._ns(ticks) + self._offset,
             self._ns(frame.duration) if frame.duration else None,
             frame.is_corrupt,
         )
 
+    def _count_in(self, base: Fraction) -> None:
+        self._base = base
+        self._unit, self._den, self._half = base.numerator * 1_000_000_000, base.denominator, base.denominator // 2
+
     def _ns(self, ticks: int) -> int:
-        den = self._base.denominator
-        return (ticks * self._base.numerator * 1_000_000_000 + den // 2) // den
+        return (ticks * self._unit + self._half) // self._den
 
     def _time(self, pts: int | None, dts: int | None) -> int | None:
         """The pts, or the dts where the file's pts have gone wrong more often (AVI knows no pts).
@@ -117,28 +141,46 @@ def image_of(frame: Any, reformatter: Any) -> Image:
     """The picture of an av.VideoFrame: views of its planes, or of its conversion to I420."""
     matrix, full = MATRICES.get(frame.colorspace, "bt601"), frame.color_range == FULL_RANGE
     name = frame.format.name
+    if name in GREY16:
+        return _grey16(frame, matrix, full)
     if name not in FORMATS:
         frame, matrix, full = _to_i420(frame, reformatter, matrix, full or name.startswith("yuvj"))
         name = "yuv420p"
     elif name == "yuvj420p":
         full = True
     format = FORMATS[name]
-    planes = [_view(plane, plane.width) for plane in frame.planes[: 1 if format == "NV12" else 3]]
+    parts = frame.planes
     if format == "NV12":
-        chroma = frame.planes[1]
-        planes.append(_view(chroma, chroma.width * 2).reshape(chroma.height, chroma.width, 2))
+        chroma = parts[1]
+        planes = [_view(parts[0]), _view(chroma, 2).reshape(chroma.height, chroma.width, 2)]
+    else:
+        planes = [_view(plane) for plane in parts]
     return Image(
         format, planes, frame.width, frame.height, matrix=matrix, full_range=full, read_only=True, owner=frame
     )  # fmt: skip
 
 
-def _view(plane: Any, bytes_wide: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _view(plane: Any, bytes_each: int = 1) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """The plane's own bytes as (rows, bytes of a row); read-only, for the decoder predicts from them."""
     stride, rows = plane.line_size, plane.height
     bottom_up = -stride * (rows - 1) if stride < 0 else 0  # then the first row is the last in memory
-    view = np.ndarray((rows, bytes_wide), np.uint8, plane, bottom_up, (stride, 1))
-    view.flags.writeable = False
-    return view
+    wide = plane.width * bytes_each
+    return np.ndarray((rows, wide), np.uint8, memoryview(plane).toreadonly(), bottom_up, (stride, 1))
+
+
+def _grey16(frame: Any, matrix: Matrix, full: bool) -> Image:
+    """Grey of 9 to 16 bit with its value in the upper bits: a view where it stands there, else a copy."""
+    order, up = GREY16[frame.format.name]
+    view = _view(frame.planes[0], 2).view(order)
+    ours = up == 0 and view.dtype == np.uint16
+    if not ours:
+        wide = empty(view.shape, np.uint16)
+        np.left_shift(view, up, out=wide)
+        view = wide
+    return Image(
+        "GRAY16", [view], frame.width, frame.height,
+        matrix=matrix, full_range=full, read_only=ours, owner=frame if ours else None,
+    )  # fmt: skip
 
 
 def _to_i420(frame: Any, reformatter: Any, matrix: Matrix, full: bool) -> tuple[Any, Matrix, bool]:
@@ -152,7 +194,7 @@ def _to_i420(frame: Any, reformatter: Any, matrix: Matrix, full: bool) -> tuple[
     return out, matrix, full
 
 
-def _context(parameters: CodecParameters, threads: int, options: dict[str, str]) -> Any:
+def _context(parameters: CodecParameters, threads: int, options: dict[str, str], wanted: Decoding = DEFAULT) -> Any:
     name = SOFTWARE.get(parameters.codec, parameters.codec)
     try:
         context = av.CodecContext.create(name, "r")
@@ -169,7 +211,10 @@ def _context(parameters: CodecParameters, threads: int, options: dict[str, str])
     context.color_range, context.colorspace = parameters.colour_range, parameters.colour_matrix
     context.color_primaries, context.color_trc = parameters.colour_primaries, parameters.colour_transfer
     context.thread_count = threads
-    context.thread_type = "AUTO" if threads != 1 else "NONE"
+    context.thread_type = ("SLICE" if wanted.low_latency else "AUTO") if threads != 1 else "NONE"
+    if wanted.low_latency:
+        context.flags |= Flags.low_delay
+    context.skip_frame = SKIP[wanted.skip_frames]
     context.options = options
     try:
         context.open()

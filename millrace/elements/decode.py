@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -14,9 +15,12 @@ from ..core.element import Context, Element, setting, state
 from ..core.errors import StreamError
 from ..core.item import Item, StreamStart
 from ..decoders.base import Decoded, Decoder
-from ..decoders.timing import Clock
+from ..decoders.timing import SECOND, Clock
 from ..devices import part
-from ..media import Frame, Image, Packet
+from ..media import Decoding, Frame, Image, Packet
+
+_NOTHING: Iterator[Item] = iter(())
+_HELD = 128  # pictures that a decoder holds back at most, and more
 
 
 @dataclass(slots=True)
@@ -28,22 +32,44 @@ class Stream:
     decoder: Decoder
     clock: Clock
     period: int | None  # ns, where fps is known
+    wanted: Decoding
+    window: tuple[int, int | None] | None  # only pictures from the one time and before the other go on
+    shape: tuple[Any, ...] = ()  # of the last picture: that its caps fit is known
     index: int = 0
     packets: int = 0
+    pictures: int = 0  # decoded
+    shown: int = 0  # of these inside the window
     concealed: int = 0
+    came: dict[int, tuple[int, int | None]] = field(default_factory=dict)  # pts of packets → (arrived, wall)
+
+    def shows(self, pts: int | None) -> bool:
+        if pts is None or self.window is None:
+            return True
+        first, end = self.window
+        return pts >= first and (end is None or pts < end)
+
+    def begin(self, source: Caps, start: StreamStart, decoder: Decoder) -> None:
+        """A new epoch, or packets of another kind."""
+        self.source, self.start, self.decoder = source, start, decoder
+        self.wanted = source.get("decoding") or Decoding()
+        self.window = source.get("window")
+        self.shape = ()
 
 
 class Decode(Element):
     """Decodes packets into frames, each stream with a decoder of its own: `Decode(device="cpu")`.
 
     Frames that arrive pass unchanged. Times strictly grow (see decoders/timing.py for the rule). When the picture's
-    size or format changes, a StreamStart with new caps stands before the first frame that differs.
+    size or format changes, a StreamStart with new caps stands before the first frame that differs. What a stream
+    asks for stands in its caps: `decoding` (frames to leave out, a turn), and `window` (the part of its time to show).
     """
 
     takes = PACKETS
     gives = FRAMES
     threaded: ClassVar[bool] = True
     partitioned: ClassVar[bool] = True
+    burst: ClassVar[int | None] = 64  # after a stall packets come at once; small, and decoded faster than shown
+    sheds: ClassVar[bool] = True  # rather pictures one by one behind it than packets up to the next key picture
 
     device: str = setting(default="cpu", help="where to decode and where the pictures will be: cpu, cuda, cuda:N")
     threads: int = setting(
@@ -64,37 +90,44 @@ class Decode(Element):
         if start.caps.kind != PACKETS:
             return start
         known = self.streams.get(start.stream)
-        if known is not None and known.source == start.caps:
-            decoder, caps = known.decoder, known.start.caps  # flushed by now; goes on
+        if known is not None and _same_codec(known.source, start.caps):
+            decoder = known.decoder  # flushed by now; goes on
         else:
             if known is not None:
                 known.decoder.close()
-            decoder, caps = self._open_decoder(start), expected_caps(start.caps, self.device)
+            decoder = self._open_decoder(start)
+        caps = expected_caps(start.caps, self.device)
+        if known is not None:
+            caps = known.start.caps if known.source == start.caps else caps
         started = StreamStart(start.stream, caps, start.live, start.epoch, start.discontinuity)
         if known is None:
-            fps: Fraction | None = start.caps.get("fps")
-            clock = Clock(fps)
-            self.streams[start.stream] = Stream(start.caps, started, decoder, clock, clock.period if fps else None)
-        else:
-            known.source, known.start, known.decoder = start.caps, started, decoder
+            fps: Fraction | None = caps.get("fps")
+            clock = Clock(start.caps.get("fps"))
+            period = round(SECOND / fps) if fps else None
+            known = self.streams[start.stream] = Stream(start.caps, started, decoder, clock, period, Decoding(), None)
+        known.begin(start.caps, started, decoder)
         return started
 
     def process(self, item: Any) -> Iterator[Item]:
         if not isinstance(item, Packet):
-            yield item
-            return
+            return iter((item,))
         if item.kind != "video":
-            return  # sound goes to who saves it by a link of its own
+            return _NOTHING  # sound goes to who saves it by a link of its own
         stream = self.streams[item.stream]
         stream.packets += 1
-        for picture in stream.decoder.decode(item):
-            yield from self._emit(stream, picture)
+        if not item.key and stream.wanted.skip_frames == "non_key":
+            return _NOTHING
+        if item.arrived and item.pts is not None:
+            stream.came[item.pts] = (item.arrived, item.wall)
+            if len(stream.came) > _HELD:  # damaged packets give no picture
+                del stream.came[next(iter(stream.came))]
+        pictures = stream.decoder.decode(item)
+        return self._emit(stream, pictures) if pictures else _NOTHING
 
     def flush(self, stream: str) -> Iterator[Item]:
         if stream in self.streams:
             known = self.streams[stream]
-            for picture in known.decoder.flush():
-                yield from self._emit(known, picture)
+            yield from self._emit(known, known.decoder.flush())
 
     def end_stream(self, stream: str) -> Iterator[Item]:
         yield from self.flush(stream)
@@ -103,10 +136,10 @@ class Decode(Element):
             return
         damaged = known.decoder.damaged
         known.decoder.close()
-        if known.packets and not known.index:
+        if known.packets and not known.pictures and known.wanted.skip_frames == "none":
             raise StreamError(stream, f"{stream}: no picture in {known.packets} packets ({damaged} of them damaged)")
         if (damaged or known.concealed) and self.context is not None:
-            concealed = f", {known.concealed} of {known.index} pictures with concealed damage"
+            concealed = f", {known.concealed} of {known.pictures} pictures with concealed damage"
             self.context.warn(f"{damaged} damaged packets{concealed if known.concealed else ''}", stream)
 
     def close(self) -> None:
@@ -119,44 +152,84 @@ class Decode(Element):
             decoder: Decoder = part(self.device, "decoder")(start.caps, self.device, threads=self.threads)
         except ValueError as error:
             raise StreamError(start.stream, f"{start.stream}: {error}") from error
+        wanted = start.caps.get("decoding") or Decoding()
+        if self.device != "cpu" and self.context is not None and (wanted.turn or wanted.skip_frames == "non_reference"):
+            what = "pictures are not turned" if wanted.turn else "pictures that no other needs are decoded, too"
+            self.context.warn(f"on {self.device} {what}", start.stream)
         return decoder
 
-    def _emit(self, stream: Stream, picture: Decoded) -> Iterator[Item]:
-        image, start = picture.image, stream.start
-        caps = fitting_caps(start.caps, image)
-        if caps is not start.caps:
-            start = stream.start = StreamStart(start.stream, caps, start.live, start.epoch)
-            yield start
-        frame = Frame(
-            start.stream,
-            stream.index,
-            stream.clock.stamp(picture.pts),
-            image,
-            start.epoch,
-            picture.duration or stream.period,
-            time.monotonic_ns(),
-        )
-        stream.index += 1
-        stream.concealed += picture.corrupt
-        yield frame
+    def _emit(self, stream: Stream, pictures: Sequence[Decoded]) -> Iterator[Item]:
+        out: list[Item] = []
+        for image, said, duration, corrupt in pictures:
+            stream.pictures += 1
+            stream.concealed += corrupt
+            if stream.window is not None and not stream.shows(said):
+                continue  # before its time is stamped: what comes before a second pass begins would turn time back
+            pts = stream.clock.stamp(said)
+            if said is None and not stream.shows(pts):
+                continue
+            stream.shown += 1
+            every = stream.wanted.drop_frame_interval
+            if every > 1:
+                if stream.shown % every != 1:
+                    continue
+                duration = duration and duration * every
+            shape = (image.width, image.height, image.format, image.matrix, image.full_range, image.memory)
+            if shape != stream.shape:
+                stream.shape = shape
+                caps = fitting_caps(stream.start.caps, image)
+                if caps is not stream.start.caps:
+                    start = stream.start
+                    stream.start = StreamStart(start.stream, caps, start.live, start.epoch)
+                    out.append(stream.start)
+            start = stream.start
+            arrived, wall = _came(stream, said)
+            out.append(
+                Frame(start.stream, stream.index, pts, image, start.epoch, duration or stream.period, arrived, wall)
+            )
+            stream.index += 1
+        return iter(out)
+
+
+def _same_codec(old: Caps, new: Caps) -> bool:
+    """Whether a decoder can go on: the same but for the part to be shown, which moves on with each epoch."""
+    return old == new or old.replace(window=None) == new.replace(window=None)
+
+
+def _came(stream: Stream, pts: int | None) -> tuple[int, int | None]:
+    """When the packet of a picture arrived, and its wall time. Of packets that gave no picture nothing is kept."""
+    if not stream.came or pts is None:
+        return time.monotonic_ns(), None
+    found = stream.came.get(pts)
+    for earlier in [each for each in stream.came if each <= pts]:
+        del stream.came[earlier]
+    return found or (time.monotonic_ns(), None)
 
 
 def expected_caps(packets: Caps, device: str) -> Caps:
     """What the frames will most likely be; corrected by the first frame that is different."""
     parameters = packets.get("parameters")
     pixels = getattr(parameters, "pixel_format", None) or ""
-    planar = {"gray": "GRAY8", "nv12": "NV12"}.get(pixels, "I420")
+    wanted = packets.get("decoding") or Decoding()
+    grey = "GRAY16" if re.fullmatch(r"gray(9|1\d)[bl]e", pixels) else "I420"
+    planar = {"gray": "GRAY8", "nv12": "NV12"}.get(pixels, grey)
     rgb = pixels.startswith(("rgb", "bgr", "gbr", "pal8", "argb", "abgr"))
     matrix = {1: "bt709", 9: "bt2020", 10: "bt2020"}.get(getattr(parameters, "colour_matrix", 2), "bt601")
     full = getattr(parameters, "colour_range", 0) == 2 or pixels.startswith("yuvj")
+    width, height, frames, fps = (packets.get(name) for name in ("width", "height", "frames", "fps"))
+    if wanted.turn in (90, 270) and device == "cpu":
+        width, height = height, width
+    every = wanted.drop_frame_interval
+    if wanted.skip_frames != "none":
+        frames = None
     return Caps(
         FRAMES,
         format=planar if device == "cpu" else "NV12",
-        width=packets.get("width"),
-        height=packets.get("height"),
+        width=width,
+        height=height,
         time_base=packets.get("time_base"),
-        fps=packets.get("fps"),
-        frames=packets.get("frames"),
+        fps=fps / every if fps else fps,
+        frames=-(-frames // every) if frames else frames,
         duration=packets.get("duration"),
         sample_aspect=getattr(parameters, "sample_aspect", None),
         matrix="bt601" if rgb else matrix,

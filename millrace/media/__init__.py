@@ -1,12 +1,12 @@
 """The nouns of video: frames, pictures, objects, and their geometry. Knows nothing of the engine."""
 
-from .codec import CodecParameters, SoundParameters
+from .codec import CodecParameters, Decoding, SoundParameters
 from .frame import Batch, Frame, Packet
 from .image import CPU, Image
 from .objects import Event, Label, Object, box
 from .tensor import Detections, InputSpec, Placement, TensorInfo
 
 __all__ = [
-    "CPU", "Batch", "CodecParameters", "Detections", "Event", "Frame", "Image", "InputSpec", "Label", "Object",
-    "Packet", "Placement", "SoundParameters", "TensorInfo", "box",
+    "CPU", "Batch", "CodecParameters", "Decoding", "Detections", "Event", "Frame", "Image", "InputSpec", "Label",
+    "Object", "Packet", "Placement", "SoundParameters", "TensorInfo", "box",
 ]  # fmt: skip

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
+
+Skip = Literal["none", "non_reference", "non_key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +49,13 @@ class SoundParameters:
     time_base: Fraction
     extradata: bytes | None = None
     profile: str | None = None  # of the codec, as FFmpeg calls it: LC, HE-AAC, …
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """What a stream asks of whoever decodes it; its source says it in the caps of its packets, as `decoding`."""
+
+    skip_frames: Skip = "none"  # pictures that are not decoded at all
+    drop_frame_interval: int = 1  # of the decoded pictures every Nth goes on
+    turn: int = 0  # degrees clockwise (0, 90, 180, 270) by which the pictures are turned to stand upright
+    low_latency: bool = False  # hold no picture back for speed

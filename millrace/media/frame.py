@@ -13,7 +13,8 @@ from .objects import Event, Object
 class Packet:
     """One encoded piece of a stream. Times are ns of stream time; `data` is anything with the buffer protocol.
 
-    Codec parameters stand in the StreamStart's caps. `pts` may be None (raw elementary streams).
+    Codec parameters stand in the StreamStart's caps. `pts` may be None (raw elementary streams). `arrived` is ns of
+    time.monotonic when it came in (0: a file's), `wall` UTC ns by the sender's clock.
     """
 
     stream: str
@@ -24,7 +25,14 @@ class Packet:
     key: bool = False
     epoch: int = 0
     kind: Literal["video", "audio"] = "video"
+    arrived: int = 0
+    wall: int | None = None
     droppable: ClassVar[bool] = True
+
+    @property
+    def leads(self) -> bool:
+        """What follows can be decoded without what came before."""
+        return self.key and self.kind == "video"
 
     def fork(self) -> Packet:
         return self

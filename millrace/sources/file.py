@@ -12,22 +12,23 @@ import av
 import av.error
 
 from ..core.caps import PACKETS, Caps
-from ..core.element import setting, state
+from ..core.element import setting
 from ..core.errors import SourceError
-from ..core.item import Item, StreamStart
+from ..core.item import Item
 from ..media import CodecParameters, Packet, SoundParameters
-from .base import Source, to_ns
+from .base import CodedSource, to_ns
 from .mp4 import rotation
+from .recorded import SECOND, Opened, RecordedSource
 
 # FFmpeg's names of the containers in which an incomplete last packet means a cut file.
 _CUT_IF_INCOMPLETE = ("mov", "matroska")
 
 
-class FileSource(Source):
+class FileSource(CodedSource, RecordedSource):
     """Reads the packets of one video track of a file: `FileSource(stream="a", uri="a.mp4")`.
 
     Times are the file's own, not moved to start at 0. In the caps, `rotation` is how many degrees clockwise a
-    player turns the picture (0, 90, 180, 270); pictures are decoded as they lie in the file.
+    player turns the picture (0, 90, 180, 270), and `decoding` what the settings ask of the decoder.
     """
 
     stream: str = setting(help="name of the stream")
@@ -35,24 +36,31 @@ class FileSource(Source):
     track: int | None = setting(default=None, help="which video track, from 0; default: the best", minimum=0)
     sound: bool = setting(default=False, help="give the packets of the best sound track too; who saves it asks for it")
 
-    stopped: bool = state(bool)
-
-    def read(self) -> Iterator[Item | StreamStart]:
-        self.stopped = False
+    def once(self, begin: int, end: int | None) -> Iterator[Opened | Item]:
         path = file_path(self.uri)
         with self._open(path) as container:
             video = self._choose(container, path)
             kind = container.format.name
             turned = rotation(path, video.id) if kind.startswith("mov") else 0
             sound = container.streams.best("audio", related=video) if self.sound else None
-            caps = _caps(container, video, turned)
             parameters = None if sound is None else _sound_parameters(sound)
-            tracks = [video] if parameters is None else [video, sound]
-            yield StreamStart(self.stream, caps if parameters is None else caps.replace(sound=parameters))
-            yield from self._packets(container.demux(*tracks), path, kind)
+            caps = caps_of(container, video, turned)
+            caps = caps if parameters is None else caps.replace(sound=parameters)
+            origin = to_ns(video.start_time, video.time_base) if video.start_time is not None else 0
+            rate = video.average_rate or video.guessed_rate
+            yield Opened(caps, origin, round(SECOND / rate) if rate else 0)
+            if begin:
+                self._seek(container, video, origin + begin)
+            part = (origin + begin if begin else None, None if end is None else origin + end)
+            packets = container.demux(*([video] if parameters is None else [video, sound]))
+            yield from self._packets(packets, path, kind, video, part)
 
-    def interrupt(self) -> None:
-        self.stopped = True
+    def _seek(self, container: Any, video: Any, when: int) -> None:
+        """To the key picture at or before a time, so that all after it can be decoded."""
+        try:
+            container.seek(when * video.time_base.denominator // (video.time_base.numerator * SECOND), stream=video)
+        except (av.error.FFmpegError, OSError) as error:
+            raise SourceError(self.stream, f"{self.uri} cannot be sought in: {error.strerror}") from None
 
     def _open(self, path: str) -> Any:
         try:
@@ -95,23 +103,37 @@ class FileSource(Source):
             raise SourceError(self.stream, f"{path} cannot be read further: {error.strerror}") from None
         return None
 
-    def _packets(self, packets: Iterator[Any], path: str, kind: str) -> Iterator[Item]:
+    def _packets(
+        self, packets: Iterator[Any], path: str, kind: str, video: Any, part: tuple[int | None, int | None]
+    ) -> Iterator[Item]:
         incomplete = False
-        while not self.stopped and (packet := self._next(packets, path)) is not None:
-            base = packet.time_base
+        stream, stopped, pictures, base, last = self.stream, self.halt.is_set, video.index, video.time_base, part[1]
+        unit, den, half = base.numerator * SECOND, base.denominator, base.denominator // 2  # to_ns, without calls
+        while not stopped() and (packet := self._next(packets, path)) is not None:
+            if packet.stream_index != pictures:
+                yield from self._sound(packet, *part)
+                continue
             pts, dts, duration = packet.pts, packet.dts, packet.duration
+            pts = None if pts is None else (pts * unit + half) // den
+            dts = None if dts is None else (dts * unit + half) // den
+            if last is not None and (earliest := pts if dts is None else dts) is not None and earliest >= last:
+                return  # no later packet is shown before this one is decoded
             incomplete = packet.is_corrupt
             yield Packet(
-                self.stream,
-                packet,
-                None if pts is None else to_ns(pts, base),
-                None if dts is None else to_ns(dts, base),
-                to_ns(duration, base) if duration else None,
-                packet.is_keyframe,
-                kind=packet.stream.type,
+                stream, packet, pts, dts, (duration * unit + half) // den if duration else None, packet.is_keyframe
             )
         if incomplete and not self.stopped and kind.startswith(_CUT_IF_INCOMPLETE):
             raise SourceError(self.stream, f"{path} is cut off: its last packet is incomplete")
+
+    def _sound(self, packet: Any, first: int | None, last: int | None) -> Iterator[Packet]:
+        """A packet of sound, when it is of the part of the file that is wanted."""
+        base, duration = packet.time_base, packet.duration
+        pts = None if packet.pts is None else to_ns(packet.pts, base)
+        if pts is None or (first is not None and pts < first) or (last is not None and pts >= last):
+            return
+        yield Packet(
+            self.stream, packet, pts, pts, to_ns(duration, base) if duration else None, True, kind="audio"
+        )  # fmt: skip
 
 
 def file_path(uri: str) -> str:
@@ -127,13 +149,13 @@ def _why_unreadable(path: str) -> str:
     return f"{path} is not a media file that FFmpeg can read, or it is damaged"
 
 
-def _caps(container: Any, video: Any, turned: int) -> Caps:
+def caps_of(container: Any, video: Any, turned: int) -> Caps:
     duration = None
     if video.duration is not None:
         duration = to_ns(video.duration, video.time_base)
     elif container.duration is not None:
         duration = to_ns(container.duration, Fraction(1, av.time_base))
-    parameters = _parameters(video)
+    parameters = parameters_of(video)
     return Caps(
         PACKETS,
         codec=parameters.codec,
@@ -165,7 +187,7 @@ def _sound_parameters(track: Any) -> SoundParameters | None:
     )
 
 
-def _parameters(video: Any) -> CodecParameters:
+def parameters_of(video: Any) -> CodecParameters:
     context = video.codec_context
     try:
         tag = context.codec_tag.strip("\0 ")

@@ -106,7 +106,10 @@ def test_queue_and_on_error_reach_the_graph() -> None:
         ("pipeline:\n  - decode: {name: x}\n  - discard: {name: x}", r"<text>:3: two elements are named 'x'"),
         ("pipeline:\n  - tee: {x: [discard], y: [discard]}\n  - discard", r"<text>:3: .*join the branches first"),
         ("streams: {s: a.mp4}\npipeline:\n  - select: r", r"<text>:3: select: there is no stream 'r'; there are: s"),
-        ("streams:\n  s: {uri: a.mp4, lop: 1}\npipeline: [decode]", r"<text>:2: s: .*'lop'"),
+        (
+            "streams:\n  s: {uri: a.mp4, lop: 1}\npipeline: [decode]",
+            r"<text>:2: s has no setting 'lop'. Did you mean 'loop'",
+        ),
     ],
 )
 def test_errors_say_where(text: str, message: str) -> None:

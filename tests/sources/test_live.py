@@ -1,0 +1,168 @@
+"""Live sources without a server that streams: what is not there, what never answers, HTTP and HLS, devices."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from servers.live import Folder, Silent, free_port
+
+from millrace.core import Context
+from millrace.core.errors import ConfigError, SourceError
+from millrace.core.item import StreamStart
+from millrace.sources import open_source
+from millrace.sources.interrupt import Interrupt
+from millrace.sources.live import Reconnect
+from millrace.testing.clips import numbered_clip
+
+
+def read(uri, **options):
+    return list(open_source("a", uri, **options).read())
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory):
+    import av
+
+    folder: Path = tmp_path_factory.mktemp("web")
+    clip = numbered_clip(folder / "clip.mp4", 60, 160, 120, fps=30, gop=15)
+    for name, kind in (("vod", "vod"), ("event", "event")):
+        options = {"hls_time": "1", "hls_list_size": "0", "hls_playlist_type": kind}
+        with av.open(str(clip)) as source, av.open(str(folder / f"{name}.m3u8"), "w", options=options) as out:
+            video = out.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = video
+                    out.mux(packet)
+    (folder / "text.mp4").write_text("this is no video\n" * 50)
+    server = Folder(folder)
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_nobody_listens(scheme):
+    with pytest.raises(SourceError, match=r"a: cannot open .*/x: Connection refused"):
+        read(f"{scheme}://127.0.0.1:{free_port()}/x")
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_server_that_never_answers(scheme):
+    server = Silent()
+    began = time.monotonic()
+    with pytest.raises(SourceError, match=r"no answer or packet for 0\.4 s"):
+        read(f"{scheme}://127.0.0.1:{server.port}/x", timeout=0.4)
+    assert time.monotonic() - began < 3
+    server.close()
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_blocked_read_can_be_interrupted(scheme):
+    """Also the proof that PyAV still keeps time as interrupt.py believes."""
+    server = Silent()
+    source = open_source("a", f"{scheme}://127.0.0.1:{server.port}/x", timeout=60)
+    threading.Timer(0.3, source.interrupt).start()
+    began = time.monotonic()
+    assert list(source.read()) == []
+    assert 0.25 < time.monotonic() - began < 0.8
+    server.close()
+
+
+def test_the_pause_between_attempts_can_be_interrupted():
+    source = open_source("a", f"rtsp://127.0.0.1:{free_port()}/x", insist=True, reconnect={"backoff": [50, 50]})
+    threading.Timer(0.2, source.interrupt).start()
+    began = time.monotonic()
+    assert list(source.read()) == []
+    assert time.monotonic() - began < 0.7
+
+
+def test_attempts_are_counted_and_warned_of_once():
+    said = []
+    source = open_source(
+        "a", f"rtsp://me:secret@127.0.0.1:{free_port()}/x", insist=True, reconnect={"attempts": 3, "backoff": [0.01, 1]}
+    )
+    source.open(Context("a", warn=lambda message, stream: said.append((message, stream))))
+    with pytest.raises(SourceError, match="not reached, given up after 3 attempts: Connection refused") as error:
+        list(source.read())
+    assert len(said) == 1 and "is not there: Connection refused; trying again 3 times" in said[0][0]
+    assert "secret" not in f"{error.value}{said}" and said[0][1] == "a"
+
+
+def test_back_off_doubles_up_to_its_limit_and_is_the_same_each_time():
+    again = Reconnect.parse("a", {"backoff": [1, 30]})
+    delays = [again.delay("a", attempt) for attempt in range(1, 9)]
+    assert delays == [again.delay("a", attempt) for attempt in range(1, 9)]
+    assert all(0.75 * 2**n <= delay <= 1.25 * 2**n for n, delay in enumerate(delays[:4]))
+    assert delays[7] == 30 and again.delay("a", 10_000) == 30
+    assert delays[0] != again.delay("b", 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"tries": 3}, "no 'tries'"), ({"attempts": -1}, "attempts=-1"), ({"backoff": [3, 1]}, r"backoff=\[3, 1\]")],
+)
+def test_wrong_settings_of_reconnect(given, message):
+    with pytest.raises(ConfigError, match=message):
+        open_source("a", "rtsp://x/y", reconnect=given)
+
+
+def test_a_file_of_a_web_server_is_read_like_a_file(web):
+    start, *packets = read(web.url("clip.mp4"))
+    assert isinstance(start, StreamStart) and not start.live and start.caps["frames"] == 60
+    assert len(packets) == 60 and packets[0].key
+
+
+def test_hls_on_demand(web):
+    start, *packets = read(web.url("vod.m3u8"))
+    assert not start.live and len(packets) == 60
+
+
+def test_live_hls_that_ends_is_not_begun_again(web):
+    folder = Path(web.folder)
+    text = (folder / "vod.m3u8").read_text()
+    growing = folder / "live.m3u8"
+    growing.write_text(text.replace("#EXT-X-ENDLIST\n", "").replace("#EXT-X-PLAYLIST-TYPE:VOD\n", ""))
+    timer = threading.Timer(0.7, growing.write_text, (text,))
+    timer.start()
+    start, *packets = read(web.url("live.m3u8"), timeout=5, reconnect={"backoff": [0.1, 0.2]})
+    assert start.live and 0 < len(packets) <= 60
+    assert {packet.epoch for packet in packets} == {0}
+    timer.join()
+
+
+def test_a_page_that_is_not_there_and_one_that_is_no_video(web):
+    with pytest.raises(SourceError, match="404 Not Found"):
+        read(web.url("nothing.mp4"))
+    with pytest.raises(SourceError, match="not a video stream that FFmpeg can read"):
+        read(web.url("text.mp4"))
+
+
+def test_a_host_that_does_not_exist():
+    with pytest.raises(SourceError, match=r"there is no host 'no-such-host\.invalid'"):
+        read("rtsp://no-such-host.invalid/x")
+
+
+@pytest.mark.parametrize("uri", ["77", "/dev/video77", "camera://77"])
+def test_a_camera_that_is_not_there(uri):
+    with pytest.raises(SourceError, match="cannot open .*77: No such file or directory"):
+        read(uri)
+
+
+def test_no_screen():
+    with pytest.raises(SourceError, match=r"cannot open screen://:77: there is no display ':77'"):
+        read("screen://:77")
+
+
+def test_an_interrupt_of_one_thread_does_not_touch_another():
+    import av.container.core
+
+    clock = av.container.core.time
+    mine, other = Interrupt(), Interrupt()
+    other.ask()
+    with mine:
+        assert abs(clock.monotonic() - time.monotonic()) < 1
+        mine.ask()
+        assert clock.monotonic() * 1.5 < clock.monotonic()
+    assert abs(clock.monotonic() - time.monotonic()) < 1
