@@ -122,11 +122,19 @@ class Element:
         """False asks the engine to bring no item yet (markers neither); `context.wake()` makes it look again."""
         return True
 
+    @property
+    def merges(self) -> str | None:
+        """The one stream that it makes of all that come (`tile`); None: streams stay apart.
+
+        Such an element yields the StreamStart and the StreamEnd of that stream itself; `start_stream` may answer None.
+        """
+        return None
+
     def open(self, context: Context) -> None: ...
 
     def expect(self, streams: Sequence[str]) -> None: ...
 
-    def start_stream(self, start: StreamStart) -> StreamStart:
+    def start_stream(self, start: StreamStart) -> StreamStart | None:
         return start
 
     def process(self, item: Any) -> Iterator[Item]:

@@ -127,6 +127,19 @@ class Graph:
             raise ConfigError(f"{join}: its inputs do not come from one element that forks; join needs one")
         return max(above, key=lambda name: len(dominators[name]))
 
+    def reached(self, name: str, stream: str) -> dict[str, set[str]]:
+        """The elements that a stream comes by from here on, and those that what it is merged into comes by."""
+        found: dict[str, set[str]] = {}
+        todo = [(name, stream)]
+        while todo:
+            here, carried = todo.pop()
+            if here in found.setdefault(carried, set()):
+                continue
+            found[carried].add(here)
+            carried = self.nodes[here].element.merges or carried
+            todo += [(link.target, carried) for link in self.out_of(here) if link.stream in (None, carried)]
+        return found
+
     def reachable(self, name: str, stream: str | None = None) -> set[str]:
         """The element and everything after it by links that let `stream` pass; None: one that no link names."""
         found, todo = {name}, [name]

@@ -7,6 +7,8 @@ element's own code stands inside the `try`: what fails downstream is caught ther
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from time import perf_counter
 from typing import Any, Literal, Protocol
 
@@ -33,8 +35,7 @@ class Host(Protocol):
     def output_failed(self, node: Node, error: OutputError) -> None: ...
     def item_skipped(self, node: Node, error: Exception, stream: str | None) -> None: ...
     def warned(self, node: Node, message: str, stream: str | None) -> None: ...
-    def finish(self, stream: str) -> None: ...
-    def restart(self, stream: str) -> None: ...
+    def finish(self, stream: str, again: bool = False) -> None: ...
     def stream_passed(self, node: Node, stream: str) -> bool: ...
     def expected(self, node: Node) -> Sequence[str]: ...
 
@@ -63,6 +64,7 @@ class Node:
         self.expects = cls.expect is not Element.expect
         self.timed = cls.on_deadline is not Element.on_deadline
         self.gated = cls.ready is not Element.ready
+        self.merges = element.merges
 
     # life
 
@@ -76,7 +78,7 @@ class Node:
         def warn(text: str, stream: str | None) -> None:
             self.host.warned(self, text, stream)
 
-        context = Context(self.name, woken, warn, self.host.finish, self.host.restart)
+        context = Context(self.name, woken, warn, self.host.finish, partial(self.host.finish, again=True))
         try:
             self.element.open(context)
         except ConfigError:
@@ -106,6 +108,9 @@ class Node:
                 self.push(StreamEnd(stream))
             except Cancelled:  # the pipeline stops: what is behind the next channel ends its own
                 continue
+        if self.merges in self.open_streams:
+            with suppress(Cancelled):
+                self.emit(StreamEnd(self.merges))
 
     # items
 
@@ -187,7 +192,9 @@ class Node:
         kind = out.__class__
         if kind is StreamStart:
             self.open_streams[out.stream] = out
-        elif kind is not StreamEnd:
+        elif kind is StreamEnd:
+            self.open_streams.pop(out.stream, None)
+        else:
             self.stats.items_out += 1
         for tap in self.taps:
             tap(out)
@@ -202,6 +209,8 @@ class Node:
 
     def _tell(self, end: StreamEnd) -> None:
         """Pass on the end of a stream that has not started here: whoever waits for it must know."""
+        if self.merges:
+            return  # nobody behind it waits for that one
         for target in self.targets:
             target.push(end)
 
@@ -234,7 +243,7 @@ class Node:
             if not self.broken:
                 return
             out = start
-        if self.open_streams.get(stream) != out:
+        if out is not None and self.open_streams.get(stream) != out:
             self.emit(out)
 
     def _end(self, end: StreamEnd) -> None:

@@ -212,8 +212,9 @@ class Pipeline:
             worker.outlets.append(way)
             worker.closers.append(way.close)
             self._sources[name] = worker
-            reached = self.graph.reachable(into, name)
-            self._roll.announce(name, [each for each in reached if any(n.expects for n in self._plant.nodes[each])])
+            for stream, reached in self.graph.reached(into, name).items():
+                asking = [each for each in reached if any(n.expects for n in self._plant.nodes[each])]
+                (self._roll.announce if stream == name else self._roll.announce_once)(stream, asking)
             if self.state == "idle":
                 return
             self._running.add(worker)
@@ -272,18 +273,12 @@ class Pipeline:
         if expects:
             worker.call(worker.nodes[0].expect)
 
-    def finish(self, stream: str) -> None:
-        """No more of this stream is wanted: its source ends soon. Callable from anywhere."""
-        for worker in self._sources_of(stream):
-            worker.stop_reading()
-
-    def restart(self, stream: str) -> None:
-        """Let the source of this stream open it anew, if it can."""
-        for worker in self._sources_of(stream):
-            worker.source.restart()
-
-    def _sources_of(self, stream: str) -> list[SourceWorker]:
-        return [each for each in list(self._sources.values()) if stream == each.name or stream in each.seen]
+    def finish(self, stream: str, again: bool = False) -> None:
+        """No more of this stream is wanted: its source ends soon. `again`: it opens the stream anew, if it can."""
+        merged = any(spec.element.merges == stream for spec in list(self.graph.nodes.values()))
+        for worker in list(self._sources.values()):
+            if merged or stream == worker.name or stream in worker.seen:
+                (worker.source.restart if again else worker.stop_reading)()
 
     def _announce(self) -> None:
         """Tell the elements that ask which streams to expect, in order."""

@@ -26,6 +26,15 @@ class Roll:
                 lives[name] = lives.get(name, 0) + 1
             self._lives[stream] = lives
 
+    def announce_once(self, stream: str, elements: Sequence[str]) -> None:
+        """A stream that others are merged into: where it is expected already, it is the same one."""
+        if not elements:
+            return
+        with self._lock:
+            lives = self._lives.setdefault(stream, {})
+            for name in elements:
+                lives.setdefault(name, 1)
+
     def passed(self, element: str, stream: str) -> bool:
         """An end of the stream has come by; returns whether another life of it is expected."""
         with self._lock:

@@ -45,6 +45,7 @@ class Worker:
         self.channel = channel
         self.signal = channel.reader if channel is not None else Signal()
         self.outlets: list[Outlet] = []
+        self.merges = next((node.merges for node in nodes if node.merges), None)
         self.closers: list[Callable[[], None]] = []  # give back the senders that this worker holds
         self.thread = threading.Thread(target=self._main, name=f"millrace:{name}", daemon=True)
         self.opened: Future[None] = Future()
@@ -174,16 +175,18 @@ class Worker:
                 node.on_wake()
             if node.stuck:
                 node.release()
-            if node.timed:
-                deadline = node.deadline
-                if deadline is not None and time.monotonic() >= deadline:
-                    node.on_deadline()
+        if self._clock_runs():
+            for node in self.nodes:
+                if node.timed:
+                    deadline = node.deadline
+                    if deadline is not None and time.monotonic() >= deadline:
+                        node.on_deadline()
 
     def _wait(self, has_items: bool) -> None:
         """Until something changes or the next deadline."""
         deadlines = [d for node in self.nodes if node.timed and (d := node.deadline) is not None]
         timeout = None
-        if deadlines and not self.owner.paused:
+        if deadlines and not self.owner.paused and self._clock_runs():
             timeout = min(deadlines) - time.monotonic()
         began = time.perf_counter()
         self.signal.wait(timeout)
@@ -194,13 +197,18 @@ class Worker:
             self.idle += waited
 
     def _admits(self, stream: str | None) -> bool:
-        """Whether everything that this chain pushes to has room for an item of this stream."""
+        """Whether everything that this chain pushes to has room for what it makes of an item of this stream."""
         signal = self.signal
+        stream = self.merges or stream
         for outlet in self.outlets:
             if not outlet.room(stream, signal):
                 self._refused = True
                 return False
         return True
+
+    def _clock_runs(self) -> bool:
+        """Whether deadlines count: what makes pictures by the clock must not outrun those behind it."""
+        return self.merges is None or not self.outlets or self._admits(self.merges)
 
     def _serve_calls(self) -> None:
         while True:

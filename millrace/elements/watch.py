@@ -52,7 +52,7 @@ class Watch(Element):
     def process_frame(self, frame: Frame) -> None:
         if frame.stream not in self.stills:
             return
-        digest = zlib.crc32(np.ascontiguousarray(frame.image.planes[0][::_STEP]))
+        digest = zlib.crc32(np.ascontiguousarray(frame.image.planes[0][::_STEP]).data)
         still = self.stills[frame.stream]
         if still is None or still.digest != digest:
             self.stills[frame.stream] = Still(digest, frame.pts)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ..media import Image, InputSpec, Placement
+from ..media.image import Matrix
 
 Colour = tuple[int, int, int]  # red, green, blue, 0..255
 Point = tuple[float, float]
+Area = tuple[int, int, int, int]  # x1 y1 x2 y2 in whole pixels
+Turn = Literal["horizontal", "vertical", "clockwise", "counterclockwise", "half"]
+Conceal = Literal["pixelate", "blur"]
 
 
 class Imaging(Protocol):
@@ -26,6 +30,26 @@ class Imaging(Protocol):
 
     def convert(self, image: Image, format: str) -> Image: ...
 
+    def blank(self, width: int, height: int, colour: Colour = (0, 0, 0), matrix: Matrix = "bt601") -> Image:
+        """An I420 picture of one colour, which is ours to write."""
+        ...
+
+    def put(self, image: Image, target: Image, box: Area) -> None:
+        """Write `image`, resized and with its colours in the target's terms, over whole even pixels of `target`."""
+        ...
+
+    def crop(self, image: Image, box: Area) -> Image:
+        """A part of the picture, not copied; its left and top lie on even pixels."""
+        ...
+
+    def turn(self, image: Image, how: Turn) -> Image:
+        """The picture mirrored or turned by quarters, copied."""
+        ...
+
+    def conceal(self, image: Image, areas: Sequence[Any], mode: Conceal = "pixelate", strength: float = 1.0) -> Image:
+        """The picture (a copy where it is not ours) with areas made unrecognisable; see imaging.privacy."""
+        ...
+
     def canvas(self, image: Image, font: str = "sans") -> Canvas:
         """Something to draw on `image.writable()`; `canvas.image` is the result, of 8 bits a channel.
 
@@ -41,9 +65,17 @@ class Canvas(Protocol):
 
     def rectangle(self, box: Sequence[float], colour: Colour, thickness: int = 2) -> None: ...
 
+    def fill(self, box: Sequence[float], colour: Colour, opacity: float = 1.0) -> None:
+        """A filled box, blended where `opacity` is less than 1."""
+        ...
+
     def line(self, start: Point, end: Point, colour: Colour, thickness: int = 2) -> None: ...
 
     def polyline(self, points: Sequence[Point], colour: Colour, thickness: int = 2, closed: bool = False) -> None: ...
+
+    def arrow(self, start: Point, end: Point, colour: Colour, thickness: int = 2) -> None:
+        """A line with a filled head, whose tip is at `end`."""
+        ...
 
     def circle(self, centre: Point, radius: float, colour: Colour, thickness: int = 2) -> None:
         """A ring, or a disc when `thickness` is 0 or less."""
@@ -53,6 +85,14 @@ class Canvas(Protocol):
         """A filled polygon, blended."""
         ...
 
+    def mask(self, mask: Any, box: Sequence[float], colour: Colour, opacity: float = 0.5) -> None:
+        """A mask [h, w] (booleans, or weights 0..1), stretched over x1 y1 x2 y2 and blended as far as it covers."""
+        ...
+
+    def heat(self, density: Any, opacity: float = 0.6) -> None:
+        """A density [h, w] of 0..1, stretched over the picture: blue where it is thin, red where it is dense."""
+        ...
+
     def text(
         self,
         text: str,
@@ -60,8 +100,12 @@ class Canvas(Protocol):
         colour: Colour = (255, 255, 255),
         size: int = 16,
         background: Colour | None = None,
+        inside: bool = False,
     ) -> tuple[int, int]:
-        """Unicode text whose top left corner is at `at`, `size` pixels high; returns (width, height) covered."""
+        """Unicode text whose top left corner is at `at`, `size` pixels high; returns (width, height) covered.
+
+        `inside`: moved so that none of it lies outside the picture, where it fits; its beginning is always seen.
+        """
         ...
 
 

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from ..media import Image
 from ..media.colour import rgb_to_yuv
 from .base import Colour, Point
+from .palette import HEAT
 from .text import SANS, text_mask
 
 FAR = 16000.0  # pixels: what lies farther out is drawn as if it lay here
 _SHIFT = 4  # OpenCV's fixed-point coordinates: sixteenths of a pixel
+_HEAT_SHARE = np.minimum(np.arange(256, dtype=np.float32) / 96.0, 1.0)  # thin density is nearly clear
 DRAWABLE = ("I420", "NV12", "RGB", "BGR", "GRAY8")
 
 
@@ -66,8 +68,7 @@ class PlanesCanvas:
         if points is None:
             return
         step = self._step
-        x1, y1, x2, y2 = (round(value / step) * step for value in points.tolist())
-        left, right, top, bottom = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
+        left, top, right, bottom = _on_grid(points, step)
         thick = -(-min(255, max(1, int(thickness))) // step) * step
         out = thick // 2 // step * step
         left, top, right, bottom = left - out, top - out, right + out, bottom + out
@@ -77,6 +78,80 @@ class PlanesCanvas:
         _fill(layers, left, max(top, bottom - thick), right, bottom)
         _fill(layers, left, top, min(right, left + thick), bottom)
         _fill(layers, max(left, right - thick), top, right, bottom)
+
+    def fill(self, box: Sequence[float], colour: Colour, opacity: float = 1.0) -> None:
+        """x1 y1 x2 y2 filled; on the chroma's grid, at least one step wide and high."""
+        points = _finite(box)
+        if points is None or not opacity > 0:
+            return
+        left, top, right, bottom = _on_grid(points, self._step)
+        if opacity >= 1:
+            _fill(self._values(colour), left, top, right, bottom)
+            return
+        for (plane, scale, _), value in self._values(colour):
+            region = plane[
+                max(0, top) // scale : max(0, bottom) // scale, max(0, left) // scale : max(0, right) // scale
+            ]
+            if region.size:
+                region[...] = cv2.LUT(region, _faded(value, float(opacity))).reshape(region.shape)
+
+    def arrow(self, start: Point, end: Point, colour: Colour, thickness: int = 2) -> None:
+        """A line with a filled head, whose tip is at `end`; nothing when it has no length."""
+        array = _finite((*start, *end))
+        if array is None:
+            return
+        begin, tip = array[:2], array[2:]
+        length = float(np.hypot(*(tip - begin)))
+        if length < 1:
+            return
+        along = (tip - begin) / length
+        head = min(length, 3.0 * thickness + 6.0)
+        base, side = tip - along * head, np.array([-along[1], along[0]]) * head * 0.5
+        self.polyline([begin.tolist(), base.tolist()], colour, thickness)
+        self.polygon([tip.tolist(), (base + side).tolist(), (base - side).tolist()], colour, 1.0)
+
+    def mask(self, mask: NDArray[Any], box: Sequence[float], colour: Colour, opacity: float = 0.5) -> None:
+        """A mask [h, w] (booleans, or weights 0..1), stretched over the box and blended as far as it covers."""
+        points = _finite(box)
+        if points is None or mask.ndim != 2 or not mask.size or not opacity > 0:
+            return
+        x1, y1, x2, y2 = points.tolist()
+        left, top = (max(0, int(v // 2) * 2) for v in (x1, y1))
+        right, bottom = min(self.image.width, int(np.ceil(x2))), min(self.image.height, int(np.ceil(y2)))
+        if left >= right or top >= bottom:
+            return
+        weights = np.clip(np.nan_to_num(mask.astype(np.float32)), 0.0, 1.0)
+        scale_x, scale_y = weights.shape[1] / (x2 - x1), weights.shape[0] / (y2 - y1)
+        back = np.array([
+            [scale_x, 0.0, (left + 0.5 - x1) * scale_x - 0.5], [0.0, scale_y, (top + 0.5 - y1) * scale_y - 0.5],
+        ])  # fmt: skip
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = (right - left, bottom - top)
+        cover = cv2.warpAffine(weights, back, size, flags=how, borderMode=cv2.BORDER_REPLICATE)
+        cover[:, : max(0, round(x1) - left)] = 0.0  # the region is even, the box need not be
+        cover[: max(0, round(y1) - top)] = 0.0
+        cover[:, max(0, round(x2) - left) :] = 0.0
+        cover[max(0, round(y2) - top) :] = 0.0
+        cover *= min(1.0, float(opacity))
+        for (plane, scale, _), value in self._values(colour):
+            part = cover if scale == 1 else _halved(cover)
+            region = plane[top // scale : top // scale + part.shape[0], left // scale : left // scale + part.shape[1]]
+            _mix(region, part[: region.shape[0], : region.shape[1]], value)
+
+    def heat(self, density: NDArray[Any], opacity: float = 0.6) -> None:
+        """A density [h, w] of 0..1, stretched over the picture: blue where it is thin, red where it is dense."""
+        if not opacity > 0:
+            return
+        steps = np.rint(np.clip(np.nan_to_num(density), 0.0, 1.0) * 255.0).astype(np.uint8)
+        share = _HEAT_SHARE * np.float32(min(1.0, opacity))
+        colours = [self._values(colour) for colour in HEAT]
+        for index, layer in enumerate(self._layers):
+            height, width = layer.plane.shape[:2]
+            level = cv2.resize(steps, (width, height), interpolation=cv2.INTER_LINEAR)
+            table = np.array([values[index][1] for values in colours], np.uint8)
+            cover = cv2.LUT(level, share)
+            warm = cv2.LUT(cv2.merge([level] * table.shape[1]), table.reshape(1, 256, -1))
+            layer.plane[...] = cv2.blendLinear(layer.plane, warm, 1.0 - cover, cover).reshape(layer.plane.shape)
 
     def line(self, start: Point, end: Point, colour: Colour, thickness: int = 2) -> None:
         self.polyline((start, end), colour, thickness)
@@ -109,20 +184,26 @@ class PlanesCanvas:
         if array is None or not opacity > 0:
             return
         share = min(1.0, float(opacity))
-        low, high = array.reshape(-1, 2).min(axis=0), array.reshape(-1, 2).max(axis=0)
-        for layer, value in self._values(colour):
-            height, width = layer.plane.shape[:2]
-            x1, y1 = (int(max(0, np.floor(v / layer.scale))) for v in low)
-            x2, y2 = (int(min(m, np.ceil(v / layer.scale) + 1)) for v, m in zip(high, (width, height), strict=True))
-            if x1 >= x2 or y1 >= y2:
+        corners = array.reshape(-1, 2)
+        left, top = (max(0, int(value // 2) * 2) for value in corners.min(axis=0).tolist())
+        width, height = (
+            min(size, int(value) + 2) - first
+            for size, value, first in zip(
+                (self.image.width, self.image.height), corners.max(axis=0).tolist(), (left, top), strict=True
+            )
+        )
+        if width <= 0 or height <= 0:
+            return
+        mask = np.zeros((height, width), np.uint8)
+        cv2.fillPoly(mask, [_fixed(array - np.tile((left, top), len(corners)), 1)], (255,), cv2.LINE_8, _SHIFT)
+        for (plane, scale, _), value in self._values(colour):
+            if scale == 1:
+                region = plane[top : top + height, left : left + width]
+                cv2.copyTo(cv2.LUT(region, _faded(value, share)), mask, region)
                 continue
-            mask = np.zeros((y2 - y1, x2 - x1), np.uint8)
-            cv2.fillPoly(mask, [_fixed(array - np.tile((x1, y1), array.size // 2) * layer.scale, layer.scale)],
-                         (255,), cv2.LINE_8, _SHIFT)  # fmt: skip
-            region = layer.plane[y1:y2, x1:x2]
-            levels = np.rint(np.arange(256)[:, None] * (1.0 - share) + np.multiply(value, share)).astype(np.uint8)
-            blended = cv2.LUT(region, np.ascontiguousarray(levels[None]))
-            cv2.copyTo(blended, mask, region)
+            cover = _halved(mask).astype(np.float32) * np.float32(share / 255.0)
+            half_y, half_x = top // 2, left // 2
+            _mix(plane[half_y : half_y + cover.shape[0], half_x : half_x + cover.shape[1]], cover, value)
 
     def text(
         self,
@@ -131,10 +212,11 @@ class PlanesCanvas:
         colour: Colour = (255, 255, 255),
         size: int = 16,
         background: Colour | None = None,
+        inside: bool = False,
     ) -> tuple[int, int]:
         """One line of Unicode text, `size` pixels high, its top left corner at `at` (on the chroma's grid).
 
-        Text that begins in the picture and would leave it at the right is moved to the left, as far as there is room.
+        `inside`: moved left, up, right or down until it lies in the picture, as far as there is room.
         """
         mask = text_mask(text, size, self.font)
         step, margin = self._step, 0 if background is None else max(2, size // 6)
@@ -143,8 +225,9 @@ class PlanesCanvas:
         if corner is None:
             return width, height
         x, y = (round(value / step) * step for value in corner.tolist())
-        if 0 <= x < self.image.width < x + width:
-            x = max(0, (self.image.width - width) // step * step)
+        if inside:
+            room = (self.image.width - width) // step * step, (self.image.height - height) // step * step
+            x, y = max(0, min(x, room[0])), max(0, min(y, room[1]))
         cover = np.zeros((height, width), np.uint8)
         cover[: mask.shape[0], margin : margin + mask.shape[1]] = mask
         behind = None if background is None else self._values(background)
@@ -172,6 +255,35 @@ def _finite(values: Any) -> NDArray[np.float64] | None:
 def _fixed(array: NDArray[np.float64], scale: int) -> NDArray[np.int32]:
     """Picture coordinates [2n] as OpenCV's on a plane [n, 2]: pixel centres are whole numbers there."""
     return np.rint((array.reshape(-1, 2) / scale - 0.5) * (1 << _SHIFT)).astype(np.int32)
+
+
+def _on_grid(points: NDArray[np.float64], step: int) -> tuple[int, int, int, int]:
+    """left, top, right, bottom of a box on whole steps."""
+    x1, y1, x2, y2 = (round(value / step) * step for value in points.tolist())
+    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+
+
+@lru_cache(maxsize=1024)
+def _faded(value: tuple[int, ...], share: float) -> NDArray[np.uint8]:
+    """What every level becomes under a colour that is blended in: [1, 256, channels]."""
+    levels = np.arange(256)[:, None] * (1.0 - share) + np.multiply(value, share)
+    return np.ascontiguousarray(np.rint(levels).astype(np.uint8)[None])
+
+
+def _halved(cover: NDArray[Any]) -> NDArray[Any]:
+    """The mean of 2x2 pixels: how far a chroma pixel is covered. Beyond an odd edge its last pixel is repeated."""
+    height, width = cover.shape
+    even = cv2.copyMakeBorder(cover, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    size = ((width + 1) // 2, (height + 1) // 2)
+    return np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA))
+
+
+def _mix(region: NDArray[np.uint8], cover: NDArray[np.float32], value: tuple[int, ...]) -> None:
+    """Blend a colour in, by `cover` of 0..1."""
+    if region.size:
+        colour = np.empty_like(region)
+        colour[...] = value if region.ndim > 2 else value[0]
+        region[...] = cv2.blendLinear(region, colour, 1.0 - cover, cover).reshape(region.shape)
 
 
 def _fill(layers: Sequence[tuple[_Layer, tuple[int, ...]]], left: int, top: int, right: int, bottom: int) -> None:

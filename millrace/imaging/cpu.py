@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 
 from ..media import CPU, Image, InputSpec, Placement
 from ..media.buffers import empty
+from ..media.image import Matrix
 from ..media.tensor import fitted_size, place
+from .base import Area, Colour, Conceal, Turn
 from .canvas import PlanesCanvas
+from .compose import blank, crop, put, turn
 from .convert import convert
+from .privacy import conceal
 from .text import SANS
 from .yuv import Affine, write_channels
 
@@ -62,6 +66,30 @@ class CpuImaging:
         """See imaging.convert.convert."""
         _check_memory(image, "convert")
         return convert(image, format)
+
+    def blank(self, width: int, height: int, colour: Colour = (0, 0, 0), matrix: Matrix = "bt601") -> Image:
+        """See imaging.compose.blank."""
+        return blank(width, height, colour, matrix)
+
+    def put(self, image: Image, target: Image, box: Area) -> None:
+        """See imaging.compose.put."""
+        _check_memory(image, "put")
+        put(image, target, box)
+
+    def crop(self, image: Image, box: Area) -> Image:
+        """See imaging.compose.crop."""
+        _check_memory(image, "crop")
+        return crop(image, box)
+
+    def turn(self, image: Image, how: Turn) -> Image:
+        """See imaging.compose.turn."""
+        _check_memory(image, "turn")
+        return turn(image, how)
+
+    def conceal(self, image: Image, areas: Sequence[Any], mode: Conceal = "pixelate", strength: float = 1.0) -> Image:
+        """See imaging.privacy.conceal."""
+        _check_memory(image, "conceal")
+        return conceal(image, areas, mode, strength)
 
     def canvas(self, image: Image, font: str = SANS) -> PlanesCanvas:
         """Something to draw on; 10- and 16-bit pictures are brought to 8 bits (NV12, GRAY8) first."""

@@ -22,7 +22,9 @@ from ..cuda.kernel import Kernel, Module
 from ..cuda.memory import DeviceArray, empty
 from ..media import Image, InputSpec, Placement
 from ..media.colour import yuv_to_rgb
+from ..media.image import Matrix
 from ..media.tensor import fitted_size, place
+from .base import Area, Colour, Conceal, Turn
 
 ROW = np.dtype(  # struct Row of kernels.cu
     [
@@ -101,7 +103,25 @@ class CudaImaging:
         return image
 
     def canvas(self, image: Image, font: str = "sans") -> Any:
-        raise ConfigError(f"drawing on pictures in {self.memory} is not there yet: decode on the cpu where you draw")
+        raise self._not_there("drawing on")
+
+    def blank(self, width: int, height: int, colour: Colour = (0, 0, 0), matrix: Matrix = "bt601") -> Image:
+        raise self._not_there("composing")
+
+    def put(self, image: Image, target: Image, box: Area) -> None:
+        raise self._not_there("composing")
+
+    def crop(self, image: Image, box: Area) -> Image:
+        raise self._not_there("cropping")
+
+    def turn(self, image: Image, how: Turn) -> Image:
+        raise self._not_there("turning")
+
+    def conceal(self, image: Image, areas: Sequence[Any], mode: Conceal = "pixelate", strength: float = 1.0) -> Image:
+        raise self._not_there("blurring")
+
+    def _not_there(self, what: str) -> ConfigError:
+        return ConfigError(f"{what} pictures in {self.memory} is not there yet: decode on the cpu where you draw")
 
     def _placed(self, image: Image, spec: InputSpec) -> tuple[Placement, tuple[Any, ...]]:
         """Where the picture goes, and the numbers of its row that are the same for all pictures of its kind."""

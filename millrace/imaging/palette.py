@@ -14,6 +14,12 @@ _TURN = 0.618033988749895  # of the circle of hues: the golden ratio never comes
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 
 
+HEAT: tuple[Colour, ...] = tuple(  # 256 steps from thin to dense: from blue over green to red
+    (round(255 * r), round(255 * g), round(255 * b))
+    for r, g, b in (colorsys.hsv_to_rgb((1 - step / 255) * 0.66, 1.0, 1.0) for step in range(256))
+)
+
+
 @lru_cache(maxsize=4096)
 def colour_of(number: int) -> Colour:
     """The colour of a class or an identity."""

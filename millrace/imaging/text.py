@@ -48,6 +48,12 @@ def text_mask(text: str, size: int = 16, font: str = SANS) -> Mask:
     return mask
 
 
+def check_font(font: str) -> None:
+    """Raises ValueError when text cannot be drawn with this font."""
+    with _one_at_a_time:
+        _face(font)
+
+
 @lru_cache(maxsize=1024)
 def _word(word: str, size: int, font: str) -> Mask:
     """One word; labels are made of few words though they are seldom the same as a whole."""

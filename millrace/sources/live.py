@@ -226,7 +226,7 @@ class LiveSource(CodedSource):
         """Whether the session ended because there is no more, as its known length says."""
         if container.duration is None or self._last is None:
             return False
-        return self._last[0] - self._offset >= container.duration * 1000 - END_MARGIN
+        return bool(self._last[0] - self._offset >= container.duration * 1000 - END_MARGIN)
 
     def _choose(self, container: Any) -> Any:
         videos = container.streams.video

@@ -78,9 +78,7 @@ class Host:
 
     def warned(self, node: Any, message: str, stream: str | None) -> None: ...
 
-    def finish(self, stream: str) -> None: ...
-
-    def restart(self, stream: str) -> None: ...
+    def finish(self, stream: str, again: bool = False) -> None: ...
 
     def stream_passed(self, node: Any, stream: str) -> None: ...
 
@@ -207,4 +205,6 @@ def test_frames_come_out_in_order_and_none_twice(rig: Rig) -> None:
     frames: list[Frame] = []
     for item in out:
         frames += item.frames if isinstance(item, Batch) else [item] if isinstance(item, Frame) else []
-    assert [item.index for item in frames] in ([0, 1], [])
+    indices = [item.index for item in frames]
+    merged = rig.node.element.merges is not None  # it has a pace of its own
+    assert indices in ([0, 1], []) or (merged and indices == list(range(len(frames))))

@@ -150,3 +150,169 @@ def test_sizes_follow_the_picture():
     large.open(Context("draw"))
     assert (small.thickness, small.text_size) == (2, 16)
     assert (large._style(frame()).thickness, large._style(frame()).text_size) == (3, 40)
+
+
+def plain(**settings) -> Draw:
+    """Draws nothing but what a test asks for."""
+    off = {"boxes": False, "labels": False, "confidence": False, "ids": False, "trails": 0}
+    return draw(**{**off, **settings})
+
+
+def test_a_wrong_font_fails_at_open(tmp_path):
+    (tmp_path / "no.ttf").write_text("not a font")
+    for path, why in (("/nowhere/x.ttf", "cannot be read"), (str(tmp_path / "no.ttf"), "no TrueType")):
+        with pytest.raises(SettingError, match=f"draw: font=.*{why}.*give sans"):
+            draw(font=path)
+
+
+def test_styles_of_a_class_and_of_all_others():
+    styles = {
+        "*": {"boxes": False, "labels": False},
+        "car": {"colour": "#1020f0", "thickness": 6, "fill": 1.0, "boxes": True},
+    }
+    element = draw(styles=styles, trails=0, ids=False, confidence=False)
+    shown = frame(objects=[car(), Object(box([100, 50, 140, 90]), 3, "van", 0.9)])
+    element.process_frame(shown)
+    pixels = shown.image.to_rgb().astype(int)
+    assert np.abs(pixels[65, 60] - (0x10, 0x20, 0xF0)).max() <= 4  # filled
+    assert not changed(shown)[:, 96:].any() and not changed(shown)[:44].any()
+    style = element._style(frame())
+    assert style.of("car").thickness == 6 and style.of("van").thickness == 2
+    assert style.of("car").colour(car()) == (0x10, 0x20, 0xF0) and style.of("van").colour(car()) == colour_of(2)
+
+
+@pytest.mark.parametrize(
+    ("styles", "says"),
+    [
+        ({"car": {"color": "#ffffff"}}, "car.color is not known"),
+        ({"car": {"colour": "red"}}, "#ff8000"),
+        ({"car": {"thickness": 0}}, "pixels, 1 or more"),
+        ({"car": {"fill": 2}}, "car.fill=2: it is 0 to 1"),
+        ({"car": {"boxes": 1}}, "true or false"),
+        ({"car": 3}, "the style of car is a table"),
+    ],
+)
+def test_a_wrong_style_is_an_error(styles, says):
+    with pytest.raises(SettingError, match=f"draw: styles=.*{says}"):
+        draw(styles=styles)
+
+
+def test_masks_of_the_box_and_of_the_picture_look_alike():
+    small = np.zeros((10, 10), bool)
+    small[:, :5] = True
+    full = np.zeros((120, 160), np.float32)
+    full[50:80, 40:60] = 1
+    views = []
+    for mask in (small, full):
+        shown = frame(objects=[car(mask=mask)])
+        plain().process_frame(shown)
+        marks = changed(shown)
+        assert marks[52:78, 42:56].all() and not marks[:, 64:].any() and not marks[:48].any()
+        views.append(shown.image.planes[0].astype(int))
+    assert (np.abs(views[0] - views[1]) > 1).mean() < 0.01
+    hidden = frame(objects=[car(mask=small)])
+    plain(masks=False).process_frame(hidden)
+    assert not changed(hidden).any()
+
+
+def person(keypoints: int, label: str = "person") -> Object:
+    points = [[20 + 6 * i, 30 + (i % 4) * 15, 0.9 if i != 2 else 0.1] for i in range(keypoints)]
+    return Object(box([10, 20, 150, 110]), 0, label, 0.9, keypoints=np.array(points, np.float32))
+
+
+def test_keypoints_with_the_skeleton_of_coco():
+    shown = frame(objects=[person(17)])
+    plain().process_frame(shown)
+    marks = changed(shown)
+    x, y, _ = shown.objects[0].keypoints.astype(int).T
+    assert all(marks[y[i], x[i]] for i in range(17) if i != 2)
+    middle = ((x[5] + x[7]) // 2, (y[5] + y[7]) // 2)  # shoulder to elbow
+    assert marks[middle[1], middle[0]]
+    off = frame(objects=[person(17)])
+    plain(keypoints=False).process_frame(off)
+    assert not changed(off).any()
+
+
+def test_skeletons_by_configuration():
+    with_edge, without = frame(objects=[person(4, "hand")]), frame(objects=[person(4, "hand")])
+    plain(skeletons={"hand": [[0, 3], [0, 99]]}, keypoint_confidence=0).process_frame(with_edge)
+    plain().process_frame(without)
+    x, y, _ = with_edge.objects[0].keypoints.astype(int).T
+    at = (y[0] + y[3]) // 2, (x[0] + x[3]) // 2
+    assert changed(with_edge)[at] and not changed(without)[at]
+    assert changed(without)[y[1], x[1]] and not changed(without)[y[2], x[2]]  # the third is not sure enough
+    with pytest.raises(SettingError, match=r"draw: skeletons=.*pairs of keypoint numbers"):
+        draw(skeletons={"hand": [[0, 1, 2]]})
+
+
+def test_turned_boxes_have_slanted_sides():
+    shown = frame(objects=[Object(box([40, 50, 120, 70]), 0, "car", 0.9, angle=np.pi / 2)])
+    plain(boxes=True).process_frame(shown)
+    rows, columns = np.nonzero(changed(shown))
+    assert abs(rows.min() - 20) <= 3 and abs(rows.max() - 100) <= 3  # a quarter turn: high and narrow
+    assert abs(columns.min() - 70) <= 3 and abs(columns.max() - 90) <= 3
+    tilted = frame(objects=[Object(box([40, 50, 120, 70]), 0, "car", 0.9, angle=0.3)])
+    plain(boxes=True).process_frame(tilted)
+    marks = changed(tilted)
+    right = np.nonzero(marks[:, 110:118].any(axis=1))[0].mean()
+    left = np.nonzero(marks[:, 42:50].any(axis=1))[0].mean()
+    assert right > left + 10  # clockwise as seen: the right end sinks
+
+
+def test_captions_stay_in_the_picture():
+    for at in ([150, 100, 170, 118], [-30, -8, 20, 10], [120, -20, 160, 30], [60, 116, 90, 140]):
+        shown = frame(objects=[Object(box(at), 2, "person on a bicycle", 0.87)])
+        plain(labels=True).process_frame(shown)
+        marks = changed(shown)
+        rows, columns = np.nonzero(marks)
+        assert rows.max() - rows.min() + 1 == 16 and columns.max() - columns.min() > 120
+
+
+def test_the_clock_says_stream_time_or_wall_time():
+    from millrace.imaging.overlay import clock_text
+
+    timed = frame(index=37_234)
+    timed.wall = 1_795_000_000_123_456_789
+    assert clock_text(timed, "pts") == "1:02:03.400"
+    assert clock_text(timed, "wall") == "2026-11-18 11:06:40.123 UTC"
+    timed.wall = None
+    assert clock_text(timed, "wall") == "--:--:--"
+    plain(clock="pts").process_frame(timed)
+    marks = changed(timed)
+    assert marks[96:116, 8:60].any() and not marks[:90].any()
+
+
+def test_the_heatmap_grows_fades_and_goes_with_its_stream():
+    element = plain(heatmap=0.8, heatmap_memory=1.0)
+    for index in range(10):
+        shown = frame(index, [car(x=40, y=50)])
+        element.process_frame(shown)
+    marks = changed(shown)
+    assert marks[80, 60] and not marks[:, 120:].any() and not marks[:40].any()
+    warm = shown.image.to_rgb()[80, 60].astype(int)
+    assert warm[0] > 150 and warm[2] < 110  # dense is red
+    heat = element.heats["a"]
+    before = heat._room.max()
+    element.process_frame(frame(29, []))
+    assert abs(heat._room.max() / before - 0.25) < 0.01  # two seconds, two halves
+    list(element.end_stream("a"))
+    assert not element.heats
+
+
+def test_a_live_change_of_style_is_seen():
+    element = plain()
+    first, second = frame(objects=[car()]), frame(objects=[car()])
+    element.process_frame(first)
+    element.apply(element.prepare({"boxes": True, "thickness": 8}))
+    element.process_frame(second)
+    assert not changed(first).any() and changed(second)[47:53, 60].all()
+
+
+def test_the_same_identity_in_two_tiles_has_two_trails():
+    element = draw(boxes=False, labels=False, confidence=False, ids=False, trails=5)
+    for index in range(4):
+        things = [car(x=10 + 4 * index, identity=1, extras={"stream": "one"})]
+        things.append(car(x=110 + 4 * index, identity=1, extras={"stream": "two"}))
+        shown = frame(index, things)
+        element.process_frame(shown)
+    assert changed(shown)[:, 30:44].any() and not changed(shown)[:, 60:110].any()

@@ -110,12 +110,14 @@ def test_text_without_a_background_changes_its_letters_only():
     assert 10 < changed.sum() < width * height / 2
 
 
-def test_text_at_the_right_edge_is_moved_in():
+@pytest.mark.parametrize("at", [(180, 10), (-30, 10), (190, 55), (20, -15)])
+def test_text_at_an_edge_is_moved_in(at):
     image = blank("I420", 200, 60)
     canvas = imaging.canvas(image)
-    width, _ = canvas.text("person 12 0.87", (180, 10), (255, 255, 255), 20, (0, 0, 160))
-    columns = np.nonzero((canvas.image.to_rgb() != blank("I420", 200, 60).to_rgb()).any(axis=(0, 2)))[0]
-    assert (columns.min(), columns.max() + 1) == (200 - width, 200)
+    width, height = canvas.text("person 12 0.87", at, (255, 255, 255), 20, (0, 0, 160), inside=True)
+    rows, columns = np.nonzero((canvas.image.to_rgb() != blank("I420", 200, 60).to_rgb()).any(axis=2))
+    left, top = max(0, min(at[0], 200 - width)), max(0, min(at[1] // 2 * 2, 60 - height))
+    assert (columns.min(), columns.max() + 1, rows.min(), rows.max() + 1) == (left, left + width, top, top + height)
 
 
 def test_read_only_pixels_are_left_alone():

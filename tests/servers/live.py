@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ def plays(path: Path) -> str:
 
 BALL = (
     "videotestsrc is-live=true pattern=ball ! video/x-raw,width=160,height=120,framerate=30/1 ! "
-    "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 threads=1 ! rtph264pay name=pay0 pt=96 config-interval=-1"
+    "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 threads=1 ! "
+    "rtph264pay name=pay0 pt=96 config-interval=-1"
 )
 FROZEN = BALL.replace("pattern=ball", "pattern=black")
 
@@ -101,10 +103,8 @@ class Folder:
             def log_message(self, *arguments: Any) -> None: ...
 
             def copyfile(self, source: Any, outputfile: Any) -> None:
-                try:
+                with suppress(BrokenPipeError, ConnectionResetError):  # the reader has gone
                     super().copyfile(source, outputfile)
-                except (BrokenPipeError, ConnectionResetError):
-                    pass  # the reader has gone
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

@@ -146,7 +146,7 @@ def test_a_host_that_does_not_exist():
 
 @pytest.mark.parametrize("uri", ["77", "/dev/video77", "camera://77"])
 def test_a_camera_that_is_not_there(uri):
-    with pytest.raises(SourceError, match="cannot open .*77: No such file or directory"):
+    with pytest.raises(SourceError, match=r"cannot open .*77: No such file or directory"):
         read(uri)
 
 

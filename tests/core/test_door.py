@@ -1,0 +1,122 @@
+"""The door of a live stream: what is dropped there, and when a stream behind it counts as late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from millrace.core import Caps, StreamStart
+from millrace.core.channel import Channel
+from millrace.core.link import Link
+
+
+@dataclass
+class Piece:
+    """Part of a chain: it needs all before it up to the last one that leads."""
+
+    index: int
+    leads: bool
+    stream: str = "a"
+    droppable = True
+
+    def fork(self) -> Piece:
+        return self
+
+
+def drain(channel: Channel) -> list[Any]:
+    out = []
+    while (item := channel.take()) is not None:
+        out.append(item)
+    return out
+
+
+def pieces(pattern: str) -> list[Piece]:
+    return [Piece(n, letter == "K") for n, letter in enumerate(pattern)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left"),
+    [
+        ("KppKpp", [3, 4, 5]),  # the oldest go, up to the next that leads
+        ("KpppppK", [6]),  # nothing else can be used
+        ("Kpppppp", [0, 1, 2, 3]),  # what waits is good, what comes is not
+        ("KKKKKK", [2, 3, 4, 5]),  # each for itself: only the oldest
+        ("KpppppKp", [6, 7]),
+    ],
+)
+def test_dropping_never_leaves_an_item_that_needs_a_dropped_one(pattern: str, left: list[int]) -> None:
+    channel = Channel(4, "drop_oldest")
+    channel.add_sender()
+    for piece in pieces(pattern):
+        channel.push(piece)
+    assert [piece.index for piece in drain(channel)] == left
+    assert channel.drops == len(pattern) - len(left) and channel.depth("a") == 0
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(st.sampled_from("Kpp-"), max_size=60), st.integers(1, 5), st.sampled_from(["drop_oldest", "drop_newest"])
+)
+def test_what_comes_through_can_always_be_decoded(steps: list[str], size: int, policy: Any) -> None:
+    channel = Channel(size, policy)
+    channel.add_sender()
+    got, sent = [], 0
+    channel.push(Piece(sent, True))
+    for step in steps:
+        if step == "-":
+            if (item := channel.take()) is not None:
+                got.append(item)
+        else:
+            sent += 1
+            channel.push(Piece(sent, step == "K"))
+        assert channel.depth("a") <= size
+    got += drain(channel)
+    for before, after in pairwise([None, *got]):
+        assert after.leads or (before is not None and after.index == before.index + 1)
+    assert len(got) + channel.drops == sent + 1
+
+
+def test_a_new_epoch_begins_anew() -> None:
+    channel = Channel(1, "drop_oldest")
+    channel.add_sender()
+    channel.push(Piece(0, True))
+    channel.push(Piece(1, False))
+    channel.take()
+    channel.push(Piece(2, False))
+    assert channel.drops == 2
+    channel.push(StreamStart("a", Caps("x"), epoch=1))
+    channel.push(Piece(3, False))
+    assert channel.drops == 2
+
+
+def test_behind_an_element_that_sheds_a_burst_waits_and_lateness_drops(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("millrace.core.link.time.monotonic", lambda: now[0])
+    inlet, channel = Channel(4), Channel(2)
+    link = Link(channel, "drop_oldest", inlet=inlet)
+    link.push(StreamStart("a", Caps("x"), live=True))
+    for n in range(2):
+        assert link.room("a")
+        link.push(Piece(n, True))
+    for n in range(10):
+        inlet.push(Piece(n, True), wait=False)
+    assert not link.room("a"), "a burst waits"
+    now[0] += 0.9
+    assert not link.room("a")
+    now[0] += 0.2
+    assert link.room("a"), "late for more than a second: it drops"
+    for _ in range(6):
+        inlet.take()
+    assert not link.room("a"), "in time again: it waits"
+    inlet.push(Piece(10, True), wait=False)
+    assert link.room("a"), "but not for long, while it was late just now"
+    for n in range(2):
+        assert link.room("b")
+        link.push(Piece(n, True, "b"))
+    assert not link.room("b"), "a stream that is not live waits"
+    link.close()
