@@ -95,3 +95,25 @@ def test_nothing_is_read_of_sound_that_nobody_saves(tmp_path: Path) -> None:
     assert "streams" not in build(plan).pipeline.graph.nodes
     saved = millrace.open(str(original)).save(tmp_path / "o.mp4", sound=False).plan
     assert "streams" not in build(saved).pipeline.graph.nodes
+
+
+def test_many_streams_in_one_picture_have_no_sound(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        clip_with_sound(tmp_path / f"{name}.mp4", seconds=1.0)
+    text = f"""
+streams: {{one: {tmp_path}/one.mp4, two: {tmp_path}/two.mp4}}
+pipeline: [tile, encode, {{file: {{path: {tmp_path}/wall.mp4}}}}]
+"""
+    assert all(link.kind is None for link in build(loads(text)).pipeline.graph.links)
+    Run(loads(text)).run()
+    assert tracks(tmp_path / "wall.mp4") == [("video", "h264")]
+
+
+def test_loops_and_parts_keep_sound_and_pictures_together(tmp_path: Path) -> None:
+    original = clip_with_sound(tmp_path / "in.mp4")
+    millrace.open(str(original), loop=2).save(tmp_path / "twice.mp4").run()
+    flashes, tones = begins(tmp_path / "twice.mp4")
+    assert len(flashes) == len(tones) == 4 and np.abs(np.array(flashes) - tones).max() < 0.03
+    millrace.open(str(original), start=2.0).save(tmp_path / "part.mkv").run()
+    flashes, tones = begins(tmp_path / "part.mkv")
+    assert len(flashes) == len(tones) == 1 and abs(flashes[0] - tones[0]) < 0.03

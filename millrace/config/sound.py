@@ -35,7 +35,8 @@ def lead(graph: Graph, entry: str, streams: list[str]) -> bool:
     for name in savers:
         if name in direct:
             continue
-        reached = [stream for stream in streams if name in graph.reachable(entry, stream)]
+        # what is merged into another stream (`tile`) has lost its sound on the way
+        reached = [stream for stream in streams if name in graph.reached(entry, stream).get(stream, ())]
         if len(reached) == len(streams):
             graph.link(entry, name, kind=AUDIO)
         else:

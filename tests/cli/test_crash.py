@@ -59,7 +59,7 @@ def numbers(path: Path) -> list[int]:
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
 def test_a_killed_run_leaves_a_file_that_plays(tmp_path: Path, clip: Path, ending: str) -> None:
     video, lines = tmp_path / f"out.{ending}", tmp_path / "out.jsonl"
-    killed([str(clip), "--save", str(video), "--json", str(lines)], [video, lines], 70_000)
+    killed([str(clip), "--save", str(video), "--json", str(lines)], [video, lines], 60_000)
     found = numbers(video)
     assert 50 <= len(found) < FRAMES
     whole = found if ending == "mp4" else found[:-8]  # the others end in the middle of a picture, which others need
