@@ -8,25 +8,31 @@ for frame in millrace.open("street.mp4").infer("street"):
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial, wraps
+from html import escape
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import registry
 from .config import load as read_plan
-from .config.build import build
+from .config.build import build, class_of
 from .config.plan import Line, Plan, Select, Step, Tee
 from .config.sources import streams_of
+from .core.caps import PACKETS
 from .core.element import Element, Source
-from .core.errors import ConfigError
+from .core.errors import ConfigError, MillraceError
 from .elements.pull import Pull
 from .media import Frame
 from .summary import Run, Summary, raise_first
 
 if TYPE_CHECKING:
     from .core import Pipeline
+
+LOOKED_AT = 50  # frames that are searched for the first object, for a picture in a notebook
 
 Uri = str | os.PathLike[str] | Source
 
@@ -79,6 +85,15 @@ class Flow:
     def map(self, function: Callable[[Frame], Frame | bool | None], name: str | None = None) -> Flow:
         """Call a function with every frame: None or True keeps it, False drops it, a Frame replaces it."""
         return self._step(Step("function", {"call": function}, name))
+
+    def each(self, function: Callable[[Frame], Any], name: str | None = None) -> Flow:
+        """Call a function with every frame, whatever it answers: `flow.each(lambda frame: print(frame.index))`."""
+
+        @wraps(function)
+        def call(frame: Frame) -> None:
+            function(frame)
+
+        return self.map(call, name)
 
     def add(self, element: Element, name: str | None = None) -> Flow:
         """An element object of your own."""
@@ -143,6 +158,74 @@ class Flow:
             run.pipeline.stop()
             self._running.remove(run.pipeline)
 
+    async def __aiter__(self) -> AsyncIterator[Frame]:
+        """The frames in a program of asyncio: `async for frame in flow:`. The loop is never blocked.
+
+        Leaving the loop or cancelling the task stops the pipeline; errors are raised here.
+        """
+        loop, news = asyncio.get_running_loop(), asyncio.Event()
+        pull = Pull()
+        pull.listener = partial(loop.call_soon_threadsafe, news.set)
+        run = Run(self.plan, pull)
+        self._running.append(run.pipeline)
+        try:
+            await asyncio.to_thread(run.start)
+            while True:
+                news.clear()  # before looking, so that what comes while we look is not missed
+                frame = pull.take()
+                if frame is not None:
+                    yield frame
+                elif pull.ended:
+                    break
+                else:
+                    await news.wait()
+            await asyncio.to_thread(run.pipeline.wait)
+            raise_first(run.summary().errors)
+        finally:
+            await asyncio.shield(asyncio.to_thread(run.pipeline.stop))
+            self._running.remove(run.pipeline)
+
+    def show(self, width: int = 320, rate: float = 10.0) -> None:
+        """Run in a notebook and show the newest picture of every stream, at most `rate` times a second.
+
+        Boxes lie over the pictures, unless the flow draws. Raises MissingExtraError without IPython.
+        """
+        from .elements._pixels import Pixels
+        from .outputs.notebook import Tiles
+
+        draws = any(isinstance(step, Step) and step.element == "draw" for step in self.plan.line)
+        tiles = Tiles([stream.name for stream in self.plan.streams], width, rate, boxes=not draws)
+        pixels = Pixels()
+        try:
+            for frame in self:
+                if tiles.due(frame):
+                    tiles.show(frame, pixels.bgr(frame))
+        finally:
+            tiles.close()
+
+    def _repr_html_(self) -> str:
+        """The streams and steps, and the first picture of the first stream if that is a file; nothing is written."""
+        streams = ", ".join(stream.name for stream in self.plan.streams) or "no stream"
+        steps = " → ".join(step_name(step) for step in self.plan.line) or "no step"
+        first = self._first_frame()
+        return f"<p>{escape(streams)}: {escape(steps)}</p>{first._repr_html_() if first is not None else ''}"
+
+    def _first_frame(self) -> Frame | None:
+        """The first frame in which something was found, or the first one, without what writes."""
+        stream = next(iter(self.plan.streams), None)
+        if stream is None or isinstance(stream.uri, Source) or not os.path.isfile(stream.uri):
+            return None
+        line: Line = [step for step in self.plan.line if not (isinstance(step, Tee) or writes(step))]
+        first: Frame | None = None
+        try:
+            for frame in Flow(replace(self.plan, streams=[stream], line=line)):
+                first = first or frame
+                if frame.objects or frame.index >= LOOKED_AT:
+                    return frame if frame.objects else first
+        except MillraceError:  # a page shows what there is; run() says what is wrong
+            return None
+        return first
+
     def pipeline(self) -> Pipeline:
         """The explicit form: a pipeline that is not started."""
         return build(self.plan).pipeline
@@ -171,3 +254,18 @@ class Flow:
 
     def _step(self, step: Step | Select | Tee) -> Flow:
         return Flow(replace(self.plan, line=[*self.plan.line, step]))
+
+
+def writes(step: Step | Select | Tee) -> bool:
+    """Whether a step is an output, or leads to one."""
+    return isinstance(step, Step) and (class_of(step).writes or class_of(step).gives == PACKETS)
+
+
+def step_name(step: Step | Select | Tee) -> str:
+    """A step in a few words: `infer`, `select gate`, `(save: encode → file)`."""
+    if isinstance(step, Select):
+        return f"select {step.stream}"
+    if isinstance(step, Tee):
+        lines = [f"{label}: {' → '.join(map(step_name, line))}" for label, line in step.branches.items()]
+        return f"({'; '.join(lines)})"
+    return step.name or (step.element if isinstance(step.element, str) else type(step.element).__name__)

@@ -1,7 +1,7 @@
 """The command line: `millrace run street.mp4 --model yolox.onnx --track --save out.mp4`.
 
-Exit codes: 0 all went well, 1 an element failed or something unforeseen, 2 a setting, file or argument is wrong,
-3 a source or stream could not be read to its end (the others were finished), 130 stopped by Ctrl+C.
+Exit codes: 0 all went well, 1 an element or an output failed, or something unforeseen, 2 a setting, file or argument
+is wrong, 3 a source or stream could not be read to its end (the others were finished), 130 stopped by Ctrl+C.
 
 Every command imports what it needs when it runs, so that `millrace --help` is quick.
 """

@@ -12,9 +12,9 @@ from .. import registry
 from ..config.load import has_pipeline
 from ..config.plan import Line, Plan, Step, Tee
 from ..config.sources import streams_of
-from ..core.errors import ConfigError, redact
+from ..core.errors import ConfigError, OutputError, redact
 from ..summary import Run
-from . import INTERRUPTED, OK, SOURCE
+from . import FAILED, INTERRUPTED, OK, SOURCE
 from .report import INTERVAL, Progress, show_summary
 
 _FILE_ONLY = "these belong into the file, as settings of its elements"
@@ -64,6 +64,8 @@ def run(options: Options) -> int:
         show_summary(summary, sys.stderr if to_stdout else sys.stdout)
     if summary.interrupted:
         return INTERRUPTED
+    if any(isinstance(message.error, OutputError) for message in summary.errors):
+        return FAILED
     return SOURCE if summary.errors else OK
 
 

@@ -18,8 +18,9 @@ from ..core import Graph, Pipeline
 from ..core.caps import FRAMES, PACKETS
 from ..core.element import Element
 from ..core.errors import ConfigError
+from . import sound
 from .plan import Line, Plan, Select, Step, Stream, Tee
-from .sources import unique
+from .sources import source_of, unique
 from .streams import Streams
 
 _MOST_BATCHED = 32
@@ -30,6 +31,7 @@ class _Pass(Element):
     """Passes everything on: the node that sources enter where the line begins with branches."""
 
     takes = None
+    queue = 16  # as many packets as wait before decode would
 
 
 class End(NamedTuple):
@@ -61,6 +63,11 @@ def build(plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -
     except ConfigError as error:
         raise plan.where.error(str(error), "device") from error
     line = complete(plan)
+    heard = sound.wanted(line, class_of) and (
+        keep_open or any(hasattr(source_of(each), "sound") for each in plan.streams)
+    )
+    if heard and isinstance(line[0], Step) and class_of(line[0]).gives == FRAMES:
+        line.insert(0, Step(_Pass(), name="streams"))  # where the sound parts from the pictures
     start = max(1, _frames_begin(line))  # an element that takes anything may stand first
     end = max(start, _frames_end(line))
     builder = _Builder(plan)
@@ -71,9 +78,11 @@ def build(plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -
     tail: Line = [Tee({"pull": [Step(pull, name="pull")]}, side=True)] if pull is not None else []
     builder.line([*tail, *line[end:]], ends, "")
     _spare_the_sources(builder.graph, plan.streams)
+    if heard:
+        sound.lead(builder.graph, builder.entry, builder.streams)
     again = any(stream.restart != "never" for stream in plan.streams)
     pipeline = Pipeline(builder.graph, keep_open=keep_open or again)
-    streams = Streams(pipeline, builder.entry, plan.streams, drain=again and not keep_open)
+    streams = Streams(pipeline, builder.entry, plan.streams, drain=again and not keep_open, sound=heard)
     return Built(pipeline, first, last, streams)
 
 
@@ -141,9 +150,12 @@ def _convert(line: Line, kind: str) -> tuple[Line, str]:
 
 def _frames_begin(line: Line) -> int:
     """The index behind the decoder in the main line, and behind a limit that follows it."""
+    kind = PACKETS
     for index, step in enumerate(line):
-        if isinstance(step, Step) and class_of(step).takes != PACKETS and step.element != "limit":
-            return index
+        if isinstance(step, Step):
+            if kind == FRAMES and step.element != "limit":
+                return index
+            kind = class_of(step).gives or kind
         if isinstance(step, Tee) and index and (_first(line[index:]) == FRAMES):
             return index
     return len(line)

@@ -39,12 +39,16 @@ class Streams:
 
     `reconcile()` compares the table with what runs and adds, removes and begins again; it is called at every change
     of the table, when a source has ended, and when a wait is over. All methods may be called from any thread but the
-    pipeline's own. `drain`: when every stream has ended for good, the pipeline ends.
+    pipeline's own. `drain`: when every stream has ended for good, the pipeline ends. `sound`: somebody saves it, so
+    sources that have it shall read it.
     """
 
-    def __init__(self, pipeline: Pipeline, into: str, streams: Sequence[Stream] = (), *, drain: bool = False) -> None:
+    def __init__(
+        self, pipeline: Pipeline, into: str, streams: Sequence[Stream] = (), *, drain: bool = False, sound: bool = False
+    ) -> None:
         self.pipeline = pipeline
         self.into = into
+        self._sound = sound
         self._drain = drain
         self._rows: dict[str, Row] = {}
         self._changed = threading.Condition()  # guards the table; never held while the pipeline is called
@@ -53,7 +57,7 @@ class Streams:
         self._closed = False
         self._news = False  # something happened that reconcile() has not seen
         for stream in streams:
-            pipeline.add_source(stream.name, source_of(stream), into)
+            pipeline.add_source(stream.name, self._source(stream), into)
             self._rows[stream.name] = Row(stream, "running", due=None, began=time.monotonic())
         self._unsubscribe = pipeline.bus.subscribe(self._hear)
 
@@ -153,7 +157,13 @@ class Streams:
         with self._changed:
             row.restarts += row.began > 0
             row.state, row.due, row.began, row.error = "running", None, time.monotonic(), None
-        return source_of(row.stream)
+        return self._source(row.stream)
+
+    def _source(self, stream: Stream) -> Source:
+        source = source_of(stream)
+        if self._sound and hasattr(source, "sound"):
+            source.sound = True
+        return source
 
     def _next(self) -> float | None:
         with self._changed:

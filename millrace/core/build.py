@@ -9,7 +9,7 @@ from .element import Element
 from .errors import Closed
 from .graph import Graph, LinkSpec
 from .join import Fork, JoinNode, Port, Window
-from .link import Link, Partition, Seats, Select
+from .link import Link, Only, Partition, Seats, Select
 from .node import Node, Target
 from .stats import NodeStats
 from .worker import Owner, Worker, stats_of
@@ -44,6 +44,14 @@ class Plant:
     def parts(self, name: str) -> list[tuple[Node, Worker]]:
         """The node of an element and its worker, or several where it is partitioned."""
         return list(zip(self.nodes[name], self.workers[self.heads[name]], strict=True))
+
+    def wanted(self) -> bool:
+        """Whether somebody still gets something: an output that works, or an end of the graph that is none."""
+        for name, nodes in self.nodes.items():
+            writes = type(nodes[0].element).writes
+            if not all(node.broken for node in nodes) and (writes or not self.graph.out_of(name)):
+                return True
+        return False
 
     def stats(self) -> dict[str, NodeStats]:
         """What every element has counted, the parts of a partitioned one summed up."""
@@ -88,6 +96,8 @@ class Plant:
         links = self.graph.out_of(name)
         for link in links:
             target = self._target(link, worker)
+            if link.kind is not None:
+                target = Only(link.kind, target)
             targets.append(target if link.stream is None else Select(link.stream, target))
         forks = [join for join in self._windows if self.graph.fork_of(join) == name]
         if not forks:

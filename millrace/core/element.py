@@ -104,6 +104,7 @@ class Element:
     joins: ClassVar[bool] = False  # the same stream arrives by every input link; frames are paired
     partitioned: ClassVar[bool] = False  # may be split over `workers` threads, each with streams of its own
     in_files: ClassVar[bool] = True  # False: it meets a program's own code, so only a program can use it
+    writes: ClassVar[bool] = False  # writes what it passes on: after an OutputError the others go on without it
     takes: ClassVar[str | None] = FRAMES  # what `process` is given: frames (or batches of them), packets, None: either
     gives: ClassVar[str | None] = None  # what it yields, when that is not what it takes
 

@@ -26,6 +26,7 @@ class LinkSpec:
     stream: str | None = None  # only this stream passes
     size: int | None = None  # of the channel, where there is one; None: what the target asks for
     policy: Policy = "wait"
+    kind: str | None = None  # only items of this kind pass (`item.kind`), and no markers
 
 
 class Graph:
@@ -51,11 +52,16 @@ class Graph:
         stream: str | None = None,
         size: int | None = None,
         policy: Policy = "wait",
+        kind: str | None = None,
     ) -> None:
-        """What `source` yields goes to `target`; with `stream`, only what belongs to that stream."""
+        """What `source` yields goes to `target`; with `stream`, only what belongs to that stream.
+
+        With `kind` it is a side way: only items whose `kind` it is go by it (sound past the decoder), and no markers:
+        these come to `target` by its other input.
+        """
         self.named(source)
         self.named(target)
-        self.links.append(LinkSpec(source, target, stream, size, policy))
+        self.links.append(LinkSpec(source, target, stream, size, policy, kind))
 
     def named(self, name: str) -> NodeSpec:
         """The element of this name. Raises ConfigError, with the nearest name."""

@@ -102,6 +102,18 @@ class Select:
                 self.target.push(chosen)
 
 
+class Only:
+    """Only items of one kind pass, and no markers: a side way."""
+
+    def __init__(self, kind: str, target: Target) -> None:
+        self.kind = kind
+        self.target = target
+
+    def push(self, item: Any) -> None:
+        if getattr(item, "kind", None) == self.kind:
+            self.target.push(item)
+
+
 class Seats:
     """Which of several links each stream goes by: the one with the fewest streams when it starts.
 

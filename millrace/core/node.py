@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Any, Literal, Protocol
 
 from .element import Context, Element
-from .errors import Cancelled, ConfigError, ElementError, StreamError
+from .errors import Cancelled, ConfigError, ElementError, OutputError, StreamError
 from .item import Item, StreamEnd, StreamStart
 from .stats import NodeStats
 
@@ -32,6 +32,7 @@ class Host(Protocol):
 
     def element_failed(self, node: Node, error: ElementError) -> None: ...
     def stream_failed(self, node: Node, error: StreamError) -> None: ...
+    def output_failed(self, node: Node, error: OutputError) -> None: ...
     def item_skipped(self, node: Node, error: Exception, stream: str | None) -> None: ...
     def warned(self, node: Node, message: str, stream: str | None) -> None: ...
     def finish(self, stream: str, again: bool = False) -> None: ...
@@ -57,6 +58,7 @@ class Node:
         self.closed = False
         self.admits: Callable[[str | None], bool] | None = None  # for nodes that release what they hold: is there room?
         self.stuck = False  # it holds something for which there was none
+        self.broken = False  # an output that failed: all that comes passes by it
         self._process_frame = getattr(element, "process_frame", None)
         cls = type(element)
         self.expects = cls.expect is not Element.expect
@@ -93,7 +95,7 @@ class Node:
 
     def expect(self) -> None:
         """Tell the element which streams are to come; runs in its thread."""
-        if not self.closed:
+        if not self.closed and not self.broken:
             try:
                 self.element.expect(self.host.expected(self))
             except Exception as error:
@@ -115,7 +117,9 @@ class Node:
     def push(self, item: Any) -> None:
         """The one method that moves an item through an element."""
         kind = item.__class__
-        if kind is StreamStart:
+        if self.broken:
+            self._pass_by(item)
+        elif kind is StreamStart:
             self._start(item)
         elif kind is StreamEnd:
             self._end(item)
@@ -134,6 +138,7 @@ class Node:
         """Push what `function(argument)` yields, each before the next is asked for."""
         stats = self.stats
         iterator: Iterator[Item] | None = None
+        given = False
         while True:
             began = perf_counter()
             try:
@@ -143,10 +148,13 @@ class Node:
             except Exception as error:
                 stats.time_in += perf_counter() - began
                 self._failed(error, stream)
+                if self.broken and not given and function == self.element.process:
+                    self.emit(argument)  # it was not passed on yet
                 return
             stats.time_in += perf_counter() - began
             if out is _END:
                 return
+            given = True
             self.emit(out)
 
     def _frames(self, item: Any) -> None:
@@ -164,10 +172,12 @@ class Node:
             try:
                 process_frame(frame)
             except Exception as error:
-                lost.append(frame)
                 self.stats.time_in += perf_counter() - began
                 self._failed(error, frame.stream)
                 began = perf_counter()
+                if self.broken:
+                    break
+                lost.append(frame)
         self.stats.time_in += perf_counter() - began
         if lost:
             if item.stream is not None:
@@ -230,7 +240,9 @@ class Node:
         except Exception as error:  # a stream that did not start cannot skip its start only
             refusal = StreamError(stream, f"{type(error).__name__}: {error}")
             self._failed(refusal if self.on_error == "skip" else error, stream)
-            return
+            if not self.broken:
+                return
+            out = start
         if out is not None and self.open_streams.get(stream) != out:
             self.emit(out)
 
@@ -256,6 +268,8 @@ class Node:
             raise error
         if isinstance(error, StreamError):
             self._refuse(error)
+        elif isinstance(error, OutputError) and type(self.element).writes and self.on_error == "fail":
+            self._break_off(error)
         elif self.on_error == "skip":
             self.stats.skipped += 1
             self.host.item_skipped(self, error, stream)
@@ -273,6 +287,30 @@ class Node:
         known = self.open_streams.pop(stream, None) is not None
         (self.emit if known else self._tell)(StreamEnd(stream, str(error)))
 
+    def _break_off(self, error: OutputError) -> None:
+        """This output has failed: finish what it holds; from now on all that comes passes by."""
+        if self.broken:
+            return  # one error is enough
+        self.broken = True
+        try:
+            self.element.close()
+        except OSError as again:
+            self.host.warned(self, f"closing it failed, too: {again}", None)
+        self.host.output_failed(self, error)
+
+    def _pass_by(self, item: Any) -> None:
+        kind = item.__class__
+        if kind is StreamStart:
+            self.started[item.stream] = item
+            if self.open_streams.get(item.stream) == item:
+                return
+        elif kind is StreamEnd:
+            self.started.pop(item.stream, None)
+            if self.open_streams.pop(item.stream, None) is None:
+                self._tell(item)
+                return
+        self.emit(item)
+
     # time and wake-ups
 
     def release(self) -> None:
@@ -284,8 +322,12 @@ class Node:
 
     def on_deadline(self) -> None:
         self.element.deadline = None  # it has come; the element may set another
+        if self.broken:
+            return
         self._run(self.element.on_deadline, _END, None)
 
     def on_wake(self) -> None:
         self.woken = False
+        if self.broken:
+            return
         self._run(self.element.on_wake, _END, None)

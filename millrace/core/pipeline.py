@@ -16,7 +16,7 @@ from typing import Any, Literal
 from .build import Plant
 from .bus import Bus, Kind, Message
 from .element import Element, Source, check_live
-from .errors import Closed, ConfigError, ElementError, MillraceError, StreamError, redact
+from .errors import Closed, ConfigError, ElementError, MillraceError, OutputError, StreamError, redact
 from .graph import Graph
 from .link import Link
 from .node import Node
@@ -347,6 +347,11 @@ class Pipeline:
         self._post("error", node.name, f"{node.name}: {error}", error.stream, error)
         self.finish(error.stream)
 
+    def output_failed(self, node: Node, error: OutputError) -> None:
+        if not self._plant.wanted():  # it was the last: there is nothing left to run for
+            return self._fail(node.name, ElementError(node.name, error))
+        self._post("error", node.name, f"{node.name}: {error}", error=error)
+
     def item_skipped(self, node: Node, error: Exception, stream: str | None) -> None:
         text = f"{node.name}: skipped an item: {type(error).__name__}: {error}"
         self._post("warning", node.name, text, stream, error)
@@ -359,9 +364,7 @@ class Pipeline:
 
     def _fail(self, name: str, error: MillraceError) -> None:
         with self._lock:
-            first = self.failure is None
-            if first:
-                self.failure = error
+            first, self.failure = self.failure is None, self.failure or error
         if first:
             self._post("error", name, str(error), error=error)
             self._cancel_all()
@@ -386,8 +389,8 @@ class Pipeline:
             self._running.discard(worker)
             if isinstance(worker, SourceWorker) and self._sources.get(worker.name) is worker:
                 del self._sources[worker.name]
-                ended = self._ended_sources.setdefault(worker.name, NodeStats(worker.name))
-                ended.add(stats_of(worker.nodes[0], worker, True))
+                counts = stats_of(worker.nodes[0], worker, True)
+                self._ended_sources.setdefault(worker.name, NodeStats(worker.name)).add(counts)
                 self.bus.add(Message("stream-end", worker.name, f"{worker.name}: the source has ended", worker.name))
                 if len(self._ended_sources) > REMEMBERED:
                     del self._ended_sources[next(iter(self._ended_sources))]

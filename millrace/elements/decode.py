@@ -112,8 +112,10 @@ class Decode(Element):
         return started
 
     def process(self, item: Any) -> Iterator[Item]:
-        if not isinstance(item, Packet) or item.kind != "video":
+        if not isinstance(item, Packet):
             return iter((item,))
+        if item.kind != "video":
+            return _NOTHING  # sound goes to who saves it by a link of its own
         stream = self.streams[item.stream]
         stream.packets += 1
         if not item.key and stream.wanted.skip_frames == "non_key":
@@ -236,6 +238,7 @@ def expected_caps(packets: Caps, device: str) -> Caps:
         matrix="bt601" if rgb else matrix,
         full_range=full and not rgb,
         memory="cuda:0" if device == "cuda" else device,
+        **({"sound": packets["sound"]} if packets.get("sound") else {}),
     )
 
 

@@ -92,7 +92,9 @@ class Encode(Element):
                 raise StreamError(start.stream, str(error)) from error
             size = (start.caps["width"], start.caps["height"])
             known = self.streams[start.stream] = Stream(encoder, size)
-        return StreamStart(start.stream, known.encoder.caps, start.live, start.epoch, start.discontinuity)
+        caps, sound = known.encoder.caps, start.caps.get("sound")
+        caps = caps.replace(sound=sound) if sound else caps
+        return StreamStart(start.stream, caps, start.live, start.epoch, start.discontinuity)
 
     def process(self, item: Any) -> Iterator[Item]:
         if isinstance(item, Batch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from ..core.element import Context, Element, setting, state
 from ..core.errors import SettingError
@@ -19,6 +20,8 @@ class Json(Element):
     name; without it -NAME is put before the suffix as soon as there are several streams. To stdout ("-") the lines
     of all streams go as they come. `outputs/frame.schema.json` describes a line.
     """
+
+    writes: ClassVar[bool] = True
 
     path: str = setting(help="the file, - for stdout; {stream} becomes the stream's name")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from ..core.element import Context, Element, setting, state
 from ..core.errors import SettingError
@@ -20,6 +20,8 @@ class Record(Element):
     One file for all streams, in the order of the frames; after `batch` that order is the same in every run of files.
     `outputs.record.read_record` reads it back.
     """
+
+    writes: ClassVar[bool] = True
 
     path: str = setting(help="the file")
     header: dict[str, Any] = setting(factory=dict, help="the run's settings, model, engine, sources, streams")

@@ -280,7 +280,7 @@ def _options(
         options["crf"] = str(quality if quality is not None else kind.quality)
     if codec == "hevc":
         pools = f":pools={threads}:frame-threads={min(threads, 4)}" if threads else ""
-        options["x265-params"] = f"log-level=none{pools}"
+        options["x265-params"] = f"log-level=none:open-gop=0{pools}"  # a file may be cut at each key picture
     if codec == "av1" and threads:
         options["svtav1-params"] = f"lp={threads}"
     return options

@@ -1,6 +1,6 @@
 """The nouns of video: frames, pictures, objects, and their geometry. Knows nothing of the engine."""
 
-from .codec import CodecParameters, Decoding
+from .codec import CodecParameters, Decoding, SoundParameters
 from .frame import Batch, Frame, Packet
 from .image import CPU, Image
 from .objects import Event, Label, Object, box
@@ -8,5 +8,5 @@ from .tensor import Detections, InputSpec, Placement, TensorInfo
 
 __all__ = [
     "CPU", "Batch", "CodecParameters", "Decoding", "Detections", "Event", "Frame", "Image", "InputSpec", "Label",
-    "Object", "Packet", "Placement", "TensorInfo", "box",
+    "Object", "Packet", "Placement", "SoundParameters", "TensorInfo", "box",
 ]  # fmt: skip

@@ -35,6 +35,23 @@ class CodecParameters:
 
 
 @dataclass(frozen=True, slots=True)
+class SoundParameters:
+    """The parameters of a sound track that is passed on as it is; in the caps of its stream's packets as `sound`.
+
+    `codec` is FFmpeg's name of the format (aac, mp3, opus, …), `layout` its name of the channels, `format` that of
+    the samples. `extradata` is the codec's header. `time_base`: seconds a tick of the track counts.
+    """
+
+    codec: str
+    sample_rate: int
+    layout: str
+    format: str
+    time_base: Fraction
+    extradata: bytes | None = None
+    profile: str | None = None  # of the codec, as FFmpeg calls it: LC, HE-AAC, …
+
+
+@dataclass(frozen=True, slots=True)
 class Decoding:
     """What a stream asks of whoever decodes it; its source says it in the caps of its packets, as `decoding`."""
 

@@ -68,6 +68,12 @@ class Frame:
             self.wall, [o.fork() for o in self.objects], list(self.events), list(self.inferred), dict(self.extras),
         )  # fmt: skip
 
+    def _repr_html_(self) -> str:
+        """The picture with boxes over it, as notebooks show it."""
+        from .html import frame_html
+
+        return frame_html(self)
+
 
 @dataclass(slots=True, eq=False)
 class Batch:

@@ -10,7 +10,13 @@ from ..media import Packet
 class Output(Protocol):
     """Made per stream, ready to be written to; raises ConfigError or OSError with one sentence naming the target."""
 
-    path: str
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def lost_sound(self) -> str | None:
+        """The codec of a sound track that this output cannot hold and leaves out."""
+        ...
 
     def write(self, packet: Packet) -> None: ...
 

@@ -11,10 +11,10 @@ import av
 import av.error
 
 from ..core.caps import Caps
-from ..core.errors import ConfigError
-from ..media import CodecParameters, Packet
+from ..core.errors import ConfigError, OutputError
+from ..media import CodecParameters, Packet, SoundParameters
+from .sound import SoundTrack, holds, to_ticks
 
-SECOND = 1_000_000_000
 FORMATS = {
     ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".ts": "mpegts",
     ".avi": "avi", ".h264": "h264", ".264": "h264", ".h265": "hevc", ".265": "hevc", ".hevc": "hevc",
@@ -31,15 +31,21 @@ CRASH_SAFE = {
 }
 
 
-def open_container(path: str, caps: Caps) -> Container:
+INTERLEAVE = "2000000"  # us that packets of one track wait for those of the other
+
+
+def open_container(path: str, caps: Caps, sound: bool = True) -> Container:
     """Begin a file for the packets that `caps` describes. The ending of `path` names the container.
+
+    Where the caps name a `sound` track that the container can hold, its packets (kind "audio") are written too;
+    `sound=False` leaves it out.
 
     An MP4 or MOV that is not closed (kill -9, power) plays up to the last key frame that was reached. AVI holds a
     constant frame rate: times are rounded to it. Raw streams (.h264, .h265) hold no times.
-    Raises ConfigError when the ending is not known or the container cannot hold the codec, OSError when the file
+    Raises ConfigError when the ending is not known or the container cannot hold the codec, OutputError when the file
     cannot be written.
     """
-    return Container(path, caps)
+    return Container(path, caps, caps.get("sound") if sound else None)
 
 
 def format_of(path: str) -> str:
@@ -53,12 +59,12 @@ def format_of(path: str) -> str:
 class Container:
     """See outputs.base.Output. Write packets in decoding order, as an encoder gives them."""
 
-    def __init__(self, path: str, caps: Caps) -> None:
+    def __init__(self, path: str, caps: Caps, sound: SoundParameters | None = None) -> None:
         self.path = path
         self._format = format_of(path)
         parameters: CodecParameters = caps["parameters"]
         # With the protocol, or FFmpeg takes "a:b.mp4" for one; each packet is on the disk when write returns.
-        options = {"flush_packets": "1", **CRASH_SAFE.get(self._format, {})}
+        options = {"flush_packets": "1", "max_interleave_delta": INTERLEAVE, **CRASH_SAFE.get(self._format, {})}
         self._last_dts: int | None = None
         self._first_dts = self._first_pts = self._end = 0  # the end is of the picture that is shown last
         self._held: Any = None
@@ -67,14 +73,20 @@ class Container:
         self._closed = False
         try:
             self._stream = self._add_stream(parameters, caps)
+            self._sound = SoundTrack(self._out, sound) if sound and holds(self._format, sound) else None
+            self.lost_sound = sound.codec if sound and self._sound is None and self._format not in RAW else None
             self._out.start_encoding()
         except (av.error.FFmpegError, OSError) as error:
             self._abandon()
-            raise OSError(f"{path} cannot be written: {error.strerror}") from None
+            raise OutputError(path, error) from None
         self._base: Fraction = self._stream.time_base
 
     def write(self, packet: Packet) -> None:
-        """Raises OSError naming the file, ValueError for a packet without times."""
+        """Raises OutputError naming the file, ValueError for a packet without times."""
+        if packet.kind == "audio":
+            if self._sound is not None and not self._closed and packet.pts is not None:
+                self._mux(self._sound.packet(packet))
+            return
         if packet.pts is None or packet.dts is None:
             raise ValueError(
                 f"{self.path}: a packet of {packet.stream} has no time and cannot be written; encode it anew"
@@ -109,18 +121,17 @@ class Container:
         try:
             self._out.close()
         except (av.error.FFmpegError, OSError) as error:
-            raise OSError(f"{self.path} cannot be finished: {error.strerror}") from None
+            raise OutputError(self.path, error) from None
 
     def _mux(self, packet: Any) -> None:
         try:
             self._out.mux_one(packet)
         except (av.error.FFmpegError, OSError) as error:
             self._abandon()
-            raise OSError(f"{self.path} cannot be written further: {error.strerror}") from None
+            raise OutputError(self.path, error) from None
 
     def _ticks(self, ns: int) -> int:
-        den = self._base.numerator * SECOND
-        return (ns * self._base.denominator + den // 2) // den
+        return to_ticks(ns, self._base)
 
     def _abandon(self) -> None:
         """After an error: let the file go, and what closing it says with it."""

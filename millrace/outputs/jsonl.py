@@ -115,9 +115,14 @@ def _open(path: str, mode: str) -> Any:
     return open(path, mode, buffering=0)
 
 
+def safe_name(stream: str) -> str:
+    """A stream's name as part of a file's."""
+    return re.sub(r"[^\w.-]+", "_", stream)
+
+
 def stream_path(path: str, stream: str, several: bool) -> str:
     """The file of one stream: `{stream}` is its name; without that -NAME goes before the suffix if `several`."""
-    name = re.sub(r"[^\w.-]+", "_", stream)
+    name = safe_name(stream)
     if "{stream}" in path:
         return path.replace("{stream}", name)
     if not several:

@@ -15,7 +15,7 @@ from ..core.caps import PACKETS, Caps
 from ..core.element import setting
 from ..core.errors import SourceError
 from ..core.item import Item
-from ..media import CodecParameters, Packet
+from ..media import CodecParameters, Packet, SoundParameters
 from .base import CodedSource, to_ns
 from .mp4 import rotation
 from .recorded import SECOND, Opened, RecordedSource
@@ -34,6 +34,7 @@ class FileSource(CodedSource, RecordedSource):
     stream: str = setting(help="name of the stream")
     uri: str = setting(help="a path, or file:// and a path")
     track: int | None = setting(default=None, help="which video track, from 0; default: the best", minimum=0)
+    sound: bool = setting(default=False, help="give the packets of the best sound track too; who saves it asks for it")
 
     def once(self, begin: int, end: int | None) -> Iterator[Opened | Item]:
         path = file_path(self.uri)
@@ -41,16 +42,20 @@ class FileSource(CodedSource, RecordedSource):
             video = self._choose(container, path)
             kind = container.format.name
             turned = rotation(path, video.id) if kind.startswith("mov") else 0
-            base = video.time_base
-            origin = to_ns(video.start_time, base) if video.start_time is not None else 0
+            sound = container.streams.best("audio", related=video) if self.sound else None
+            parameters = None if sound is None else _sound_parameters(sound)
+            caps = caps_of(container, video, turned)
+            caps = caps if parameters is None else caps.replace(sound=parameters)
+            origin = to_ns(video.start_time, video.time_base) if video.start_time is not None else 0
             rate = video.average_rate or video.guessed_rate
             if video.start_time is None and self.loop != 1 and (begin or end is not None):
                 raise SourceError(self.stream, f"{path} says no times (a raw stream): a part of it cannot be looped")
-            yield Opened(caps_of(container, video, turned), origin, round(SECOND / rate) if rate else 0)
+            yield Opened(caps, origin, round(SECOND / rate) if rate else 0)
             if begin and video.start_time is not None:  # else it is read from its start
                 self._seek(container, video, origin + begin)
-            last = None if end is None else origin + end
-            yield from self._packets(container.demux(video), path, kind, base, last)
+            part = (origin + begin if begin else None, None if end is None else origin + end)
+            packets = container.demux(*([video] if parameters is None else [video, sound]))
+            yield from self._packets(packets, path, kind, video, part)
 
     def _seek(self, container: Any, video: Any, when: int) -> None:
         """To a key picture at or before a time, so that all after it can be decoded.
@@ -114,12 +119,15 @@ class FileSource(CodedSource, RecordedSource):
         return None
 
     def _packets(
-        self, packets: Iterator[Any], path: str, kind: str, base: Fraction, last: int | None
+        self, packets: Iterator[Any], path: str, kind: str, video: Any, part: tuple[int | None, int | None]
     ) -> Iterator[Item]:
         incomplete = False
-        stream, stopped = self.stream, self.halt.is_set
+        stream, stopped, pictures, base, last = self.stream, self.halt.is_set, video.index, video.time_base, part[1]
         unit, den, half = base.numerator * SECOND, base.denominator, base.denominator // 2  # to_ns, without calls
         while not stopped() and (packet := self._next(packets, path)) is not None:
+            if packet.stream_index != pictures:
+                yield from self._sound(packet, *part)
+                continue
             pts, dts, duration = packet.pts, packet.dts, packet.duration
             pts = None if pts is None else (pts * unit + half) // den
             dts = None if dts is None else (dts * unit + half) // den
@@ -131,6 +139,16 @@ class FileSource(CodedSource, RecordedSource):
             )
         if incomplete and not self.stopped and kind.startswith(_CUT_IF_INCOMPLETE):
             raise SourceError(self.stream, f"{path} is cut off: its last packet is incomplete")
+
+    def _sound(self, packet: Any, first: int | None, last: int | None) -> Iterator[Packet]:
+        """A packet of sound, when it is of the part of the file that is wanted."""
+        base, duration = packet.time_base, packet.duration
+        pts = None if packet.pts is None else to_ns(packet.pts, base)
+        if pts is None or (first is not None and pts < first) or (last is not None and pts >= last):
+            return
+        yield Packet(
+            self.stream, packet, pts, pts, to_ns(duration, base) if duration else None, True, kind="audio"
+        )  # fmt: skip
 
 
 def file_path(uri: str) -> str:
@@ -165,6 +183,22 @@ def caps_of(container: Any, video: Any, turned: int) -> Caps:
         extradata=parameters.extradata,
         rotation=turned,
         parameters=parameters,
+    )
+
+
+def _sound_parameters(track: Any) -> SoundParameters | None:
+    """None for a codec that FFmpeg does not know, or a track that does not say what it is."""
+    context = track.codec_context
+    if context is None or not context.sample_rate or context.format is None:
+        return None
+    return SoundParameters(
+        codec=context.codec.canonical_name,
+        sample_rate=context.sample_rate,
+        layout=context.layout.name,
+        format=context.format.name,
+        time_base=track.time_base,
+        extradata=context.extradata,
+        profile=context.profile,
     )
 
 

@@ -25,8 +25,9 @@ CAPS = Caps(
 
 
 @pytest.fixture
-def element(request: pytest.FixtureRequest, tmp_path: Path) -> Element:
+def element(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Element:
     """An element made by the registry, with values for what must be given."""
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")  # a window that nobody sees
     return registry.create(request.param, **required(request.param, tmp_path))
 
 
@@ -34,8 +35,14 @@ def required(name: str, folder: Path) -> dict[str, Any]:
     values: dict[str, Any] = {"path": str(folder / "out.mp4"), "count": 2, "call": lambda item: None, "size": 1}
     if name == "infer":
         values["model"] = small_model(folder)
+    if name == "segments":
+        values["path"] = str(folder / "out-%05d.mp4")
+    if name == "dump":
+        values["path"] = str(folder / "out.csv")
     if name in ("json", "record"):
         values["path"] = str(folder / "out.jsonl")
+    if name == "images":
+        return {"path": str(folder / "{stream}-{index}.png")}
     wanted = [setting.name for setting in registry.settings_of(registry.get(name)) if setting.required]
     assert set(wanted) <= set(values), f"{name}: this suite does not know what to give for {wanted}"
     return {setting: values[setting] for setting in wanted}
@@ -58,6 +65,9 @@ class Host:
         self.failures: list[Exception] = []
 
     def element_failed(self, node: Any, error: Exception) -> None:
+        self.failures.append(error)
+
+    def output_failed(self, node: Any, error: Exception) -> None:
         self.failures.append(error)
 
     def stream_failed(self, node: Any, error: Exception) -> None:

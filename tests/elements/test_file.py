@@ -95,5 +95,5 @@ def test_wrong_paths_are_found_before_anything_runs(tmp_path):
 
 def test_a_file_that_cannot_be_made_is_named(clip, tmp_path):
     (tmp_path / "out.mp4").mkdir()
-    with pytest.raises(OSError, match=r"out\.mp4 cannot be written: Is a directory"):
+    with pytest.raises(OSError, match=r"cannot write .*out\.mp4: Is a directory"):
         File(path=str(tmp_path / "out.mp4")).start_stream(packets(clip("in.mkv"))[0])
