@@ -130,7 +130,7 @@ def test_the_other_way_round(tmp_path: Path, clip: Path, small_disk: Path) -> No
 def test_when_nothing_else_is_written_the_run_ends(clip: Path, small_disk: Path) -> None:
     began = time.monotonic()
     said = full([str(clip), "--save", str(small_disk / "out.mkv")], "out.mkv")
-    assert said.startswith("millrace: save.file: OutputError: cannot write ")
+    assert said.startswith("millrace: save.file") and ": cannot write " in said and "OutputError" not in said
     assert time.monotonic() - began < 30
 
 

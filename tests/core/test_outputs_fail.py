@@ -108,7 +108,7 @@ def test_a_broken_output_is_closed_at_once_and_gets_nothing_more() -> None:
 def test_the_last_output_fails_the_pipeline() -> None:
     made, _ = pipeline(Keep(), Writes(fail="process"))
     made.start()
-    with pytest.raises(ElementError, match=r"e1: OutputError: cannot write out\.bin: No space"):
+    with pytest.raises(ElementError, match=r"^e1.*: cannot write out\.bin: No space"):
         made.wait(10)
 
 
