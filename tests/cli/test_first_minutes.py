@@ -96,7 +96,7 @@ def test_a_full_disk_is_one_line_without_class_names(clip: str, capsys: pytest.C
         pytest.skip("this system has no /dev/full")
     assert invoke(["run", clip, "-q", "--json", "/dev/full"]) == FAILED
     said = capsys.readouterr().err
-    assert said == "millrace: json (stream clip): cannot write /dev/full: No space left on device\n"
+    assert said == "millrace: json: cannot write /dev/full: No space left on device\n"
 
 
 def test_lines_into_head_end_without_a_word(clip: str) -> None:
