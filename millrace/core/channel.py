@@ -22,6 +22,7 @@ Policy = Literal["wait", "drop_oldest", "drop_newest"]
 OVERRUN = 32  # items that one step of a worker may push beyond `size` (a decoder's flush) before it must wait
 REMEMBERED = 1024  # streams whose drops are kept apart
 _NOTHING: Any = object()
+_AWAKE: Any = object()  # the reader is at work and will look again by itself
 
 
 class Signal:
@@ -69,6 +70,7 @@ class Channel:
         self._waiters: dict[str | None, set[Signal]] = {}  # who found no room for an item of which stream
         self._cancelled = False
         self._closed = False
+        self._rests: Any = None  # the one stream whose items the reader rests for, None: any, or _AWAKE
 
     def __len__(self) -> int:
         return len(self._turns)
@@ -129,7 +131,13 @@ class Channel:
             if self._cancelled:
                 raise Cancelled
             self._add(item, policy, size or self.size)
-        self.reader.set()
+            wake = (
+                self._rests is None or self._rests == item.stream or (item.stream is None and self._rests is not _AWAKE)
+            )
+            if wake:
+                self._rests = _AWAKE
+        if wake:
+            self.reader.set()
 
     def _add(self, item: Item, policy: Policy, size: int) -> None:
         stream = item.stream
@@ -205,7 +213,11 @@ class Channel:
         """
         with self._lock:
             stream = self._choose(wanted, admits)
-            item = None if stream is _NOTHING else self._remove(stream)
+            if stream is _NOTHING:
+                # a reader looks here before it rests: only a push of what it lacks need wake it
+                item, self._rests = None, _only(wanted)
+            else:
+                item, self._rests = self._remove(stream), _AWAKE
         if self._waiters:
             if item is None:
                 self._wake((None,))  # before the reader rests: a bundle may have had room for long
@@ -216,10 +228,9 @@ class Channel:
 
     def _choose(self, wanted: Container[str] | None, admits: Callable[[str | None], bool] | None) -> Any:
         """The stream whose turn it is among those that are wanted and admitted."""
-        if isinstance(wanted, frozenset) and len(wanted) == 1:  # a usual case, made quick
-            (only,) = wanted
-            if None not in self._shares:
-                return only if only in self._shares and (admits is None or admits(only)) else _NOTHING
+        only = _only(wanted)
+        if only is not None and None not in self._shares:  # a usual case, made quick
+            return only if only in self._shares and (admits is None or admits(only)) else _NOTHING
         if not self._turns:
             return _NOTHING
         if self.rotate and None not in self._shares:
@@ -330,3 +341,11 @@ def _leads(item: Item) -> bool:
 def _streams(bundle: Any) -> set[str]:
     """The streams of an item that spans streams."""
     return {frame.stream for frame in getattr(bundle, "frames", ())}
+
+
+def _only(wanted: Container[str] | None) -> str | None:
+    """The one stream that is wanted, where it is one."""
+    if isinstance(wanted, frozenset) and len(wanted) == 1:
+        (only,) = wanted
+        return str(only)
+    return None

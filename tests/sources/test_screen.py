@@ -21,7 +21,7 @@ def display() -> Iterator[str]:
         message = "Xvfb is not installed: apt-get install -y --no-install-recommends xvfb"
         pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
     read, write = os.pipe()
-    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "320x240x24", "-nolisten", "tcp"]
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "320x240x24", "-nolisten", "tcp", "-noreset"]
     server = subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL)
     os.close(write)
     with os.fdopen(read) as said:
