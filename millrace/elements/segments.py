@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
 
 from ..core.caps import PACKETS
-from ..core.element import Context, Element, Seconds, setting, state
+from ..core.element import Context, Seconds, setting, state
 from ..core.errors import SettingError, StreamError
-from ..core.item import Item, StreamStart
-from ..media import Packet
-from ..outputs.base import Output
+from ..core.item import StreamStart
 from ..outputs.jsonl import stream_path
+from ._writer import PacketWriter
 
-EARLY = 4096  # packets of sound that may wait for the first picture
 
-
-class Segments(Element):
+class Segments(PacketWriter):
     """Write each stream as files of some length and pass packets on: `segments: {path: "out-%05d.mp4", seconds: 60}`.
 
     A file ends at the first key frame at or after each multiple of `seconds`, so `encode: {gop: N}` says how exact
     that is. Each file plays alone, also the one that was being written when the power failed.
     """
-
-    takes = PACKETS
-    threaded: ClassVar[bool] = True
-    writes: ClassVar[bool] = True
 
     path: str = setting(help="the files: %05d stands for their number, {stream} for the stream's name")
     seconds: Seconds = setting(default=60.0, help="seconds of a file", minimum=0.04)
@@ -37,12 +28,7 @@ class Segments(Element):
     playlist: str | None = setting(default=None, help="an HLS playlist (.m3u8) to write beside files that end in .ts")
     sound: bool = setting(default=True, help="the sound of a file's stream, unchanged, where the container can hold it")
 
-    outputs: dict[str, Output] = state(dict)
-    caps: dict[str, Any] = state(dict)
     paths: dict[str, Iterator[str]] = state(dict)  # of the next files of each stream
-    early: dict[str, deque[Packet]] = state(dict)  # sound that came before its pictures
-    several: bool = state(bool)
-    context: Context | None = state(lambda: None)
 
     def validate(self) -> None:
         from ..outputs.segments import check_pattern
@@ -71,47 +57,14 @@ class Segments(Element):
         if stream in self.outputs:
             if self.caps[stream] == start.caps:
                 return start
-            self._close(stream)
+            self.finish(stream)
         several = self.several or bool(self.outputs)
         playlist = stream_path(self.playlist, stream, several) if self.playlist else None
         pattern = stream_path(self.path, stream, several)
         paths = self.paths.setdefault(stream, segments.numbered(pattern))
         self.caps[stream] = start.caps
-        output = self.outputs[stream] = segments.Segments(
+        self.outputs[stream] = segments.Segments(
             pattern, paths, start.caps, self.seconds, keep=self.keep, playlist=playlist, sound=self.sound
         )
-        if output.lost_sound and self.context is not None:
-            self.context.warn(f"{pattern} is written without sound: it cannot hold {output.lost_sound}", stream)
-        for packet in self.early.pop(stream, ()):
-            self.outputs[stream].write(packet)
+        self.begin_sound(stream, pattern)
         return start
-
-    def process(self, item: Any) -> Iterator[Item]:
-        if isinstance(item, Packet):
-            output = self.outputs.get(item.stream)
-            if output is not None:
-                output.write(item)
-            elif item.kind == "audio":
-                self.early.setdefault(item.stream, deque(maxlen=EARLY)).append(item)
-        yield item
-
-    def end_stream(self, stream: str) -> Iterator[Item]:
-        self._close(stream)
-        yield from ()
-
-    def close(self) -> None:
-        failed: OSError | None = None
-        for stream in list(self.outputs):
-            try:
-                self._close(stream)
-            except OSError as error:  # the other files are finished all the same
-                failed = failed or error
-        if failed is not None:
-            raise failed
-
-    def _close(self, stream: str) -> None:
-        self.early.pop(stream, None)
-        self.caps.pop(stream, None)
-        output = self.outputs.pop(stream, None)
-        if output is not None:
-            output.close()
