@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test check bench docs clean
 
-$(VENV)/base: pyproject.toml
+$(VENV)/base: pyproject.toml setup.py $(shell find millrace -name '_*.c')
 	@test -n "$(PYTHON)" || { echo "millrace needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
