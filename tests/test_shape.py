@@ -22,7 +22,7 @@ LEVEL = {
     "core": 0, "media": 0, "_version": 0,
     "cuda": 1,  # what the device files of row 1 share
     **dict.fromkeys(ROW_1, 2),
-    "devices": 3, "elements": 4, "registry": 5, "config": 6, "meter": 7, "summary": 8, "flow": 9,
+    "metrics": 3, "devices": 3, "elements": 4, "registry": 5, "config": 6, "meter": 7, "summary": 8, "flow": 9,
     "testing": 10, "cli": 11,
     "__main__": 12,
     "": 13,  # millrace/__init__.py, lazily
