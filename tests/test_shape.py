@@ -23,7 +23,7 @@ LEVEL = {
     "cuda": 1,  # what the device files of row 1 share
     "deepstream": 1,  # key files and the report on their keys, for all readers of DeepStream's files
     **dict.fromkeys(ROW_1, 2),
-    "devices": 3, "elements": 4, "registry": 5, "config": 6, "meter": 7, "summary": 8, "flow": 9,
+    "metrics": 3, "devices": 3, "elements": 4, "registry": 5, "config": 6, "meter": 7, "summary": 8, "flow": 9,
     "testing": 10, "cli": 11,
     "__main__": 12,
     "": 13,  # millrace/__init__.py, lazily
