@@ -90,10 +90,10 @@ def run(
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="A pipeline or model card (.yaml), a model (.onnx) or a video.")],
+    file: Annotated[Path, typer.Argument(help="A pipeline, model card, model, video, or DeepStream's file.")],
     verbose: Verbose = False,
 ) -> None:
-    """Say how a pipeline, model card, model or video is understood."""
+    """Say how a pipeline, model card, model, video or DeepStream configuration is understood."""
     from .check import check as command
 
     command(file)
