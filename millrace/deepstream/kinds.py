@@ -18,6 +18,7 @@ _MODEL = {
     "onnx-file", "model-engine-file", "model-file", "proto-file", "uff-file", "tlt-encoded-model", "network-mode",
     "net-scale-factor", "model-color-format", "batch-size",
 }  # fmt: skip
+_READING = {"network-type", "cluster-mode", "classifier-threshold", "parse-bbox-func-name", "release-tensor-meta"}
 
 
 class Facts(NamedTuple):
@@ -45,7 +46,7 @@ KINDS: dict[str, Callable[[Facts], bool]] = {  # the first that holds
     "nvdspreprocess": lambda f: bool(
         f.property & {"network-input-shape", "custom-tensor-preparation-function", "target-unique-ids"}
     ),
-    "nvdspostprocess": lambda f: f.yaml and bool(f.property) and not f.property & _MODEL,
+    "nvdspostprocess": lambda f: f.yaml and bool(f.property & _READING) and not f.property & _MODEL,
     "nvinfer": lambda f: bool(f.property & _MODEL),
     "nvmsgconv": lambda f: f.group("(sensor|place|analytics)\\d+"),
     "tracker": lambda f: "tracker" in f.groups,

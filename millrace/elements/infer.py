@@ -47,8 +47,8 @@ class Infer(Element):
     threaded: ClassVar[bool] = True
 
     model: str = setting(
-        help="a model file (.onnx, .xml, .pt, .tflite, …), a model card (.yaml), a configuration of DeepStream's nvinfer"
-        " or nvinferserver, a shipped model's name: street, or the address of a model on a server:"
+        help="a model file (.onnx, .xml, .pt, .tflite, …), a model card (.yaml), a configuration of DeepStream's"
+        " nvinfer or nvinferserver, a shipped model's name: street, or the address of a model on a server:"
         " triton://host:8001/model"
     )
     runtime: str | None = setting(
