@@ -33,7 +33,7 @@ HEAVY = {
     "pygame", "IPython",
 }  # fmt: skip
 AT_HOME = {  # where a library may be imported; anywhere else it is a leak
-    "yaml": ("config", "deepstream", "models", "cli"), "pydantic": ("config", "models", "registry"),
+    "yaml": ("analytics", "config", "deepstream", "models", "cli"), "pydantic": ("config", "models", "registry"),
     "typer": ("cli",), "rich": ("cli",),
 }  # fmt: skip
 
