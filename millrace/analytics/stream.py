@@ -185,7 +185,7 @@ class StreamAnalytics:
 
     def _numbered(self, miss: dict[str, Any]) -> dict[str, Any]:
         self._misses += 1
-        return {"miss": self._misses, **miss}
+        return {"miss": f"m{self._misses}", **miss}
 
 
 def concerns(each: Described, stream: str, order: list[str]) -> bool:

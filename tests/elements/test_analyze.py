@@ -273,7 +273,7 @@ def test_tracing_keeps_the_facts_of_events_and_of_misses() -> None:
     assert event.extras["why"]["distance_before"] == -20.0
     assert event.extras["why"]["line"] == [[0.0, 50.0], [60.0, 50.0]]
     (miss,) = shown.extras["trace"]
-    assert (miss["miss"], miss["id"], miss["reason"]) == (1, 2, "passed beyond an end of the line")
+    assert (miss["miss"], miss["id"], miss["reason"]) == ("m1", 2, "passed beyond an end of the line")
 
 
 def test_a_file_of_tables_and_settings_over_it(tmp_path: Path) -> None:
