@@ -105,11 +105,12 @@ def inspect(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of pipeline files.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the element's page as Markdown.")] = False,
     docs: Annotated[Path | None, typer.Option(help="Write a page for each element into this folder.")] = None,
+    card: Annotated[bool, typer.Option("--card", help="Print every key of a model card, as Markdown.")] = False,
 ) -> None:
     """List the elements, or show one element's settings and an example."""
     from .inspect import inspect as command
 
-    command(element, schema, docs, markdown)
+    command(element, schema, docs, markdown, card)
 
 
 @app.command()
