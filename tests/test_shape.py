@@ -31,7 +31,8 @@ LEVEL = {
 }  # fmt: skip
 HEAVY = {
     "av", "cv2", "onnxruntime", "onnx", "torch", "cupy", "cuda", "PyNvVideoCodec", "pydantic", "yaml", "typer", "rich",
-    "pygame", "IPython", "pycocotools", "openvino", "tensorrt", "ai_edge_litert", "tritonclient", "tensorflow", "tf2onnx",
+    "pygame", "IPython", "openvino", "tensorrt", "ai_edge_litert", "tritonclient", "tensorflow", "tf2onnx",
+    "pycocotools",
 }  # fmt: skip
 AT_HOME = {  # where a library may be imported; anywhere else it is a leak
     "yaml": ("analytics", "config", "deepstream", "models", "cli"), "pydantic": ("config", "models", "registry"),

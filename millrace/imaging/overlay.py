@@ -95,7 +95,7 @@ def draw_rule(canvas: Canvas, rule: Rule, style: Style) -> None:
     have besides "colour" (r, g, b), "direction" (two points: an arrow) and "hidden".
     """
     points, colour = _points(rule), _rule_colour(rule)
-    if rule.get("hidden"):
+    if rule.get("hidden") or rule["kind"] == "count":
         return
     way = [(float(x), float(y)) for x, y in rule.get("direction", ())]  # type: ignore[attr-defined]
     if len(way) == 2:
@@ -122,6 +122,9 @@ def draw_rule_caption(canvas: Canvas, rule: Rule, style: Style) -> None:
     if rule.get("hidden"):
         return
     x, y = points[0] if rule["kind"] == "zone" else [sum(axis) / len(points) for axis in zip(*points, strict=True)]
+    if rule["kind"] == "count":
+        canvas.text(str(rule.get("text", "")), points[0], (255, 255, 255), size, (0, 0, 0), inside=True)
+        return
     text = " ".join(str(part) for part in (rule["name"], rule.get("text")) if part)
     canvas.text(text, (x, y - size), readable_on(colour), size, colour, inside=True)
 
