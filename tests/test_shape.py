@@ -24,6 +24,7 @@ LEVEL = {
     "deepstream": 1,  # key files and the report on their keys, for all readers of DeepStream's files
     **dict.fromkeys(ROW_1, 2),
     "metrics": 3, "devices": 3, "elements": 4, "registry": 5, "config": 6, "meter": 7, "summary": 8, "flow": 9,
+    "replay": 9,
     "testing": 10, "cli": 11,
     "__main__": 12,
     "": 13,  # millrace/__init__.py, lazily
@@ -31,10 +32,11 @@ LEVEL = {
 HEAVY = {
     "av", "cv2", "onnxruntime", "onnx", "torch", "cupy", "cuda", "PyNvVideoCodec", "pydantic", "yaml", "typer", "rich",
     "pygame", "IPython", "openvino", "tensorrt", "ai_edge_litert", "tritonclient", "tensorflow", "tf2onnx",
+    "pycocotools",
 }  # fmt: skip
 AT_HOME = {  # where a library may be imported; anywhere else it is a leak
-    "yaml": ("config", "deepstream", "models", "cli"), "pydantic": ("config", "models", "registry"),
-    "typer": ("cli",), "rich": ("cli",),
+    "yaml": ("analytics", "config", "deepstream", "models", "cli"), "pydantic": ("config", "models", "registry"),
+    "typer": ("cli",), "rich": ("cli",), "pycocotools": ("metrics",),
 }  # fmt: skip
 
 
