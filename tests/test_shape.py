@@ -21,8 +21,9 @@ ROW_1 = (
 LEVEL = {
     "core": 0, "media": 0, "_version": 0,
     "cuda": 1,  # what the device files of row 1 share
+    "deepstream": 1,  # key files and the report on their keys, for all readers of DeepStream's files
     **dict.fromkeys(ROW_1, 2),
-    "devices": 3, "elements": 4, "registry": 5, "config": 6, "meter": 7, "summary": 8, "flow": 9,
+    "metrics": 3, "devices": 3, "elements": 4, "registry": 5, "config": 6, "meter": 7, "summary": 8, "flow": 9,
     "testing": 10, "cli": 11,
     "__main__": 12,
     "": 13,  # millrace/__init__.py, lazily
@@ -32,7 +33,7 @@ HEAVY = {
     "pygame", "IPython",
 }  # fmt: skip
 AT_HOME = {  # where a library may be imported; anywhere else it is a leak
-    "yaml": ("config", "models", "cli"), "pydantic": ("config", "models", "registry"),
+    "yaml": ("config", "deepstream", "models", "cli"), "pydantic": ("config", "models", "registry"),
     "typer": ("cli",), "rich": ("cli",),
 }  # fmt: skip
 

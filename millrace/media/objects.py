@@ -68,7 +68,11 @@ class Object:
 
 @dataclass(slots=True, eq=False)
 class Event:
-    """Something happened in a stream: a line was crossed, a zone entered. `pts` is ns of stream time."""
+    """Something happened in a stream: a line was crossed, a zone entered. `pts` is ns of stream time.
+
+    `number` counts the events of the stream from 1. One that lasts is told several times under its number: `phase`
+    is "new", "update" or "end"; None for one that is over as it happens.
+    """
 
     kind: str
     stream: str
@@ -78,3 +82,5 @@ class Event:
     label: str | None = None
     direction: str | None = None
     extras: dict[str, Any] = field(default_factory=dict)
+    number: int | None = None
+    phase: str | None = None
