@@ -13,7 +13,7 @@ from ..media import Detections, Reading, TensorInfo
 
 Outputs = Mapping[str, NDArray[Any]]  # by name; the first dimension is the batch where there is one
 Parsed = Detections | Reading
-MODES = ("nms", "dbscan", "hybrid", "group", "none")
+MODES = ("nms", "dbscan", "hybrid", "groups", "none")
 
 
 class Head(NamedTuple):
@@ -28,8 +28,8 @@ class Head(NamedTuple):
 class ParserSettings:
     """What a parser needs to know besides the tensors.
 
-    `rules` holds what differs for a class: any of confidence, after, iou, class_top_k, eps, min_boxes, min_score,
-    group_threshold. `thresholds` is the short form of the first.
+    `rules` holds what differs for a class: any of confidence, confidence_after, iou, class_top_k, eps, min_boxes,
+    min_score, group_size. `thresholds` is the short form of the first.
     """
 
     width: int  # of the model's input, pixels
@@ -39,15 +39,16 @@ class ParserSettings:
     top_k: int = 300  # most detections of one picture
     class_agnostic: bool = False  # NMS over all classes at once
     classes: frozenset[int] | None = None  # only these
+    drop: frozenset[int] = frozenset()  # never these
     background: int | None = None  # a class that means "nothing"
     thresholds: Mapping[int, float] = field(default_factory=dict)  # confidence per class, instead of `confidence`
     cluster: str | None = None  # one of MODES; None: as the family needs it
-    after: float = 0.0  # confidence after clustering
+    confidence_after: float = 0.0  # what is no surer than this after clustering goes
     class_top_k: int | None = None  # most detections of one class
-    eps: float = 0.0  # distance of neighbours for dbscan, hybrid and group
+    eps: float = 0.0  # distance of neighbours for dbscan, hybrid and groups
     min_boxes: int = 0  # of a cluster of dbscan and hybrid; 0: the class is not clustered
     min_score: float = 0.0  # sum of the confidences about the core of a cluster
-    group_threshold: int = 0  # a group has more boxes than this; 0: the class is not grouped
+    group_size: int = 0  # a group has more boxes than this; 0: the class is not grouped
     rules: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     mask_threshold: float = 0.5
     names: Mapping[int, str] = field(default_factory=dict)  # of classes; of characters for text

@@ -23,17 +23,17 @@ def cluster(mode: str, boxes: Boxes, scores: Scores, classes: NDArray[np.int64],
 
     A cluster that merges several boxes into one gets the mean box and stands for its best member, whose confidence it
     has. Each class is clustered by itself (`nms` over all at once if `class_agnostic`), then loses what is not above
-    its `after`, then all but its `class_top_k` best.
+    its `confidence_after`, then all but its `class_top_k` best.
 
     * nms: see parsers.nms
-    * group: OpenCV's groupRectangles (after Viola and Jones, IJCV 57(2), 2004): boxes whose sides lie closer than
-      `eps` times their mean size form a group; groups of at most `group_threshold` go, and those inside a larger one
+    * groups: OpenCV's groupRectangles (after Viola and Jones, IJCV 57(2), 2004): boxes whose sides lie closer than
+      `eps` times their mean size form a group; groups of at most `group_size` go, and those inside a larger one
     * dbscan: Ester et al., KDD 1996, with 1 - IoU as distance; clusters of fewer than `min_boxes` boxes about their
       core, or with a sum of confidences under `min_score`, go, and those with few boxes for their size (ATHR)
     * hybrid: boxes that belong to no cluster go, the others are left to nms
     * none: all stay
     """
-    if mode == "nms" and not (settings.rules or settings.after > 0 or settings.class_top_k):
+    if mode == "nms" and not (settings.rules or settings.confidence_after > 0 or settings.class_top_k):
         kept = nms(boxes, scores, None if settings.class_agnostic else classes, settings.iou)
         return kept, boxes[kept]
     if mode == "nms" and settings.class_agnostic:
@@ -58,7 +58,7 @@ def _limited(
     kept = []
     for number in np.unique(classes[rows]).tolist():
         mine = np.flatnonzero(classes[rows] == number)
-        after, most = s.rule(number, "after"), s.rule(number, "class_top_k")
+        after, most = s.rule(number, "confidence_after"), s.rule(number, "class_top_k")
         if mode != "none":  # nvinfer's rules: above it for nms, at least that for dbscan
             sure = scores[rows[mine]]
             mine = mine[(sure >= after) if mode == "dbscan" else (sure > after)]
@@ -78,7 +78,7 @@ def _nms(boxes: Boxes, scores: Scores, number: int, settings: ParserSettings) ->
 
 
 def _group(boxes: Boxes, scores: Scores, number: int, settings: ParserSettings) -> Clustered:
-    least, eps = settings.rule(number, "group_threshold"), settings.rule(number, "eps")
+    least, eps = settings.rule(number, "group_size"), settings.rule(number, "eps")
     if least <= 0:
         return _none(boxes, scores, number, settings)
     sizes = boxes[:, 2:] - boxes[:, :2]
@@ -157,6 +157,6 @@ _MODES: dict[str, Callable[[Any, Any, int, ParserSettings], Clustered]] = {
     "nms": _nms,
     "dbscan": _dbscan,
     "hybrid": _hybrid,
-    "group": _group,
+    "groups": _group,
     "none": _none,
 }

@@ -48,6 +48,8 @@ def wanted(scores: Any, classes: Any, settings: ParserSettings) -> NDArray[np.bo
     keep = scores >= settings.floor
     if settings.classes is not None:
         keep &= np.isin(classes, list(settings.classes))
+    if settings.drop:
+        keep &= ~np.isin(classes, list(settings.drop))
     if settings.thresholds or settings.rules:
         for class_id in np.unique(classes[keep]).tolist():
             keep &= (classes != class_id) | (scores >= settings.rule(class_id, "confidence"))

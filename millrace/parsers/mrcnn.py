@@ -14,11 +14,11 @@ from .common import Floats, choose, find, image_input, sigmoid, to_input
 from .masks import around
 
 
-def parse_tao(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Detections]:
+def parse_tlt(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Detections]:
     """TAO's Mask R-CNN: rows [N, M, 6] of y1 x1 y2 x2 class score (input pixels), masks [N, M, C, h, w] as logits.
 
-    The threshold of masks counts for their probability. Extra: `mask_logits` (true: it counts for the logits, as in
-    DeepStream's parser).
+    Extra: `mask_logits` (true: the threshold of masks counts for the logits, as in DeepStream's parser, not for the
+    probability).
     """
     rows = next(value for name, value in outputs.items() if "detections" in name.lower())
     masks = next(value for name, value in outputs.items() if "mask" in name.lower())
@@ -119,7 +119,7 @@ def guess(model: Model) -> Guess | None:
         return Guess("mask2former", 0.9, "classes, scores and masks of queries", plain)
     if masks is not None and "generate_detections" in names and len(masks.shape) == 5:
         caffe = {"colour": "RGB", "scale": 1 / 57.63, "mean": (2.137, 2.016, 1.802), "fit": "letterbox", "pad": 0}
-        return Guess("mrcnn_tao", 0.9, f"generate_detections has boxes, {masks.name} their masks", caffe)
+        return Guess("mrcnn_tlt", 0.9, f"generate_detections has boxes, {masks.name} their masks", caffe)
     if masks is not None and {"boxes", "labels", "scores"} <= names:
         return Guess("mrcnn", 0.8, f"boxes, labels and scores with masks in {masks.name}", plain)
     return None

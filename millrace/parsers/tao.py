@@ -1,8 +1,12 @@
-"""Outputs of TensorRT's suppression plugins, as TAO and YOLOv4 exports have them."""
+"""Outputs of TAO's networks: those of TensorRT's suppression plugins, SSD, EfficientDet, DETR and YOLOv4.
+
+What each reads is what DeepStream's parsers of these names read (nvdsinfer_customparser, deepstream_tao_apps).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +15,8 @@ from numpy.typing import NDArray
 from ..media import Detections
 from .base import Guess, Model, Outputs, ParserSettings
 from .common import find, finish, image_input, to_input
+from .detr import parse_raw
+from .ssd import parse_final
 
 
 def parse_nms(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Detections]:
@@ -26,12 +32,14 @@ def parse_nms(outputs: Outputs, count: int, settings: ParserSettings) -> Sequenc
     return found
 
 
-def parse_batched(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Detections]:
+def parse_batched_nms(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Detections]:
     """BatchedNMS_TRT and EfficientNMS_TRT: how many [N, 1] (whole numbers), boxes [N, M, 4], scores, classes [N, M].
 
-    Scores come before classes where names do not tell. Extras: `normalised` (by default seen from the numbers),
-    `box_order` "yxyx".
+    Scores come before classes where names do not tell. Extras: `pixels` (boxes are in input pixels; by default it is
+    seen from the numbers), `box_order` "yxyx".
     """
+    if "pixels" in settings.extras:
+        settings = _with(settings, normalised=not settings.extras["pixels"])
     number, boxes, scores, classes = _four(outputs, count)
     if settings.extras.get("box_order") == "yxyx":
         boxes = boxes[..., [1, 0, 3, 2]]
@@ -42,6 +50,32 @@ def parse_batched(outputs: Outputs, count: int, settings: ParserSettings) -> Seq
         kinds = classes[n, rows].astype(np.int64)
         found.append(finish(places, np.asarray(scores[n, rows], np.float32), kinds, settings, suppress=False))
     return found
+
+
+def parse_tf_ssd(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Detections]:
+    """TensorFlow's detection_boxes (y1 x1 y2 x2, fractions), detection_scores, detection_classes, num_detections."""
+    return parse_final(outputs, count, _with(settings, box_order="yxyx", normalised=True))
+
+
+def parse_efficientdet(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Detections]:
+    """TAO's EfficientDet: as `tf_ssd`, boxes in input pixels."""
+    return parse_final(outputs, count, _with(settings, box_order="yxyx", normalised=False))
+
+
+def parse_ddetr(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Detections]:
+    """TAO's (Deformable) DETR and DINO: pred_logits and pred_boxes; queries whose best class is 0 say nothing."""
+    background = 0 if settings.background is None else settings.background
+    return parse_raw(outputs, count, replace(_with(settings, activation="sigmoid"), background=background))
+
+
+def parse_rtdetr(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Detections]:
+    """TAO's RT-DETR: pred_logits and pred_boxes; a query counts for every class that is sure enough."""
+    return parse_raw(outputs, count, _with(settings, activation="sigmoid", every_class=True))
+
+
+def _with(settings: ParserSettings, **extras: Any) -> ParserSettings:
+    """The same settings; extras that the card does not give."""
+    return replace(settings, extras={**extras, **settings.extras})
 
 
 def _four(outputs: Outputs, count: int) -> tuple[NDArray[Any], ...]:
@@ -82,12 +116,12 @@ def guess(model: Model) -> Guess | None:
     shapes = {output.name: output.shape for output in model.outputs}
     caffe = {"colour": "BGR", "scale": 1.0, "mean": (103.939, 116.779, 123.68), "fit": "stretch"}
     if "NMS" in names and shapes["NMS"][-1] == 7:
-        return Guess("nms_tao", 0.95, "NMS has rows of picture class score x1 y1 x2 y2", caffe)
+        return Guess("nms_tlt", 0.95, "NMS has rows of picture class score x1 y1 x2 y2", caffe)
     if "BatchedNMS" in names and len(names) == 4:
-        return Guess("batched_nms", 0.95, "the four outputs of BatchedNMS", caffe, {"normalised": True})
+        return Guess("batched_nms_tlt", 0.95, "the four outputs of BatchedNMS", caffe, {"pixels": False})
     plain = {"colour": "RGB", "scale": 1 / 255, "fit": "letterbox", "pad": 114}
     if find(model, "num_det", "num_dets") is not None and find(model, "det_boxes", "nmsed_boxes") is not None:
-        return Guess("batched_nms", 0.9, f"{', '.join(names)} are boxes after suppression", plain)
+        return Guess("batched_nms_tlt", 0.9, f"{', '.join(names)} are boxes after suppression", plain)
     boxes, scores = find(model, "boxes"), find(model, "confs")
     if boxes is not None and scores is not None and len(boxes.shape) == 4 and boxes.shape[2:] == (1, 4):
         wants = {"colour": "RGB", "scale": 1 / 255, "fit": "stretch"}

@@ -33,7 +33,7 @@ def parse(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Re
 
 
 def parse_lprnet(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Reading]:
-    """TAO's LPRNet: the best class of each step [N, T], whole numbers, and its probability [N, T]; the last is blank."""
+    """TAO's LPRNet: the best class of each step [N, T], whole numbers, and its probability; the last is blank."""
     steps = next(value for value in outputs.values() if value.dtype.kind in "iu").reshape(count, -1)
     sure = next((v for v in outputs.values() if v.dtype.kind == "f"), np.ones(steps.shape)).reshape(count, -1)
     blank = int(settings.extras.get("blank", len(settings.names)))

@@ -39,14 +39,16 @@ def _masked(head: NDArray[Any], prototypes: Floats, settings: ParserSettings) ->
 def parse_pose(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Detections]:
     """[N, 4 + C + 3 k, boxes]: cx cy w h, class scores, then x, y, confidence of each of k keypoints.
 
-    Extra: `points`, how many (17); `point_size` 2 where they have no confidence.
+    Rows [N, boxes, 5 + 3 k] with x1 y1 x2 y2 (DeepStream-Yolo's exports; `corners: true` says so). Extras: `points`,
+    how many there are where a card must tell; `point_size` 2 where they have no confidence.
     """
     heads = next(iter(outputs.values()))
     return [_posed(heads[picture], settings) for picture in range(count)]
 
 
 def _posed(head: NDArray[Any], settings: ParserSettings) -> Detections:
-    points, size = int(settings.extras.get("points", PERSON_POINTS)), int(settings.extras.get("point_size", 3))
+    size = int(settings.extras.get("point_size", 3))
+    points = int(settings.extras.get("points", (min(head.shape) - 5) // size))
     boxes, scores, classes, rest = _candidates(head, points * size, settings)
     places = rest.reshape(len(rest), points, size)
     if size == 2:
@@ -89,7 +91,9 @@ def _candidates(
     classes = scores[:, chosen].argmax(axis=0)
     best = np.asarray(scores[classes, chosen], np.float32)
     rest = np.asarray(head[head.shape[0] - behind :, chosen].T, np.float32)
-    return to_input(corners(head[:4, chosen].T), settings), best, classes, rest
+    sides = head[:4, chosen].T
+    boxes = np.asarray(sides, np.float32) if settings.extras.get("corners") else corners(sides)
+    return to_input(boxes, settings), best, classes, rest
 
 
 def guess(model: Model) -> Guess | None:
@@ -114,7 +118,7 @@ def guess(model: Model) -> Guess | None:
         return None
     if task == "obb":
         why = f"{heads[0].name} has boxes, {numbers - 5} class scores and an angle for each cell"
-        return Guess("yolov8_obb", 0.95, why, INPUT, extras, iou=0.45, class_count=numbers - 5)
+        return Guess("yolo_obb", 0.95, why, INPUT, extras, iou=0.45, class_count=numbers - 5)
     if task == "pose" or (task is None and numbers == 5 + 3 * PERSON_POINTS):
         return _guess_pose(heads[0], numbers, extras, model)
     return None
@@ -126,7 +130,7 @@ def _guess_seg(head: TensorInfo, prototypes: TensorInfo, numbers: int, extras: d
     if not known or classes < 1:
         return None
     why = f"{head.name} has boxes, {classes} class scores and coefficients for the prototypes in {prototypes.name}"
-    return Guess("yolov8_seg", 0.95, why, INPUT, extras, iou=0.45, class_count=classes)
+    return Guess("yolo_seg", 0.95, why, INPUT, extras, iou=0.45, class_count=classes)
 
 
 def _guess_pose(head: TensorInfo, numbers: int, extras: dict[str, Any], model: Model) -> Guess | None:
@@ -139,4 +143,4 @@ def _guess_pose(head: TensorInfo, numbers: int, extras: dict[str, Any], model: M
         return None
     why = f"{head.name} has boxes, {classes} class scores and {points} keypoints for each cell"
     extras = {**extras, "points": points, "point_size": size}
-    return Guess("yolov8_pose", 0.95, why, INPUT, extras, iou=0.45, class_count=classes)
+    return Guess("yolo_pose", 0.95, why, INPUT, extras, iou=0.45, class_count=classes)

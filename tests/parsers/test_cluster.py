@@ -33,9 +33,9 @@ def test_nms_keeps_the_best_of_each_heap():
 
 
 def test_after_nms_confidence_must_be_above_the_limit():
-    assert run("nms", after=0.7)[0] == [0]  # not 0.7 itself
-    assert run("nms", after=0.95)[0] == []
-    assert run("nms", rules={0: {"after": 0.6}})[0] == [0, 3]
+    assert run("nms", confidence_after=0.7)[0] == [0]  # not 0.7 itself
+    assert run("nms", confidence_after=0.95)[0] == []
+    assert run("nms", rules={0: {"confidence_after": 0.6}})[0] == [0, 3]
 
 
 def test_top_k_of_a_class():
@@ -45,17 +45,17 @@ def test_top_k_of_a_class():
 
 
 def test_group_takes_the_mean_and_drops_the_lonely():
-    kept, boxes = run("group", group_threshold=1, eps=0.2)
+    kept, boxes = run("groups", group_size=1, eps=0.2)
     assert kept == [0]
     np.testing.assert_allclose(boxes[0], np.mean([r[:4] for r in CROWD[:3]], axis=0), atol=1e-4)
-    assert run("group", group_threshold=3, eps=0.2)[0] == []
-    assert run("group", group_threshold=0)[0] == [0, 1, 3, 2]  # not grouped at all
+    assert run("groups", group_size=3, eps=0.2)[0] == []
+    assert run("groups", group_size=0)[0] == [0, 1, 3, 2]  # not grouped at all
 
 
 def test_a_small_group_within_a_large_one_goes():
     large = [(0, 0, 100, 100, 0.6)] * 5
     small = [(40, 40, 60, 60, 0.9)] * 2
-    assert len(run("group", large + small, group_threshold=1, eps=0.2)[0]) == 1
+    assert len(run("groups", large + small, group_size=1, eps=0.2)[0]) == 1
 
 
 def test_dbscan_takes_the_weighted_mean_and_drops_noise():
@@ -67,7 +67,7 @@ def test_dbscan_takes_the_weighted_mean_and_drops_noise():
     assert run("dbscan", min_boxes=0)[0] == [0, 1, 3, 2]  # not clustered
     assert run("dbscan", min_boxes=2, eps=0.3, min_score=2.3)[0] == []  # 0.9 + 0.8 + 0.5 is less
     assert run("dbscan", min_boxes=2, eps=0.3, min_score=2.1)[0] == [0]
-    assert run("dbscan", min_boxes=1, eps=0.3, after=0.7)[0] == [0, 3]  # at least, not above
+    assert run("dbscan", min_boxes=1, eps=0.3, confidence_after=0.7)[0] == [0, 3]  # at least, not above
 
 
 def test_dbscan_drops_large_clusters_of_few_boxes():
@@ -85,10 +85,10 @@ def test_hybrid_is_nms_without_noise():
     assert run("hybrid", min_boxes=0)[0] == [0, 3]
 
 
-@pytest.mark.parametrize("mode", ["nms", "dbscan", "hybrid", "group", "none"])
+@pytest.mark.parametrize("mode", ["nms", "dbscan", "hybrid", "groups", "none"])
 def test_classes_do_not_meet_and_nothing_gives_nothing(mode):
     rows = [(10, 10, 50, 50, 0.9)] * 3
-    kept, _ = run(mode, rows, classes=[0, 1, 2], min_boxes=1, eps=0.3, group_threshold=0)
+    kept, _ = run(mode, rows, classes=[0, 1, 2], min_boxes=1, eps=0.3, group_size=0)
     assert sorted(kept) == [0, 1, 2]
     found = finish(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), ParserSettings(640, 384, cluster=mode))
     assert len(found) == 0
