@@ -124,6 +124,8 @@ class ModelCard:
     input: InputCard = key("how it wants its input", factory=InputCard)
     outputs: list[str] | None = key("the output tensors that the parser is given, in this order; else all")
     output_layout: Layout | None = key("segmentation: where the classes stand in the output")
+    runtime: str | None = key("what runs it: auto, onnx, openvino, torch, tensorrt, tflite, triton")
+    options: dict[str, Any] = key("settings of its runtime", factory=dict)
     batch: AtLeastOne | None = key("most pictures of one call")
     precision: Literal["float32", "float16", "int8"] | None = key("what its engine should compute in")
     every: AtLeastOne | None = key("infer every Nth frame of a stream; the others pass")
