@@ -16,7 +16,8 @@ PACKAGE = ROOT / "millrace"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROW_1 = (
-    "sources", "decoders", "encoders", "imaging", "models", "runtimes", "parsers", "trackers", "analytics", "outputs",
+    "sources", "decoders", "encoders", "imaging", "models", "converters", "runtimes", "parsers", "trackers",
+    "analytics", "outputs",
 )  # fmt: skip
 LEVEL = {
     "core": 0, "media": 0, "_version": 0,
