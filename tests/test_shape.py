@@ -29,7 +29,7 @@ LEVEL = {
 }  # fmt: skip
 HEAVY = {
     "av", "cv2", "onnxruntime", "onnx", "torch", "cupy", "cuda", "PyNvVideoCodec", "pydantic", "yaml", "typer", "rich",
-    "pygame", "IPython",
+    "pygame", "IPython", "openvino", "tensorrt", "ai_edge_litert", "tritonclient", "tensorflow", "tf2onnx",
 }  # fmt: skip
 AT_HOME = {  # where a library may be imported; anywhere else it is a leak
     "yaml": ("config", "models", "cli"), "pydantic": ("config", "models", "registry"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from ..models.card import SUFFIXES, ModelCard, find_card, read_card
 from ..parsers.base import Guess, Model, Parser, ParserSettings
 from ..parsers.common import image_input, is_nhwc
 from ..runtimes.base import Runtime
+from ..runtimes.files import is_remote
 
 
 @dataclass(slots=True)
@@ -88,43 +88,52 @@ def load_model(
     device: str = "cpu",
     parser: str | None = None,
     names: str | list[str] | None = None,
+    runtime: str | None = None,
     **options: Any,
 ) -> LoadedModel:
     """Load a model by path, by its card, or a shipped one by name. Raises ConfigError naming file and reason.
 
-    `parser` and `names` (a list or a file of class names) override card and recognition; `options` go to the runtime.
+    `parser`, `names` (a list or a file of class names) and `runtime` override card and recognition; `options` go to
+    the runtime, over those of the card.
     """
-    path, card = _files(name)
-    load = devices.part(device, "runtime")
+    where, card = _files(name)
+    size = (card.input.height, card.input.width)
+    if None not in size:
+        options["size"] = size
     try:
-        runtime: Runtime = load(os.fspath(path), device, **options)
+        loaded: Runtime = devices.load_runtime(
+            where, device, runtime or card.runtime or "auto", **card.options | options
+        )
     except ValueError as error:
         raise ConfigError(str(error)) from error
     try:
-        return _assemble(path, card, runtime, parser, names)
+        return _assemble(Path(where), card, loaded, parser, names)
     except ConfigError as error:
-        runtime.close()
-        raise ConfigError(f"{path}: {error}") from error
+        loaded.close()
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def check_files(name: str) -> None:
     """Look whether the files of a `model` setting are there and its card is right. Raises ConfigError."""
-    path, _ = _files(name)
-    if not path.is_file():
+    where, _ = _files(name)
+    path = Path(where)
+    if not is_remote(where) and not path.exists():
         hint = f"; the models that millrace ships are: {', '.join(SHIPPED)}" if path.suffix == "" else ""
         raise ConfigError(f"there is no file {path}{hint}")
 
 
-def _files(name: str) -> tuple[Path, ModelCard]:
-    """The model file and its card, from what the setting `model` says."""
+def _files(name: str) -> tuple[str, ModelCard]:
+    """The model's file or address and its card, from what the setting `model` says."""
+    if is_remote(name):
+        return name, ModelCard()
     path = model_file(name)
     if path.suffix in SUFFIXES:
         card = read_card(path)
         if card.model is None:
             raise ConfigError(f"{path}: a card that stands for a model needs the key `model`, the path of its file")
-        return card.near(card.model), card
+        return card.model if is_remote(card.model) else str(card.near(card.model)), card
     beside = find_card(path)
-    return path, read_card(beside) if beside else ModelCard()
+    return str(path), read_card(beside) if beside else ModelCard()
 
 
 def _assemble(

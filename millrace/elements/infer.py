@@ -46,8 +46,15 @@ class Infer(Element):
 
     threaded: ClassVar[bool] = True
 
-    model: str = setting(help="an .onnx file, a model card (.yaml), or a shipped model's name: street")
-    device: str = setting(default="cpu", help="where the model runs: cpu, cuda:0")
+    model: str = setting(
+        help="a model file (.onnx, .xml, .pt, .tflite, …), a model card (.yaml), a shipped model's name: street, or the"
+        " address of a model on a server: triton://host:8001/model"
+    )
+    runtime: str | None = setting(
+        default=None, help="what runs it: auto, onnx, openvino, torch, tensorrt, tflite, triton (default: auto)"
+    )
+    options: dict[str, Any] | None = setting(default=None, help="options of the runtime: threads, precision, …")
+    device: str = setting(default="cpu", help="where the model runs: cpu, cuda:0, gpu (Intel's), npu")
     confidence: float | None = setting(default=None, minimum=0, maximum=1, live=True, help="drop what is less sure")
     iou: float | None = setting(
         default=None, minimum=0, maximum=1, live=True, help="overlap above which the lesser box goes"
@@ -74,8 +81,8 @@ class Infer(Element):
 
     def open(self, context: Context) -> None:
         self.context = context
-        options = {} if self.parallel is None else {"parallel": self.parallel}
-        self.loaded = load_model(self.model, self.device, self.parser, self.labels, **options)
+        options = (self.options or {}) | ({} if self.parallel is None else {"parallel": self.parallel})
+        self.loaded = load_model(self.model, self.device, self.parser, self.labels, self.runtime, **options)
         self.name = self.stage or self.loaded.path.stem
         self.configure()
 

@@ -46,14 +46,17 @@ class InputCard:
 class ModelCard:
     """What is known of a model. It overrides what recognition finds; an element's settings override it.
 
-    `model`: the file, relative to the card. `labels`: names by class id (a list or a mapping), or a text file with one
-    name a line. `thresholds`: confidence by label or class id, above `confidence`. `extras`: keys for the parser.
-    `source`: the card's own path.
+    `model`: the file, relative to the card, or the address of a model on a server. `runtime`: what runs it (auto, onnx,
+    openvino, torch, tensorrt, tflite, triton), with `options` of its own. `labels`: names by class id (a list or a
+    mapping), or a text file with one name a line. `thresholds`: confidence by label or class id, above `confidence`.
+    `extras`: keys for the parser. `source`: the card's own path.
     """
 
     model: str | None = None
     description: str = ""
     licence: str = ""
+    runtime: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
     parser: str | None = None
     input: InputCard = field(default_factory=InputCard)
     labels: list[str] | dict[int, str] | str | None = None
