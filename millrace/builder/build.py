@@ -101,9 +101,18 @@ def _choose(subject: Subject, given: Pictures, wishes: Wishes, folder: Path, say
 
 
 def choose(trials: Sequence[Trial], noise: float) -> Trial:
-    """The fastest that is allowed and faster than the default by more than the noise; else the default, the first."""
+    """The fastest that is allowed and faster than the default by more than the noise; else the default, the first.
+
+    Of several that the measurement cannot tell from the fastest, the one whose answers are nearest to FP32.
+    """
     able = [trial for trial in trials if trial.final and trial.refused is None and trial.gain > 1.0 + noise]
-    return max(able, key=lambda trial: trial.gain, default=trials[0])
+    most = max((trial.gain for trial in able), default=0.0)
+    equal = [trial for trial in able if trial.gain >= most / (1.0 + noise)]
+    return max(equal, key=lambda trial: (_agreement(trial), trial.gain), default=trials[0])
+
+
+def _agreement(trial: Trial) -> float:
+    return trial.accuracy.agreement if trial.accuracy else 0.0
 
 
 def _all(bench: Bench, wishes: Wishes, say: Say) -> Iterator[Engine | LeftOut | Trial]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
+
+import numpy as np
 
 from ..core.errors import MissingExtraError
 from ..engines import Engine
@@ -11,7 +14,7 @@ from ..engines.machine import cpu
 from .candidates import LeftOut
 from .quantise import Quantiser, spread
 from .trial import Bench, Trial
-from .wishes import Wishes
+from .wishes import Method, Wishes
 
 LOOKED_AT = 3  # pictures on which the harm of each layer is measured
 SHARES = (0.03, 0.1, 0.25, 0.5)  # of the layers that stay in FP32, until the limit is kept
@@ -30,50 +33,59 @@ def int8(bench: Bench, wishes: Wishes, base: Engine, say: Callable[[str], None])
     if not quantiser.nodes:
         yield LeftOut("onnx int8", "no convolution or product to quantise")
         return
-    trials: list[Trial] = []
+    maker = _Maker(bench, quantiser, base, say)
+    trials: dict[Method, Trial] = {}
     for method in wishes.methods:
-        trials.append(_try(bench, quantiser, base, f"int8-{method}.onnx", method, (), say))
-        yield trials[-1]
-    judged = [trial for trial in trials if trial.accuracy is not None]
+        trials[method] = maker.trial(f"int8-{method}.onnx", method)
+        yield trials[method]
+    judged = [method for method, trial in trials.items() if trial.accuracy is not None]
     if not judged:
         return
-    best = max(judged, key=lambda trial: trial.accuracy.agreement if trial.accuracy else 0.0)
-    method = wishes.methods[trials.index(best)]
-    if best.refused is None:
-        yield _try(bench, quantiser, base, "int8-all.onnx", method, (), say, everything=True)
-        return
-    yield from _without_sensitive(bench, quantiser, base, best, method, say)
+    method = max(judged, key=lambda each: trials[each].accuracy.agreement)  # type: ignore[union-attr]
+    if trials[method].refused is None:
+        yield maker.trial("int8-all.onnx", method, everything=True)
+        yield from maker.elsewhere(trials[method], wishes)
+    elif trials[method].gain > 1.0:  # with fewer layers in INT8 it gets no faster than with all
+        yield from _without_sensitive(maker, method)
 
 
-def _without_sensitive(
-    bench: Bench, quantiser: Quantiser, base: Engine, best: Trial, method: str, say: Callable[[str], None]
-) -> Iterator[Trial]:
+def _without_sensitive(maker: _Maker, method: Method) -> Iterator[Trial]:
     """Ever more layers in FP32, those first that harm most alone, until the limit is kept or nothing is gained."""
-    if best.gain <= 1.0:
-        return  # with fewer layers in INT8 it gets no faster than with all
-    say(f"INT8: measuring the harm of each of {len(quantiser.nodes)} layers")
-    looked = spread(list(zip(bench.calls, bench.reference, strict=True)), LOOKED_AT)  # type: ignore[arg-type]
-    calls, reference = [pair[0] for pair in looked], [pair[1] for pair in looked]  # type: ignore[index]
-    worst = quantiser.by_error(bench.answers_of, method, calls, reference)  # type: ignore[arg-type]
+    bench, quantiser = maker.bench, maker.quantiser
+    maker.say(f"INT8: measuring the harm of each of {len(quantiser.nodes)} layers")
+    places = [int(at) for at in np.linspace(0, len(bench.calls) - 1, min(LOOKED_AT, len(bench.calls)))]
+    calls, reference = [bench.calls[at] for at in places], [bench.reference[at] for at in places]
+    worst = quantiser.by_error(bench.answers_of, method, calls, reference)
     for share in SHARES:
         exclude = worst[: max(1, round(share * len(worst)))]
-        trial = _try(bench, quantiser, base, f"int8-{method}-{share}.onnx", method, exclude, say)
+        trial = maker.trial(f"int8-{method}-{share}.onnx", method, exclude)
         yield trial
         if trial.refused is None or trial.gain <= 1.0:
             return
 
 
-def _try(
-    bench: Bench, quantiser: Quantiser, base: Engine, name: str, method: str, exclude: list[str] | tuple[str, ...],
-    say: Callable[[str], None], everything: bool = False,
-) -> Trial:  # fmt: skip
-    note = f"{method}, per channel"
-    note += f", {len(exclude)} of {len(quantiser.nodes)} layers in FP32" if exclude else ""
-    note += ", every operator" if everything else ""
-    engine = replace(base, precision="int8", file=name, note=note)
-    say(f"trying {engine.label}")
-    try:
-        quantiser.write(name, method, exclude, everything)  # type: ignore[arg-type]
-    except ValueError as error:
-        return Trial(engine, refused=str(error))
-    return bench.screen(engine)
+class _Maker:
+    """Makes quantised files and tries them."""
+
+    def __init__(self, bench: Bench, quantiser: Quantiser, base: Engine, say: Callable[[str], None]) -> None:
+        self.bench, self.quantiser, self.base, self.say = bench, quantiser, base, say
+
+    def trial(self, name: str, method: Method, exclude: Sequence[str] = (), everything: bool = False) -> Trial:
+        note = f"{method}, per channel"
+        note += f", {len(exclude)} of {len(self.quantiser.nodes)} layers in FP32" if exclude else ""
+        note += ", every operator" if everything else ""
+        engine = replace(self.base, precision="int8", file=name, note=note)
+        self.say(f"trying {engine.label}")
+        try:
+            self.quantiser.write(name, method, exclude, everything)
+        except ValueError as error:
+            return Trial(engine, refused=str(error))
+        return self.bench.screen(engine)
+
+    def elsewhere(self, trial: Trial, wishes: Wishes) -> Iterator[Trial]:
+        """The same file on the other runtime that knows such files."""
+        if find_spec("openvino") is None or (wishes.runtimes is not None and "openvino" not in wishes.runtimes):
+            return
+        engine = replace(trial.engine, runtime="openvino")
+        self.say(f"trying {engine.label}")
+        yield self.bench.screen(engine)

@@ -62,15 +62,13 @@ class Quantiser:
 
         self.folder, self.calls, self.saturates = folder, calls, saturates
         self.prepared = folder / "prepared.onnx"
-        try:
+        with _errors():
             graph = onnx.load(str(model))
             version = next((each.version for each in graph.opset_import if each.domain in ("", "ai.onnx")), 0)
             if version < OPSET:
                 graph = version_converter.convert_version(graph, OPSET)
             onnx.save(graph, str(self.prepared))
             self._prepare()
-        except (RuntimeError, ValueError, TypeError, onnx.checker.ValidationError) as error:
-            raise ValueError(f"it cannot be prepared for INT8: {_line(error)}") from error
         self.graph = onnx.load(str(self.prepared))
         self.nodes = [node.name for node in self.graph.graph.node if node.op_type in WEIGHED]
         self._ranges: dict[Method, Any] = {}
@@ -171,11 +169,16 @@ def to_half(model: Path, path: Path) -> None:
 @contextmanager
 def _errors() -> Iterator[None]:
     """What the tools raise, which is of every kind, as one ValueError."""
+    from google.protobuf.message import Error as ProtobufError
+
     try:
         yield
-    except (MissingExtraError, MemoryError):
+    except MissingExtraError:
         raise
-    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, IndexError, ImportError, OSError) as error:
+    except (
+        RuntimeError, ValueError, TypeError, LookupError, AttributeError, ImportError, OSError, ProtobufError,
+        need_onnx("INT8").checker.ValidationError,
+    ) as error:  # fmt: skip
         raise ValueError(f"the conversion failed: {_line(error)}") from error
 
 
