@@ -21,9 +21,10 @@ ROW_1 = (
 LEVEL = {
     "core": 0, "media": 0, "_version": 0,
     "cuda": 1,  # what the device files of row 1 share
+    "deepstream": 1,  # key files and the report on their keys, for all readers of DeepStream's files
     **dict.fromkeys(ROW_1, 2),
-    "devices": 3, "engines": 4, "elements": 5, "registry": 6, "config": 7, "meter": 8, "summary": 9, "flow": 10,
-    "testing": 11, "builder": 12, "cli": 13,
+    "metrics": 3, "devices": 3, "engines": 4, "elements": 5, "registry": 6, "config": 7, "meter": 8, "summary": 9,
+    "flow": 10, "testing": 11, "builder": 12, "cli": 13,
     "__main__": 14,
     "": 15,  # millrace/__init__.py, lazily
 }  # fmt: skip
@@ -32,7 +33,7 @@ HEAVY = {
     "pygame", "IPython", "openvino", "tensorrt", "ai_edge_litert", "tritonclient", "tensorflow", "tf2onnx",
 }  # fmt: skip
 AT_HOME = {  # where a library may be imported; anywhere else it is a leak
-    "yaml": ("config", "models", "cli"), "pydantic": ("config", "models", "registry"),
+    "yaml": ("config", "deepstream", "models", "cli"), "pydantic": ("config", "models", "registry"),
     "typer": ("cli",), "rich": ("cli",),
 }  # fmt: skip
 

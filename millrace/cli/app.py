@@ -147,11 +147,12 @@ def inspect(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of pipeline files.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the element's page as Markdown.")] = False,
     docs: Annotated[Path | None, typer.Option(help="Write a page for each element into this folder.")] = None,
+    card: Annotated[bool, typer.Option("--card", help="Print every key of a model card, as Markdown.")] = False,
 ) -> None:
     """List the elements, or show one element's settings and an example."""
     from .inspect import inspect as command
 
-    command(element, schema, docs, markdown)
+    command(element, schema, docs, markdown, card)
 
 
 @app.command()
@@ -188,6 +189,45 @@ def devices() -> None:
     from .devices import devices as command
 
     command()
+
+
+@app.command()
+def track(
+    detections: Annotated[Path, typer.Option(help="A MOT file: frame, id, left, top, width, height, confidence.")],
+    save: Annotated[Path, typer.Option(help="Where to write the tracks, a MOT file too.")],
+    tracker: Annotated[str, typer.Option(help="The tracker to use.")] = "default",
+    fps: Annotated[
+        float | None, typer.Option(min=0.01, help="Frames a second; else seqinfo.ini's beside the folder, else 30.")
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Do not show the tracker what is less sure.")] = -1.0,
+    every: Annotated[int, typer.Option(min=1, help="Show it every Nth frame; it carries the others.")] = 1,
+    option: Annotated[list[str] | None, typer.Option(help="A setting of the tracker: max_age=3. Repeatable.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Follow the detections of a file: no video is needed."""
+    from .track import track as command
+
+    command(detections, tracker, save, fps, confidence, every, option or [])
+
+
+evaluate = typer.Typer(help="Judge results by the truth.", no_args_is_help=True)
+app.add_typer(evaluate, name="eval")
+
+
+@evaluate.command("track")
+def eval_track(
+    truth: Annotated[Path, typer.Argument(help="A gt.txt, a sequence's folder, or a folder of sequences.")],
+    results: Annotated[Path, typer.Argument(help="A MOT file, or a folder of them: SEQUENCE.txt.")],
+    rules: Annotated[
+        str | None, typer.Option(help="What counts: mot15, mot16, mot17, mot20, all; else as the truth looks.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON with all figures.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """HOTA, DetA, AssA, MOTA, IDF1, switches and fragments, as TrackEval reckons them."""
+    from .eval_track import eval_track as command
+
+    command(truth, results, rules, json)
 
 
 @app.command()

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..media import CPU, Image, InputSpec, Placement
 from ..media.buffers import empty
 from ..media.image import Matrix
-from ..media.tensor import fitted_size, place
-from .base import Area, Colour, Conceal, Turn
+from ..media.tensor import Part, corner, fitted_size, part_of, place
+from .base import Area, Boxes, Colour, Conceal, Turn
 from .canvas import PlanesCanvas
 from .compose import blank, crop, put, turn
 from .convert import convert
@@ -41,13 +41,13 @@ class CpuImaging:
     memory = CPU
 
     def to_tensor(
-        self, images: Sequence[Image], spec: InputSpec, out: NDArray[Any] | None = None
+        self, images: Sequence[Image], spec: InputSpec, out: NDArray[Any] | None = None, boxes: Boxes | None = None
     ) -> tuple[NDArray[Any], list[Placement]]:
-        """Pictures as [n, c, h, w] (or [n, h, w, c]) of spec's dtype, and where each lies in its input.
+        """Pictures, or parts of them, as [n, c, h, w] (or [n, h, w, c]) of spec's dtype, and where each lies.
 
         Without `out` every call answers an array that nobody else refers to, so one that is still being inferred is
         never overwritten. Raises ValueError for pictures elsewhere than in ordinary memory, a dtype that is none of
-        float32, float16, uint8, or an `out` of another shape or dtype.
+        float32, float16, uint8, an `out` of another shape or dtype, or a box that has nothing of its picture.
         """
         depth = 1 if spec.colour == "GRAY" else 3
         shape = (depth, spec.height, spec.width) if spec.layout == "NCHW" else (spec.height, spec.width, depth)
@@ -57,10 +57,11 @@ class CpuImaging:
             out = empty((len(images), *shape), spec.dtype)
         elif out.shape != (len(images), *shape) or out.dtype != spec.dtype:
             raise ValueError(f"to_tensor: out is {out.dtype}{out.shape}, needed is {spec.dtype}{(len(images), *shape)}")
-        for image, target in zip(images, out, strict=True):
+        parts = _parts(images, boxes)
+        for image, part, target in zip(images, parts, out, strict=True):
             _check_memory(image, "to_tensor")
-            _fill(image, spec, target if spec.layout == "NCHW" else target.transpose(2, 0, 1))
-        return out, [place(image.width, image.height, spec) for image in images]
+            _fill(_cut(image, part), spec, target if spec.layout == "NCHW" else target.transpose(2, 0, 1))
+        return out, [place(image.width, image.height, spec, part) for image, part in zip(images, parts, strict=True)]
 
     def convert(self, image: Image, format: str) -> Image:
         """See imaging.convert.convert."""
@@ -112,11 +113,35 @@ def _affine(spec: InputSpec) -> Affine:
     return Affine((spec.scale / std).tolist(), (-mean / std).tolist())
 
 
+def _parts(images: Sequence[Image], boxes: Boxes | None) -> list[Part | None]:
+    """The whole pixels of each box; None: the whole picture."""
+    if boxes is None:
+        return [None] * len(images)
+    if len(boxes) != len(images):
+        raise ValueError(f"to_tensor: {len(boxes)} boxes for {len(images)} pictures; there must be one for each")
+    parts = [None if box is None else part_of(box, i.width, i.height) for i, box in zip(images, boxes, strict=True)]
+    for image, box, part in zip(images, boxes, parts, strict=True):
+        if box is not None and part is None:
+            raise ValueError(f"to_tensor: box {[*map(float, box)]} has no pixel of {image.width}x{image.height}")
+    return parts
+
+
+def _cut(image: Image, part: Part | None) -> Image:
+    """A part of a picture, as RGB where chroma is shared between pixels."""
+    if part is None:
+        return image
+    x1, y1, x2, y2 = part
+    image = crop(image, (x1 // 2 * 2, y1 // 2 * 2, min(image.width, x2 + 1), min(image.height, y2 + 1)))
+    if image.format in ("I420", "NV12", "P010"):
+        image = convert(image, "RGB")
+    pixels = image.planes[0][y1 % 2 :, x1 % 2 :][: y2 - y1, : x2 - x1]
+    return Image(image.format, [pixels], x2 - x1, y2 - y1, owner=image)
+
+
 def _fill(image: Image, spec: InputSpec, target: NDArray[Any]) -> None:
     """Write one picture into `target` [c, h, w] (any strides) and the border around it."""
     width, height = fitted_size(image.width, image.height, spec)
-    placed = place(image.width, image.height, spec)
-    left, top = int(placed.offset_x), int(placed.offset_y)
+    left, top = corner(image.width, image.height, spec)
     right, bottom = left + width, top + height
     affine = _affine(spec)
     for channel, gain, bias in zip(target, affine.gains, affine.biases, strict=True):

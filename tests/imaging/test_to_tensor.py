@@ -209,3 +209,27 @@ def test_real_frames_equal_the_way_through_rgb(corpus: Path, name: str):
     off = tensor[:, :height, :width] - wanted
     assert np.abs(off).mean() < 0.8 and np.abs(off.mean(axis=(1, 2))).max() < 0.15
     assert np.all(tensor[:, height:] == 114)
+
+
+@pytest.mark.parametrize("format", ["I420", "NV12", "P010"])
+def test_parts_of_a_picture_equal_the_same_pixels_cut_out_of_its_rgb(format: str):
+    image, spec = picture(format, 97, 55), InputSpec(24, 40, fit="letterbox")
+    rgb = imaging.convert(image, "RGB").planes[0]
+    boxes = [(10.2, 7.6, 33.4, 41.4), (11, 9, 12, 10), (-50, 30.0, 1e9, 70)]
+    tensor, placements = imaging.to_tensor([image] * 4, spec, boxes=[*boxes, None])
+    for row, placed, (x1, y1, x2, y2) in zip(
+        tensor, placements, [(10, 8, 33, 41), (11, 9, 12, 10), (0, 30, 97, 55)], strict=False
+    ):
+        cut = Image("RGB", [rgb[y1:y2, x1:x2]], x2 - x1, y2 - y1)
+        wanted, alone = imaging.to_tensor([cut], spec)
+        assert np.abs(row - wanted[0]).max() <= 1
+        across, down, left, top = alone[0][:4]
+        corners = np.array([[left, top, left + (x2 - x1) * across, top + (y2 - y1) * down]], np.float32)
+        assert np.allclose(placed.to_source(corners), [[x1, y1, x2, y2]], atol=1e-3)
+    assert np.array_equal(tensor[3], imaging.to_tensor([image], spec)[0][0])
+
+
+@pytest.mark.parametrize("box", [(np.nan, 0, 9, 9), (5, 5, 4, 9), (200, 0, 300, 9), (-9, -9, 0, 0)])
+def test_a_box_without_pixels_is_an_error(box: tuple[float, ...]):
+    with pytest.raises(ValueError, match="has no pixel of 96x54"):
+        imaging.to_tensor([picture()], InputSpec(8, 8), boxes=[box])
