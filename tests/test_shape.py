@@ -19,7 +19,7 @@ ROW_1 = (
     "sources", "decoders", "encoders", "imaging", "models", "runtimes", "parsers", "trackers", "analytics", "outputs",
 )  # fmt: skip
 LEVEL = {
-    "core": 0, "media": 0, "_version": 0,
+    "core": 0, "media": 0, "_version": 0, "folders": 0,
     "cuda": 1,  # what the device files of row 1 share
     "deepstream": 1,  # key files and the report on their keys, for all readers of DeepStream's files
     **dict.fromkeys(ROW_1, 2),

@@ -47,7 +47,7 @@ def run(
             show_default=False,
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="An .onnx file, a model card, or 'street'.")] = None,
+    model: Annotated[str | None, typer.Option(help="A model file, its card, or a name: street, yolox-nano.")] = None,
     track: Annotated[bool | None, typer.Option(help="Give objects identities (on with --line, --zone).")] = None,
     tracker: Annotated[str | None, typer.Option(help="The tracker to use; turns tracking on.")] = None,
     save: Annotated[str | None, typer.Option(help="Write the video: out.mp4, or out-{stream}.mp4.")] = None,
@@ -139,6 +139,42 @@ def build(
         accuracy=accuracy, goal=goal, precisions=precisions, runtimes=runtimes, frames=frames, rounds=rounds,
         seconds=seconds,
     )  # fmt: skip
+
+
+models = typer.Typer(no_args_is_help=False, rich_markup_mode=None, help="The models that can be had by name.")
+app.add_typer(models, name="models")
+
+
+@models.callback(invoke_without_command=True)
+def models_(context: typer.Context) -> None:
+    """List the models that can be had by name: `millrace run street.mp4 --model yolox-nano`."""
+    if context.invoked_subcommand is None:
+        from .models import show
+
+        show(None)
+
+
+@models.command("show")
+def models_show(name: Annotated[str, typer.Argument(help="A model of the catalogue.")]) -> None:
+    """Tell everything of one model: its authors, licence, files and hashes."""
+    from .models import show
+
+    show(name)
+
+
+@models.command("pull")
+def models_pull(
+    name: Annotated[str, typer.Argument(help="A model of the catalogue.")],
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Accept a licence that is not permissive.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Fetch a model into the cache and print its path; what broke off before goes on where it stopped."""
+    from .models import pull
+
+    pull(name, accept_licence, quiet)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import folders
 from ..builder import Wishes, build
 from ..builder.report import HEAD, Report
 from ..builder.wishes import GOALS, PRECISIONS
@@ -15,6 +16,7 @@ from ..core.errors import ConfigError, did_you_mean
 from ..engines import cache
 from ..models import model_file
 from ..runtimes import RUNTIMES
+from .models import prepare
 
 
 def run(
@@ -27,6 +29,8 @@ def run(
     if html is not None and not html.parent.is_dir():
         raise ConfigError(f"--html {html}: the folder {html.parent} does not exist; create it")
     asked = wishes_of(**wishes)
+    for name in (model, crops_of):
+        prepare(name, quiet)
 
     def say(text: str) -> None:
         if not quiet:
@@ -94,7 +98,7 @@ def show_kept() -> None:
         note = "" if fits else "   (for another machine or other library versions: not used)"
         sys.stdout.write(f"{built.model:<32} {built.text}{note}\n{'':<32} {built.folder}\n")
     if not engines:
-        sys.stdout.write(f"no engine is kept in {cache.folder() / 'engines'}\n")
+        sys.stdout.write(f"no engine is kept in {folders.cache() / 'engines'}\n")
 
 
 def clear(model: str | None) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .cache import Built, clear, find, folder, kept, listed
+from .cache import Built, clear, find, kept, listed
 from .engine import Engine
 
-__all__ = ["Built", "Engine", "clear", "find", "folder", "kept", "listed"]
+__all__ = ["Built", "Engine", "clear", "find", "kept", "listed"]

@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from .. import folders
 from .engine import Engine
 from .machine import digest, machine, versions
 
@@ -50,21 +51,12 @@ class Built:
         return f"{self.engine.label} (built {when}, {self.gain:.2f} times the default; {self.took:.0f} s not spent now)"
 
 
-def folder() -> Path:
-    """Where millrace keeps what it can make or fetch again: MILLRACE_CACHE, else ~/.cache/millrace."""
-    named = os.environ.get("MILLRACE_CACHE")
-    if named:
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "millrace"
-
-
 def find(model: str | os.PathLike[str], device: str = "cpu") -> Built | None:
     """The engine that was built last for this model, device, machine and these library versions; None: there is none.
 
     Reads the model's file for its hash only where engines are kept at all.
     """
-    root = folder() / "engines"
+    root = folders.cache() / "engines"
     if not root.is_dir() or not Path(model).is_file():
         return None
     mine = (machine(), versions())
@@ -76,14 +68,14 @@ def find(model: str | os.PathLike[str], device: str = "cpu") -> Built | None:
 
 def same(model: str | os.PathLike[str], device: str, settings: Mapping[str, Any]) -> Built | None:
     """The engine that was built with just these settings, for `millrace build` asked a second time."""
-    built = _read(folder() / "engines" / digest(model)[:32] / _key(device, settings))
+    built = _read(folders.cache() / "engines" / digest(model)[:32] / _key(device, settings))
     return built[0] if built else None
 
 
 @contextmanager
 def kept(model: str | os.PathLike[str], device: str, settings: Mapping[str, Any]) -> Iterator[Path]:
     """A folder to write an engine's files into; it takes its place when the block ends well and is gone otherwise."""
-    home = folder() / "engines" / digest(model)[:32]
+    home = folders.cache() / "engines" / digest(model)[:32]
     home.mkdir(parents=True, exist_ok=True)
     work = Path(mkdtemp(prefix=".new-", dir=home))
     try:
@@ -108,7 +100,7 @@ def write(place: Path, built: Built, settings: Mapping[str, Any]) -> None:
 def listed() -> list[tuple[Built, bool]]:
     """All kept engines, the newest first, and whether each is for this machine and these library versions."""
     mine = (machine(), versions())
-    root = folder() / "engines"
+    root = folders.cache() / "engines"
     models = sorted(root.iterdir()) if root.is_dir() else []
     found = [(built, made_for == mine) for model in models for built, made_for in _read_all(model)]
     return sorted(found, key=lambda each: -each[0].built)
@@ -116,7 +108,7 @@ def listed() -> list[tuple[Built, bool]]:
 
 def clear(model: str | os.PathLike[str] | None = None) -> int:
     """Delete the engines of one model, or all; returns how many there were."""
-    root = folder() / "engines"
+    root = folders.cache() / "engines"
     if model is not None:
         root = root / digest(model)[:32]
     count = len(list(root.rglob("engine.json")))

@@ -121,13 +121,6 @@ def test_clearing_one_model_or_all(model, tmp_path):
     assert cache.listed() == []
 
 
-def test_the_folder_follows_the_environment(monkeypatch, tmp_path):
-    assert cache.folder() == tmp_path / "cache"
-    monkeypatch.delenv("MILLRACE_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    assert str(cache.folder()) == "/x/millrace"
-
-
 def test_a_machine_is_told_by_processor_flags_and_cores():
     facts = machine.machine()
     assert facts["cores"] == machine.cores() >= 1
