@@ -39,9 +39,10 @@ def frame_line(frame: Frame, masks: str = "none", embeddings: bool = False) -> s
         )
     events = f',"events":[{",".join(map(event_text, frame.events))}]' if frame.events else ""
     readings = f',"readings":[{",".join(_reading(r, embeddings) for r in frame.readings)}]' if frame.readings else ""
+    more = f"{rules_text(frame)}{readings}{events}{trace_text(frame)}"
     return (
         f'{{"stream":{quoted(frame.stream)},"frame":{frame.index},"pts":{frame.pts},"width":{frame.image.width},'
-        f'"height":{frame.image.height},"objects":[{",".join(objects)}]{rules_text(frame)}{readings}{events}{trace_text(frame)}}}\n'
+        f'"height":{frame.image.height},"objects":[{",".join(objects)}]{more}}}\n'
     )
 
 
