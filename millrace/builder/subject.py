@@ -56,7 +56,7 @@ class Subject:
         """What the model's parser reads, at its usual thresholds. Only for the kind "detections"."""
         if self.loaded is None:
             raise ValueError("a model that no parser knows has no detections")
-        return self.loaded.detections(outputs, count)
+        return self.loaded.read(outputs, count)
 
     def close(self) -> None:
         self.runtime.close()
@@ -106,7 +106,7 @@ def _detects(loaded: LoadedModel) -> bool:
     shape = (depth, spec.height, spec.width) if spec.layout == "NCHW" else (spec.height, spec.width, depth)
     picture = np.full((1, *shape), spec.pad, spec.dtype)
     try:
-        found = loaded.detections(loaded.runtime.run(loaded.feed(picture, 1)), 1)
+        found = loaded.read(loaded.runtime.run(loaded.feed(picture, 1)), 1)
     except (ValueError, KeyError, AttributeError):
         return False
     return bool(found) and isinstance(found[0], Detections)
