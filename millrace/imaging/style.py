@@ -80,6 +80,7 @@ class Style:
         if self.labels:
             parts.extend(answer.value for answer in found.labels)
             parts.extend([found.text] if found.text else [])
+            parts.extend([f"{found.depth:.3g} deep"] if found.depth is not None else [])
         return " ".join(parts)
 
 
