@@ -105,9 +105,9 @@ class Infer(Element):
         self.context = context
         options = (self.options or {}) | ({} if self.parallel is None else {"parallel": self.parallel})
         loaded = load_model(self.model, self.device, self.parser, self.labels, self.runtime, **options)
+        self.loaded = loaded
         for warning in loaded.card.warnings:
             context.warn(warning)
-        self.loaded = loaded
         self.name = self.stage or loaded.path.stem
         self.objects = wanted_objects(self.on, loaded.card.objects)
         self.memory = self._memory()
