@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..core.errors import ConfigError
 from ..media import InputSpec, TensorInfo
 from ..models import SHIPPED, labels, model_file
 from ..models.card import SUFFIXES, ModelCard, find_card, read_card
+from ..models.deepstream import read_model, where_else
 from ..parsers.base import Guess, Model
 from ..parsers.classifier import flat
 from ..parsers.common import image_input, is_nhwc
@@ -85,7 +86,7 @@ def check_files(name: str) -> None:
     where, _ = model_and_card(name)
     path = Path(where)
     if not is_remote(where) and not path.exists():
-        hint = f"; the models that millrace ships are: {', '.join(SHIPPED)}" if path.suffix == "" else ""
+        hint = f"; the models that millrace ships are: {', '.join(SHIPPED)}" if path.suffix == "" else where_else(where)
         raise ConfigError(f"there is no file {path}{hint}")
 
 
@@ -94,6 +95,10 @@ def model_and_card(name: str) -> tuple[str, ModelCard]:
     if is_remote(name):
         return name, ModelCard()
     path = model_file(name)
+    if (theirs := read_model(path)) is not None:
+        if theirs.model is None:
+            raise ConfigError(f"{path}: {theirs.no_model}")
+        return theirs.model, theirs
     if path.suffix in SUFFIXES:
         card = read_card(path)
         if card.model is None:
@@ -110,7 +115,7 @@ def make_reader(
     told = _names(card, names, guess.parser in ("ctc", "lprnet"))
     exported = labels.from_metadata(tensors.metadata) if told is None else None
     known = first(told, exported)
-    if told is not None:
+    if told is not None and not card.theirs:
         check_count(told, guess, card if names is None else ModelCard(background=card.background), title)
     sizes = {output.name: flat(output) for output in tensors.outputs}
     return Reader(
@@ -139,7 +144,10 @@ def _assemble(
 ) -> LoadedModel:
     tensors = Model(runtime.inputs, runtime.outputs, runtime.metadata)
     missing = [name for name in card.outputs or () if name not in {output.name for output in runtime.outputs}]
-    if missing:
+    if missing and card.theirs:  # nvinfer reads all outputs of an ONNX, whatever is named
+        text = f"{card.source}: its outputs {', '.join(missing)} are none of the model's; all are read"
+        card = replace(card, outputs=None, warnings=(*card.warnings, text))
+    elif missing:
         has = ", ".join(map(str, runtime.outputs))
         raise ConfigError(f"the card's outputs {', '.join(missing)} are none of the model's: {has}")
     guess = guess_parser(tensors, parser, card)

@@ -50,7 +50,11 @@ class Draw(Element):
     )
     rules: bool = setting(default=True, help="lines and zones with their counts", live=True)
     heatmap: float = setting(
-        default=0.0, help="opacity of a map of where objects have been, 0 for none", minimum=0, maximum=1, live=True
+        default=0.0,
+        help="opacity of a map of where objects have been (that of analyze, if it makes one), 0 for none",
+        minimum=0,
+        maximum=1,
+        live=True,
     )
     heatmap_memory: Seconds | None = setting(
         default=None, help="seconds of stream time in which the heatmap fades by half; none: never", minimum=0.001
@@ -143,9 +147,12 @@ class Draw(Element):
             self.imagings[memory] = part(memory, "imaging")(memory)
         return self.imagings[memory]
 
-    def _heat(self, frame: Frame) -> Heat | None:
+    def _heat(self, frame: Frame) -> Any:
+        """The map of `analyze` where it makes one, else our own."""
         if not self.heatmap:
             return None
+        if "heatmap" in frame.extras:
+            return frame.extras["heatmap"]
         size = (frame.image.width, frame.image.height)
         heat = self.heats.get(frame.stream)
         if heat is None or heat.size != size:

@@ -35,14 +35,35 @@ def frame_line(frame: Frame, masks: str = "none", embeddings: bool = False) -> s
         objects.append(
             f'{{"box":[{x1:.2f},{y1:.2f},{x2:.2f},{y2:.2f}],"label":{quoted(found.label)},"class_id":{found.class_id},'
             f'"confidence":{found.confidence:.4f},"id":{"null" if found.id is None else found.id}'
-            f"{_more(found, frame, masks, embeddings)}}}"
+            f"{analytics_text(found)}{_more(found, frame, masks, embeddings)}}}"
         )
     events = f',"events":[{",".join(map(event_text, frame.events))}]' if frame.events else ""
     readings = f',"readings":[{",".join(_reading(r, embeddings) for r in frame.readings)}]' if frame.readings else ""
+    more = f"{rules_text(frame)}{readings}{events}{trace_text(frame)}"
     return (
         f'{{"stream":{quoted(frame.stream)},"frame":{frame.index},"pts":{frame.pts},"width":{frame.image.width},'
-        f'"height":{frame.image.height},"objects":[{",".join(objects)}]{readings}{events}}}\n'
+        f'"height":{frame.image.height},"objects":[{",".join(objects)}]{more}}}\n'
     )
+
+
+def analytics_text(found: Object) -> str:
+    """What `analyze` says of an object: its zones, speed, position, …"""
+    said = found.extras.get("analytics")
+    return f',"analytics":{_compact(said)}' if said else ""
+
+
+def rules_text(frame: Frame) -> str:
+    """What the lines, zones and directions of the frame have counted, as {"lines": {"door": {"in": 1, …}}, …}."""
+    out: dict[str, dict[str, Any]] = {}
+    for rule in frame.extras.get("analytics", ()):
+        if "values" in rule:
+            out.setdefault(f"{rule['kind']}s", {})[rule["name"]] = rule["values"]
+    return f',"analytics":{_compact(out)}' if out else ""
+
+
+def trace_text(frame: Frame) -> str:
+    """What was kept of how things came about, where tracing is on."""
+    return f',"trace":{_compact(frame.extras["trace"])}' if frame.extras.get("trace") else ""
 
 
 def _more(found: Object, frame: Frame, masks: str, embeddings: bool) -> str:
@@ -101,14 +122,36 @@ def _label(label: Label) -> dict[str, Any]:
 
 def event_text(event: Event) -> str:
     """An event within a frame's line."""
-    fields = {
+    fields: dict[str, Any] = {
         "kind": event.kind,
         "name": event.name,
         "direction": event.direction,
         "id": event.object_id,
         "label": event.label,
     }
-    return json.dumps(fields, separators=(",", ":"))
+    if event.number is not None:
+        fields["event"] = event.number
+    if event.phase is not None:
+        fields["phase"] = event.phase
+    facts = {key: value for key, value in event.extras.items() if key != "why"}
+    if facts:
+        fields["facts"] = facts
+    if "why" in event.extras:
+        fields["why"] = event.extras["why"]
+    return _compact(fields)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(_rounded(value), separators=(",", ":"), default=str)
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers to a thousandth, so that lines stay short."""
+    if isinstance(value, float):
+        return round(value, 3)
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    return [_rounded(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def schema() -> dict[str, Any]:
