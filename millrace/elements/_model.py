@@ -119,7 +119,7 @@ def make_reader(
     tensors: Model, size: tuple[int, int], card: ModelCard, title: str, guess: Guess, names: str | list[str] | None
 ) -> Reader:
     """How outputs are read, of a model with these tensors whose input is `size` pixels. Raises ConfigError."""
-    told = _names(card, names)
+    told = _names(card, names, guess.parser in ("ctc", "lprnet"))
     exported = labels.from_metadata(tensors.metadata) if told is None else None
     known = first(told, exported)
     if told is not None and not card.theirs:
@@ -258,7 +258,9 @@ def _others(model: Model, image: TensorInfo, guess: Guess, spec: InputSpec) -> d
     return others
 
 
-def _names(card: ModelCard, names: str | list[str] | None) -> labels.Labels | None:
+def _names(card: ModelCard, names: str | list[str] | None, characters: bool) -> labels.Labels | None:
     if isinstance(names, str):
-        return labels.read_labels(names)
+        return labels.read_characters(names) if characters else labels.read_labels(names)
+    if names is None and characters and isinstance(card.labels, str):
+        return labels.read_characters(card.near(card.labels))
     return card.names() if names is None else dict(enumerate(names))
