@@ -16,7 +16,8 @@ PACKAGE = ROOT / "millrace"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROW_1 = (
-    "sources", "decoders", "encoders", "imaging", "models", "runtimes", "parsers", "trackers", "analytics", "outputs",
+    "sources", "decoders", "encoders", "imaging", "models", "converters", "runtimes", "parsers", "trackers",
+    "analytics", "outputs",
 )  # fmt: skip
 LEVEL = {
     "core": 0, "media": 0, "_version": 0, "folders": 0,
@@ -24,17 +25,18 @@ LEVEL = {
     "deepstream": 1,  # key files and the report on their keys, for all readers of DeepStream's files
     **dict.fromkeys(ROW_1, 2),
     "metrics": 3, "devices": 3, "engines": 4, "elements": 5, "registry": 6, "config": 7, "meter": 8, "summary": 9,
-    "flow": 10, "testing": 11, "builder": 12, "cli": 13,
+    "flow": 10, "replay": 10, "testing": 11, "builder": 12, "cli": 13,
     "__main__": 14,
     "": 15,  # millrace/__init__.py, lazily
 }  # fmt: skip
 HEAVY = {
     "av", "cv2", "onnxruntime", "onnx", "torch", "cupy", "cuda", "PyNvVideoCodec", "pydantic", "yaml", "typer", "rich",
     "pygame", "IPython", "openvino", "tensorrt", "ai_edge_litert", "tritonclient", "tensorflow", "tf2onnx",
+    "pycocotools",
 }  # fmt: skip
 AT_HOME = {  # where a library may be imported; anywhere else it is a leak
-    "yaml": ("config", "deepstream", "models", "cli"), "pydantic": ("config", "models", "registry"),
-    "typer": ("cli",), "rich": ("cli",),
+    "yaml": ("analytics", "config", "deepstream", "models", "cli"), "pydantic": ("config", "models", "registry"),
+    "typer": ("cli",), "rich": ("cli",), "pycocotools": ("metrics",),
 }  # fmt: skip
 
 

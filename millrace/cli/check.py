@@ -10,12 +10,17 @@ import typer
 
 from ..core.errors import ConfigError, redact
 from ..core.item import StreamStart
+from ..deepstream.kinds import kind_of
 
 
 def check(path: Path) -> None:
     """Print how the file is understood. Raises ConfigError when it is wrong, SourceError for a video."""
     if not path.exists():
         raise ConfigError(f"{path}: there is no such file")
+    if path.is_file() and (theirs := kind_of(path)) is not None:
+        from .check_deepstream import check_deepstream
+
+        raise typer.Exit(check_deepstream(path, theirs))
     kind = path.suffix.lower()
     if kind == ".onnx":
         lines = model_lines(path)

@@ -14,6 +14,7 @@ from ..core.errors import ConfigError
 from ..media import InputSpec, TensorInfo
 from ..models import SHIPPED, labels, model_file
 from ..models.card import SUFFIXES, ModelCard, find_card, read_card
+from ..models.deepstream import read_model, where_else
 from ..parsers.base import Guess, Model
 from ..parsers.classifier import flat
 from ..parsers.common import image_input, is_nhwc
@@ -85,7 +86,7 @@ def check_files(name: str) -> None:
     where, _ = model_and_card(name)
     path = Path(where)
     if not is_remote(where) and not path.exists():
-        hint = f"; the models that millrace ships are: {', '.join(SHIPPED)}" if path.suffix == "" else ""
+        hint = f"; the models that millrace ships are: {', '.join(SHIPPED)}" if path.suffix == "" else where_else(where)
         raise ConfigError(f"there is no file {path}{hint}")
 
 
@@ -94,6 +95,10 @@ def model_and_card(name: str) -> tuple[str, ModelCard]:
     if is_remote(name):
         return name, ModelCard()
     path = model_file(name)
+    if (theirs := read_model(path)) is not None:
+        if theirs.model is None:
+            raise ConfigError(f"{path}: {theirs.no_model}")
+        return theirs.model, theirs
     if path.suffix in SUFFIXES:
         card = read_card(path)
         if card.model is None:

@@ -51,8 +51,9 @@ class Infer(Element):
     threaded: ClassVar[bool] = True
 
     model: str = setting(
-        help="a model file (.onnx, .xml, .pt, .tflite, …), a model card (.yaml), a shipped model's name: street, or the"
-        " address of a model on a server: triton://host:8001/model"
+        help="a model file (.onnx, .xml, .pt, .tflite, …), a model card (.yaml), a configuration of DeepStream's"
+        " nvinfer or nvinferserver, a shipped model's name: street, or the address of a model on a server:"
+        " triton://host:8001/model"
     )
     runtime: str | None = setting(
         default=None, help="what runs it: auto, onnx, openvino, torch, tensorrt, tflite, triton (default: auto)"
@@ -104,6 +105,8 @@ class Infer(Element):
         self.context = context
         options = (self.options or {}) | ({} if self.parallel is None else {"parallel": self.parallel})
         loaded = load_model(self.model, self.device, self.parser, self.labels, self.runtime, **options)
+        for warning in loaded.card.warnings:
+            context.warn(warning)
         self.loaded = loaded
         self.name = self.stage or loaded.path.stem
         self.objects = wanted_objects(self.on, loaded.card.objects)
