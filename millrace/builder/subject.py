@@ -14,7 +14,7 @@ from ..devices import load_runtime
 from ..elements._model import LoadedModel, load_model
 from ..media import InputSpec
 from ..media.tensor import Detections
-from ..metrics.agreement import Outputs, is_scores
+from ..metrics.agreement import BOXES, Outputs, is_scores
 from ..models import model_file
 from ..models.card import SUFFIXES, ModelCard, find_card, read_card
 from ..parsers.base import Model
@@ -42,7 +42,7 @@ class Subject:
     @property
     def kind(self) -> Kind:
         told = parsers.kind_of(self.loaded.reader.guess.parser) if self.loaded is not None else None
-        if told in ("detector", "instances", "oriented"):
+        if told in BOXES:
             return "detections"
         if told == "classifier" or (told is None and any(is_scores(info.shape) for info in self.runtime.outputs)):
             return "classes"
@@ -70,7 +70,7 @@ def open_subject(name: str, device: str = "cpu") -> Subject:
     A model whose outputs no parser knows is taken as it is: its tensors are compared.
     """
     try:
-        loaded = load_model(name, device)
+        loaded = load_model(name, device, engine="default")
     except ConfigError as error:
         if "no parser knows" not in str(error):
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,29 @@ from ..media.tensor import Detections
 
 Outputs = Mapping[str, NDArray[Any]]
 
+BOXES = ("detector", "instances", "oriented")
 OVERLAP = 0.5
 UNDECIDED = 0.02  # a score that crosses 0.5 by less than this has not changed sides
+
+
+def agreement(
+    kind: str | None,
+    reference: Sequence[Outputs],
+    outputs: Sequence[Outputs],
+    parse: Callable[[Outputs], Any],
+) -> float:
+    """How far answers agree, 0..1, as is fit for the kind of model: see f1, top1, cosine. Equal tensors agree fully.
+
+    `parse` reads the Detections of one picture; it is called for models of boxes only.
+    """
+    largest, mean = errors(reference, outputs)
+    if not np.isfinite(largest):
+        return 0.0
+    if kind in BOXES:
+        return f1([parse(each) for each in reference], [parse(each) for each in outputs])[0]
+    if kind == "classifier":
+        return min(top1(reference, outputs), 1.0 - mean)
+    return cosine(reference, outputs)
 
 
 def errors(reference: Sequence[Outputs], outputs: Sequence[Outputs]) -> tuple[float, float]:
