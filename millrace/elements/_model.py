@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import devices, parsers
+from .. import parsers
 from ..core.errors import ConfigError
+from ..engines import Opened, Use, open_engine
 from ..media import InputSpec, TensorInfo
 from ..models import SHIPPED, labels, model_file
 from ..models.card import SUFFIXES, ModelCard, find_card, read_card
@@ -38,6 +39,7 @@ class LoadedModel:
     batch: int | None  # pictures of one call, exactly; None: any number
     others: dict[str, Any] = field(default_factory=dict)  # inputs besides the picture, for one picture
     mean: NDArray[np.float32] | None = None  # subtracted from the tensor: a mean picture in the input's terms
+    opened: Opened | None = None  # where its runtime comes from
 
     def feed(self, pictures: Any, count: int) -> dict[str, Any]:
         """All inputs of one call: the tensor [count, …] of pictures and what goes with it.
@@ -57,6 +59,10 @@ class LoadedModel:
         """What each picture of a call shows (see Reader.read)."""
         return list(self.reader.read(outputs, self.batch or count)[:count])
 
+    def parse(self, outputs: Mapping[str, Any]) -> Any:
+        """What the first picture shows, by the parser alone."""
+        return self.reader.parser(outputs, self.batch or 1, self.reader.settings)[0]
+
 
 def load_model(
     name: str,
@@ -64,28 +70,29 @@ def load_model(
     parser: str | None = None,
     names: str | list[str] | None = None,
     runtime: str | None = None,
+    engine: Use = "auto",
     **options: Any,
 ) -> LoadedModel:
     """Load a model by path, by its card, or a shipped one by name. Raises ConfigError naming file and reason.
 
     `parser`, `names` (a list or a file of class names) and `runtime` override card and recognition; `options` go to
-    the runtime, over those of the card.
+    the runtime, over those of the card. `engine`: auto takes one that was built for this machine where there is one.
     """
     where, card = model_and_card(name)
     size = (card.input.height, card.input.width)
     if None not in size:
         options["size"] = size
     try:
-        loaded: Runtime = devices.load_runtime(
-            where, device, runtime or card.runtime or "auto", **card.options | options
-        )
+        opened = open_engine(where, device, runtime or card.runtime or "auto", engine, **card.options | options)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     try:
-        return _assemble(Path(where), card, loaded, parser, names)
+        model = _assemble(Path(where), card, opened.runtime, parser, names)
     except ConfigError as error:
-        loaded.close()
+        opened.runtime.close()
         raise ConfigError(f"{where}: {error}") from error
+    model.opened = opened
+    return model
 
 
 def check_files(name: str) -> None:
