@@ -83,15 +83,15 @@ INLINE const uint8_t *samples(const Plane *plane, Py_ssize_t y, Py_ssize_t x, in
         if (plane->step == 1)
             return (const uint8_t *)from;
         if (plane->step == 2) {
-            for (int i = 0; i < n; i++)
-                spare[i] = (uint8_t)from[2 * (Py_ssize_t)i];
+            for (Py_ssize_t i = 0; i < n; i++)
+                spare[i] = (uint8_t)from[2 * i];
         } else {
-            for (int i = 0; i < n; i++)
+            for (Py_ssize_t i = 0; i < n; i++)
                 spare[i] = (uint8_t)from[i * plane->step];
         }
         return spare;
     }
-    for (int i = 0; i < n; i++) {
+    for (Py_ssize_t i = 0; i < n; i++) {
         uint16_t v;
         memcpy(&v, from + i * plane->step, 2);
         uint32_t level = ((uint32_t)v + 127 + ((v >> 8) & 1)) >> 8;
@@ -108,7 +108,7 @@ INLINE void tint(const Source *source, Scratch *s, int y)
     const uint8_t *v = samples(&source->planes[2], y / 2, first, n, s->bytes[2]);
     int16_t *red = s->few[0], *green = s->few[1], *blue = s->few[2];
     int16_t v_to_r = source->v_to_r, u_to_g = source->u_to_g, v_to_g = source->v_to_g, u_to_b = source->u_to_b;
-    for (int i = 0; i < n; i++) {
+    for (Py_ssize_t i = 0; i < n; i++) {
         int16_t du = (int16_t)((u[i] - 128) * 8), dv = (int16_t)((v[i] - 128) * 8);
         red[i] = high(dv, v_to_r);
         green[i] = (int16_t)(high(du, u_to_g) + high(dv, v_to_g));
@@ -117,7 +117,7 @@ INLINE void tint(const Source *source, Scratch *s, int y)
     for (int k = 0; k < 3; k++) {
         const int16_t *few = s->few[k];
         int16_t *all = s->tints[k];
-        for (int i = 0; i < n; i++)
+        for (Py_ssize_t i = 0; i < n; i++)
             all[2 * i] = all[2 * i + 1] = few[i];
     }
     s->tint_row = y / 2;
@@ -130,20 +130,20 @@ INLINE void convert(const Source *source, Scratch *s, int y)
     uint32_t *pixels = s->pixels;
     const uint8_t *first = samples(&source->planes[0], y, source->x, n, s->bytes[0]);
     if (source->kind == GREY) {
-        for (int i = 0; i < n; i++)
+        for (Py_ssize_t i = 0; i < n; i++)
             pixels[i] = first[i] * 0x010101u;
     } else if (source->kind == RGB) {
         const uint8_t *second = samples(&source->planes[1], y, source->x, n, s->bytes[1]);
         const uint8_t *third = samples(&source->planes[2], y, source->x, n, s->bytes[2]);
         if (source->to_grey) /* OpenCV's weights, in 1/32768 */
-            for (int i = 0; i < n; i++)
+            for (Py_ssize_t i = 0; i < n; i++)
                 pixels[i] = (first[i] * 9798u + second[i] * 19235u + third[i] * 3735u + 16384u) >> 15;
         else
-            for (int i = 0; i < n; i++)
+            for (Py_ssize_t i = 0; i < n; i++)
                 pixels[i] = first[i] | (uint32_t)second[i] << 8 | (uint32_t)third[i] << 16;
     } else if (source->to_grey) {
         int16_t offset = source->offset, luma = source->luma;
-        for (int i = 0; i < n; i++)
+        for (Py_ssize_t i = 0; i < n; i++)
             pixels[i] = (uint32_t)saturated(high((int16_t)((first[i] - offset) * 8), luma));
     } else {
         if (s->tint_row != y / 2)
@@ -151,7 +151,7 @@ INLINE void convert(const Source *source, Scratch *s, int y)
         int16_t offset = source->offset, luma = source->luma;
         int odd = source->x & 1;
         const int16_t *red = s->tints[0] + odd, *green = s->tints[1] + odd, *blue = s->tints[2] + odd;
-        for (int i = 0; i < n; i++) {
+        for (Py_ssize_t i = 0; i < n; i++) {
             int16_t level = high((int16_t)((first[i] - offset) * 8), luma);
             uint32_t r = (uint32_t)saturated((int16_t)(level + red[i]));
             uint32_t g = (uint32_t)saturated((int16_t)(level + green[i]));
@@ -173,18 +173,18 @@ INLINE const int16_t *resized(const Source *source, Scratch *s, int y, int width
     convert(source, s, y);
     const uint32_t *pixels = s->pixels;
     const int32_t *at = s->at;
-    for (int i = 0; i < width; i++) {
+    for (Py_ssize_t i = 0; i < width; i++) {
         uint64_t pair;
         memcpy(&pair, pixels + at[i], 8);
         s->pairs[i] = pair;
     }
-    for (int i = 0; i < width; i++) {
+    for (Py_ssize_t i = 0; i < width; i++) {
         s->left[i] = (uint32_t)s->pairs[i];
         s->right[i] = (uint32_t)(s->pairs[i] >> 32);
     }
     const uint8_t *left = (const uint8_t *)s->left, *right = (const uint8_t *)s->right;
     const int16_t *sixteens = s->sixteens, *rest = s->rest;
-    for (int i = 0; i < 4 * width; i++) { /* left * (2048 - weight) + right * weight, / 16, in 16 bits throughout */
+    for (Py_ssize_t i = 0; i < 4 * width; i++) { /* left * (2048 - weight) + right * weight, / 16, in 16 bits throughout */
         int16_t more = (int16_t)(right[i] - left[i]);
         out[i] = (int16_t)(left[i] * 128 + more * sixteens[i] + ((int16_t)(more * rest[i]) >> 4));
     }
@@ -192,10 +192,10 @@ INLINE const int16_t *resized(const Source *source, Scratch *s, int y, int width
 }
 
 /* OpenCV's place of each pixel of the result in the source: the first of two pixels, and the second's weight. */
-static void axis(int have, int want, int index, int32_t *at, int16_t *weight)
+static void axis(int have, int want, Py_ssize_t index, int32_t *at, int16_t *weight)
 {
     double scale = 1.0 / ((double)want / have);
-    float f = (float)((index + 0.5) * scale - 0.5);
+    float f = (float)(((double)index + 0.5) * scale - 0.5);
     float low = floorf(f);
     *at = (int32_t)low;
     *weight = (int16_t)lrintf((f - low) * 2048.0f);
@@ -213,12 +213,12 @@ INLINE void mix(const Source *source, Scratch *s, int row, int width, int height
     if (b == 0 && s->nearest) {
         convert(source, s, source->y + y0);
         const uint32_t *pixels = s->pixels;
-        for (int i = 0; i < width; i++)
+        for (Py_ssize_t i = 0; i < width; i++)
             s->mixed[i] = pixels[s->at[i]];
     } else {
         const int16_t *upper = resized(source, s, source->y + y0, width);
         const int16_t *lower = b == 0 ? upper : resized(source, s, source->y + y1, width);
-        for (int i = 0; i < 4 * width; i++)
+        for (Py_ssize_t i = 0; i < 4 * width; i++)
             mixed[i] = (uint8_t)((int16_t)(high(upper[i], a) + high(lower[i], b) + 2) >> 2);
     }
 }
@@ -232,26 +232,26 @@ INLINE void store(const Target *t, int channel, int y, const uint32_t *pixels)
     if (t->size == 4) {
         float gain = t->line[2 * channel], bias = t->line[2 * channel + 1];
         if (step == 4) {
-            for (int i = 0; i < n; i++) {
+            for (Py_ssize_t i = 0; i < n; i++) {
                 float value = (float)(int32_t)(pixels[i] >> shift & 255) * gain + bias;
-                memcpy(to + 4 * (Py_ssize_t)i, &value, 4);
+                memcpy(to + 4 * i, &value, 4);
             }
         } else {
-            for (int i = 0; i < n; i++) {
+            for (Py_ssize_t i = 0; i < n; i++) {
                 float value = (float)(int32_t)(pixels[i] >> shift & 255) * gain + bias;
                 memcpy(to + i * step, &value, 4);
             }
         }
     } else if (t->size == 2) {
         const char *table = t->table + 512 * (Py_ssize_t)channel;
-        for (int i = 0; i < n; i++)
+        for (Py_ssize_t i = 0; i < n; i++)
             memcpy(to + i * step, table + 2 * (pixels[i] >> shift & 255), 2);
     } else if (t->plain && step == 1) {
-        for (int i = 0; i < n; i++)
+        for (Py_ssize_t i = 0; i < n; i++)
             to[i] = (char)(uint8_t)(pixels[i] >> shift);
     } else {
         const char *table = t->table + 256 * (Py_ssize_t)channel;
-        for (int i = 0; i < n; i++)
+        for (Py_ssize_t i = 0; i < n; i++)
             to[i * step] = table[pixels[i] >> shift & 255];
     }
 }
@@ -264,21 +264,21 @@ INLINE void pad(const Target *t, int channel, int y, int x, int n)
     if (t->size == 4) {
         float value = (float)t->pad * t->line[2 * channel] + t->line[2 * channel + 1];
         if (step == 4)
-            for (int i = 0; i < n; i++)
-                memcpy(to + 4 * (Py_ssize_t)i, &value, 4);
+            for (Py_ssize_t i = 0; i < n; i++)
+                memcpy(to + 4 * i, &value, 4);
         else
-            for (int i = 0; i < n; i++)
+            for (Py_ssize_t i = 0; i < n; i++)
                 memcpy(to + i * step, &value, 4);
     } else if (t->size == 2) {
         const char *value = t->table + 2 * (256 * (Py_ssize_t)channel + t->pad);
-        for (int i = 0; i < n; i++)
+        for (Py_ssize_t i = 0; i < n; i++)
             memcpy(to + i * step, value, 2);
     } else {
         char value = t->table[256 * (Py_ssize_t)channel + t->pad];
         if (step == 1)
             memset(to, value, (size_t)n);
         else
-            for (int i = 0; i < n; i++)
+            for (Py_ssize_t i = 0; i < n; i++)
                 to[i * step] = value;
     }
 }
@@ -311,14 +311,14 @@ static void *prepare(const Source *source, const Target *t, Scratch *s)
         4 * part, 4 * wide, 8 * wide, 8 * wide, 4 * wide, 4 * wide, 4 * wide, 8 * wide, 8 * wide, 8 * wide,
     };
     size_t total = 64;
-    for (int i = 0; i < ROWS; i++)
+    for (Py_ssize_t i = 0; i < ROWS; i++)
         total += (sizes[i] + 63) / 64 * 64;
     char *block = malloc(total), *at = block;
     if (block == NULL)
         return NULL;
     at += (64 - (uintptr_t)at % 64) % 64;
     void *rows[ROWS];
-    for (int i = 0; i < ROWS; i++) {
+    for (Py_ssize_t i = 0; i < ROWS; i++) {
         rows[i] = at;
         at += (sizes[i] + 63) / 64 * 64;
     }
@@ -339,7 +339,7 @@ static void *prepare(const Source *source, const Target *t, Scratch *s)
     s->pairs = rows[18];
     s->row_of[0] = s->row_of[1] = s->tint_row = -1;
     s->nearest = 1;
-    for (int i = 0; i < t->inner_width; i++) {
+    for (Py_ssize_t i = 0; i < t->inner_width; i++) {
         int16_t weight;
         axis(source->width, t->inner_width, i, &s->at[i], &weight);
         int beyond = s->at[i] >= source->width - 1;
@@ -450,7 +450,7 @@ static int target_of(Py_buffer *view, Py_buffer *values, const int *inner, int s
     t->table = values->buf;
     t->pad = pad;
     t->plain = t->size == 1;
-    for (int i = 0; t->plain && i < 256 * t->channels; i++)
+    for (Py_ssize_t i = 0; t->plain && i < 256 * t->channels; i++)
         t->plain = (uint8_t)t->table[i] == i % 256;
     for (int c = 0; c < t->channels; c++)
         t->shifts[c] = t->channels == 1 ? 0 : 8 * (swapped ? 2 - c : c);
