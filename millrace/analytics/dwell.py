@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -55,15 +55,15 @@ class Loitering:
         self.after = round(after * SECOND)
         self.known: dict[int, tuple[str, int]] = {}
 
-    def update(self, inside: Mapping[int, tuple[str, int]], pts: int) -> list[Change]:
-        """`inside` holds label and pts of the coming of those inside now."""
+    def update(self, inside: Mapping[int, tuple[str, int]], seen: Container[int], pts: int) -> list[Change]:
+        """`inside` holds label and pts of the coming of those inside; only one that is `seen` now begins to loiter."""
         out = []
         for key, (label, since) in list(self.known.items()):
             if inside.get(key, (label, -1))[1] != since:
                 del self.known[key]
                 out.append(Change(key, label, False, since, {}))
         for key, (label, since) in inside.items():
-            if key not in self.known and pts - since >= self.after:
+            if key not in self.known and key in seen and pts - since >= self.after:
                 self.known[key] = (label, since)
                 out.append(Change(key, label, True, since, {"after": self.after / SECOND}))
         return out

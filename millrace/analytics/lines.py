@@ -12,7 +12,7 @@ from ..media.geometry import side
 from .sightings import MEMORY, SECOND, Anchor, Point, Sighting
 
 LOST = SECOND  # unseen for so long near the line: worth telling, where tracing is on
-NEAR = 1.0  # heights
+NEAR = 0.5  # heights
 
 
 class Crossing(NamedTuple):
@@ -47,6 +47,7 @@ class Path:
     height: float
     through: bool = False  # it last passed that line between the ends
     crossed: frozenset[str] = frozenset()
+    at_home: tuple[Point, float] = ((0.0, 0.0), 0.0)  # where it last was on that side, and its distance there
     strayed: float = 0.0  # how far it was past the line without being counted, pixels
     told: bool = False  # that it was lost near the line
 
@@ -99,25 +100,19 @@ class LineCounter:
             right = distance > 0
             path = self.paths.get(found.id)
             if path is None:
-                self.paths[found.id] = Path(found.label, point, distance, right, pts, found.height)
+                path = self.paths[found.id] = Path(found.label, point, distance, right, pts, found.height)
+                path.at_home = (point, distance)
                 continue
             if right != (path.distance > 0):
                 path.through = self._between(path, point, distance)
             if right != path.home:
-                least = found.least(self.margin)
-                if abs(distance) >= least:
-                    path.home = right
-                    if path.through:
-                        out.append(self._count(found, path, "in" if right else "out", point, distance, least))
-                    elif self.trace:
-                        self._miss(found, path, "passed beyond an end of the line", point, distance)
-                    path.strayed = 0.0
-                else:
-                    path.strayed = max(path.strayed, abs(distance))
+                out += self._past(found, path, point, distance)
             elif path.strayed and self.trace:
                 self._miss(found, path, "turned back before it was past the line by the margin", point, distance)
                 path.strayed = 0.0
             path.point, path.distance, path.seen, path.height = point, distance, pts, found.height
+            if right == path.home:
+                path.at_home = (point, distance)
             path.told = False
         if self.trace:
             self._lost(pts)
@@ -125,6 +120,19 @@ class LineCounter:
             self._purged = pts
             self.paths = {key: path for key, path in self.paths.items() if pts - path.seen <= MEMORY}
         return out
+
+    def _past(self, found: Sighting, path: Path, point: Point, distance: float) -> list[Crossing]:
+        """It is on the other side: a crossing if it is far enough and came between the ends."""
+        least = found.least(self.margin)
+        if abs(distance) < least:
+            path.strayed = max(path.strayed, abs(distance))
+            return []
+        path.home, path.strayed = distance > 0, 0.0
+        if path.through:
+            return [self._count(found, path, "in" if path.home else "out", point, distance, least)]
+        if self.trace:
+            self._miss(found, path, "passed beyond an end of the line", point, distance)
+        return []
 
     def totals(self) -> dict[str, object]:
         """{"in", "out", "once": {"in", "out"}, "classes": {label: {"in", "out"}}}"""
@@ -186,9 +194,9 @@ class LineCounter:
             "line": [self.start, self.end],
             "anchor": self.anchor,
             "box": [found.x1, found.y1, found.x2, found.y2],
-            "before": path.point,
+            "before": path.at_home[0],
             "point": point,
-            "distance_before": path.distance,
+            "distance_before": path.at_home[1],
             "distance": distance,
             "trembles": found.doubt,
         }

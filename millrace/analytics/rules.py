@@ -87,7 +87,7 @@ class Rule:
             return seen
         return [found for found in seen if found.label in self.classes or found.class_id in self.classes]
 
-    def update(self, look: Look) -> dict[str, Any] | None:
+    def update(self, look: Look) -> dict[str, Any]:
         """Tell this frame's events; what to draw, and the values."""
         self.look(look)
         shown = {**self.overlay, "values": self.values()}

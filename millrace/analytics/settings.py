@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ _POINTS = {  # how many, and in words
     "directions": (2, 2, "two different points [[x, y], [x, y]]: from, to"),
 }
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_COLOUR = re.compile("#[0-9a-fA-F]{6}")
 WORLD = ("image", "world", "size")
 
 
@@ -152,6 +154,8 @@ def _choices(where: str, out: dict[str, Any]) -> None:
     for key, allowed in (("anchor", ANCHORS), ("mode", MODES), ("show", SHOW)):
         if key in out and out[key] not in allowed:
             raise SettingError("analyze", f"{where}.{key}", out[key], f"it is one of {', '.join(allowed)}")
+    if "colour" in out and not (isinstance(out["colour"], tuple) or _COLOUR.fullmatch(str(out["colour"]))):
+        raise SettingError("analyze", f"{where}.colour", out["colour"], "it is #rrggbb")
     for key in _FLAGS:
         if key in out and not isinstance(out[key], bool):
             raise SettingError("analyze", f"{where}.{key}", out[key], "it is true or false")

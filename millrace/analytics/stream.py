@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..media import Frame
+from .counts import Counts
 from .events import Journal
 from .heatmap import Heatmap
 from .paths import Paths
@@ -31,6 +32,8 @@ class Options:
     speeds: bool = False
     predicted: bool = False
     trace: bool = False
+    counts: int | None = None  # ns over which the objects of each class are counted
+    counts_shown: bool = False
 
 
 class StreamAnalytics:
@@ -55,7 +58,9 @@ class StreamAnalytics:
         self.heat: Heatmap | None = None
         self.size: tuple[int, int] | None = None
         self.moves = options.speeds or world is not None or any(_moves(rule.given) for rule in self.rules)
-        self.instant = any(rule.given.get("instant") for rule in self.rules)
+        self.counts = Counts(options.counts) if options.counts is not None else None
+        self.instant = self.counts is not None or any(rule.given.get("instant") for rule in self.rules)
+        self.by_identity = any(not rule.given.get("instant") for rule in self.rules)
         self.frame: Frame | None = None
         self._misses = 0
 
@@ -79,7 +84,9 @@ class StreamAnalytics:
         frame.events.extend(events)
         for trigger in self.triggers:
             trigger.act(events, frame)
-        frame.extras["analytics"] = [each for each in shown if each is not None]
+        if self.counts is not None:
+            shown.append(self._count(self.counts, look))
+        frame.extras["analytics"] = shown
         if self.heat is not None:
             self.heat.update(look.seen, frame.pts)
             frame.extras["heatmap"] = self.heat
@@ -114,8 +121,9 @@ class StreamAnalytics:
             rule.forget()
         for trigger in self.triggers:
             trigger.forget()
-        if self.heat is not None:
-            self.heat.forget()
+        for part in (self.heat, self.counts):
+            if part is not None:
+                part.forget()
 
     def end(self) -> None:
         """The stream ended: what lasts has no frame to be over in. Counts stay."""
@@ -175,6 +183,13 @@ class StreamAnalytics:
             return None
         return [self.ground.ground(((found.x1 + found.x2) / 2, found.y2)) for found in seen]
 
+    def _count(self, counts: Counts, look: Look) -> dict[str, Any]:
+        """The counts of classes, as one more thing to show: in the picture's corner, if at all."""
+        values = counts.update(look.everything, look.pts)
+        text = " ".join(f"{label}={count}" for label, count in values.items())
+        return {"kind": "count", "name": "objects", "points": [(5.0, 5.0)], "text": text, "values": values,
+                **({} if self.options.counts_shown else {"hidden": True})}  # fmt: skip
+
     def _of_stream(self, what: str) -> Any:
         assert self.frame is not None
         word, _, label = what.partition(".")
@@ -185,7 +200,7 @@ class StreamAnalytics:
 
     def _numbered(self, miss: dict[str, Any]) -> dict[str, Any]:
         self._misses += 1
-        return {"miss": self._misses, **miss}
+        return {"miss": f"m{self._misses}", **miss}
 
 
 def concerns(each: Described, stream: str, order: list[str]) -> bool:

@@ -133,7 +133,7 @@ class ZoneRule(Rule):
         pts = look.pts
         if self.loitering is not None:
             now = {key: (visit.label, visit.since) for key, visit in counter.visits.items() if visit.inside}
-            self._tell("loiter", self.loitering.update(now, pts), look)
+            self._tell("loiter", self.loitering.update(now, {found.id for found in inside}, pts), look)
         if self.stopped is not None:
             self._tell("stopped", self.stopped.update(inside, pts), look)
         if self.wrong_way is not None:

@@ -15,6 +15,7 @@ from ..config.sources import streams_of
 from ..core.errors import ConfigError, OutputError, redact
 from ..summary import Run
 from . import FAILED, INTERRUPTED, OK, SOURCE
+from .models import prepare
 from .report import INTERVAL, Progress, show_summary
 
 _FILE_ONLY = "these belong into the file, as settings of its elements"
@@ -55,6 +56,7 @@ def run(options: Options) -> int:
     """Run to the end; returns the exit code."""
     from ..testing import scene_source  # noqa: F401  the address scene: is known from here on
 
+    prepare(options.model, options.quiet)
     plan = plan_of(options)
     to_stdout = options.json == "-"
     work = Run(plan)

@@ -77,6 +77,7 @@ class Report:
                 found += section.findings()
                 continue
             why = "there is no such group." + did_you_mean(name, self._sections)
+            why = why if name else "it stands outside any group: indent it below one"
             found += [Finding(name, entry.key, entry.line, "unknown", why) for entry in group.entries]
             if not group.entries:
                 found.append(Finding(name, "", group.line, "unknown", why))
@@ -122,6 +123,11 @@ class Section:
         return self.group.get(key) is not None
 
     @property
+    def taken(self) -> frozenset[str]:
+        """The keys that a reader has asked for, there or not."""
+        return frozenset(self._taken)
+
+    @property
     def given(self) -> bool:
         """Whether the file has this group."""
         return self.group.name in self.report.file.groups
@@ -155,6 +161,17 @@ class Section:
             if number not in values:
                 raise ValueError("is not one of " + ", ".join(f"{n} ({v})" for n, v in values.items()))
             return values[number]
+
+        return self._take(key, default, read)
+
+    def word(self, key: str, default: T, values: Mapping[str, V]) -> V | T:
+        """What a name stands for, as in a list of names that protobuf calls an enum."""
+
+        def read(entry: Entry) -> V:
+            if entry.text not in values:
+                names = [name for name in values if not name.isdigit()]
+                raise ValueError(f"is not one of {', '.join(names)}.{did_you_mean(entry.text, names)}")
+            return values[entry.text]
 
         return self._take(key, default, read)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..analytics import triggers
+from ..analytics.nvdsanalytics import Analytics, read_nvdsanalytics
 from ..analytics.settings import KIND, Described, check, check_world, is_yaml, read_yaml
 from ..analytics.stream import Options, StreamAnalytics, concerns, countables
 from ..core.element import Context, Element, Seconds, setting, state
@@ -52,10 +53,14 @@ class Analyze(Element):
     heatmap: int = setting(default=0, help="pixels of a cell of the map of where time is spent; 0: no map", minimum=0)
     speeds: bool = setting(default=False, help="speeds without a calibration too, in pixels per second")
     predicted: bool = setting(default=False, help="count objects that a tracker alone sees (one that looks at pixels)")
+    time_threshold: bool = setting(
+        default=False, help="apply time-threshold of DeepStream's file, in seconds; DeepStream itself does not"
+    )
     trace: bool = setting(default=False, help="keep the facts of each event, and of crossings that did not count")
     report: str | None = setting(default=None, help="a JSON file of all totals, written at the end")
 
     described: list[Described] = state(list)
+    theirs: Analytics | None = state(lambda: None)
     watched: dict[str, Any] = state(dict)  # rules, as they were given
     places: dict[str, Any] = state(dict)  # calibrations by stream
     streams: dict[str, StreamAnalytics] = state(dict)
@@ -64,9 +69,12 @@ class Analyze(Element):
 
     def validate(self) -> None:
         tables: dict[str, Mapping[str, Any]] = {name: getattr(self, name) for name in IN_FILE}
-        self.described = []
-        if self.config is not None and is_yaml(self.config):
-            tables = self._with_file(self.config, tables)
+        self.described, self.theirs = [], None
+        if self.config is not None and (data := own_tables(self.config)) is not None:
+            tables = {name: {**(data.get(name) or {}), **tables[name]} for name in IN_FILE}
+        elif self.config is not None:
+            self.theirs = read_nvdsanalytics(self.config, time_threshold=self.time_threshold)
+            self.described = list(self.theirs.described)
         self.described += [
             Described(KIND[table], name, check(table, name, given))
             for table in ("zones", "lines", "directions")
@@ -86,6 +94,9 @@ class Analyze(Element):
     def open(self, context: Context) -> None:
         self.validate()
         self.context = context
+        if self.theirs is not None and self.theirs.report is not None:
+            for line in self.theirs.report.warnings():
+                context.warn(line, None)
 
     def expect(self, streams: Sequence[str]) -> None:
         self.order += [stream for stream in streams if stream not in self.order]
@@ -107,7 +118,7 @@ class Analyze(Element):
         if self.blind[frame.stream] < BLIND and frame.objects:
             seen = any(found.id is not None for found in frame.objects)
             self.blind[frame.stream] += 1 if not seen else BLIND
-            if self.blind[frame.stream] == BLIND and not seen and not own.instant:
+            if self.blind[frame.stream] == BLIND and not seen and own.by_identity:
                 self.context.warn("no object has an identity, so nothing is counted: put track before", frame.stream)
 
     def end_stream(self, stream: str) -> Iterator[Item]:
@@ -141,16 +152,22 @@ class Analyze(Element):
             if given.get("streams") is None or stream in given["streams"]
         }  # fmt: skip
         options = Options(self.updates, self.occupancy, self.heatmap, self.speeds, self.predicted, self.trace)
+        if self.theirs is not None and self.theirs.described:
+            options.counts, options.counts_shown = self.theirs.window, self.theirs.shown
         return StreamAnalytics(stream, mine, rules, options, self.places.get(stream, self.places.get("*")))
 
-    @staticmethod
-    def _with_file(path: str, tables: dict[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-        """The tables of the file, and over them those of the settings."""
-        data = read_yaml(path)
-        wrong = [key for key in data if key not in IN_FILE]
-        if wrong:
-            raise ConfigError(f"{path}: {wrong[0]!r} is not known; there are {', '.join(IN_FILE)}")
-        for name in IN_FILE:
-            if not isinstance(data.get(name) or {}, dict):
-                raise ConfigError(f"{path}: {name} is a table of names")
-        return {name: {**(data.get(name) or {}), **tables[name]} for name in IN_FILE}
+
+def own_tables(path: str) -> dict[str, Any] | None:
+    """The tables of a YAML file of ours, checked; None for a file of DeepStream's. Raises ConfigError."""
+    if not is_yaml(path):
+        return None
+    data = read_yaml(path)
+    if "property" in data:
+        return None
+    wrong = [key for key in data if key not in IN_FILE]
+    if wrong:
+        raise ConfigError(f"{path}: {wrong[0]!r} is not known; there are {', '.join(IN_FILE)}")
+    for name in IN_FILE:
+        if not isinstance(data.get(name) or {}, dict):
+            raise ConfigError(f"{path}: {name} is a table of names")
+    return data

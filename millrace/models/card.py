@@ -124,6 +124,8 @@ class ModelCard:
     input: InputCard = key("how it wants its input", factory=InputCard)
     outputs: list[str] | None = key("the output tensors that the parser is given, in this order; else all")
     output_layout: Layout | None = key("segmentation: where the classes stand in the output")
+    runtime: str | None = key("what runs it: auto, onnx, openvino, torch, tensorrt, tflite, triton")
+    options: dict[str, Any] = key("settings of its runtime", factory=dict)
     batch: AtLeastOne | None = key("most pictures of one call")
     precision: Literal["float32", "float16", "int8"] | None = key("what its engine should compute in")
     every: AtLeastOne | None = key("infer every Nth frame of a stream; the others pass")
@@ -135,6 +137,7 @@ class ModelCard:
         "of lists, or a file with a line `a;b;c` for each head"
     )
     attribute: str | list[str] | None = key("classifier: what it tells (colour, type), one for each head")
+    class_count: AtLeastOne | None = key("how many classes count; objects of higher class ids are dropped")
     classes: list[str | int] | None = key("keep only these classes, by name or id")
     drop: list[str | int] | None = key("drop these classes, by name or id")
     background: int | None = key("the class that means: nothing")
@@ -156,6 +159,8 @@ class ModelCard:
 
     extras: dict[str, Any] = key("keys for the parser", factory=dict)
     source: str | None = None  # the card's own path
+    no_model: str = ""  # why it names no model, where DeepStream's file names one that cannot be read
+    warnings: tuple[str, ...] = ()  # on keys of DeepStream's file that nobody knows
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
@@ -242,7 +247,7 @@ def _sentence(kind: str, message: str, keys: Sequence[int | str]) -> str:
     if kind not in ("unexpected_keyword_argument", "extra_forbidden"):
         return message
     card = INNER.get(str(keys[0]), ModelCard) if len(keys) > 1 else ModelCard
-    known = [one.name for one in fields(card) if one.name != "source"]
+    known = [one.name for one in fields(card) if "help" in one.metadata]
     return "unknown key." + (did_you_mean(str(keys[-1]), known) or f" There are: {', '.join(known)}")
 
 

@@ -51,7 +51,7 @@ def test_values_come_with_their_types():
         "batch": 4, "scale": 0.25, "model": found["model"], "kind": "classifier", "classes": (0, 2), "absent": None,
         "top": {1: 5},
     }  # fmt: skip
-    assert str(found["model"]) == "/configs/../model.onnx"
+    assert str(found["model"]) == "/model.onnx"
 
 
 def test_each_key_has_its_finding():
