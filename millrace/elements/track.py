@@ -11,6 +11,7 @@ from ..core.item import StreamStart
 from ..media import Frame, Object
 from ..trackers import open_tracker
 from ..trackers.base import Tracker
+from ..trackers.tracing import Misses
 
 
 class Track(Element):
@@ -42,8 +43,10 @@ class Track(Element):
     )
     smooth: bool | None = setting(default=None, help="give the filter's boxes instead of the detector's (false)")
     options: dict[str, Any] = setting(factory=dict, help="further settings of this tracker")
+    trace: bool = setting(default=False, help="keep the facts of tracks that a look did not find")
 
     trackers: dict[str, Tracker] = state(dict)
+    misses: dict[str, Misses] = state(dict)
 
     def validate(self) -> None:
         self._open_tracker()  # a wrong setting is an error before the first stream
@@ -54,6 +57,7 @@ class Track(Element):
     def start_stream(self, start: StreamStart) -> StreamStart:
         if start.stream not in self.trackers:
             self.trackers[start.stream] = self._open_tracker()
+            self.misses[start.stream] = Misses(self.trackers[start.stream], self.tracker)
         else:
             self.trackers[start.stream].discontinuity()
         return start
@@ -62,10 +66,13 @@ class Track(Element):
         own = [found for found in frame.objects if found.parent is None]
         rest = [found for found in frame.objects if found.parent is not None]
         objects = self.trackers[frame.stream].update(own, frame.pts, bool(frame.inferred), frame.image)
+        if self.trace and frame.inferred and (missed := self.misses[frame.stream].update(objects, frame.pts)):
+            frame.extras["trace"] = [*frame.extras.get("trace", ()), *missed]
         frame.objects = [found for found in objects if found.detected_box is not None or clip(found, frame)] + rest
 
     def end_stream(self, stream: str) -> Any:
         self.trackers.pop(stream, None)
+        self.misses.pop(stream, None)
         return super().end_stream(stream)
 
     def _open_tracker(self) -> Tracker:
