@@ -147,9 +147,9 @@ def test_files_that_cannot_run(tmp_path, run, text, said):
         run("f.txt", text)
 
 
-def test_the_classic_chain_on_a_real_road(corpus, tmp_path):
+def test_the_nvinfer_chain_on_a_real_road(corpus, tmp_path):
     """A primary, a tracker and two classifiers as nvinfer files: each vehicle is asked for once, or when it grows."""
-    chain = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "classic_chain.py"))
+    chain = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "nvinfer_chain.py"))
     chain["configure"](tmp_path, corpus / "models", "")
     flow = millrace.open(str(corpus / "videos" / "road_640x352_vfr.mp4")).limit(count=40)
     flow = flow.infer(str(tmp_path / "primary.txt")).track()

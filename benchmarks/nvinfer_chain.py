@@ -1,6 +1,6 @@
 """DeepStream's classic chain as its own files: a primary detector, a tracker, and two classifiers of its vehicles.
 
-    MILLRACE_TEST_DATA=... python benchmarks/classic_chain.py [CLIP] [PICTURE.png]
+    MILLRACE_TEST_DATA=... python benchmarks/nvinfer_chain.py [CLIP] [PICTURE.png]
 
 The three networks are configured by nvinfer's files (INI, as DeepStream's samples are). It counts how often the
 classifiers are asked, with answers kept by identity and asked for again in every frame, and how stable the labels are:
