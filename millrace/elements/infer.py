@@ -105,8 +105,6 @@ class Infer(Element):
         self.context = context
         options = (self.options or {}) | ({} if self.parallel is None else {"parallel": self.parallel})
         loaded = load_model(self.model, self.device, self.parser, self.labels, self.runtime, **options)
-        for warning in loaded.card.warnings:
-            context.warn(warning)
         self.loaded = loaded
         for warning in loaded.card.warnings:
             context.warn(warning)
