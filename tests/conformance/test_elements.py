@@ -37,6 +37,12 @@ def required(name: str, folder: Path) -> dict[str, Any]:
         values["model"] = small_model(folder)
     if name == "preprocess":
         values["input"] = {"width": 8, "height": 8}
+    if name == "identify":
+        from millrace.testing.models import make_vector_model
+
+        (folder / "people").mkdir(exist_ok=True)
+        (folder / "vectors.yaml").write_text("kind: embedding\n")
+        values |= {"gallery": str(folder / "people"), "model": make_vector_model(folder / "vectors.onnx")}
     if name == "postprocess":
         values["stage"] = "model"
     if name == "segments":
