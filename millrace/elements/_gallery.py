@@ -42,7 +42,7 @@ class Gallery:
 
 
 def photos(folder: str) -> dict[str, str]:
-    """The name that each photo stands for: `anna.jpg`, `anna-2.jpg`, `anna/any.jpg`. Raises ConfigError for no folder."""
+    """The name that each photo stands for: `anna.jpg`, `anna-2.jpg`, `anna/any.jpg`. Raises ConfigError."""
     root = Path(folder)
     if not root.is_dir():
         raise ConfigError(f"there is no folder {folder}")
@@ -52,9 +52,8 @@ def photos(folder: str) -> dict[str, str]:
         hidden = any(part.startswith(".") for part in inner.parts)
         if path.suffix.lower() in PHOTOS and not hidden and path.is_file():
             stem, _, number = path.stem.rpartition("-")
-            found[str(path)] = (
-                inner.parts[0] if len(inner.parts) > 1 else stem if number.isdigit() and stem else path.stem
-            )
+            alone = stem if stem and number.isdigit() else path.stem
+            found[str(path)] = inner.parts[0] if len(inner.parts) > 1 else alone
     return found
 
 

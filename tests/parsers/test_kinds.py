@@ -244,9 +244,9 @@ def test_turned_boxes_overlap_as_polygons_do():
     for _ in range(20):
         (x, y, u, v), angles = random.uniform(0, 20, 4), random.uniform(-3, 3, 2)
         boxes = [(x, y, x + 30, y + 15), (u, v, u + 25, v + 20)]
-        drawn = [np.zeros((400, 400), np.uint8) for _ in boxes]
+        drawn = [np.zeros((800, 800), np.uint8) for _ in boxes]
         for canvas, box, angle in zip(drawn, boxes, angles, strict=True):
-            centre = ((box[0] + box[2]) * 4 + 100, (box[1] + box[3]) * 4 + 100)
+            centre = ((box[0] + box[2]) * 4 + 250, (box[1] + box[3]) * 4 + 250)
             corners = cv2.boxPoints((centre, ((box[2] - box[0]) * 8, (box[3] - box[1]) * 8), math.degrees(angle)))
             cv2.fillPoly(canvas, [np.round(corners).astype(np.int32)], 1)
         expected = (drawn[0] & drawn[1]).sum() / (drawn[0] | drawn[1]).sum()
@@ -297,9 +297,8 @@ def test_ctc_with_a_space_and_without_text():
 
 
 def test_lprnet():
-    outputs = {
-        "tf_op_layer_ArgMax": np.array([[0, 0, 3, 1, 3, 1]], np.int32), "tf_op_layer_Max": np.full((1, 6), 0.5, np.float32)
-    }  # fmt: skip
+    outputs = {"tf_op_layer_ArgMax": np.array([[0, 0, 3, 1, 3, 1]], np.int32)}
+    outputs["tf_op_layer_Max"] = np.full((1, 6), 0.5, np.float32)
     assert guess(outputs).parser == "lprnet"
     (found,) = read("lprnet", outputs, names=LETTERS, confidence=0.0)
     assert (found.text, found.text_confidence) == ("abb", 0.5)
