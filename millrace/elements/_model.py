@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .. import devices, parsers
+from .. import parsers
 from ..core.errors import ConfigError
+from ..engines import Opened, Use, open_engine
 from ..media import InputSpec, TensorInfo
 from ..models import SHIPPED, labels, model_file
 from ..models.card import SUFFIXES, ModelCard, find_card, read_card
 from ..models.deepstream import read_model, where_else
+from ..models.mean_file import read_mean
 from ..parsers.base import Guess, Model
 from ..parsers.classifier import flat
 from ..parsers.common import image_input, is_nhwc
@@ -35,12 +38,18 @@ class LoadedModel:
     image_name: str
     batch: int | None  # pictures of one call, exactly; None: any number
     others: dict[str, Any] = field(default_factory=dict)  # inputs besides the picture, for one picture
+    mean: NDArray[np.float32] | None = None  # subtracted from the tensor: a mean picture in the input's terms
+    opened: Opened | None = None  # where its runtime comes from
 
     def feed(self, pictures: Any, count: int) -> dict[str, Any]:
         """All inputs of one call: the tensor [count, …] of pictures and what goes with it.
 
         A model of a fixed batch gets the last picture again until it is full.
         """
+        if self.mean is not None:
+            if not isinstance(pictures, np.ndarray):
+                raise ValueError(f"{self.card.input.mean_file} is subtracted on the CPU: set device: cpu")
+            pictures = pictures - self.mean.astype(pictures.dtype)
         if self.batch is not None and count < self.batch:
             pictures = np.concatenate([pictures, np.repeat(pictures[-1:], self.batch - count, axis=0)])
             count = self.batch
@@ -50,6 +59,10 @@ class LoadedModel:
         """What each picture of a call shows (see Reader.read)."""
         return list(self.reader.read(outputs, self.batch or count)[:count])
 
+    def parse(self, outputs: Mapping[str, Any]) -> Any:
+        """What the first picture shows, by the parser alone."""
+        return self.reader.parser(outputs, self.batch or 1, self.reader.settings)[0]
+
 
 def load_model(
     name: str,
@@ -57,28 +70,29 @@ def load_model(
     parser: str | None = None,
     names: str | list[str] | None = None,
     runtime: str | None = None,
+    engine: Use = "auto",
     **options: Any,
 ) -> LoadedModel:
     """Load a model by path, by its card, or a shipped one by name. Raises ConfigError naming file and reason.
 
     `parser`, `names` (a list or a file of class names) and `runtime` override card and recognition; `options` go to
-    the runtime, over those of the card.
+    the runtime, over those of the card. `engine`: auto takes one that was built for this machine where there is one.
     """
     where, card = model_and_card(name)
     size = (card.input.height, card.input.width)
     if None not in size:
         options["size"] = size
     try:
-        loaded: Runtime = devices.load_runtime(
-            where, device, runtime or card.runtime or "auto", **card.options | options
-        )
+        opened = open_engine(where, device, runtime or card.runtime or "auto", engine, **card.options | options)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     try:
-        return _assemble(Path(where), card, loaded, parser, names)
+        model = _assemble(Path(where), card, opened.runtime, parser, names)
     except ConfigError as error:
-        loaded.close()
+        opened.runtime.close()
         raise ConfigError(f"{where}: {error}") from error
+    model.opened = opened
+    return model
 
 
 def check_files(name: str) -> None:
@@ -162,7 +176,21 @@ def _assemble(
         image_name=image.name,
         batch=_batch(image, card),
         others=_others(tensors, image, guess, spec),
+        mean=_mean(card, spec),
     )
+
+
+def _mean(card: ModelCard, spec: InputSpec) -> NDArray[np.float32] | None:
+    """The card's mean picture as the tensor has it: scaled, its channels in order, divided by std."""
+    if card.input.mean_file is None:
+        return None
+    if spec.colour == "GRAY" or spec.dtype == "uint8":
+        raise ConfigError(
+            f"a mean picture has three channels and is for real numbers, not for {spec.colour} {spec.dtype}"
+        )
+    picture = read_mean(card.near(card.input.mean_file), spec.width, spec.height)
+    rows = (picture if spec.colour == "RGB" else picture[..., ::-1]) * spec.scale / np.array(spec.std, np.float32)
+    return np.ascontiguousarray(rows if spec.layout == "NHWC" else rows.transpose(2, 0, 1), np.float32)
 
 
 def _picture(model: Model, card: ModelCard) -> TensorInfo:

@@ -53,23 +53,24 @@ class Unit:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call of the model: the units it looks at."""
+    """One call of a model: the units it looks at. Another model may have taken its place when the answer comes."""
 
     units: list[Unit]
+    loaded: LoadedModel
     future: Future[dict[str, Any]] | None = None
 
     def done(self) -> bool:
         return self.future is None or self.future.done()
 
-    def result(self, loaded: LoadedModel, keep_tensors: bool = False) -> None:
+    def result(self, keep_tensors: bool = False) -> None:
         """Wait for the call and give each unit its answer. Raises what the call raised."""
         if self.future is None:
             return
         outputs = self.future.result()
-        for n, (unit, answer) in enumerate(zip(self.units, loaded.read(outputs, len(self.units)), strict=True)):
+        for n, (unit, answer) in enumerate(zip(self.units, self.loaded.read(outputs, len(self.units)), strict=True)):
             unit.answer = answer
             if keep_tensors:
-                unit.outputs = of_picture(outputs, n, loaded.batch or len(self.units))
+                unit.outputs = of_picture(outputs, n, self.loaded.batch or len(self.units))
         self.future = None
 
 
@@ -166,12 +167,12 @@ def calls(units: Sequence[Unit], loaded: LoadedModel) -> Iterator[Call]:
         crops = units[0].target is not None if units else False
         size = min(most, -(-len(units) // loaded.runtime.parallel)) if crops else 1
     for at in range(0, len(units), max(1, size)):
-        yield Call(list(units[at : at + max(1, size)]))
+        yield Call(list(units[at : at + max(1, size)]), loaded)
 
 
-def make_input(call: Call, loaded: LoadedModel, imaging: Any) -> dict[str, Any]:
+def make_input(call: Call, imaging: Any) -> dict[str, Any]:
     """The model's inputs for a call. Runs in the runtime's thread, beside other calls."""
-    units = call.units
+    units, loaded = call.units, call.loaded
     if units[0].tensor is not None:
         tensor = np.stack([_fitting(unit.tensor, loaded) for unit in units])
         return loaded.feed(tensor, len(units))

@@ -160,7 +160,8 @@ def _input(section: Section, legacy: bool) -> InputCard:
         pad=0,
         antialias=antialias(section, "scaling-filter"),
         scale=scale,
-        mean=None if means is None else tuple(scale * mean for mean in means),
+        mean=0.0 if means is None else tuple(scale * mean for mean in means),
+        std=1.0,
         mean_file=None if mean_file is None else os.fspath(mean_file),
     )
 

@@ -14,6 +14,7 @@ from ..deepstream import KeyFile, Report, Section, resolve
 from ..deepstream.textfile import read_textfile
 from ..media.tensor import Colour, Fit, Layout
 from .card import ClassCard, InputCard, Kind, ModelCard, ObjectsCard, Shade
+from .class_attrs import DRAWN
 from .nvinfer import antialias
 from .symbols import SYMBOLS
 
@@ -150,7 +151,8 @@ def _input(report: Report) -> InputCard:
         pad=0,
         antialias=antialias(section, "frame_scaling_filter"),
         scale=scale,
-        mean=None if means is None or mean_file is not None else tuple(scale * mean for mean in means),
+        mean=0.0 if means is None or mean_file is not None else tuple(scale * mean for mean in means),
+        std=1.0,
         mean_file=None if mean_file is None else os.fspath(mean_file),
     )
 
@@ -290,6 +292,7 @@ def _filter(report: Report, name: str) -> ClassCard:
 def _shade(report: Report, name: str) -> Shade | None:
     section = report.section(name)
     shade = tuple(section.number(letter, 0.0, least=0, most=1) for letter in "rgba")
+    section.ignore(DRAWN, *"rgba")
     return (shade[0], shade[1], shade[2], shade[3]) if section.given else None
 
 

@@ -68,7 +68,7 @@ def test_what_is_not_said_is_as_in_the_reference():
     card, _ = read("onnx-file=m.onnx\n")
     assert (card.kind, card.batch, card.every, card.id, card.objects) == ("detector", 1, 1, None, None)
     assert (card.clustering, card.confidence, card.iou, card.every_class.top_k) == ("nms", 0.2, 0.5, 20)
-    assert (card.input.scale, card.input.mean, card.input.fit, card.input.colour) == (1.0, None, "stretch", "RGB")
+    assert (card.input.scale, card.input.mean, card.input.fit, card.input.colour) == (1.0, 0, "stretch", "RGB")
     assert (card.tensors, card.prepared, card.classes) == (False, False, None)
     card, _ = read("cluster-mode=2\n")
     assert (card.clustering, card.iou, card.every_class.top_k) == ("nms", 0.3, None)
@@ -160,7 +160,7 @@ def test_pictures_and_their_size():
     assert read("input-dims=3;544;960;0\n")[0].input.width == 960
     assert read("net-scale-factor=0\n")[0].input.scale == 1.0
     card, report = read("mean-file=m.ppm\noffsets=1;2;3\n")
-    assert (card.input.mean_file, card.input.mean) == ("/c/m.ppm", None)
+    assert (card.input.mean_file, card.input.mean) == ("/c/m.ppm", 0)
 
 
 def test_functions_become_parsers():
