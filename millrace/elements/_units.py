@@ -15,6 +15,7 @@ from ..media import Frame, Image, Object, Placement
 from ..media.objects import Box
 from ..media.tensor import part_of
 from ..models.card import ObjectsCard, read_part
+from ..parsers.custom import ParserError
 from ..parsers.raw import of_picture
 from ._model import LoadedModel
 
@@ -67,7 +68,12 @@ class Call:
         if self.future is None:
             return
         outputs = self.future.result()
-        for n, (unit, answer) in enumerate(zip(self.units, self.loaded.read(outputs, len(self.units)), strict=True)):
+        try:
+            answers = self.loaded.read(outputs, len(self.units))
+        except ParserError as error:
+            frames = dict.fromkeys(f"{unit.frame.stream} {unit.frame.index}" for unit in self.units)
+            raise ParserError(f"{error} (stream and frame: {', '.join(frames)})") from error
+        for n, (unit, answer) in enumerate(zip(self.units, answers, strict=True)):
             unit.answer = answer
             if keep_tensors:
                 unit.outputs = of_picture(outputs, n, self.loaded.batch or len(self.units))
