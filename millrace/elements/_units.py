@@ -32,7 +32,7 @@ class Prepared:
     placement: Placement
     area: Box | None = None
     target: Object | None = None
-    stages: Sequence[str] = ()
+    stages: Sequence[int | str] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -128,11 +128,12 @@ def wanted_objects(given: Mapping[str, Any] | None, card: ObjectsCard | None) ->
     return Wanted(read_part(ObjectsCard, {**plain, **given, **listed}, "on"))
 
 
-def of_frame(frame: Frame, stage: str, prepared: bool) -> list[Unit]:
-    """The units of a whole frame: itself, or the inputs that were prepared for this model."""
+def of_frame(frame: Frame, stage: str, prepared: bool, number: int | None = None) -> list[Unit]:
+    """The units of a whole frame: itself, or the inputs that were prepared for this model, by stage or number."""
     if not prepared:
         return [Unit(frame)]
-    inputs = [each for each in frame.extras.get("prepared", ()) if not each.stages or stage in each.stages]
+    ready = frame.extras.get("prepared", ())
+    inputs = [each for each in ready if not each.stages or stage in each.stages or number in each.stages]
     return [Unit(frame, each.target, each.area, each.tensor, placement=each.placement) for each in inputs]
 
 
