@@ -2,10 +2,10 @@
 
     python benchmarks/models_check.py [--data DIR] [--only PART] [--pictures DIR] [--write docs/models.md]
 
-The reference (tests/reference) is plain NumPy and OpenCV, on the very pixels that the pipeline had: once as BGR, so that
-preprocessing starts from the same numbers, and once on the decoder's YUV, as pipelines run, where the reference gets
-the picture that Image.to_rgb makes of it. `--pictures` writes the last frame of each, drawn. The table goes to stdout, or
-between the two marks of a page.
+The reference (tests/reference) is plain NumPy and OpenCV, on the very pixels that the pipeline had: once as BGR, so
+that preprocessing starts from the same numbers, and once on the decoder's YUV, as pipelines run, where the reference
+gets the picture that Image.to_rgb makes of it. `--pictures` writes the last frame of each, drawn. The table goes to
+stdout, or between the two marks of a page.
 """
 
 from __future__ import annotations

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import devices
-from ..core.errors import ConfigError, did_you_mean
 from ..media import Frame, Image, Object, Placement
 from ..media.objects import Box
 from ..media.tensor import part_of
-from ..models.card import ObjectsCard
+from ..models.card import ObjectsCard, read_part
 from ..parsers.raw import of_picture
 from ._model import LoadedModel
 
@@ -117,19 +116,10 @@ def wanted_objects(given: Mapping[str, Any] | None, card: ObjectsCard | None) ->
     """What the setting `on` says, over what the card says; None: whole frames. Raises ConfigError."""
     if given is None:
         return None if card is None else Wanted(card)
-    known = [one.name for one in fields(ObjectsCard)]
-    for key in given:
-        if key not in known:
-            raise ConfigError(f"on.{key} is not known.{did_you_mean(key, known)} There are: {', '.join(known)}")
-    values = {name: getattr(card, name) for name in known} if card is not None else {}
-    merged = {**values, **given}
-    if isinstance(merged.get("classes"), (str, int)):
-        merged["classes"] = [merged["classes"]]
-    for name in ("min_width", "min_height", "max_width", "max_height", "refresh", "growth"):
-        value = merged.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0):
-            raise ConfigError(f"on.{name}={value!r} is not allowed: it is a number from 0 up")
-    return Wanted(ObjectsCard(**merged))
+    plain = {name: getattr(card, name) for name in card.__slots__} if card is not None else {}
+    classes = given.get("classes")
+    listed = {"classes": [classes]} if isinstance(classes, (str, int)) else {}
+    return Wanted(read_part(ObjectsCard, {**plain, **given, **listed}, "on"))
 
 
 def of_frame(frame: Frame, stage: str, prepared: bool) -> list[Unit]:

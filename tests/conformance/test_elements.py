@@ -35,6 +35,10 @@ def required(name: str, folder: Path) -> dict[str, Any]:
     values: dict[str, Any] = {"path": str(folder / "out.mp4"), "count": 2, "call": lambda item: None, "size": 1}
     if name == "infer":
         values["model"] = small_model(folder)
+    if name == "preprocess":
+        values["input"] = {"width": 8, "height": 8}
+    if name == "postprocess":
+        values["stage"] = "model"
     if name == "segments":
         values["path"] = str(folder / "out-%05d.mp4")
     if name == "dump":
