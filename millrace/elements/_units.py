@@ -22,7 +22,9 @@ from ._model import LoadedModel
 
 @dataclass(slots=True, eq=False)
 class Prepared:
-    """A model's input that somebody made before (the `preprocess` element): for the models named in `stages`, or all.
+    """A model's input that somebody made before (the `preprocess` element), for the models in `stages`, or all.
+
+    A model is named by its stage, or by the number of its card.
 
     `tensor` has no dimension of the batch. `area` (x1 y1 x2 y2, source pixels) is what it shows, None the whole frame;
     `target` the object that it shows.
@@ -32,7 +34,7 @@ class Prepared:
     placement: Placement
     area: Box | None = None
     target: Object | None = None
-    stages: Sequence[str] = ()
+    stages: Sequence[str | int] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -128,11 +130,13 @@ def wanted_objects(given: Mapping[str, Any] | None, card: ObjectsCard | None) ->
     return Wanted(read_part(ObjectsCard, {**plain, **given, **listed}, "on"))
 
 
-def of_frame(frame: Frame, stage: str, prepared: bool) -> list[Unit]:
+def of_frame(frame: Frame, stage: str, prepared: bool, number: int | None = None) -> list[Unit]:
     """The units of a whole frame: itself, or the inputs that were prepared for this model."""
     if not prepared:
         return [Unit(frame)]
-    inputs = [each for each in frame.extras.get("prepared", ()) if not each.stages or stage in each.stages]
+    inputs = [
+        each for each in frame.extras.get("prepared", ()) if not each.stages or {stage, number} & set(each.stages)
+    ]
     return [Unit(frame, each.target, each.area, each.tensor, placement=each.placement) for each in inputs]
 
 

@@ -225,7 +225,7 @@ class Infer(Element):
     def ask(self, frame: Frame) -> Iterator[Unit]:
         """What the model is asked for a frame, and what it need not be asked again."""
         if self.objects is None:
-            yield from of_frame(frame, self.name, self.takes_prepared)
+            yield from of_frame(frame, self.name, self.takes_prepared, self.loaded.card.id)
             return
         if not self.objects.card.wait:
             self.collect(frame)

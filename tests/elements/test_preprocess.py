@@ -163,3 +163,25 @@ def test_a_function_of_ones_own_prepares(opened, tmp_path):
 def test_mistakes_are_found_before_anything_runs(settings, message):
     with pytest.raises(ConfigError, match=message):
         Preprocess(**settings).validate()
+
+
+def test_a_file_of_nvdspreprocess(opened, tmp_path):
+    (tmp_path / "p.txt").write_text(
+        "[property]\nenable=1\ntarget-unique-ids=7\nprocess-on-frame=1\nprocessing-width=16\nprocessing-height=16\n"
+        "network-input-order=0\nnetwork-input-shape=8;3;16;16\nnetwork-color-format=0\ntensor-data-type=0\n"
+        "tensor-name=images\nscaling-filter=0\nscaling-pool-memory-type=0\ncustom-lib-path=x.so\n"
+        "custom-tensor-preparation-function=CustomTensorPreparation\n"
+        "[user-configs]\npixel-normalization-factor=0.003921568\n"
+        "[group-0]\nsrc-ids=0\nprocess-on-roi=1\nroi-params-src-0=0;0;32;32;32;0;32;32\n"
+    )
+    model = make_shade_model(tmp_path / "m.onnx", {"shade": (0.1, 0.9)})
+    (tmp_path / "m.yaml").write_text("id: 7\nlabels: [dark, light]\nprepared: true\n")
+    element = opened(Preprocess, config=str(tmp_path / "p.txt"))
+    element.expect(("a", "b"))
+    frames = [picture(stream="a"), picture(stream="b")]
+    for frame in frames:
+        element.process_frame(frame)
+        inferred(opened(Infer, model=model), frame)
+    assert [r.labels[0].value for r in frames[0].readings] == ["dark", "light"]
+    assert frames[1].readings == []  # the file is about the first stream alone
+    assert [rule["points"][0] for rule in frames[0].extras["analytics"]] == [(0, 0), (32, 0)]
