@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from ..engines import Engine
-from ..engines.machine import cores, cpu
+from ..engines.machine import cpu
+from ..runtimes.base import usable_cores
 from .subject import Subject
 from .wishes import Wishes
 
@@ -30,7 +31,7 @@ def default(subject: Subject) -> Engine:
     """What `run` takes when nothing was built: the yardstick."""
     if subject.device.startswith("cuda"):
         return Engine("torch", {}, note="the default")
-    return Engine("onnx", {"parallel": cores(), "threads": 1}, note="the default")
+    return Engine("onnx", {"parallel": usable_cores(), "threads": 1}, note="the default")
 
 
 def candidates(subject: Subject, wishes: Wishes) -> Iterator[Engine | LeftOut]:
@@ -45,7 +46,7 @@ def candidates(subject: Subject, wishes: Wishes) -> Iterator[Engine | LeftOut]:
 
 def splits() -> list[tuple[int, int]]:
     """(calls at a time, threads of each) that take all cores."""
-    count = cores()
+    count = usable_cores()
     return [(calls, count // calls) for calls in range(count, 0, -1) if count % calls == 0]
 
 
@@ -54,12 +55,12 @@ def onnx(subject: Subject, wishes: Wishes) -> Iterator[Engine | LeftOut]:
     if subject.device != "cpu" or subject.path.suffix != ".onnx":
         yield LeftOut("onnx", f"it runs .onnx files on the CPU; this is {subject.path.suffix} on {subject.device}")
         return
-    every = Engine("onnx", {"parallel": cores(), "threads": 1})
+    every = Engine("onnx", {"parallel": usable_cores(), "threads": 1})
     for calls, threads in splits():
-        if (calls, threads) != (cores(), 1):
+        if (calls, threads) != (usable_cores(), 1):
             yield every.with_options(parallel=calls, threads=threads)
-    if cores() > 1:
-        spinning = Engine("onnx", {"parallel": 1, "threads": cores(), "session.intra_op.allow_spinning": "1"})
+    if usable_cores() > 1:
+        spinning = Engine("onnx", {"parallel": 1, "threads": usable_cores(), "session.intra_op.allow_spinning": "1"})
         yield _noted(spinning, "spinning")
     yield _noted(every.with_options(optimization="extended"), "layout NCHW")
     yield _noted(every.with_options(**{"session.set_denormal_as_zero": "1"}), "denormals are zero")

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import MissingExtraError
-from .accuracy import errors
-from .subject import Outputs
+from ..metrics.agreement import Outputs, errors
 from .wishes import Method
 
 OPSET = 17  # per-channel scales need 13; newer ones gain nothing here

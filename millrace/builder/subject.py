@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
+from .. import parsers
 from ..core.errors import ConfigError
 from ..devices import load_runtime
 from ..elements._model import LoadedModel, load_model
 from ..media import InputSpec
 from ..media.tensor import Detections
+from ..metrics.agreement import BOXES, Outputs, is_scores
 from ..models import model_file
 from ..models.card import SUFFIXES, ModelCard, find_card, read_card
 from ..parsers.base import Model
@@ -22,7 +22,6 @@ from ..parsers.common import image_input, is_nhwc
 from ..runtimes.base import Runtime
 
 Kind = Literal["detections", "classes", "tensors"]
-Outputs = Mapping[str, NDArray[Any]]
 
 
 @dataclass(slots=True)
@@ -42,9 +41,12 @@ class Subject:
 
     @property
     def kind(self) -> Kind:
-        if self.loaded is not None and _detects(self.loaded):
+        told = parsers.kind_of(self.loaded.reader.guess.parser) if self.loaded is not None else None
+        if told in BOXES:
             return "detections"
-        return "classes" if any(_classes(info.shape) for info in self.runtime.outputs) else "tensors"
+        if told == "classifier" or (told is None and any(is_scores(info.shape) for info in self.runtime.outputs)):
+            return "classes"
+        return "tensors"
 
     def feed(self, pictures: NDArray[Any]) -> dict[str, Any]:
         """All inputs of one call for pictures [n, …]."""
@@ -56,7 +58,7 @@ class Subject:
         """What the model's parser reads, at its usual thresholds. Only for the kind "detections"."""
         if self.loaded is None:
             raise ValueError("a model that no parser knows has no detections")
-        return self.loaded.detections(outputs, count)
+        return self.loaded.read(outputs, count)
 
     def close(self) -> None:
         self.runtime.close()
@@ -68,7 +70,7 @@ def open_subject(name: str, device: str = "cpu") -> Subject:
     A model whose outputs no parser knows is taken as it is: its tensors are compared.
     """
     try:
-        loaded = load_model(name, device)
+        loaded = load_model(name, device, engine="default")
     except ConfigError as error:
         if "no parser knows" not in str(error):
             raise
@@ -97,21 +99,3 @@ def _unread(name: str, device: str) -> Subject:
         runtime.close()
         raise
     return Subject(path, device, runtime, InputSpec(**fields), image.name, image.shape[0], None)
-
-
-def _detects(loaded: LoadedModel) -> bool:
-    """Whether its answers are boxes: tried on nothing, a grey picture."""
-    spec = loaded.spec
-    depth = 1 if spec.colour == "GRAY" else 3
-    shape = (depth, spec.height, spec.width) if spec.layout == "NCHW" else (spec.height, spec.width, depth)
-    picture = np.full((1, *shape), spec.pad, spec.dtype)
-    try:
-        found = loaded.detections(loaded.runtime.run(loaded.feed(picture, 1)), 1)
-    except (ValueError, KeyError, AttributeError):
-        return False
-    return bool(found) and isinstance(found[0], Detections)
-
-
-def _classes(shape: tuple[int | None, ...]) -> bool:
-    """[N, C], [N, C, 1, 1]: scores of classes or attributes."""
-    return len(shape) >= 2 and all(d == 1 for d in shape[2:]) and (shape[1] or 0) > 1

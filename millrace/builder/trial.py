@@ -13,10 +13,11 @@ import numpy as np
 
 from ..core.errors import ConfigError
 from ..engines import Engine
+from ..metrics.agreement import Outputs
 from ..runtimes.base import Runtime
 from .accuracy import Accuracy, compare
 from .measure import alone, pace
-from .subject import Outputs, Subject
+from .subject import Subject
 from .wishes import Wishes
 
 SCREENING = 0.4  # of the seconds of a round: enough to tell who may be among the first

@@ -57,6 +57,10 @@ def run(
     classes: Annotated[str | None, typer.Option(help="Only these classes: person,car.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Infer every Nth frame; tracks carry the others.")] = 1,
     device: Annotated[str, typer.Option(help="Where to work: cpu, cuda:0.")] = "cpu",
+    optimize: Annotated[
+        str | None, typer.Option(help="background: start at once, build an engine beside the run, then use it.")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Do not use an engine that was built before.")] = False,
     line: Annotated[list[str] | None, typer.Option(help="Count crossings: [name=]x1,y1,x2,y2. Repeatable.")] = None,
     zone: Annotated[list[str] | None, typer.Option(help="Count inside: [name=]x,y,x,y,x,y… Repeatable.")] = None,
     max_frames: Annotated[int | None, typer.Option(min=1, help="End each stream after so many frames.")] = None,
@@ -84,6 +88,7 @@ def run(
     options = Options(
         sources or [], model, track, tracker, save, json, record, confidence, classes, every, device, line or [],
         zone or [], max_frames, codec, draw, perf, interval, quiet, verbose, loop, pace, start, stop, option or [],
+        optimize, no_cache,
     )  # fmt: skip
     raise typer.Exit(command(options))
 
@@ -119,6 +124,7 @@ def build(
     device: Annotated[str, typer.Option(help="What the engine is for: cpu, cuda:0.")] = "cpu",
     fresh: Annotated[bool, typer.Option("--fresh", help="Build anew, whatever was built before.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
+    beside: Annotated[bool, typer.Option("--beside", hidden=True, help="A pipeline runs: go slow.")] = False,
     kept: Annotated[bool, typer.Option("--list", help="List the engines that are kept.")] = False,
     clear: Annotated[bool, typer.Option("--clear", help="Delete the kept engines, of MODEL or all.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
@@ -134,6 +140,8 @@ def build(
         return command.show_kept()
     if clear:
         return command.clear(model)
+    if beside:
+        rounds, seconds = command.step_back()
     command.run(
         model, calibrate or [], crops_of, classes, device, fresh, html, quiet,
         accuracy=accuracy, goal=goal, precisions=precisions, runtimes=runtimes, frames=frames, rounds=rounds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -49,6 +50,13 @@ def run(
     if html is not None:
         html.write_text(report.html(), encoding="utf-8")
         sys.stdout.write(f"report: {html}\n")
+
+
+def step_back() -> tuple[int, float]:
+    """Work beside a running pipeline: at the lowest priority, in short rounds; returns how many, of what length."""
+    if hasattr(os, "nice"):
+        os.nice(19)
+    return 7, 0.3
 
 
 def wishes_of(precisions: str, runtimes: str | None, goal: str, **numbers: Any) -> Wishes:

@@ -79,4 +79,5 @@ def _emit(graph: Graph, layer: Layer, names: dict[str, str], values: dict[str, A
 
 def _shaped(layer: Layer, values: dict[str, Array]) -> list[Array]:
     """What the layer gives for a picture of zeros: its shape is what matters."""
-    return caffe_numpy.compute(layer, [values[bottom] for bottom in layer.bottoms])
+    with np.errstate(all="ignore"):
+        return caffe_numpy.compute(layer, [values[bottom] for bottom in layer.bottoms])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..core.element import Context
 from ._units import Call
@@ -63,6 +64,15 @@ class Behind:
     def forget(self, stream: str) -> None:
         self._streams.pop(stream, None)
         self._warned.discard(stream)
+
+    def futures(self) -> list[Any]:
+        """What is under way."""
+        return [call.future for own in self._streams.values() for _, _, call in own.calls]
+
+    def drop(self) -> None:
+        """Forget what is under way: another model is asked from now on."""
+        for own in self._streams.values():
+            own.calls.clear()
 
     def clear(self) -> None:
         self._streams.clear()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .. import devices, parsers
+from .. import parsers
 from ..core.errors import ConfigError
+from ..engines import Opened, Use, open_engine
 from ..media import InputSpec, TensorInfo
 from ..models import SHIPPED, labels, model_file
 from ..models.card import SUFFIXES, ModelCard, find_card, read_card
 from ..models.deepstream import read_model, where_else
+from ..models.mean_file import read_mean
 from ..parsers.base import Guess, Model
 from ..parsers.classifier import flat
 from ..parsers.common import image_input, is_nhwc
@@ -35,12 +38,18 @@ class LoadedModel:
     image_name: str
     batch: int | None  # pictures of one call, exactly; None: any number
     others: dict[str, Any] = field(default_factory=dict)  # inputs besides the picture, for one picture
+    mean: NDArray[np.float32] | None = None  # subtracted from the tensor: a mean picture in the input's terms
+    opened: Opened | None = None  # where its runtime comes from
 
     def feed(self, pictures: Any, count: int) -> dict[str, Any]:
         """All inputs of one call: the tensor [count, …] of pictures and what goes with it.
 
         A model of a fixed batch gets the last picture again until it is full.
         """
+        if self.mean is not None:
+            if not isinstance(pictures, np.ndarray):
+                raise ValueError(f"{self.card.input.mean_file} is subtracted on the CPU: set device: cpu")
+            pictures = pictures - self.mean.astype(pictures.dtype)
         if self.batch is not None and count < self.batch:
             pictures = np.concatenate([pictures, np.repeat(pictures[-1:], self.batch - count, axis=0)])
             count = self.batch
@@ -50,6 +59,10 @@ class LoadedModel:
         """What each picture of a call shows (see Reader.read)."""
         return list(self.reader.read(outputs, self.batch or count)[:count])
 
+    def parse(self, outputs: Mapping[str, Any]) -> Any:
+        """What the first picture shows, by the parser alone."""
+        return self.reader.parser(outputs, self.batch or 1, self.reader.settings)[0]
+
 
 def load_model(
     name: str,
@@ -57,28 +70,29 @@ def load_model(
     parser: str | None = None,
     names: str | list[str] | None = None,
     runtime: str | None = None,
+    engine: Use = "auto",
     **options: Any,
 ) -> LoadedModel:
     """Load a model by path, by its card, or a shipped one by name. Raises ConfigError naming file and reason.
 
     `parser`, `names` (a list or a file of class names) and `runtime` override card and recognition; `options` go to
-    the runtime, over those of the card.
+    the runtime, over those of the card. `engine`: auto takes one that was built for this machine where there is one.
     """
     where, card = model_and_card(name)
     size = (card.input.height, card.input.width)
     if None not in size:
         options["size"] = size
     try:
-        loaded: Runtime = devices.load_runtime(
-            where, device, runtime or card.runtime or "auto", **card.options | options
-        )
+        opened = open_engine(where, device, runtime or card.runtime or "auto", engine, **card.options | options)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     try:
-        return _assemble(Path(where), card, loaded, parser, names)
+        model = _assemble(Path(where), card, opened.runtime, parser, names)
     except ConfigError as error:
-        loaded.close()
+        opened.runtime.close()
         raise ConfigError(f"{where}: {error}") from error
+    model.opened = opened
+    return model
 
 
 def check_files(name: str) -> None:
@@ -112,10 +126,10 @@ def make_reader(
     tensors: Model, size: tuple[int, int], card: ModelCard, title: str, guess: Guess, names: str | list[str] | None
 ) -> Reader:
     """How outputs are read, of a model with these tensors whose input is `size` pixels. Raises ConfigError."""
-    told = _names(card, names)
+    told = _names(card, names, guess.parser in ("ctc", "lprnet"))
     exported = labels.from_metadata(tensors.metadata) if told is None else None
     known = first(told, exported)
-    if told is not None:
+    if told is not None and not card.theirs:
         check_count(told, guess, card if names is None else ModelCard(background=card.background), title)
     sizes = {output.name: flat(output) for output in tensors.outputs}
     return Reader(
@@ -144,7 +158,10 @@ def _assemble(
 ) -> LoadedModel:
     tensors = Model(runtime.inputs, runtime.outputs, runtime.metadata)
     missing = [name for name in card.outputs or () if name not in {output.name for output in runtime.outputs}]
-    if missing:
+    if missing and card.theirs:  # nvinfer reads all outputs of an ONNX, whatever is named
+        text = f"{card.source}: its outputs {', '.join(missing)} are none of the model's; all are read"
+        card = replace(card, outputs=None, warnings=(*card.warnings, text))
+    elif missing:
         has = ", ".join(map(str, runtime.outputs))
         raise ConfigError(f"the card's outputs {', '.join(missing)} are none of the model's: {has}")
     guess = guess_parser(tensors, parser, card)
@@ -159,7 +176,21 @@ def _assemble(
         image_name=image.name,
         batch=_batch(image, card),
         others=_others(tensors, image, guess, spec),
+        mean=_mean(card, spec),
     )
+
+
+def _mean(card: ModelCard, spec: InputSpec) -> NDArray[np.float32] | None:
+    """The card's mean picture as the tensor has it: scaled, its channels in order, divided by std."""
+    if card.input.mean_file is None:
+        return None
+    if spec.colour == "GRAY" or spec.dtype == "uint8":
+        raise ConfigError(
+            f"a mean picture has three channels and is for real numbers, not for {spec.colour} {spec.dtype}"
+        )
+    picture = read_mean(card.near(card.input.mean_file), spec.width, spec.height)
+    rows = (picture if spec.colour == "RGB" else picture[..., ::-1]) * spec.scale / np.array(spec.std, np.float32)
+    return np.ascontiguousarray(rows if spec.layout == "NHWC" else rows.transpose(2, 0, 1), np.float32)
 
 
 def _picture(model: Model, card: ModelCard) -> TensorInfo:
@@ -234,7 +265,9 @@ def _others(model: Model, image: TensorInfo, guess: Guess, spec: InputSpec) -> d
     return others
 
 
-def _names(card: ModelCard, names: str | list[str] | None) -> labels.Labels | None:
+def _names(card: ModelCard, names: str | list[str] | None, characters: bool) -> labels.Labels | None:
     if isinstance(names, str):
-        return labels.read_labels(names)
+        return labels.read_characters(names) if characters else labels.read_labels(names)
+    if names is None and characters and isinstance(card.labels, str):
+        return labels.read_characters(card.near(card.labels))
     return card.names() if names is None else dict(enumerate(names))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import devices
-from ..core.errors import ConfigError, did_you_mean
 from ..media import Frame, Image, Object, Placement
 from ..media.objects import Box
 from ..media.tensor import part_of
-from ..models.card import ObjectsCard
+from ..models.card import ObjectsCard, read_part
 from ..parsers.raw import of_picture
 from ._model import LoadedModel
 
@@ -54,23 +53,24 @@ class Unit:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call of the model: the units it looks at."""
+    """One call of a model: the units it looks at. Another model may have taken its place when the answer comes."""
 
     units: list[Unit]
+    loaded: LoadedModel
     future: Future[dict[str, Any]] | None = None
 
     def done(self) -> bool:
         return self.future is None or self.future.done()
 
-    def result(self, loaded: LoadedModel, keep_tensors: bool = False) -> None:
+    def result(self, keep_tensors: bool = False) -> None:
         """Wait for the call and give each unit its answer. Raises what the call raised."""
         if self.future is None:
             return
         outputs = self.future.result()
-        for n, (unit, answer) in enumerate(zip(self.units, loaded.read(outputs, len(self.units)), strict=True)):
+        for n, (unit, answer) in enumerate(zip(self.units, self.loaded.read(outputs, len(self.units)), strict=True)):
             unit.answer = answer
             if keep_tensors:
-                unit.outputs = of_picture(outputs, n, loaded.batch or len(self.units))
+                unit.outputs = of_picture(outputs, n, self.loaded.batch or len(self.units))
         self.future = None
 
 
@@ -116,19 +116,10 @@ def wanted_objects(given: Mapping[str, Any] | None, card: ObjectsCard | None) ->
     """What the setting `on` says, over what the card says; None: whole frames. Raises ConfigError."""
     if given is None:
         return None if card is None else Wanted(card)
-    known = [one.name for one in fields(ObjectsCard)]
-    for key in given:
-        if key not in known:
-            raise ConfigError(f"on.{key} is not known.{did_you_mean(key, known)} There are: {', '.join(known)}")
-    values = {name: getattr(card, name) for name in known} if card is not None else {}
-    merged = {**values, **given}
-    if isinstance(merged.get("classes"), (str, int)):
-        merged["classes"] = [merged["classes"]]
-    for name in ("min_width", "min_height", "max_width", "max_height", "refresh", "growth"):
-        value = merged.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0):
-            raise ConfigError(f"on.{name}={value!r} is not allowed: it is a number from 0 up")
-    return Wanted(ObjectsCard(**merged))
+    plain = {name: getattr(card, name) for name in card.__slots__} if card is not None else {}
+    classes = given.get("classes")
+    listed = {"classes": [classes]} if isinstance(classes, (str, int)) else {}
+    return Wanted(read_part(ObjectsCard, {**plain, **given, **listed}, "on"))
 
 
 def of_frame(frame: Frame, stage: str, prepared: bool) -> list[Unit]:
@@ -176,12 +167,12 @@ def calls(units: Sequence[Unit], loaded: LoadedModel) -> Iterator[Call]:
         crops = units[0].target is not None if units else False
         size = min(most, -(-len(units) // loaded.runtime.parallel)) if crops else 1
     for at in range(0, len(units), max(1, size)):
-        yield Call(list(units[at : at + max(1, size)]))
+        yield Call(list(units[at : at + max(1, size)]), loaded)
 
 
-def make_input(call: Call, loaded: LoadedModel, imaging: Any) -> dict[str, Any]:
+def make_input(call: Call, imaging: Any) -> dict[str, Any]:
     """The model's inputs for a call. Runs in the runtime's thread, beside other calls."""
-    units = call.units
+    units, loaded = call.units, call.loaded
     if units[0].tensor is not None:
         tensor = np.stack([_fitting(unit.tensor, loaded) for unit in units])
         return loaded.feed(tensor, len(units))

@@ -10,12 +10,14 @@ from typing import Any, ClassVar
 
 from .. import devices, parsers
 from ..core.element import Context, Element, setting, state
+from ..core.errors import ConfigError
 from ..core.item import StreamStart
 from ..media import Batch, Frame
 from ._behind import Behind
 from ._memory import Memory
 from ._model import LoadedModel, check_files, load_model, model_and_card
 from ._reader import first
+from ._renewals import Renewals
 from ._results import Results
 from ._units import Call, Imagings, Unit, Wanted, calls, make_input, of_frame, of_object, wanted_objects
 
@@ -27,6 +29,7 @@ class Waiting:
     item: Frame | Batch
     units: list[Unit]
     calls: list[Call]
+    results: Results  # of the model that was asked
 
     def done(self) -> bool:
         return all(call.done() for call in self.calls)
@@ -51,9 +54,10 @@ class Infer(Element):
     threaded: ClassVar[bool] = True
 
     model: str = setting(
+        live=True,
         help="a model file (.onnx, .xml, .pt, .tflite, …), a model card (.yaml), a configuration of DeepStream's"
         " nvinfer or nvinferserver, a shipped model's name: street, or the address of a model on a server:"
-        " triton://host:8001/model"
+        " triton://host:8001/model",
     )
     runtime: str | None = setting(
         default=None, help="what runs it: auto, onnx, openvino, torch, tensorrt, tflite, triton (default: auto)"
@@ -85,6 +89,20 @@ class Infer(Element):
     prepared: bool | None = setting(default=None, help="takes the tensors that a preprocess element made")
     tensors: bool | None = setting(default=None, help="keep the raw outputs beside what was read from them")
     stage: str | None = setting(default=None, help="the name that its objects carry (default: the model's)")
+    engine: str = setting(
+        default="auto",
+        choices=("auto", "default"),
+        help="auto: the engine that `millrace build` made for this machine, where there is one",
+    )
+    optimize: str | None = setting(
+        default=None,
+        choices=("background",),
+        help="background: start at once, build an engine beside the run, and go on with it in live streams",
+    )
+    accuracy: float = setting(
+        default=0.97, minimum=0, maximum=1, help="least agreement with the default that `optimize` allows"
+    )
+    watch: bool = setting(default=False, help="go on with the new file when the model's file is replaced")
 
     context: Context = state(lambda: None)
     loaded: LoadedModel = state(lambda: None)
@@ -95,6 +113,7 @@ class Infer(Element):
     behind: Behind = state(Behind)
     imaging: Imagings = state(Imagings)
     name: str = state(str)  # what objects carry as their stage
+    renewals: Renewals = state(Renewals)
 
     def validate(self) -> None:
         devices.kind(self.device)
@@ -103,17 +122,27 @@ class Infer(Element):
 
     def open(self, context: Context) -> None:
         self.context = context
-        options = (self.options or {}) | ({} if self.parallel is None else {"parallel": self.parallel})
-        loaded = load_model(self.model, self.device, self.parser, self.labels, self.runtime, **options)
+        loaded = self.load(self.model)
         for warning in loaded.card.warnings:
             context.warn(warning)
-        self.loaded = loaded
         self.name = self.stage or loaded.path.stem
+        self.use(loaded)
+        self.renewals = Renewals(self)
+
+    def load(self, model: str) -> LoadedModel:
+        options = (self.options or {}) | ({} if self.parallel is None else {"parallel": self.parallel})
+        return load_model(model, self.device, self.parser, self.labels, self.runtime, self.engine, **options)  # type: ignore[arg-type]
+
+    def use(self, loaded: LoadedModel, same: bool = False) -> None:
+        """Ask this model from now on; `same`: it answers as the one before, whose answers are still true."""
+        self.loaded = loaded
         self.objects = wanted_objects(self.on, loaded.card.objects)
-        self.memory = self._memory()
+        self.memory = self.memory if same else self._memory()
         self.results = Results(loaded.reader, loaded.spec, self.name, loaded.card.masks)
         self.takes_prepared = bool(first(self.prepared, loaded.card.prepared))
         self.keeps_tensors = bool(first(self.tensors, loaded.card.tensors))
+        if loaded.opened is not None and loaded.opened.problem:
+            self.context.warn(loaded.opened.problem, None)
         self.configure()
 
     def _memory(self) -> Memory | None:
@@ -129,13 +158,43 @@ class Infer(Element):
         self.step = first(self.every, self.loaded.card.every, 1)
 
     def prepare(self, settings: Mapping[str, Any]) -> Any:
+        """A new model is loaded here, and what is wrong with it or with names of classes fails before a change."""
+        if self.loaded is None:
+            return settings  # nothing runs yet: `open` will see to it
+        if "model" in settings:
+            return {**settings, "loaded": self.another(settings["model"], settings)}
         for name in settings.get("classes") or ():
-            self.loaded.reader.class_id(name)  # a wrong name fails here, before anything changes
+            self.loaded.reader.class_id(name)
         return settings
 
+    def another(self, model: str, settings: Mapping[str, Any] | None = None) -> LoadedModel:
+        """A model that may take the place of the present one, by any thread. Raises ConfigError."""
+        loaded = self.load(model)
+        told = {name: getattr(self, name) for name in ("confidence", "iou", "top_k", "classes")} | dict(settings or {})
+        try:
+            wanted_objects(self.on, loaded.card.objects)
+            loaded.reader.configure(told["confidence"], told["iou"], told["top_k"], told["classes"])
+        except ConfigError:
+            loaded.runtime.close()
+            raise
+        return loaded
+
     def apply(self, prepared: Mapping[str, Any]) -> None:
-        super().apply(prepared)
-        self.configure()
+        loaded = prepared.get("loaded")
+        super().apply({name: value for name, value in prepared.items() if name != "loaded"})
+        if loaded is not None:
+            self.swap(loaded)
+            self.renewals.begin_anew()
+        elif self.loaded is not None:
+            self.configure()
+
+    def swap(self, loaded: LoadedModel, same: bool = False) -> None:
+        """Ask another model from the next item on. Calls under way are finished by the old one, which then closes."""
+        flying = [call.future for waiting in self.waiting for call in waiting.calls]
+        self.renewals.retire(self.loaded, [*flying, *self.behind.futures()])
+        if not same:
+            self.behind.drop()
+        self.use(loaded, same)
 
     @property
     def ready(self) -> bool:
@@ -146,19 +205,20 @@ class Infer(Element):
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         self.behind.start(start.stream, start.live, self.loaded.runtime.parallel + 1)
+        self.renewals.streams[start.stream] = start.live
         return start
 
     def process(self, item: Frame | Batch) -> Iterator[Frame | Batch]:
         frames = item.frames if isinstance(item, Batch) else [item]
         units = [unit for frame in frames if frame.index % self.step == 0 for unit in self.ask(frame)]
         fresh = [unit for unit in units if unit.fresh]
-        waiting = Waiting(item, units, list(calls(fresh, self.loaded)))
+        waiting = Waiting(item, units, list(calls(fresh, self.loaded)), self.results)
         if self.objects is not None and not self.objects.card.wait:
             self.leave_behind(waiting)
         else:
             for call in waiting.calls:
-                make = partial(make_input, call, self.loaded, self.imaging.of(call.units[0].frame.image))
-                call.future = self.loaded.runtime.submit(make, self.context.wake)
+                make = partial(make_input, call, self.imaging.of(call.units[0].frame.image))
+                call.future = self.loaded.runtime.submit(self.renewals.seen(make), self.context.wake)
         self.waiting.append(waiting)
         yield from self.on_wake()
 
@@ -189,7 +249,7 @@ class Infer(Element):
                 for unit in call.units:
                     self.retract(unit)
                 continue
-            inputs = make_input(call, self.loaded, self.imaging.of(call.units[0].frame.image))
+            inputs = make_input(call, self.imaging.of(call.units[0].frame.image))
             call.future = self.loaded.runtime.submit(inputs)
             self.behind.add(call)
         for unit in waiting.units:  # an older answer is better than none
@@ -199,7 +259,7 @@ class Infer(Element):
     def collect(self, frame: Frame) -> None:
         """Take the answers that have come for a stream since its last frame."""
         for call in self.behind.due(frame.stream):
-            call.result(self.loaded)
+            call.result()
             for unit in call.units:
                 self.keep(unit, self.results.told(unit))
 
@@ -214,6 +274,7 @@ class Infer(Element):
     def on_wake(self) -> Iterator[Frame | Batch]:
         while self.waiting and self.waiting[0].done():
             yield self.finish(self.waiting.popleft())
+        self.renewals.look()
 
     def flush(self, stream: str) -> Iterator[Frame | Batch]:
         holds = [n for n, waiting in enumerate(self.waiting) if _has(waiting.item, stream)]
@@ -223,6 +284,7 @@ class Infer(Element):
     def end_stream(self, stream: str) -> Iterator[Frame | Batch]:
         yield from self.flush(stream)
         self.behind.forget(stream)
+        self.renewals.streams.pop(stream, None)
         if self.memory is not None:
             self.memory.forget(stream)
 
@@ -230,7 +292,7 @@ class Infer(Element):
         """The item with what was said of it; waits for calls that still run, raises what they raised."""
         try:
             for call in waiting.calls:
-                call.result(self.loaded, self.keeps_tensors)
+                call.result(self.keeps_tensors)
         except Exception:
             for unit in waiting.units:
                 if unit.fresh:
@@ -238,9 +300,9 @@ class Infer(Element):
             raise
         for unit in waiting.units:
             if unit.fresh:
-                self.keep(unit, self.results.place(unit))
+                self.keep(unit, waiting.results.place(unit))
                 if self.keeps_tensors:
-                    self.results.keep_tensors(unit)
+                    waiting.results.keep_tensors(unit)
             elif self.memory is not None and unit.target is not None:
                 known = self.memory.recall(unit.frame, unit.target)
                 if known is not None:
@@ -262,6 +324,7 @@ class Infer(Element):
         self.waiting.clear()
         self.imaging.clear()
         self.behind.clear()
+        self.renewals.close()
         if self.loaded:
             self.loaded.runtime.close()
 

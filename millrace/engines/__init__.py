@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from .cache import Built, clear, find, kept, listed
 from .engine import Engine
+from .load import Opened, Use, open_engine
 
-__all__ = ["Built", "Engine", "clear", "find", "kept", "listed"]
+__all__ = ["Built", "Engine", "Opened", "Use", "clear", "find", "kept", "listed", "open_engine"]

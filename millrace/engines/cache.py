@@ -45,6 +45,11 @@ class Built:
         return self.engine.load(model, self.device, self.folder)
 
     @property
+    def is_default(self) -> bool:
+        """Whether nothing better was found than what runs anyway."""
+        return self.gain == 1.0 and self.engine.file is None
+
+    @property
     def text(self) -> str:
         """One line for who runs it."""
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.built))

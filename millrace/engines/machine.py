@@ -9,15 +9,10 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ..runtimes.base import usable_cores
+
 LIBRARIES = ("onnxruntime", "onnxruntime-gpu", "openvino", "torch", "tensorrt")
 _BESIDE = (".bin", ".data", ".onnx.data", ".onnx_data", ".weights")  # where formats keep weights apart
-
-
-def cores() -> int:
-    """The cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1
 
 
 @cache
@@ -42,7 +37,7 @@ def machine() -> dict[str, str | int]:
     return {
         "cpu": name,
         "flags": hashlib.sha256(flags.encode()).hexdigest()[:16],
-        "cores": cores(),
+        "cores": usable_cores(),
         "system": f"{platform.system()} {platform.machine()}",
     }
 

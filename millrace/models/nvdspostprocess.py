@@ -46,13 +46,13 @@ def nvdspostprocess_card(file: KeyFile) -> tuple[ModelCard, Report]:
         labels=None if labels is None else os.fspath(labels),
         objects=ObjectsCard(classes=None if classes is None else list(classes)) if second else None,
         drop=None if drop is None else list(drop),
-        class_count=section.integer("num-detected-classes", 0, least=0) or None,
         tensors=not section.boolean("release-tensor-meta", False),
         masks=section.boolean("output-instance-mask", False) if kind == "instances" else True,
         mask_threshold=section.number("segmentation-threshold", 0.0, least=0),
         output_layout=section.choice("segmentation-output-order", None, LAYOUTS),
         attribute=section.text("classifier-type", None),
         source=file.path,
+        theirs=True,
     )
     card = replace(card, **_parser(section), **_classes(report, section, card))
     section.ignore("the setting `device` says where a model runs", "gpu-id")
@@ -88,10 +88,13 @@ def _classes(report: Report, section: Section, card: ModelCard) -> dict[str, Any
     threshold = section.number("classifier-threshold", 0.0, least=0)
     every = report.section("class-attrs-all")
     own = every.number("classifier-threshold", None, least=0)  # where the bodypose files have it
+    count = section.integer("num-detected-classes", 0, least=0)
     if card.kind in ("detector", "instances"):
         section.ignore("the model is no classifier", "classifier-threshold")
         every.ignore("the model is no classifier", "classifier-threshold")
-        return read_classes(report, mode or "groups", card.class_count, legacy=False)
+        found = read_classes(report, mode or "groups", count or None, legacy=False)
+        return found | {"classes": list(range(count)) if count else None}
+    section.ignore("the model's outputs say how many classes there are", "num-detected-classes")
     why = f"the model is no detector ({card.kind})"
     section.ignore(why, "cluster-mode", "filter-out-class-ids")
     report.ignore(why, GROUPS)

@@ -9,9 +9,9 @@ import onnx
 import pytest
 from builder.networks import make_classifier, pictures
 
-from millrace.builder.accuracy import errors
 from millrace.builder.quantise import Quantiser, spread, to_half
 from millrace.engines import Engine
+from millrace.metrics.agreement import errors
 
 
 def answers(model, calls):

@@ -123,6 +123,6 @@ def test_clearing_one_model_or_all(model, tmp_path):
 
 def test_a_machine_is_told_by_processor_flags_and_cores():
     facts = machine.machine()
-    assert facts["cores"] == machine.cores() >= 1
+    assert facts["cores"] >= 1
     assert len(facts["flags"]) == 16
     assert "onnxruntime" in machine.versions()
