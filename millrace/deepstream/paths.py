@@ -16,4 +16,5 @@ def resolve(name: str, config: str | os.PathLike[str]) -> Path:
     root = os.environ.get("MILLRACE_DEEPSTREAM_ROOT")
     if root and name.startswith(INSTALLED):
         return Path(root, name.removeprefix(INSTALLED).partition("/")[2])
-    return Path(os.path.realpath(config)).parent / name
+    path = Path(os.path.realpath(config)).parent / name
+    return Path(os.path.realpath(path.parent)) / path.name if path.name != ".." else path

@@ -77,6 +77,7 @@ class Report:
                 found += section.findings()
                 continue
             why = "there is no such group." + did_you_mean(name, self._sections)
+            why = why if name else "it stands outside any group: indent it below one"
             found += [Finding(name, entry.key, entry.line, "unknown", why) for entry in group.entries]
             if not group.entries:
                 found.append(Finding(name, "", group.line, "unknown", why))
@@ -122,6 +123,11 @@ class Section:
         return self.group.get(key) is not None
 
     @property
+    def taken(self) -> frozenset[str]:
+        """The keys that a reader has asked for, there or not."""
+        return frozenset(self._taken)
+
+    @property
     def given(self) -> bool:
         """Whether the file has this group."""
         return self.group.name in self.report.file.groups
@@ -158,6 +164,17 @@ class Section:
 
         return self._take(key, default, read)
 
+    def word(self, key: str, default: T, values: Mapping[str, V]) -> V | T:
+        """What a name stands for, as in a list of names that protobuf calls an enum."""
+
+        def read(entry: Entry) -> V:
+            if entry.text not in values:
+                names = [name for name in values if not name.isdigit()]
+                raise ValueError(f"is not one of {', '.join(names)}.{did_you_mean(entry.text, names)}")
+            return values[entry.text]
+
+        return self._take(key, default, read)
+
     def texts(self, key: str, default: T) -> tuple[str, ...] | T:
         return self._take(key, default, self._items)
 
@@ -168,8 +185,8 @@ class Section:
         return self._take(key, default, lambda entry: tuple(map(self._notation.number, self._items(entry))))
 
     def ignore(self, why: str, *keys: str) -> None:
-        """These keys, where they are given, are understood and have no effect."""
-        self._taken |= {key: ("ignored", why) for key in keys}
+        """These keys, where they are given, are understood and have no effect. A value found wrong before stays so."""
+        self._taken |= {key: ("ignored", why) for key in keys if self._taken.get(key, ("",))[0] != "wrong"}
 
     def note(self, key: str, why: str) -> None:
         """A remark on a key that is applied."""

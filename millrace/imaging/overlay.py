@@ -7,10 +7,12 @@ from collections import deque
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from ..media import Frame, Object
+import numpy as np
+
+from ..media import Frame, Object, Reading
 from .base import Canvas, Colour, Point
 from .mapping import box_mask
-from .palette import parse_colour, readable_on
+from .palette import colour_of, parse_colour, readable_on
 from .style import Style
 
 LINE_COLOUR: Colour = (255, 210, 0)
@@ -50,6 +52,29 @@ def draw_objects(canvas: Canvas, objects: Iterable[Object], style: Style) -> Non
             draw_keypoints(canvas, found, own)
     for found, box, own in seen:
         _draw_caption(canvas, own.caption(found), box, own.colour(found), own)
+
+
+def draw_readings(canvas: Canvas, readings: Iterable[Reading], style: Style, opacity: float) -> None:
+    """What models said of the whole frame or of regions: class maps and depth blended over, then labels and texts.
+
+    A class that means "nothing" (number 0 where it is named background, or has no name) is left out of a map.
+    """
+    lines = 0
+    for reading in readings:
+        area = (0, 0, canvas.image.width, canvas.image.height) if reading.area is None else reading.area.tolist()
+        if reading.class_map is not None and opacity > 0:
+            for number in np.unique(reading.class_map).tolist():
+                nothing = number == 0 and "background" in reading.names.get(0, "background").lower()
+                if number >= 0 and not nothing:
+                    canvas.mask(reading.class_map == number, area, colour_of(number), opacity)
+        if reading.depth is not None and opacity > 0 and reading.area is None:
+            low, high = float(reading.depth.min()), float(reading.depth.max())
+            canvas.heat((reading.depth - low) / max(high - low, 1e-9), opacity)
+        words = [label.value for label in reading.labels] + ([reading.text] if reading.text else [])
+        if words and style.labels:
+            at = (area[0], area[1] + (lines * style.text_size if reading.area is None else 0))
+            canvas.text(" ".join(words), at, (255, 255, 255), style.text_size, (0, 0, 0), inside=True)
+            lines += reading.area is None
 
 
 def corners(box: Sequence[float], angle: float | None) -> list[Point]:

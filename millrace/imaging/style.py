@@ -81,6 +81,7 @@ class Style:
             parts.extend(answer.value for answer in found.labels)
             parts.extend([found.text] if found.text else [])
             parts.extend(_said(found.extras.get("analytics", {})))
+            parts.extend([f"{found.depth:.3g} deep"] if found.depth is not None else [])
         return " ".join(parts)
 
 

@@ -19,11 +19,12 @@ def box(values: Iterable[float]) -> Box:
 
 @dataclass(slots=True)
 class Label:
-    """One answer of a classifier: `Label("colour", "red", 0.93)`."""
+    """One answer of a classifier: `Label("colour", "red", 0.93)`; `class_id` is its number within that head."""
 
     name: str
     value: str
     confidence: float
+    class_id: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +33,9 @@ class Object:
 
     `box` is the best current estimate (float32 x1 y1 x2 y2); `detected_box` is what the detector gave, None when
     a tracker alone knows where the object is. `id` is its identity within the stream, None when untracked.
-    `stage` names the model that found it. `velocity` is pixels per second. `angle` is radians, clockwise.
+    `stage` names the model that found it. `velocity` is pixels per second. `angle` is radians, clockwise as seen: the
+    box is turned about its centre by it. `mask` [h, w] (booleans, or weights 0..1) is stretched over the box.
+    `keypoints` [k, 3] are x, y, confidence. `embedding` has length 1. `depth` is the median of a depth model's answer.
     """
 
     box: Box

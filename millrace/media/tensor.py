@@ -120,12 +120,16 @@ def part_of(box: Sequence[float], width: int, height: int) -> Part | None:
 
 @dataclass(slots=True)
 class Detections:
-    """What a parser gives for one picture, as columns. Boxes are x1 y1 x2 y2 in model-input pixels."""
+    """What a parser gives for one picture, as columns. Boxes are x1 y1 x2 y2 in model-input pixels.
+
+    A box with an angle (radians, clockwise as seen) is turned about its centre by it. Each mask [h, w] holds weights
+    0..1 and is stretched over its box, of sizes of their own.
+    """
 
     boxes: NDArray[np.float32]  # [n, 4]
     scores: NDArray[np.float32]  # [n]
     classes: NDArray[np.int64]  # [n]
-    masks: NDArray[Any] | None = None
+    masks: Sequence[NDArray[Any]] | None = None
     keypoints: NDArray[np.float32] | None = None  # [n, k, 3] x y confidence
     angles: NDArray[np.float32] | None = None
     embeddings: NDArray[np.float32] | None = None
@@ -135,5 +139,7 @@ class Detections:
 
     def take(self, keep: NDArray[Any]) -> Detections:
         """The rows that `keep` (indices or booleans) names."""
-        rest = (None if c is None else c[keep] for c in (self.masks, self.keypoints, self.angles, self.embeddings))
-        return Detections(self.boxes[keep], self.scores[keep], self.classes[keep], *rest)
+        rows = np.arange(len(self))[keep]
+        masks = None if self.masks is None else [self.masks[row] for row in rows.tolist()]
+        rest = (None if c is None else c[rows] for c in (self.keypoints, self.angles, self.embeddings))
+        return Detections(self.boxes[rows], self.scores[rows], self.classes[rows], masks, *rest)

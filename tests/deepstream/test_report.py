@@ -51,7 +51,7 @@ def test_values_come_with_their_types():
         "batch": 4, "scale": 0.25, "model": found["model"], "kind": "classifier", "classes": (0, 2), "absent": None,
         "top": {1: 5},
     }  # fmt: skip
-    assert str(found["model"]) == "/configs/../model.onnx"
+    assert str(found["model"]) == "/model.onnx"
 
 
 def test_each_key_has_its_finding():
@@ -92,6 +92,13 @@ def test_wrong_values_are_raised_together():
         "f:5: [p] d: '7' is not one of 0 (RGB), 1 (BGR)",
         "f:6: [p] e: '1;x' is not a whole number",
     ]
+
+
+def test_what_is_wrong_is_not_ignored():
+    report = Report(parse_keyfile("[p]\nb=x\nc=y\n", "f"))
+    report.section("p").integer("b", 9)
+    report.section("p").ignore("not used", "b", "c")
+    assert [finding.status for finding in report.findings()] == ["wrong", "ignored"]
 
 
 def test_a_range_is_told():
