@@ -83,6 +83,7 @@ class Infer(Element):
         self.context = context
         options = (self.options or {}) | ({} if self.parallel is None else {"parallel": self.parallel})
         self.loaded = load_model(self.model, self.device, self.parser, self.labels, self.runtime, **options)
+        self.loaded.runtime.report = context.warn
         self.name = self.stage or self.loaded.path.stem
         self.configure()
 
