@@ -136,6 +136,7 @@ class Infer(Element):
     def use(self, loaded: LoadedModel, same: bool = False) -> None:
         """Ask this model from now on; `same`: it answers as the one before, whose answers are still true."""
         self.loaded = loaded
+        loaded.runtime.report = self.context.warn
         self.takes_prepared = bool(first(self.prepared, loaded.card.prepared))
         self.objects = None if self.takes_prepared else wanted_objects(self.on, loaded.card.objects)
         self.memory = self.memory if same else self._memory()

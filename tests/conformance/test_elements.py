@@ -57,6 +57,7 @@ def required(name: str, folder: Path) -> dict[str, Any]:
         return {"path": str(folder / "{stream}-{index}.png")}
     wanted = [setting.name for setting in registry.settings_of(registry.get(name)) if setting.required]
     assert set(wanted) <= set(values), f"{name}: this suite does not know what to give for {wanted}"
+    wanted += {"preprocess": ["input"], "postprocess": ["stage"]}.get(name, [])
     return {setting: values[setting] for setting in wanted}
 
 
