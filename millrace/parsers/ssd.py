@@ -138,7 +138,9 @@ def _guess_anchors(boxes: TensorInfo, scores: TensorInfo) -> Guess:
         # Ultra-Light-Fast-Generic-Face-Detector at 320x240 and 640x480: the anchors of no other model we know
         wants = {"colour": "RGB", "scale": 1.0, "mean": (127.0,) * 3, "std": (128.0,) * 3, "fit": "stretch"}
         extras = {"priors": "ultraface"}
-        return Guess("ssd", 0.9, why + " of UltraFace", wants, extras, background=0, iou=0.4, class_count=2)
+        return Guess(
+            "ssd", 0.9, why + " of UltraFace", wants, extras, background=0, iou=0.4, class_count=2, names={1: "face"}
+        )
     return Guess("ssd", 0.8, why, input=_PLAIN, background=0 if classes == 2 else None, iou=0.45, class_count=classes)
 
 
