@@ -26,6 +26,7 @@ class Look:
     everything: list[Sighting]  # with one or without
     paths: Mapping[int, Path]
     speeds: Mapping[int, float]  # by identity, where known
+    ground: Mapping[int, Point]  # places on the floor plan by identity, metres, where known
     journal: Journal
     trace: list[dict[str, Any]] | None = None  # what came near and did not count
     marks: dict[int, dict[str, Any]] = field(default_factory=dict)  # id(object) → what analytics says of it

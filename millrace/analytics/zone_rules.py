@@ -135,7 +135,7 @@ class ZoneRule(Rule):
             now = {key: (visit.label, visit.since) for key, visit in counter.visits.items() if visit.inside}
             self._tell("loiter", self.loitering.update(now, {found.id for found in inside}, pts), look)
         if self.stopped is not None:
-            self._tell("stopped", self.stopped.update(inside, pts), look)
+            self._tell("stopped", self.stopped.update(inside, pts, look.ground), look)
         if self.wrong_way is not None:
             self._tell("wrong_way", self.wrong_way.update(inside, look.paths, pts), look)
         if self.limit is not None:

@@ -25,9 +25,7 @@ SLANT = 0.05  # radians from which an object at an angle is turned upright befor
 
 @dataclass(slots=True, eq=False)
 class Prepared:
-    """A model's input that somebody made before (the `preprocess` element), for the models in `stages`, or all.
-
-    A model is named by its stage, or by the number of its card.
+    """A model's input that somebody made before (the `preprocess` element): for the models named in `stages`, or all.
 
     `tensor` has no dimension of the batch. `area` (x1 y1 x2 y2, source pixels) is what it shows, None the whole frame;
     `target` the object that it shows.
@@ -37,7 +35,7 @@ class Prepared:
     placement: Placement
     area: Box | None = None
     target: Object | None = None
-    stages: Sequence[str | int] = ()
+    stages: Sequence[int | str] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -134,12 +132,11 @@ def wanted_objects(given: Mapping[str, Any] | None, card: ObjectsCard | None) ->
 
 
 def of_frame(frame: Frame, stage: str, prepared: bool, number: int | None = None) -> list[Unit]:
-    """The units of a whole frame: itself, or the inputs that were prepared for this model."""
+    """The units of a whole frame: itself, or the inputs that were prepared for this model, by stage or number."""
     if not prepared:
         return [Unit(frame)]
-    inputs = [
-        each for each in frame.extras.get("prepared", ()) if not each.stages or {stage, number} & set(each.stages)
-    ]
+    ready = frame.extras.get("prepared", ())
+    inputs = [each for each in ready if not each.stages or stage in each.stages or number in each.stages]
     return [Unit(frame, each.target, each.area, each.tensor, placement=each.placement) for each in inputs]
 
 

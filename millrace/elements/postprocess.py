@@ -8,12 +8,11 @@ import numpy as np
 
 from ..core.element import Context, Element, setting, state
 from ..core.errors import ConfigError
-from ..deepstream.kinds import kind_of
 from ..media import Frame, InputSpec, Object, Placement, Reading, TensorInfo
-from ..models.card import ModelCard, read_card
-from ..models.nvdspostprocess import read_nvdspostprocess
+from ..models.card import ModelCard
+from ..models.deepstream import read_outputs_card
 from ..parsers.base import Model
-from ._model import guess_parser, make_reader
+from ._model import guess_parser, make_reader, with_outputs
 from ._results import Results
 from ._units import Unit
 
@@ -26,12 +25,9 @@ class Postprocess(Element):
     that were read are taken away unless `keep`.
     """
 
-    stage: str | int | None = setting(
-        default=None, help="whose tensors: the stage of the infer element, or the number of its card"
-    )
+    stage: str = setting(help="whose tensors: the stage of the infer element")
     card: str | None = setting(
-        default=None,
-        help="a model card (.yaml), or a file of DeepStream's nvdspostprocess: parser, labels, thresholds, clustering",
+        default=None, help="a model card (.yaml), or a file of nvdspostprocess: parser, labels, thresholds, clustering"
     )
     parser: str | None = setting(default=None, help="how the outputs are read; else the card says it, or recognition")
     labels: str | list[str] | None = setting(default=None, help="class names: a list, or a file with one a line")
@@ -45,13 +41,12 @@ class Postprocess(Element):
     results: Results | None = state(lambda: None)
 
     def validate(self) -> None:
-        self.described = ModelCard() if self.card is None else _card(self.card)
-        self.whose: str | int | None = self.described.id if self.stage is None else self.stage
-        if self.whose is None:
-            raise ConfigError("postprocess: stage must be given (whose tensors are read)")
+        self.described = read_outputs_card(self.card) if self.card is not None else ModelCard()
 
     def open(self, context: Context) -> None:
         self.validate()
+        for warning in self.described.warnings:
+            context.warn(warning)
         self.results = None
 
     def apply(self, prepared: Any) -> None:
@@ -60,8 +55,6 @@ class Postprocess(Element):
             self.results.reader.configure(self.confidence, self.iou, self.top_k, self.classes)
 
     def process_frame(self, frame: Frame) -> None:
-        if isinstance(self.whose, int):
-            self.whose = frame.extras.get("models", {}).get(self.whose, self.whose)
         raw = [each for each in frame.readings if self._mine(each)]
         if not self.keep:
             frame.readings = [each for each in frame.readings if not self._mine(each)]
@@ -78,7 +71,7 @@ class Postprocess(Element):
                 self._read(reading, frame, found)
 
     def _mine(self, reading: Reading) -> bool:
-        return reading.stage == self.whose and reading.tensors is not None
+        return reading.stage == self.stage and reading.tensors is not None
 
     def _read(self, reading: Reading, frame: Frame, target: Object | None) -> None:
         assert reading.tensors is not None and reading.input_to_source is not None
@@ -99,15 +92,11 @@ class Postprocess(Element):
         infos = [TensorInfo(name, (1, *np.shape(v)), v.dtype.name) for name, v in reading.tensors.items()]
         model = Model([picture], infos)
         try:
+            self.described = with_outputs(self.described, infos)
             guess = guess_parser(model, self.parser, self.described)
-            reader = make_reader(model, (width, height), self.described, str(self.whose), guess, self.labels)
+            reader = make_reader(model, (width, height), self.described, self.stage, guess, self.labels)
         except ConfigError as error:
-            raise ConfigError(f"tensors of {self.whose}: {error}") from error
+            raise ConfigError(f"tensors of {self.stage}: {error}") from error
         reader.configure(self.confidence, self.iou, self.top_k, self.classes)
         spec = InputSpec(width, height, fit="stretch")
-        return Results(reader, spec, self.title or str(self.whose), self.described.masks)
-
-
-def _card(path: str) -> ModelCard:
-    """A card of ours, or what a file of DeepStream's nvdspostprocess amounts to. Raises ConfigError."""
-    return read_nvdspostprocess(path)[0] if kind_of(path) == "nvdspostprocess" else read_card(path)
+        return Results(reader, spec, self.title or self.stage, self.described.masks)

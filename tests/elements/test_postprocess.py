@@ -89,19 +89,13 @@ def test_tensors_that_nobody_knows_are_one_clear_error(run, tmp_path):
         post(frame, stage="m", parser="yolo")
 
 
-def test_a_file_of_nvdspostprocess(run, tmp_path):
-    model = make_detector(tmp_path / "m.onnx", BOXES, "detectnet_v2", classes=3)
-    (tmp_path / "m.yaml").write_text("id: 1\nparser: raw\n")
-    (tmp_path / "names.txt").write_text("person\nbag\nface\n")
+def test_a_file_of_deepstream_says_how_tensors_are_read(run, tmp_path):
+    model = make_detector(tmp_path / "m.onnx", BOXES, "yolox")
+    (tmp_path / "names.txt").write_text("car\nbike\nperson\n")
     (tmp_path / "post.yml").write_text(
-        "property:\n  gie-unique-id: 1\n  num-detected-classes: 3\n  cluster-mode: 2\n  network-type: 0\n"
-        "  labelfile-path: names.txt\n  parse-bbox-func-name: NvDsInferParseCustomResnet\n  process-mode: 1\n"
-        "class-attrs-all:\n  pre-cluster-threshold: 0.8\n"
+        "%YAML:1.0\nproperty:\n  network-type: 0\n  cluster-mode: 2\n  num-detected-classes: 3\n  gpu-id: 0\n"
+        "  labelfile-path: names.txt\n  output-blob-names: another\nclass-attrs-2:\n  pre-cluster-threshold: 0.95\n"
     )
-    frame = post(run(picture(), model=model), card=str(tmp_path / "post.yml"))
-    assert [(o.label, o.stage) for o in frame.objects] == [("face", "m")]
-
-
-def test_whose_tensors_must_be_said(tmp_path):
-    with pytest.raises(ConfigError, match="stage must be given"):
-        Postprocess().validate()
+    frame = run(picture(), model=model, parser="raw")
+    post(frame, stage="m", card=str(tmp_path / "post.yml"), parser="yolox")
+    assert [(each.label, each.class_id) for each in frame.objects] == [("car", 0)]
