@@ -36,6 +36,7 @@ class Object:
     `stage` names the model that found it. `velocity` is pixels per second. `angle` is radians, clockwise as seen: the
     box is turned about its centre by it. `mask` [h, w] (booleans, or weights 0..1) is stretched over the box.
     `keypoints` [k, 3] are x, y, confidence. `embedding` has length 1. `depth` is the median of a depth model's answer.
+    `origin` is set in a copy: the object that it, or what it was copied from, is a copy of.
     """
 
     box: Box
@@ -56,13 +57,14 @@ class Object:
     depth: float | None = None
     velocity: tuple[float, float] | None = None
     extras: dict[str, Any] = field(default_factory=dict)
+    origin: Object | None = field(default=None, repr=False)
 
     def fork(self) -> Object:
-        """The same arrays, lists and dict of its own."""
+        """The same arrays, lists and dict of its own; `media.merging` puts copies together again."""
         return Object(
             self.box, self.class_id, self.label, self.confidence, self.id, self.detected_box,
             self.track_confidence, self.stage, self.parent, list(self.labels), self.mask, self.keypoints,
-            self.angle, self.embedding, self.text, self.depth, self.velocity, dict(self.extras),
+            self.angle, self.embedding, self.text, self.depth, self.velocity, dict(self.extras), self.origin or self,
         )  # fmt: skip
 
 

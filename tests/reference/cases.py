@@ -62,7 +62,7 @@ class Case:
     compare: Compare
     start: int = 0
     every: int = 5
-    frames: int = 8
+    frames: int = 5
     primary: str | None = None
     classes: tuple[str, ...] = ()
 
@@ -227,7 +227,7 @@ def plate(session: Any, frame: Any, picture: np.ndarray, tally: Tally) -> None:
 COCO = "confidence: 0.3\n"
 PVB = "parser: ssd\nlabels: [vehicle, person, bike]\nbackground: 3\nconfidence: 0.3\n"
 PLAIN = "input: {colour: BGR, scale: 1, mean: 0, std: 1, fit: stretch}\n"
-HALF = "input: {width: 320, height: 32, colour: BGR, scale: 0.00392156862745098, mean: 0.5, std: 0.5, pad: 127, fit: letterbox-top-left}\n"
+HALF = "input: {width: 640, height: 32, colour: BGR, scale: 0.00392156862745098, mean: 0.5, std: 0.5, pad: 127, fit: letterbox-top-left}\n"
 PLATE = f"parser: ctc\nextras: {{blank: 70}}\n{PLAIN}labels: [{', '.join(repr(c) for c in kinds.plate_letters())}]\n"
 VEHICLE = (
     f"parser: classifier\nattribute: [colour, type]\n{PLAIN}"
@@ -250,7 +250,7 @@ TEXT = (
 def cases(folder: Path) -> list[Case]:
     """All of them; `folder` is the test data's."""
     line = f"parser: ctc\nextras: {{blank: 0, space: true}}\nlabels: {folder / 'models/plates_ocr/en_dict.txt'}\n{HALF}"
-    cls = HALF.replace("width: 320, height: 32", "width: 192, height: 48")
+    cls = HALF.replace("width: 640, height: 32", "width: 192, height: 48")
     cls = f"parser: classifier\nattribute: direction\nlabels: [upright, turned]\n{cls}"
     people, cars = ("person",), ("vehicle",)
     road = f"kind: segmentation\nlabels: [background, road, curb, mark]\n{PLAIN}"
@@ -279,7 +279,7 @@ def cases(folder: Path) -> list[Case]:
         Case("classify/omz_person_attributes_0230_80x160.onnx", PERSON, PEOPLE, of_objects(person, *people), **of_person),
         Case("reid/osnet_x0_25_msmt17.onnx", OSNET, PEOPLE, of_objects(vector(kinds.osnet), *people), **of_person),
         Case("reid/omz_person_reid_0287_nhwc.onnx", reid, PEOPLE, of_objects(vector(kinds.person_reid), *people), **of_person),
-        Case("segment/deeplabv3_mnv2_voc_257_nhwc.onnx", "kind: segmentation\n", CARS, class_map(kinds.deeplab), 180, frames=4),
+        Case("segment/deeplabv3_mnv2_voc_257_nhwc.onnx", "kind: segmentation\n", ONE, class_map(kinds.deeplab), 300, frames=4),
         Case("segment/omz_road_segmentation_adas_0001_nhwc.onnx", road, DASH, class_map(kinds.road), frames=3),
         Case("segment/instseg_yolov8seg_layout_640.onnx", COCO, ONE, instances, 300, every=20, frames=5),
         Case("pose/movenet_singlepose_lightning_192.onnx", "kind: keypoints\n", ONE, pose, 300),

@@ -151,10 +151,10 @@ def text_boxes(session: Any, picture: np.ndarray, width: int, height: int) -> li
 
 
 def text_line(session: Any, picture: np.ndarray, letters: list[str]) -> tuple[str, float]:
-    """PP-OCR's recogniser: 32 pixels high, at its aspect, at most 320 wide; the rest is the grey that becomes 0."""
-    ratio = min(320 / picture.shape[1], 32 / picture.shape[0])
+    """PP-OCR's recogniser: 32 pixels high, at its aspect, at most 640 wide; the rest is the grey that becomes 0."""
+    ratio = min(640 / picture.shape[1], 32 / picture.shape[0])
     inner = max(1, round(picture.shape[1] * ratio)), max(1, round(picture.shape[0] * ratio))
-    canvas = np.full((32, 320, 3), 127, np.uint8)
+    canvas = np.full((32, 640, 3), 127, np.uint8)
     canvas[: inner[1], : inner[0]] = cv2.resize(picture, inner)
     (scores,) = session.run(None, {"x": chw((canvas.astype(np.float32) / 255 - 0.5) / 0.5)})
     text, sure, before = "", [], 0
