@@ -34,6 +34,12 @@ class Path:
     places: deque[Place] = field(default_factory=deque)
     noise: float = 0.0  # variance of a coordinate, pixels²
     residuals: int = 0
+    x: float = 0.0  # where its places lead, pixels
+    y: float = 0.0
+    vx: float = 0.0  # pixels per ns
+    vy: float = 0.0
+    number: int = 0  # places by which that is known
+    share: float = 1.0  # its variance, of that of a place
 
     @property
     def doubt(self) -> float:
@@ -44,6 +50,7 @@ class Path:
         places = self.places
         if len(places) >= 2 and self._learn(places[-2], places[-1], place):
             places.clear()
+        self._follow(place)
         places.append(place)
         oldest = place.pts - window
         while len(places) > 3 and places[0].pts < oldest:
@@ -72,26 +79,31 @@ class Path:
         return False
 
     def settled(self) -> tuple[float, float, float]:
-        """How far the last place should be moved to lie where the last half second leads, x and y, and its doubt then.
+        """How far the last place should be moved to lie where the last half second leads, x and y; its doubt then."""
+        place = self.places[-1].point
+        return self.x - place[0], self.y - place[1], self.doubt * math.sqrt(self.share)
 
-        A straight line through n places, by least squares, has at its end 2/√n of the deviation of a single one.
+    def _follow(self, place: Place) -> None:
+        """The end of a straight line through the last places, by least squares, one place at a time.
+
+        For n evenly spaced places the gains are 2 (2n - 1) / n (n + 1) and 6 / n (n + 1), and the first is the variance
+        of the end against that of a place. n grows up to the places of half a second; from then on the gains stay, and
+        that variance is lower (Brookner, "Tracking and Kalman Filtering Made Easy", 1998, sections 1.2.8 and 1.2.10).
         """
-        last = self.places[-1]
-        oldest = last.pts - SETTLE
-        near = [place for place in self.places if place.pts >= oldest]
-        n = len(near)
-        if n < 4:
-            return 0.0, 0.0, self.doubt
-        times = [(place.pts - last.pts) / SECOND for place in near]
-        mean = sum(times) / n
-        spread = sum([(t - mean) ** 2 for t in times])
-        moved = []
-        for axis in (0, 1):
-            values = [place.point[axis] for place in near]
-            middle = sum(values) / n
-            slope = sum([(t - mean) * (v - middle) for t, v in zip(times, values, strict=True)]) / spread
-            moved.append(middle - slope * mean - last.point[axis])
-        return moved[0], moved[1], self.doubt * math.sqrt(1 / n + mean * mean / spread)
+        x, y = place.point
+        if not self.places or place.pts <= self.places[-1].pts:
+            self.x, self.y, self.vx, self.vy, self.number, self.share = x, y, 0.0, 0.0, 1, 1.0
+            return
+        step = place.pts - self.places[-1].pts
+        self.number += 1
+        most = max(4, SETTLE // step)
+        n = min(self.number, most)
+        g, h = 2 * (2 * n - 1) / (n * (n + 1)), 6 / (n * (n + 1))
+        self.share = g if self.number <= most else (2 * g * g + h * (2 - 3 * g)) / (g * (4 - 2 * g - h))
+        turn = h / step
+        off_x, off_y = x - self.x - self.vx * step, y - self.y - self.vy * step
+        self.x, self.y = x - (1 - g) * off_x, y - (1 - g) * off_y
+        self.vx, self.vy = self.vx + turn * off_x, self.vy + turn * off_y
 
     def velocity(self, least: int, ground: bool = False) -> Point | None:
         """Pixels per second (metres with `ground`) by least squares over the places; None over less than `least` ns."""
