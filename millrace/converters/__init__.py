@@ -1,1 +1,54 @@
-"""Models of other frameworks → ONNX: one file for each framework."""
+"""Models of other frameworks → ONNX: one file for each framework, and the table of them."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from ..core.errors import ConfigError, MissingExtraError
+from .base import Conversion
+
+__all__ = ["CONVERTERS", "Conversion", "Kind", "convert"]
+
+
+class Kind(NamedTuple):
+    """A converter: `module` of this folder has convert(path, **options) -> Conversion."""
+
+    module: str
+    extra: str  # of pip, that installs what it needs
+
+
+CONVERTERS = {  # by the format's name, see runtimes/files.py
+    "caffe": Kind("caffe", "convert"),
+    "torchscript": Kind("torch", "torch,convert"),
+    "export": Kind("torch", "torch,convert"),
+    "weights": Kind("torch", "torch,convert"),
+    "tflite": Kind("tensorflow", "tensorflow"),
+    "savedmodel": Kind("tensorflow", "tensorflow"),
+    "frozen": Kind("tensorflow", "tensorflow"),
+}
+_WHY_NOT = {
+    "onnx": "is an ONNX model already",
+    "openvino": "cannot be converted: OpenVINO reads other formats and writes its own; it runs as it is, with the"
+    " runtime openvino",
+    "paddle": "cannot be converted here (paddle2onnx does it); it runs as it is, with the runtime openvino",
+    "aoti": "is compiled: convert the program that it was made from",
+    "engine": "is a TensorRT engine, from which no model can be made: convert what it was built from",
+    "remote": "is a model on a server: convert the file that the server has",
+}
+
+
+def convert(path: str | os.PathLike[str], kind: str, **options: Any) -> Conversion:
+    """Convert a model of a format. Raises ValueError naming file and layer, MissingExtraError without a library."""
+    if kind not in CONVERTERS:
+        raise ConfigError(f"{path} {_WHY_NOT[kind]}")
+    found = CONVERTERS[kind]
+    try:
+        module = import_module(f".{found.module}", __package__)
+        made: Conversion = module.convert(path, kind=kind, **options)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("millrace"):
+            raise
+        raise MissingExtraError(f"converting {path}", str(error.name), found.extra) from None
+    return made
