@@ -1,7 +1,7 @@
 """The demonstration detector in the other formats: the same weights as TorchScript, .pt2, SavedModel and TFLite.
 
     python benchmarks/street_formats.py torch OUT         with PyTorch
-    python benchmarks/street_formats.py tensorflow OUT    with TensorFlow (in an environment of its own)
+    python benchmarks/street_formats.py tensorflow OUT    then, with TensorFlow (in an environment of its own)
 
 PyTorch's files come from the network of training/model.py with the weights of street.onnx; TensorFlow's from the same
 operations written in TensorFlow. Both from the ONNX file's numbers, so all must give the same results.
@@ -32,31 +32,37 @@ def detector() -> Any:
 
     model = onnx.load(STREET)
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    convolutions = [[arrays[name] for name in node.input[1:]] for node in model.graph.node if node.op_type == "Conv"]
-    net = Detector(4).eval()
+    found = {
+        module_path(node.name): [arrays[name] for name in node.input[1:]]
+        for node in model.graph.node
+        if node.op_type == "Conv"
+    }
+    widths = [found[name][0].shape[0] for name in ("stem.0.0", "stem.1.0", "s8.0.0", "s16.0.0", "s32.0.0")]
+    net = Detector(4, tuple(widths), head=found["towers.0.0"][0].shape[0]).eval()
     net.export = True
-    order: list[torch.nn.Module] = []
-    hooks = [
-        m.register_forward_hook(lambda m, _i, _o: order.append(m))
-        for m in net.modules()
-        if isinstance(m, torch.nn.Conv2d)
-    ]
+    modules = dict(net.named_modules())
+    assert found.keys() == {name for name, module in modules.items() if isinstance(module, torch.nn.Conv2d)}
     with torch.no_grad():
-        net(torch.zeros(1, 3, *SIZE))
-    for hook in hooks:
-        hook.remove()
-    norms = {m[0]: m[1] for m in net.modules() if type(m).__name__ == "Conv"}
-    assert len(order) == len(convolutions), (len(order), len(convolutions))
-    with torch.no_grad():
-        for convolution, (weight, bias) in zip(order, convolutions, strict=True):
-            convolution.weight.copy_(torch.from_numpy(weight.copy()))
-            if convolution in norms:  # the norm only adds the bias
-                norm = norms[convolution]
+        for name, (weight, bias) in found.items():
+            modules[name].weight.copy_(torch.from_numpy(weight.copy()))
+            if modules[name].bias is not None:
+                modules[name].bias.copy_(torch.from_numpy(bias.copy()))
+            else:  # the norm after it, which then only adds the bias
+                norm = modules[name.rpartition(".")[0]][1]
                 norm.weight.fill_(float(np.sqrt(1 + norm.eps)))
                 norm.bias.copy_(torch.from_numpy(bias.copy()))
-            else:
-                convolution.bias.copy_(torch.from_numpy(bias.copy()))
     return net
+
+
+def module_path(node: str) -> str:
+    """/s8/s8.1/body/body.0/Conv → s8.1.body.0: a step that repeats the one before goes further down in it."""
+    path: list[str] = []
+    for step in node.strip("/").split("/")[:-1]:
+        if path and step.startswith(path[-1] + "."):
+            path[-1] = step
+        else:
+            path.append(step)
+    return ".".join(path)
 
 
 def write_torch(out: Path) -> None:
@@ -71,14 +77,18 @@ def write_torch(out: Path) -> None:
         program = torch.export.export(net, (torch.zeros(2, 3, *SIZE),), dynamic_shapes=free)
         torch.export.save(program, str(out / "street.pt2"))
         torch.save(net.state_dict(), out / "street.pth")
+        torch.onnx.export(
+            traced, (torch.zeros(1, 3, *SIZE),), str(out / "street_one.onnx"), opset_version=17, dynamo=False,
+            input_names=["images"], output_names=["output0"],
+        )  # fmt: skip  # for one picture: without the arithmetic of free shapes, for TensorFlow
 
 
 def write_tensorflow(out: Path) -> None:
     import tensorflow as tf
 
-    model = onnx.load(STREET)
+    model = onnx.load(out / "street_one.onnx")
 
-    @tf.function(input_signature=[tf.TensorSpec([None, 3, *SIZE], tf.float32, name="images")])
+    @tf.function(input_signature=[tf.TensorSpec([1, 3, *SIZE], tf.float32, name="images")])
     def run(images: Any) -> dict[str, Any]:
         return {"output0": evaluate(tf, model, images)}
 
@@ -98,8 +108,6 @@ def evaluate(tf: Any, model: Any, images: Any) -> Any:
         a = {x.name: onnx.helper.get_attribute_value(x) for x in node.attribute}
         x = [values[name] if name else None for name in node.input]
         values[node.output[0]] = operation(tf, node.op_type, a, x)
-        if node.op_type == "Split":
-            values.update(zip(node.output, tf.split(x[0], list(x[1]), axis=a.get("axis", 0)), strict=True))
     return values[model.graph.output[0].name]
 
 
@@ -130,12 +138,17 @@ def operation(tf: Any, kind: str, a: dict[str, Any], x: list[Any]) -> Any:
             for start, end, axis in zip(np.ravel(x[1]), np.ravel(x[2]), np.ravel(x[3]), strict=True):
                 cut[int(axis)] = slice(int(start), None if end > 1 << 30 else int(end))
             return x[0][tuple(cut)]
-        case "Split":
-            return None
-        case "Flatten":
-            return tf.reshape(x[0], [tf.shape(x[0])[0], -1])
+        case "Shape":
+            return np.array(x[0].shape, np.int64)
+        case "Cast":
+            return np.asarray(x[0]).astype(onnx.helper.tensor_dtype_to_np_dtype(a["to"]))
+        case "Expand":
+            return tf.broadcast_to(x[0], np.broadcast_shapes(tuple(x[0].shape), tuple(np.asarray(x[1]))))
+        case "Unsqueeze":
+            return tf.expand_dims(x[0], int(np.ravel(x[1])[0]))
     plain = {
-        "Relu": lambda: tf.nn.relu(x[0]), "Softplus": lambda: tf.math.softplus(x[0]), "Sigmoid": lambda: tf.sigmoid(x[0]),
+        "Relu": lambda: tf.nn.relu(x[0]), "Softplus": lambda: tf.math.softplus(x[0]),
+        "Sigmoid": lambda: tf.sigmoid(x[0]),
         "Add": lambda: x[0] + x[1], "Sub": lambda: x[0] - x[1], "Mul": lambda: x[0] * x[1], "Div": lambda: x[0] / x[1],
         "Identity": lambda: x[0], "Transpose": lambda: tf.transpose(x[0], a["perm"]),
     }  # fmt: skip
