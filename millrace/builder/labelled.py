@@ -69,7 +69,7 @@ class Labelled:
         return Picture(number, self._subject.feed(taken.tensors[0]), taken.placements[0])
 
     def _rows(self, picture: Picture, outputs: Any) -> Iterator[dict[str, Any]]:
-        found = self._loaded.reader.parser(outputs, 1, self._settings)[0]
+        found: Any = self._loaded.reader.parser(outputs, 1, self._settings)[0]
         boxes = picture.placement.to_source(found.boxes)
         for box, score, number in zip(boxes.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True):
             if number in self._categories:

@@ -20,8 +20,8 @@ class Wishes:
 
     `accuracy`: least agreement with the model in FP32, 0..1. `goal`: pictures a second with all cores, or the
     shortest time of one picture. `frames`: pictures that accuracy is judged on; half of them calibrate INT8.
-    `labels`: a COCO file of truth, whose pictures lie beside it; then no more than `map_loss` of average precision may be
-    lost too. `rounds` of `seconds` each measure the finalists in turns.
+    `labels`: a COCO file of truth, whose pictures lie beside it; then no more than `map_loss` of average precision may
+    be lost too. `rounds` of `seconds` each measure the finalists in turns.
     """
 
     accuracy: float = 0.97
