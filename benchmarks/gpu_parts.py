@@ -27,7 +27,8 @@ from millrace.cuda.memory import DeviceArray
 from millrace.decoders.nvdec import open_decoder
 from millrace.imaging.cuda import open_imaging, to_cpu
 from millrace.media import Image, InputSpec, TensorInfo
-from millrace.runtimes.torch import TorchRuntime, load
+from millrace.runtimes.torch import load
+from millrace.runtimes.torch_cuda import TorchRuntime
 
 # decoding
 
@@ -173,7 +174,9 @@ def resnet(compiled: bool) -> TorchRuntime:
             return (self.body(x),)
 
     inputs = [TensorInfo("images", (None, 3, 544, 960), "float16")]
-    return TorchRuntime(Net(), inputs, [TensorInfo("heads", (None, 15, 34, 60), "float16")], {}, owner, 2, compiled)
+    return TorchRuntime(
+        Net().eval(), inputs, [TensorInfo("heads", (None, 15, 34, 60), "float16")], {}, owner, 2, compiled
+    )
 
 
 def network_alone(out: Out, name: str, runtime: TorchRuntime, rounds: int = 60, size: int = BATCH) -> None:

@@ -2,9 +2,9 @@
 
     PYTHON benchmarks/tracker_peers.py NAME IN.npz OUT.npz
 
-PYTHON is that of an environment in which `trackers`, `supervision` (before 0.28, which has no tracker) or `boxmot` is
-installed: they are peers to be measured, no dependency. IN has `start` [frames + 1] and `rows` [n, 5]: x1 y1 x2 y2 and
-confidence, frame by frame, and `fps`, `size`. OUT gets `out` [m, 6]: frame, identity, x1 y1 x2 y2; and `seconds` a frame
+PYTHON is that of an environment where `trackers`, `supervision` (before 0.28; later ones have no tracker) or `boxmot`
+is installed: they are peers to be measured, no dependency. IN has `start` [frames + 1] and `rows` [n, 5]: x1 y1 x2 y2
+and confidence, frame by frame, and `fps`, `size`. OUT gets `out` [m, 6]: frame, identity, x1 y1 x2 y2; and `seconds`
 [frames], of `update` alone. All settings are the packages' own; no pictures, no appearance, no camera motion.
 """
 
@@ -16,6 +16,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,9 @@ def of_trackers(name: str, fps: float) -> Iterator[Callable[[np.ndarray], Any]]:
     kinds = {"sort": "SORT", "bytetrack": "ByteTrack", "ocsort": "OCSORT", "cbiou": "CBIoU", "botsort": "BoTSORT"}
     more = {"enable_cmc": False} if name == "botsort" else {}
     tracker = getattr(trackers, f"{kinds[name]}Tracker")(frame_rate=fps, **more)
-    yield lambda rows: sv.Detections(rows[:, :4].copy(), confidence=rows[:, 4].copy(), class_id=np.zeros(len(rows), int))
+    yield lambda rows: sv.Detections(
+        rows[:, :4].copy(), confidence=rows[:, 4].copy(), class_id=np.zeros(len(rows), int)
+    )
     yield tracker.update
     yield lambda found: [(i, *box) for i, box in zip(found.tracker_id, found.xyxy, strict=True) if i >= 0]
 
@@ -42,16 +45,18 @@ def of_supervision(name: str, fps: float) -> Iterator[Callable[[np.ndarray], Any
 
     assert name == "bytetrack"
     tracker = sv.ByteTrack(frame_rate=round(fps))
-    yield lambda rows: sv.Detections(rows[:, :4].copy(), confidence=rows[:, 4].copy(), class_id=np.zeros(len(rows), int))
+    yield lambda rows: sv.Detections(
+        rows[:, :4].copy(), confidence=rows[:, 4].copy(), class_id=np.zeros(len(rows), int)
+    )
     yield tracker.update_with_detections
     yield lambda found: [(i, *box) for i, box in zip(found.tracker_id, found.xyxy, strict=True)]
 
 
 def of_boxmot(name: str, size: np.ndarray) -> Iterator[Callable[[np.ndarray], Any]]:
-    """`boxmot`: bytetrack, ocsort, sfsort; botsort and boosttrack without appearance and camera motion."""
+    """`boxmot`: bytetrack, ocsort, sfsort; botsort without appearance and camera motion."""
     from boxmot.trackers import TrackerSpec, create_tracker
 
-    options = {"botsort": (("use_cmc", False), ("use_embeddings", False)), "boosttrack": (("use_cmc", False),)}
+    options = {"botsort": (("use_cmc", False), ("use_embeddings", False))}
     tracker = create_tracker(TrackerSpec(name, options=options.get(name, ())))
     picture = np.zeros((int(size[1]), int(size[0]), 3), np.uint8)
     yield lambda rows: np.column_stack([rows, np.zeros(len(rows))]).astype(np.float32)
@@ -73,7 +78,7 @@ def main() -> None:
         }[package]()
         prepare, update, read = made
         out, seconds = [], []
-        frames = [prepare(rows[a:b]) for a, b in zip(start[:-1], start[1:], strict=True)]
+        frames = [prepare(rows[a:b]) for a, b in pairwise(start)]
         for n, frame in enumerate(frames):
             before = time.perf_counter()
             found = update(frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ class Device(NamedTuple):
     decoder: str  # open_decoder(caps, device, **options) -> decoders.base.Decoder
     encoder: str  # open_encoder(caps, device, **options) -> encoders.base.Encoder
     imaging: str  # open_imaging(device) -> imaging.base.Imaging
-    runtime: str  # load(path, device, **options) -> runtimes.base.Runtime
+    runtime: str  # the name of the runtime (see runtimes/) that is taken where several can run a model
 
 
 TABLE = {
@@ -22,13 +23,25 @@ TABLE = {
         "decoders.libav:open_decoder",
         "encoders.libav:open_encoder",
         "imaging.cpu:open_imaging",
-        "runtimes.onnx:load",
+        "onnx",
     ),
     "cuda": Device(
         "decoders.nvdec:open_decoder",
         "encoders.libav:open_encoder",
         "imaging.cuda:open_imaging",
-        "runtimes.torch:load",
+        "torch",
+    ),
+    "gpu": Device(  # of Intel; pictures stay on the CPU
+        "decoders.libav:open_decoder",
+        "encoders.libav:open_encoder",
+        "imaging.cpu:open_imaging",
+        "openvino",
+    ),
+    "npu": Device(
+        "decoders.libav:open_decoder",
+        "encoders.libav:open_encoder",
+        "imaging.cpu:open_imaging",
+        "openvino",
     ),
 }
 
@@ -41,7 +54,14 @@ def kind(device: str) -> str:
     return name
 
 
+def load_runtime(path: str | os.PathLike[str], device: str, runtime: str = "auto", **options: Any) -> Any:
+    """The model, loaded (runtimes.base.Runtime): by the runtime named, or by the one that the device prefers for it."""
+    from . import runtimes
+
+    return runtimes.load(path, device, runtime, TABLE[kind(device)].runtime, **options)
+
+
 def part(device: str, role: str) -> Any:
-    """The function that makes `role` (decoder, encoder, imaging, runtime) for a device."""
+    """The function that makes `role` (decoder, encoder, imaging) for a device."""
     module, _, function = getattr(TABLE[kind(device)], role).partition(":")
     return getattr(import_module(f".{module}", __package__), function)

@@ -12,6 +12,7 @@ from ..core.item import StreamStart
 from ..media import Frame, Object
 from ..trackers import rules_of
 from ..trackers.base import Rules, Tracker
+from ..trackers.tracing import Misses
 
 OWN = (
     "max_age",
@@ -64,8 +65,10 @@ class Track(Element):
         factory=dict, help="other settings for single streams: {gate: {tracker: iou, max_age: 1}}"
     )
     options: dict[str, Any] = setting(factory=dict, help="further settings of this tracker")
+    trace: bool = setting(default=False, help="keep the facts of tracks that a look did not find")
 
     trackers: dict[str, Tracker] = state(dict)
+    misses: dict[str, Misses] = state(dict)
     counts: dict[str, int] = state(dict)  # of streams that ended, where identities go on
 
     def validate(self) -> None:
@@ -77,13 +80,13 @@ class Track(Element):
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         tracker = self.trackers.get(start.stream)
-        if tracker is None:
-            tracker = self.trackers[start.stream] = self._rules(start.stream).open()
-            tracker.ids = self.counts.pop(start.stream, 0)
-        elif self.reset_ids in ("reset", "both"):
-            self.trackers[start.stream] = self._rules(start.stream).open()
-        else:
+        if tracker is not None and self.reset_ids not in ("reset", "both"):
             tracker.discontinuity()
+            return start
+        rules = self._rules(start.stream)
+        self.trackers[start.stream] = rules.open()
+        self.trackers[start.stream].ids = self.counts.pop(start.stream, 0)
+        self.misses[start.stream] = Misses(self.trackers[start.stream], rules.name)
         return start
 
     def process_frame(self, frame: Frame) -> None:
@@ -95,12 +98,15 @@ class Track(Element):
         tracked = tracker.update(own, frame.pts, bool(frame.inferred), frame.image)
         if len(tracked) > len(own):  # those that were not detected in this frame stand at the end
             tracked = tracked[: len(own)] + [found for found in tracked[len(own) :] if clip(found, frame)]
+        if self.trace and frame.inferred and (missed := self.misses[frame.stream].update(tracked, frame.pts)):
+            frame.extras["trace"] = [*frame.extras.get("trace", ()), *missed]
         frame.objects = tracked + rest if rest else tracked
         if tracker.rules.report:
             frame.extras["tracks"] = tracker.reports
 
     def end_stream(self, stream: str) -> Any:
         tracker = self.trackers.pop(stream, None)
+        self.misses.pop(stream, None)
         if tracker is not None and self.reset_ids in ("never", "reset"):
             self.counts[stream] = tracker.ids
         return super().end_stream(stream)

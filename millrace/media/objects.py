@@ -19,11 +19,12 @@ def box(values: Iterable[float]) -> Box:
 
 @dataclass(slots=True)
 class Label:
-    """One answer of a classifier: `Label("colour", "red", 0.93)`."""
+    """One answer of a classifier: `Label("colour", "red", 0.93)`; `class_id` is its number within that head."""
 
     name: str
     value: str
     confidence: float
+    class_id: int | None = None
 
 
 class Place(NamedTuple):
@@ -79,7 +80,9 @@ class Object:
 
     `box` is the best current estimate (float32 x1 y1 x2 y2); `detected_box` is what the detector gave, None when
     a tracker alone knows where the object is. `id` is its identity within the stream, None when untracked.
-    `stage` names the model that found it. `velocity` is pixels per second. `angle` is radians, clockwise.
+    `stage` names the model that found it. `velocity` is pixels per second. `angle` is radians, clockwise as seen: the
+    box is turned about its centre by it. `mask` [h, w] (booleans, or weights 0..1) is stretched over the box.
+    `keypoints` [k, 3] are x, y, confidence. `embedding` has length 1. `depth` is the median of a depth model's answer.
     `age` is seconds since its first detection, `trajectory` where it was since (if the tracker was asked to keep it).
     """
 
@@ -116,7 +119,11 @@ class Object:
 
 @dataclass(slots=True, eq=False)
 class Event:
-    """Something happened in a stream: a line was crossed, a zone entered. `pts` is ns of stream time."""
+    """Something happened in a stream: a line was crossed, a zone entered. `pts` is ns of stream time.
+
+    `number` counts the events of the stream from 1. One that lasts is told several times under its number: `phase`
+    is "new", "update" or "end"; None for one that is over as it happens.
+    """
 
     kind: str
     stream: str
@@ -126,3 +133,5 @@ class Event:
     label: str | None = None
     direction: str | None = None
     extras: dict[str, Any] = field(default_factory=dict)
+    number: int | None = None
+    phase: str | None = None

@@ -23,7 +23,7 @@ def parse(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detect
 
 
 def _one(coverage: np.ndarray, boxes: np.ndarray, settings: ParserSettings) -> Detections:
-    classes, rows, columns = np.nonzero(coverage >= settings.confidence)
+    classes, rows, columns = np.nonzero(coverage >= settings.floor)
     if not len(classes):
         return empty()
     high, wide = coverage.shape[1:]

@@ -28,7 +28,7 @@ def _anchors(boxes: np.ndarray, scores: np.ndarray, settings: ParserSettings) ->
     nothing = settings.background
     if nothing is None and np.allclose(scores[:64].sum(axis=1), 1.0, atol=1e-2):
         nothing = int(scores.mean(axis=0).argmax())
-    likely = scores >= settings.confidence
+    likely = scores >= settings.floor
     if nothing is not None:
         likely[:, nothing] = False
     chosen = np.flatnonzero(likely.any(axis=1))

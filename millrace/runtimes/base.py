@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from ..core.errors import did_you_mean
 from ..media import TensorInfo
 
 Tensors = Mapping[str, Any]
@@ -34,3 +36,24 @@ class Runtime(Protocol):
     def submit(self, inputs: Inputs, done: Callable[[], None] | None = None) -> Future[dict[str, Any]]: ...
 
     def close(self) -> None: ...
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+def refuse(runtime: str, options: Iterable[str], known: Iterable[str]) -> None:
+    """Raises ValueError for the first of `options`, which are those that nobody took."""
+    for option in options:
+        hint = did_you_mean(option, known)
+        raise ValueError(f"the {runtime} runtime has no option {option!r}.{hint} There are: {', '.join(known)}")
+
+
+def choose(name: str, value: str, allowed: Iterable[str]) -> str:
+    """The value, when it is allowed. Raises ValueError."""
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} is not allowed: {', '.join(allowed)}")
+    return value

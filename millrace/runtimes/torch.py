@@ -1,256 +1,141 @@
-"""PyTorch on an NVIDIA GPU: an .onnx file's graph in half precision, replayed as a CUDA graph.
+"""PyTorch on CPUs and NVIDIA GPUs: its own files (TorchScript, torch.export, weights, compiled packages) and ONNX.
 
-One stream of low priority, two CUDA graphs for each batch size that was used (1, 2, 4, 8, …; a batch runs on the
-next one up). A call copies its pictures in and replays; the results leave for pinned memory on a stream of their own
-while the next call runs. Nothing waits but one thread, which turns events into results, in order.
+On a CPU several calls run at the same time, each on few threads; on a GPU a network is replayed as CUDA graphs.
 """
 
 from __future__ import annotations
 
 import os
-import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from ..core.errors import MissingExtraError
-from ..cuda.context import Event, Gpu, gpu
-from ..media import TensorInfo
-from .base import Inputs
+from .base import Runtime, choose, refuse, usable_cores
+from .files import format_of
+from .pool import PooledRuntime, check_feed
+from .torch_program import InOrder, Program, as_float16, compiled_package, read
+
+_KNOWN = ("parallel", "threads", "precision", "compiled", "graphs", "tuned")
+_SOURCE = ("size", "inputs", "model", "arguments")  # what a file may leave open
 
 
 def load(
     path: str | os.PathLike[str],
-    device: str = "cuda:0",
+    device: str = "cpu",
     parallel: int | None = None,
-    precision: str = "float16",
-    compiled: bool = False,
+    threads: int = 1,
+    precision: str | None = None,
+    compiled: bool | str = False,
+    graphs: bool = True,
     tuned: bool = True,
-    **options: Any,
-) -> TorchRuntime:
-    """Load an .onnx file. `parallel` calls may be under way (default 2: one runs, one waits behind it).
+    **source: Any,
+) -> Runtime:
+    """Load a TorchScript file, an exported program (.pt2), weights, a compiled package or an .onnx file.
 
-    `precision` is float16 or float32, of weights, activations and inputs; outputs are float32. `compiled` hands the
-    graph to torch.compile, which takes a minute and needs a C compiler. `tuned` lets cuDNN try its kernels and take
-    the fastest: two runs may then differ in the last bits. Raises ValueError for a file that
-    is not a model it can run and for options that it does not know.
+    `parallel` calls run at the same time (default: the cores / `threads`; on a GPU 2: one runs, one waits behind it),
+    each on `threads` threads: PyTorch keeps that number for the process. `precision`: float32, and on a GPU float16
+    (the default there for .onnx files), of weights, activations and inputs; outputs are float32.
+
+    TorchScript, weights and packages do not say how big a picture is: `size` (height, width) or `inputs`, such as
+    {images: "float32[?, 3, 384, 640]"}, does. Weights need `model`, the class of the network (module:Class or
+    file.py:Class), called with `arguments`. `compiled` compiles an exported program or an .onnx file ahead of time
+    (AOTInductor: a minute, needs a C++ compiler), into the folder it names, where the next start finds it; on a GPU it
+    is torch.compile. `graphs=False` runs a network on a GPU that cannot be recorded. `tuned` lets cuDNN try its
+    kernels and take the fastest: two runs may then differ in the last bits.
+    Raises ValueError for a file that is not a model it can run and for options that it does not know.
     """
-    if options:
-        raise ValueError(
-            f"the PyTorch runtime does not know {', '.join(options)}: there are parallel, precision, compiled"
-        )
-    if precision not in ("float16", "float32"):
-        raise ValueError(f"precision={precision!r} is not allowed: float16 or float32")
-    if Path(path).suffix != ".onnx":
-        raise ValueError(f"{path}: on a GPU only .onnx files are run so far")
+    refuse("torch", [key for key in source if key not in _SOURCE], (*_KNOWN, *_SOURCE))
     if not Path(path).is_file():
         raise ValueError(f"there is no file {path}")
-    owner = gpu(device)  # before torch touches CUDA: it sets how waiting threads wait
+    kind = format_of(path)
+    on_gpu = device != "cpu"
+    precision = precision or ("float16" if on_gpu and kind == "onnx" else "float32")
+    choose("precision", precision, ("float32", "float16") if on_gpu else ("float32",))
+    owner: Any = _gpu(device) if on_gpu else None  # before torch touches CUDA: it sets how waiting threads wait
+    if kind == "onnx":
+        program = _onnx(path, precision)
+    else:
+        program = read(path, kind, device, **source, parallel=parallel or usable_cores())
+        if precision == "float16":
+            program = as_float16(program)
+    if on_gpu and graphs and kind != "aoti":
+        from .torch_cuda import TorchRuntime
+
+        facts = (InOrder(program), program.inputs, program.outputs, program.metadata)
+        return TorchRuntime(*facts, owner, parallel or 2, bool(compiled), tuned)
+    parallel = parallel or (2 if on_gpu else max(1, usable_cores() // threads))
+    if compiled and kind != "aoti":
+        program = compiled_package(program, path, None if compiled is True else compiled, parallel)
+    return TorchThreads(program, device, parallel, threads)
+
+
+class TorchThreads(PooledRuntime):
+    """A network called by `parallel` threads: PyTorch lets go of the GIL inside its operations."""
+
+    def __init__(self, program: Program, device: str, parallel: int, threads: int = 1) -> None:
+        super().__init__("torch", program.inputs, program.outputs, parallel, device, program.metadata)
+        self.batches = device != "cpu"
+        self._program = program
+        self._threads = threads
+        self._set = threading.local()
+
+    def call(self, feed: dict[str, Any]) -> dict[str, Any]:
+        check_feed(self.inputs, feed)
+        if not hasattr(self._set, "done"):
+            torch.set_num_threads(self._threads)  # for this thread, and for those that will be made
+            self._set.done = True
+        with torch.inference_mode():
+            arrays = [feed[info.name] for info in self.inputs]
+            tensors = [torch.as_tensor(_owned(array)).to(self.device) for array in arrays]
+            try:
+                results = self._program.call(*tensors)
+            except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+                raise ValueError(f"the model refused its input: {_reason(error)}") from error
+            return {info.name: _array(result) for info, result in zip(self.outputs, results, strict=True)}
+
+
+def _owned(array: Any) -> Any:
+    """An array that PyTorch may point at: it warns of those that cannot be written."""
+    if isinstance(array, np.ndarray) and not (array.flags.writeable and array.flags.c_contiguous):
+        return array.copy()
+    return array
+
+
+def _array(result: Any) -> Any:
+    result = result.float() if result.dtype in (torch.float16, torch.bfloat16) else result
+    return result.cpu().numpy()
+
+
+def _gpu(device: str) -> Any:
+    from ..cuda.context import gpu
+
+    return gpu(device)
+
+
+def _onnx(path: str | os.PathLike[str], precision: str) -> Program:
     try:
         import onnx
-        import torch
         from google.protobuf.message import DecodeError
 
         from . import onnx_graph
     except ImportError as error:
-        raise MissingExtraError(f"running models on {device}", str(error.name), "cuda") from None
+        raise MissingExtraError(f"running {path} on PyTorch", str(error.name), "convert") from None
     try:
         model = onnx.load(os.fspath(path))
-        module = onnx_graph.Graph(model, getattr(torch, precision))
-    except DecodeError as error:
-        raise ValueError(f"{path} is not an ONNX file") from error
-    except ValueError as error:
+        module = onnx_graph.Graph(model, getattr(torch, precision)).eval()
+    except (DecodeError, FileNotFoundError) as error:  # the second: of its external data
+        raise ValueError(f"{path} is not an ONNX file: {error}") from error
+    except (ValueError, onnx.checker.ValidationError) as error:
         raise ValueError(f"{path} cannot be run by the PyTorch runtime: {error}") from error
-    dtypes = {"float32": precision}
-    return TorchRuntime(
-        module,
-        onnx_graph.tensor_infos(model.graph.input, module.constants, dtypes),
-        onnx_graph.tensor_infos(model.graph.output, {}, {}),
-        {p.key: p.value for p in model.metadata_props},
-        owner,
-        parallel or 2,
-        compiled,
-        tuned,
-    )
+    inputs = onnx_graph.tensor_infos(model.graph.input, module.constants, {"float32": precision})
+    outputs = onnx_graph.tensor_infos(model.graph.output, {}, {})
+    return Program(module, inputs, outputs, {p.key: p.value for p in model.metadata_props})
 
 
-class TorchRuntime:
-    """See runtimes.base.Runtime. `module` takes the inputs in order and returns a tuple of the outputs in order.
-
-    `submit` is called from one thread; the first call of each batch size captures its graph (a second or so).
-    Inputs may be on the GPU (anything with the CUDA array interface, and `ready` if it has a writer's event) or
-    on the CPU. Outputs are NumPy arrays over pinned memory of the call's own.
-    """
-
-    batches = True
-
-    def __init__(
-        self,
-        module: Any,
-        inputs: Sequence[TensorInfo],
-        outputs: Sequence[TensorInfo],
-        metadata: Mapping[str, str],
-        gpu: Gpu,
-        parallel: int = 2,
-        compiled: bool = False,
-        tuned: bool = True,
-    ) -> None:
-        import torch
-
-        self.inputs, self.outputs = list(inputs), list(outputs)
-        self.metadata = metadata
-        self.parallel = parallel
-        self.batches = True
-        self.device = gpu.name
-        self._torch = torch
-        self._gpu = gpu
-        self._tuned = tuned
-        self._stream = gpu.stream("low")
-        self._torch_stream = torch.cuda.ExternalStream(self._stream.handle, device=gpu.name)
-        with torch.cuda.stream(self._torch_stream):
-            module = module.to(gpu.name).eval().to(memory_format=torch.channels_last)
-        self._stream.synchronize()
-        self._module = torch.compile(module, dynamic=False) if compiled else module
-        self._copies = gpu.stream("middle")  # results leave while the next batch is inferred
-        self._torch_copies = torch.cuda.ExternalStream(self._copies.handle, device=gpu.name)
-        self._captured: dict[int, list[_Captured]] = {}
-        self._pool: Any = None  # of memory, shared by the graphs: they never run at the same time
-        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        self._waiter = threading.Thread(target=self._wait, name="millrace-torch", daemon=True)
-        self._waiter.start()
-
-    def run(self, inputs: Inputs) -> dict[str, Any]:
-        return self.submit(inputs).result()
-
-    def submit(self, inputs: Inputs, done: Callable[[], None] | None = None) -> Future[dict[str, Any]]:
-        future: Future[dict[str, Any]] = Future()
-        if done is not None:
-            future.add_done_callback(lambda _: done())
-        try:
-            self._calls.put(self._enqueue(inputs, future))
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:  # RuntimeError is CUDA's, torch's, a decoder's
-            future.set_exception(error)
-        return future
-
-    def _enqueue(self, inputs: Inputs, future: Future[dict[str, Any]]) -> _Call:
-        """Queue everything that the call needs on our stream; nothing here waits for the GPU."""
-        self._gpu.use()
-        feed = inputs() if callable(inputs) else inputs
-        values = [feed[info.name] for info in self.inputs]
-        count = int(values[0].shape[0])
-        captured = self._capture(count)
-        torch = self._torch
-        stream = self._stream
-        with torch.cuda.stream(self._torch_stream), torch.inference_mode():
-            stream.wait(v.ready for v in values if getattr(v, "ready", None) is not None)
-            for slot, value in zip(captured.inputs, values, strict=True):
-                slot[:count].copy_(torch.as_tensor(value, device=self.device if _on_gpu(value) else None))
-            read = stream.record()
-            if captured.taken is not None:
-                stream.wait((captured.taken,))
-            captured.graph.replay()
-            computed = stream.record()
-        with torch.cuda.stream(self._torch_copies), torch.inference_mode():
-            self._copies.wait((computed,))
-            results = [_to_host(torch, out[:count]) for out in captured.outputs]
-            captured.taken = self._copies.record()
-        for value in values:
-            if hasattr(value, "used"):
-                value.used(read)
-        return _Call(captured.taken, values, results, future)
-
-    def warm(self, sizes: Sequence[int]) -> None:
-        """Capture the graphs of these batch sizes now instead of at their first call."""
-        self._gpu.use()
-        for size in sizes:
-            self._capture(size)
-
-    def close(self) -> None:
-        """Wait for the calls under way and free the graphs. May be called twice."""
-        if self._waiter.is_alive():
-            self._calls.put(None)
-            self._waiter.join()
-        self._captured.clear()
-
-    def _capture(self, count: int) -> _Captured:
-        """A graph for so many pictures: that of the next power of two, the two of that size in turn."""
-        size = 1 << max(0, count - 1).bit_length()
-        if size not in self._captured:
-            self._captured[size] = [self._record(size) for _ in range(2)]
-        pair = self._captured[size]
-        pair.reverse()
-        return pair[0]
-
-    def _record(self, size: int) -> _Captured:
-        """Run the module a few times (libraries choose their kernels), then record one run as a graph."""
-        torch = self._torch
-        # float32 means float32: the short products of "TF32" would move boxes. cuDNN tries its kernels when `tuned`.
-        exact = torch.backends.cudnn.flags(enabled=True, benchmark=self._tuned, allow_tf32=False)
-        with torch.cuda.stream(self._torch_stream), torch.inference_mode(), exact:
-            inputs = [self._input(info, size) for info in self.inputs]
-            for _ in range(3):
-                self._module(*inputs)
-            self._torch_stream.synchronize()
-            graph = torch.cuda.CUDAGraph()
-            # Other threads go on allocating and decoding meanwhile: only this thread's calls are recorded or refused.
-            graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
-            try:
-                outputs = [out.contiguous() for out in self._module(*inputs)]
-                outputs = [out.float() if out.dtype == torch.float16 else out for out in outputs]
-            finally:
-                graph.capture_end()
-            self._pool = graph.pool()
-        return _Captured(inputs, outputs, graph)
-
-    def _input(self, info: TensorInfo, size: int) -> Any:
-        torch = self._torch
-        shape = [size, *(info.shape[1:])]
-        if None in shape:
-            raise ValueError(f"{info}: only the batch may be free in a model for the PyTorch runtime")
-        tensor = torch.zeros(shape, dtype=getattr(torch, info.dtype), device=self.device)
-        return tensor.to(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
-
-    def _wait(self) -> None:
-        self._gpu.use()
-        while (call := self._calls.get()) is not None:
-            names = (info.name for info in self.outputs)
-            try:
-                call.event.synchronize()
-                for value in call.inputs:  # and so have the events that this call waited for
-                    if getattr(value, "ready", None) is not None:
-                        value.ready.happened = True
-                call.future.set_result({name: out.numpy() for name, out in zip(names, call.results, strict=True)})
-            except RuntimeError as error:
-                call.future.set_exception(error)
-            del call  # or it would keep a batch alive until the next one is done
-
-
-class _Captured:
-    """A CUDA graph, the tensors that it reads and writes, and the event after which it may write them again."""
-
-    __slots__ = ("graph", "inputs", "outputs", "taken")
-
-    def __init__(self, inputs: list[Any], outputs: list[Any], graph: Any) -> None:
-        self.inputs, self.outputs, self.graph = inputs, outputs, graph
-        self.taken: Event | None = None
-
-
-class _Call:
-    """A call under way; holds its inputs and results until the GPU is done with them."""
-
-    __slots__ = ("event", "future", "inputs", "results")
-
-    def __init__(self, event: Event, inputs: Any, results: list[Any], future: Future[dict[str, Any]]) -> None:
-        self.event, self.inputs, self.results, self.future = event, inputs, results, future
-
-
-def _to_host(torch: Any, values: Any) -> Any:
-    """A copy on its way into pinned memory, which torch keeps and uses again."""
-    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
-    return host.copy_(values, non_blocking=True)
-
-
-def _on_gpu(value: Any) -> bool:
-    return hasattr(value, "__cuda_array_interface__")
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__

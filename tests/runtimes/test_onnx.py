@@ -7,7 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from millrace.runtimes.onnx import load, usable_cores
+from millrace.runtimes.base import usable_cores
+from millrace.runtimes.onnx import load
 from millrace.testing.models import make_detector, make_level_model
 
 BOX = (10.0, 10.0, 30.0, 40.0, 0.9, 3)
@@ -76,9 +77,60 @@ def test_a_bad_file_is_named(tmp_path, content):
         load(path)
 
 
-def test_only_the_cpu(tmp_path):
-    with pytest.raises(ValueError, match="CPU only"):
-        load(tmp_path / "m.onnx", device="cuda:0")
+def test_a_provider_that_the_package_lacks_is_named_with_what_to_install(tmp_path):
+    model = make_level_model(tmp_path / "level.onnx")
+    with pytest.raises(ValueError, match=r"no CUDAExecutionProvider, it has: cpu; .*onnxruntime-gpu"):
+        load(model, device="cuda:0")
+    with pytest.raises(ValueError, match=r"no OpenVINOExecutionProvider.*onnxruntime-openvino"):
+        load(model, provider="openvino")
+    with pytest.raises(ValueError, match="'cuda' does not run on the device 'cpu'"):
+        load(model, provider="cuda")
+    with pytest.raises(ValueError, match="provider='tpu' is not allowed: cpu, cuda, tensorrt, openvino"):
+        load(model, provider="tpu")
+
+
+def test_options_that_do_not_exist_are_errors(tmp_path):
+    model = make_level_model(tmp_path / "level.onnx")
+    with pytest.raises(ValueError, match=r"no option 'thread'\. Did you mean 'threads'"):
+        load(model, thread=2)
+    with pytest.raises(ValueError, match="optimization='most' is not allowed"):
+        load(model, optimization="most")
+
+
+def test_session_entries_and_optimization_reach_the_session(tmp_path):
+    runtime = load(
+        make_level_model(tmp_path / "m.onnx"), optimization="none", **{"session.intra_op.allow_spinning": "1"}
+    )
+    try:
+        assert runtime.run(picture(0.5))["output0"][0, 0, 0] == pytest.approx(8.0)
+    finally:
+        runtime.close()
+
+
+def test_a_library_of_operators_that_cannot_be_loaded_is_named(tmp_path):
+    library = tmp_path / "mine.so"
+    library.write_bytes(b"no library")
+    with pytest.raises(ValueError, match=r"custom_ops: .*mine\.so cannot be loaded"):
+        load(make_level_model(tmp_path / "level.onnx"), custom_ops=str(library))
+
+
+def test_missing_external_data_is_named(tmp_path):
+    """Weights beside the model, in a file that is not there."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weight = numpy_helper.from_array(np.ones((4, 3, 32, 32), np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "w"], ["y"])], "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 32, 32])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 3, 32, 32])], [weight],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path = tmp_path / "big.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="big.weights", size_threshold=0)
+    (tmp_path / "big.weights").unlink()
+    with pytest.raises(ValueError, match=r"big\.onnx .*big\.weights"):
+        load(path)
 
 
 def test_threads_end_at_close(tmp_path):

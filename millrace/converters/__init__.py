@@ -1,0 +1,1 @@
+"""Models of other frameworks → ONNX: one file for each framework."""

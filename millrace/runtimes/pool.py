@@ -1,0 +1,64 @@
+"""What runtimes share whose calls block outside the GIL: a pool of threads, one for each call in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from ..media import TensorInfo
+from .base import Inputs
+
+
+class PooledRuntime:
+    """See runtimes.base.Runtime. A subclass defines `call`, which several threads may run at the same time."""
+
+    batches = False
+
+    def __init__(
+        self,
+        name: str,
+        inputs: Sequence[TensorInfo],
+        outputs: Sequence[TensorInfo],
+        parallel: int,
+        device: str = "cpu",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        self.inputs, self.outputs = list(inputs), list(outputs)
+        self.metadata: Mapping[str, str] = dict(metadata or {})
+        self.parallel = parallel
+        self.device = device
+        self._pool = ThreadPoolExecutor(parallel, thread_name_prefix=f"millrace-{name}")
+
+    def call(self, feed: dict[str, Any]) -> dict[str, Any]:
+        """The outputs for these inputs, as arrays of their own. Raises ValueError for inputs that do not fit."""
+        raise NotImplementedError
+
+    def run(self, inputs: Inputs) -> dict[str, Any]:
+        return self.call(dict(inputs() if callable(inputs) else inputs))
+
+    def submit(self, inputs: Inputs, done: Callable[[], None] | None = None) -> Future[dict[str, Any]]:
+        future = self._pool.submit(self.run, inputs)
+        if done is not None:
+            future.add_done_callback(lambda _: done())
+        return future
+
+    def close(self) -> None:
+        """Wait for the calls that run, drop those that do not yet, end the threads. May be called twice."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def check_feed(inputs: Sequence[TensorInfo], feed: Mapping[str, Any]) -> None:
+    """Raises ValueError when an input is missing, unknown, or not of the shape and type that the model takes."""
+    wanted = {info.name for info in inputs}
+    if wanted != feed.keys():
+        have, want = ", ".join(sorted(feed)) or "nothing", ", ".join(sorted(wanted))
+        raise ValueError(f"the model refused its input: it takes {want}, and got {have}")
+    for info in inputs:
+        value = feed[info.name]
+        fits = len(value.shape) == len(info.shape) and all(
+            size is None or size == given for size, given in zip(info.shape, value.shape, strict=True)
+        )
+        if not fits or str(value.dtype) != info.dtype:
+            got = TensorInfo(info.name, tuple(value.shape), str(value.dtype))
+            raise ValueError(f"the model refused its input: it takes {info}, and got {got}")

@@ -1,0 +1,198 @@
+"""PyTorch on an NVIDIA GPU: a network recorded as CUDA graphs and replayed.
+
+One stream of low priority, two CUDA graphs for each batch size that was used (1, 2, 4, 8, …; a batch runs on the
+next one up). A call copies its pictures in and replays; the results leave for pinned memory on a stream of their own
+while the next call runs. Nothing waits but one thread, which turns events into results, in order.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from ..cuda.context import Event, Gpu
+from ..media import TensorInfo
+from .base import Inputs
+
+
+class TorchRuntime:
+    """See runtimes.base.Runtime. `module` takes the inputs in order and returns a tuple of the outputs in order.
+
+    `submit` is called from one thread; the first call of each batch size captures its graph (a second or so).
+    Inputs may be on the GPU (anything with the CUDA array interface, and `ready` if it has a writer's event) or
+    on the CPU. Outputs are NumPy arrays over pinned memory of the call's own.
+    """
+
+    batches = True
+
+    def __init__(
+        self,
+        module: Any,
+        inputs: Sequence[TensorInfo],
+        outputs: Sequence[TensorInfo],
+        metadata: Mapping[str, str],
+        gpu: Gpu,
+        parallel: int = 2,
+        compiled: bool = False,
+        tuned: bool = True,
+    ) -> None:
+        import torch
+
+        self.inputs, self.outputs = list(inputs), list(outputs)
+        self.metadata = metadata
+        self.parallel = parallel
+        self.batches = True
+        self.device = gpu.name
+        self._torch = torch
+        self._gpu = gpu
+        self._tuned = tuned
+        self._stream = gpu.stream("low")
+        self._torch_stream = torch.cuda.ExternalStream(self._stream.handle, device=gpu.name)
+        with torch.cuda.stream(self._torch_stream):
+            module = module.to(gpu.name).to(memory_format=torch.channels_last)
+        self._stream.synchronize()
+        self._module = torch.compile(module, dynamic=False) if compiled else module
+        self._copies = gpu.stream("middle")  # results leave while the next batch is inferred
+        self._torch_copies = torch.cuda.ExternalStream(self._copies.handle, device=gpu.name)
+        self._captured: dict[int, list[_Captured]] = {}
+        self._pool: Any = None  # of memory, shared by the graphs: they never run at the same time
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._waiter = threading.Thread(target=self._wait, name="millrace-torch", daemon=True)
+        self._waiter.start()
+
+    def run(self, inputs: Inputs) -> dict[str, Any]:
+        return self.submit(inputs).result()
+
+    def submit(self, inputs: Inputs, done: Callable[[], None] | None = None) -> Future[dict[str, Any]]:
+        future: Future[dict[str, Any]] = Future()
+        if done is not None:
+            future.add_done_callback(lambda _: done())
+        try:
+            self._calls.put(self._enqueue(inputs, future))
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:  # RuntimeError is CUDA's, torch's, a decoder's
+            future.set_exception(error)
+        return future
+
+    def _enqueue(self, inputs: Inputs, future: Future[dict[str, Any]]) -> _Call:
+        """Queue everything that the call needs on our stream; nothing here waits for the GPU."""
+        self._gpu.use()
+        feed = inputs() if callable(inputs) else inputs
+        values = [feed[info.name] for info in self.inputs]
+        count = int(values[0].shape[0])
+        captured = self._capture(count)
+        torch = self._torch
+        stream = self._stream
+        with torch.cuda.stream(self._torch_stream), torch.inference_mode():
+            stream.wait(v.ready for v in values if getattr(v, "ready", None) is not None)
+            for slot, value in zip(captured.inputs, values, strict=True):
+                slot[:count].copy_(torch.as_tensor(value, device=self.device if _on_gpu(value) else None))
+            read = stream.record()
+            if captured.taken is not None:
+                stream.wait((captured.taken,))
+            captured.graph.replay()
+            computed = stream.record()
+        with torch.cuda.stream(self._torch_copies), torch.inference_mode():
+            self._copies.wait((computed,))
+            results = [_to_host(torch, out[:count]) for out in captured.outputs]
+            captured.taken = self._copies.record()
+        for value in values:
+            if hasattr(value, "used"):
+                value.used(read)
+        return _Call(captured.taken, values, results, future)
+
+    def warm(self, sizes: Sequence[int]) -> None:
+        """Capture the graphs of these batch sizes now instead of at their first call."""
+        self._gpu.use()
+        for size in sizes:
+            self._capture(size)
+
+    def close(self) -> None:
+        """Wait for the calls under way and free the graphs. May be called twice."""
+        if self._waiter.is_alive():
+            self._calls.put(None)
+            self._waiter.join()
+        self._captured.clear()
+
+    def _capture(self, count: int) -> _Captured:
+        """A graph for so many pictures: that of the next power of two, the two of that size in turn."""
+        size = 1 << max(0, count - 1).bit_length()
+        if size not in self._captured:
+            self._captured[size] = [self._record(size) for _ in range(2)]
+        pair = self._captured[size]
+        pair.reverse()
+        return pair[0]
+
+    def _record(self, size: int) -> _Captured:
+        """Run the module a few times (libraries choose their kernels), then record one run as a graph."""
+        torch = self._torch
+        # float32 means float32: the short products of "TF32" would move boxes. cuDNN tries its kernels when `tuned`.
+        exact = torch.backends.cudnn.flags(enabled=True, benchmark=self._tuned, allow_tf32=False)
+        with torch.cuda.stream(self._torch_stream), torch.inference_mode(), exact:
+            inputs = [self._input(info, size) for info in self.inputs]
+            for _ in range(3):
+                self._module(*inputs)
+            self._torch_stream.synchronize()
+            graph = torch.cuda.CUDAGraph()
+            # Other threads go on allocating and decoding meanwhile: only this thread's calls are recorded or refused.
+            graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
+            try:
+                outputs = [out.contiguous() for out in self._module(*inputs)]
+                outputs = [out.float() if out.dtype == torch.float16 else out for out in outputs]
+            finally:
+                graph.capture_end()
+            self._pool = graph.pool()
+        return _Captured(inputs, outputs, graph)
+
+    def _input(self, info: TensorInfo, size: int) -> Any:
+        torch = self._torch
+        shape = [size, *(info.shape[1:])]
+        if None in shape:
+            raise ValueError(f"{info}: only the batch may be free in a model for the PyTorch runtime")
+        tensor = torch.zeros(shape, dtype=getattr(torch, info.dtype), device=self.device)
+        return tensor.to(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
+
+    def _wait(self) -> None:
+        self._gpu.use()
+        while (call := self._calls.get()) is not None:
+            names = (info.name for info in self.outputs)
+            try:
+                call.event.synchronize()
+                for value in call.inputs:  # and so have the events that this call waited for
+                    if getattr(value, "ready", None) is not None:
+                        value.ready.happened = True
+                call.future.set_result({name: out.numpy() for name, out in zip(names, call.results, strict=True)})
+            except RuntimeError as error:
+                call.future.set_exception(error)
+            del call  # or it would keep a batch alive until the next one is done
+
+
+class _Captured:
+    """A CUDA graph, the tensors that it reads and writes, and the event after which it may write them again."""
+
+    __slots__ = ("graph", "inputs", "outputs", "taken")
+
+    def __init__(self, inputs: list[Any], outputs: list[Any], graph: Any) -> None:
+        self.inputs, self.outputs, self.graph = inputs, outputs, graph
+        self.taken: Event | None = None
+
+
+class _Call:
+    """A call under way; holds its inputs and results until the GPU is done with them."""
+
+    __slots__ = ("event", "future", "inputs", "results")
+
+    def __init__(self, event: Event, inputs: Any, results: list[Any], future: Future[dict[str, Any]]) -> None:
+        self.event, self.inputs, self.results, self.future = event, inputs, results, future
+
+
+def _to_host(torch: Any, values: Any) -> Any:
+    """A copy on its way into pinned memory, which torch keeps and uses again."""
+    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    return host.copy_(values, non_blocking=True)
+
+
+def _on_gpu(value: Any) -> bool:
+    return hasattr(value, "__cuda_array_interface__")
