@@ -4,9 +4,9 @@
         [--scenes] [--tuned] [--every N]
 
 Sequences of MOTChallenge with their given detections; with `--scenes` generated streets with exact truth and made-up
-detectors too. All trackers with their own settings. `--peers /env/bin/python=boxmot` names an environment and what of it
-to run (tracker_peers.py). Figures are this package's, which agree with TrackEval's (tests/metrics). `--tuned` searches
-`default`'s settings on all sequences but one and judges them on that one.
+detectors too. All trackers with their own settings. `--peers /env/bin/python=boxmot` names an environment and what of
+it to run (tracker_peers.py). Figures are this package's, which agree with TrackEval's (tests/metrics). `--tuned`
+searches `default`'s settings on all sequences but one and judges them on that one.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ enum { /* a stage */
 enum { /* motion and life */
     L_ESTIMATOR, L_AXIS, L_Q_LOC, L_Q_VEL, L_R, L_Q_LOC_ABS, L_Q_SIZE_ABS, L_Q_VEL_ABS, L_R_ABS, L_FIRST_LOC, L_FIRST_VEL,
     L_CONF_NOISE, L_DAMPING, L_HOLD, L_REUPDATE, L_DELTA, L_NEW_CONF, L_NEW_IOU, L_MOST, L_HITS, L_PROBATION, L_EARLY,
-    L_AGE, L_DUPLICATE, L_EVIDENCE, LIFE
+    L_AGE, L_DUPLICATE, L_EVIDENCE, L_SETTLED, LIFE
 };
 enum { ACTIVE = 1, INACTIVE = 2, TENTATIVE = 4 };
 enum { DET = 6 }; /* x1 y1 x2 y2 confidence kind */
@@ -422,7 +422,8 @@ static double plain_iou(const double *a, const double *b) {
 /* ACTIVE where it has been seen often and long enough */
 static void grow_up(double *t, const double *life, double now, int first, int *activated) {
     if (t[STATE] == TENTATIVE &&
-        (first || (t[HITS] >= life[L_HITS] && t[EVIDENCE] >= life[L_EVIDENCE] && now - t[BORN] >= life[L_PROBATION] - 1e-6))) {
+        (first || (t[HITS] >= life[L_HITS] &&
+                   (t[EVIDENCE] >= life[L_EVIDENCE] || now - t[BORN] >= life[L_SETTLED] - 1e-6) && now - t[BORN] >= life[L_PROBATION] - 1e-6))) {
         t[STATE] = ACTIVE;
         *activated += 1;
     } else if (t[STATE] == INACTIVE) {
