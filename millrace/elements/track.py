@@ -79,6 +79,7 @@ class Track(Element):
         self.validate()
 
     def start_stream(self, start: StreamStart) -> StreamStart:
+<<<<<<< HEAD
         stream = start.stream
         tracker = self.trackers.get(stream)
         if tracker is None:
@@ -87,7 +88,16 @@ class Track(Element):
         elif self.reset_ids in ("reset", "both"):
             tracker = self.trackers[stream] = self._rules(stream).open()
         else:
+=======
+        tracker = self.trackers.get(start.stream)
+        if tracker is not None and self.reset_ids not in ("reset", "both"):
+>>>>>>> motion
             tracker.discontinuity()
+            return start
+        rules = self._rules(start.stream)
+        self.trackers[start.stream] = rules.open()
+        self.trackers[start.stream].ids = self.counts.pop(start.stream, 0)
+        self.misses[start.stream] = Misses(self.trackers[start.stream], rules.name)
         return start
 
     def process_frame(self, frame: Frame) -> None:
@@ -99,7 +109,11 @@ class Track(Element):
         tracked = tracker.update(own, frame.pts, bool(frame.inferred), frame.image)
         if len(tracked) > len(own):  # those that were not detected in this frame stand at the end
             tracked = tracked[: len(own)] + [found for found in tracked[len(own) :] if clip(found, frame)]
+<<<<<<< HEAD
         if self.trace and frame.inferred and (missed := self._misses(frame.stream).update(tracked, frame.pts)):
+=======
+        if self.trace and frame.inferred and (missed := self.misses[frame.stream].update(tracked, frame.pts)):
+>>>>>>> motion
             frame.extras["trace"] = [*frame.extras.get("trace", ()), *missed]
         frame.objects = tracked + rest if rest else tracked
         if tracker.rules.report:
