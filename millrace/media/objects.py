@@ -84,10 +84,7 @@ class Object:
     box is turned about its centre by it. `mask` [h, w] (booleans, or weights 0..1) is stretched over the box.
     `keypoints` [k, 3] are x, y, confidence. `embedding` has length 1. `depth` is the median of a depth model's answer.
     `age` is seconds since its first detection, `trajectory` where it was since (if the tracker was asked to keep it).
-<<<<<<< HEAD
     `origin` is set in a copy: the object that it, or what it was copied from, is a copy of.
-=======
->>>>>>> motion
     """
 
     box: Box
