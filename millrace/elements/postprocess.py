@@ -9,9 +9,10 @@ import numpy as np
 from ..core.element import Context, Element, setting, state
 from ..core.errors import ConfigError
 from ..media import Frame, InputSpec, Object, Placement, Reading, TensorInfo
-from ..models.card import ModelCard, read_card
+from ..models.card import ModelCard
+from ..models.deepstream import read_outputs_card
 from ..parsers.base import Model
-from ._model import guess_parser, make_reader
+from ._model import guess_parser, make_reader, with_outputs
 from ._results import Results
 from ._units import Unit
 
@@ -25,7 +26,9 @@ class Postprocess(Element):
     """
 
     stage: str = setting(help="whose tensors: the stage of the infer element")
-    card: str | None = setting(default=None, help="a model card (.yaml): parser, labels, thresholds, clustering")
+    card: str | None = setting(
+        default=None, help="a model card (.yaml), or a file of nvdspostprocess: parser, labels, thresholds, clustering"
+    )
     parser: str | None = setting(default=None, help="how the outputs are read; else the card says it, or recognition")
     labels: str | list[str] | None = setting(default=None, help="class names: a list, or a file with one a line")
     confidence: float | None = setting(default=None, minimum=0, maximum=1, live=True, help="drop what is less sure")
@@ -38,10 +41,12 @@ class Postprocess(Element):
     results: Results | None = state(lambda: None)
 
     def validate(self) -> None:
-        self.described = read_card(self.card) if self.card is not None else ModelCard()
+        self.described = read_outputs_card(self.card) if self.card is not None else ModelCard()
 
     def open(self, context: Context) -> None:
         self.validate()
+        for warning in self.described.warnings:
+            context.warn(warning)
         self.results = None
 
     def apply(self, prepared: Any) -> None:
@@ -87,6 +92,7 @@ class Postprocess(Element):
         infos = [TensorInfo(name, (1, *np.shape(v)), v.dtype.name) for name, v in reading.tensors.items()]
         model = Model([picture], infos)
         try:
+            self.described = with_outputs(self.described, infos)
             guess = guess_parser(model, self.parser, self.described)
             reader = make_reader(model, (width, height), self.described, self.stage, guess, self.labels)
         except ConfigError as error:

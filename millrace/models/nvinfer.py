@@ -32,7 +32,7 @@ INT_MAX = (1 << 31) - 1
 
 _ENGINE = "TensorRT's; what engines are made of here is chosen by measuring (`millrace build`)"
 _PRECISION = "the runtime's own is taken; `options: {precision: …}` of a card, and `millrace build`, take another"
-_DEBUG = "writes or replaces tensors to find mistakes in DeepStream; the element `dump` writes what a pipeline carries"
+_DEBUG = "writes or replaces tensors to find mistakes; `tensors: true` of a card hands them to your Python"
 IGNORED: Mapping[str, str] = {
     "gpu-id": "the setting `device` says where a model runs",
     "enable-dla": "there is no DLA core; the setting `device` says where a model runs",
@@ -51,7 +51,7 @@ IGNORED: Mapping[str, str] = {
     "custom-network-config": "a network is not made by a C++ function; give its ONNX",
     "custom-lib-path": "compiled functions are not loaded; those that are known by name are built in",
     "disable-output-host-copy": "where outputs are read is the runtime's choice",
-    "warmup-engine": "a model is run once before frames come, always",
+    "warmup-engine": "a runtime makes itself ready when it is opened",
     "stabilize-buffer-count": "no frames are dropped to settle in",
     "dynamic-properties": "settings are changed while running by `Pipeline.set`",
     "raw-output-file-write": _DEBUG,

@@ -91,7 +91,7 @@ def _model(report: Report) -> tuple[str | None, str]:
             section.reject("model_name", "is missing")
             return None, "it names no model"
         if url:
-            return f"grpc://{url}/{title}" + (f"/versions/{version}" if version > 0 else ""), ""
+            return f"grpc://{url}/{title}" + (f"/{version}" if version > 0 else ""), ""
         if not root:
             section.reject("", "neither model_repo with its root nor grpc with its url is given")
             return None, "it names neither a model repository nor a server"
@@ -304,7 +304,7 @@ def _rest(report: Report) -> None:
     )
     backend = report.section("infer_config.backend")
     backend.ignore(_MEMORY, "output_mem_type")
-    backend.ignore("a model is run once before frames come, always", "disable_warmup")
+    backend.ignore("a runtime makes itself ready when it is opened", "disable_warmup")
     for name in ("triton", "trt_is"):
         repository = rf"infer_config\.backend\.{name}\.model_repo"
         section = report.section(repository.replace("\\", ""))

@@ -39,6 +39,12 @@ def required(name: str, folder: Path) -> dict[str, Any]:
     values["broker"] = f"file:{folder / 'messages.jsonl'}"
     if name == "preprocess":
         values["input"] = {"width": 8, "height": 8}
+    if name == "identify":
+        from millrace.testing.models import make_vector_model
+
+        (folder / "people").mkdir(exist_ok=True)
+        (folder / "vectors.yaml").write_text("kind: embedding\n")
+        values |= {"gallery": str(folder / "people"), "model": make_vector_model(folder / "vectors.onnx")}
     if name == "postprocess":
         values["stage"] = "model"
     if name == "segments":
@@ -51,6 +57,7 @@ def required(name: str, folder: Path) -> dict[str, Any]:
         return {"path": str(folder / "{stream}-{index}.png")}
     wanted = [setting.name for setting in registry.settings_of(registry.get(name)) if setting.required]
     assert set(wanted) <= set(values), f"{name}: this suite does not know what to give for {wanted}"
+    wanted += {"preprocess": ["input"], "postprocess": ["stage"]}.get(name, [])
     return {setting: values[setting] for setting in wanted}
 
 

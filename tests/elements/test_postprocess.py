@@ -87,3 +87,15 @@ def test_tensors_that_nobody_knows_are_one_clear_error(run, tmp_path):
     frame = run(picture(), model=make_shade_model(tmp_path / "m.onnx", {"head": (0.1, 0.8)}), parser="raw")
     with pytest.raises(ConfigError, match="tensors of m: parser 'yolo' is not known"):
         post(frame, stage="m", parser="yolo")
+
+
+def test_a_file_of_deepstream_says_how_tensors_are_read(run, tmp_path):
+    model = make_detector(tmp_path / "m.onnx", BOXES, "yolox")
+    (tmp_path / "names.txt").write_text("car\nbike\nperson\n")
+    (tmp_path / "post.yml").write_text(
+        "%YAML:1.0\nproperty:\n  network-type: 0\n  cluster-mode: 2\n  num-detected-classes: 3\n  gpu-id: 0\n"
+        "  labelfile-path: names.txt\n  output-blob-names: another\nclass-attrs-2:\n  pre-cluster-threshold: 0.95\n"
+    )
+    frame = run(picture(), model=model, parser="raw")
+    post(frame, stage="m", card=str(tmp_path / "post.yml"), parser="yolox")
+    assert [(each.label, each.class_id) for each in frame.objects] == [("car", 0)]

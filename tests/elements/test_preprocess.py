@@ -163,3 +163,109 @@ def test_a_function_of_ones_own_prepares(opened, tmp_path):
 def test_mistakes_are_found_before_anything_runs(settings, message):
     with pytest.raises(ConfigError, match=message):
         Preprocess(**settings).validate()
+
+
+THEIRS = """[property]
+target-unique-ids=4
+network-input-order=0
+network-input-shape=8;3;16;16
+processing-width=16
+processing-height=16
+network-color-format=0
+tensor-data-type=0
+tensor-name=images
+scaling-filter=1
+scaling-pool-memory-type=0
+custom-lib-path=lib.so
+custom-tensor-preparation-function=CustomTensorPreparation
+{more}
+[user-configs]
+pixel-normalization-factor=0.00392156862745098
+{user}
+"""
+REGIONS = """[group-0]
+src-ids=0
+process-on-roi=1
+roi-params-src-0=0;0;32;32;32;0;32;32
+roi-color=1;0;0;1
+[group-1]
+src-ids=2
+process-on-roi=0
+interval=1
+"""
+
+
+def config(tmp_path, groups, more="", user=""):
+    (tmp_path / "pre.txt").write_text(THEIRS.format(more=more, user=user) + groups)
+    return str(tmp_path / "pre.txt")
+
+
+def test_a_file_of_deepstream_prepares_by_number_of_the_stream(opened, tmp_path):
+    element = opened(Preprocess, config=config(tmp_path, REGIONS))
+    element.expect(["a", "b", "c"])
+    frames = [picture(index, stream) for index in (0, 1) for stream in "abc"]
+    for frame in frames:
+        element.process_frame(frame)
+    made = [len(frame.extras.get("prepared", ())) for frame in frames]
+    assert made == [2, 0, 1, 2, 0, 0]  # two regions, none, the whole frame every second time
+    assert frames[0].extras["analytics"][0]["colour"] == (255, 0, 0)
+    assert [round(float(each.tensor.mean()) * 255) for each in frames[0].extras["prepared"]] == [20, 240]
+
+
+def test_the_model_with_the_right_number_takes_them(opened, tmp_path):
+    make_shade_model(tmp_path / "m.onnx", {"shade": (0.1, 0.9)})
+    text = "[property]\nonnx-file=m.onnx\ngie-unique-id={}\nnetwork-type=1\ninput-tensor-from-meta=1\n"
+    for number in (4, 5):
+        (tmp_path / f"infer{number}.txt").write_text(text.format(number))
+    element = opened(Preprocess, config=config(tmp_path, REGIONS))
+    element.expect(["a"])
+    frame = picture()
+    element.process_frame(frame)
+    inferred(opened(Infer, model=str(tmp_path / "infer5.txt"), stage="five"), frame)
+    assert frame.readings == []
+    inferred(opened(Infer, model=str(tmp_path / "infer4.txt"), stage="four"), frame)
+    assert [(r.labels[0].class_id, r.area.tolist()) for r in frame.readings] == [
+        (0, [0, 0, 32, 32]), (1, [32, 0, 64, 32]),
+    ]  # fmt: skip
+
+
+def test_objects_and_regions_of_a_file_of_deepstream(opened, tmp_path):
+    group = "[group-0]\nsrc-ids=-1\nprocess-on-all-objects={}\noperate-on-class-ids=1\n{}"
+    frame = picture()
+    places = [([2, 2, 30, 30], 1), ([34, 2, 60, 30], 1), ([3, 3, 9, 9], 0)]
+    frame.objects = [Object(box(place), kind, "x", 0.9) for place, kind in places]
+    for every, rois, count in ((1, "", 2), (0, "roi-params-src-0=32;0;32;32\n", 1)):
+        frame.extras.clear()
+        path = config(tmp_path, group.format(every, rois), "process-on-frame=0")
+        element = opened(Preprocess, config=path)
+        element.expect(["a"])
+        element.process_frame(frame)
+        assert len(frame.extras["prepared"]) == count, every
+
+
+def test_sequences_and_mean_pictures_of_a_file_of_deepstream(opened, tmp_path):
+    (tmp_path / "mean.ppm").write_bytes(b"P6\n16 16\n255\n" + bytes([20, 20, 20]) * 256)
+    path = config(tmp_path, REGIONS, user="mean-file=mean.ppm\noffsets=1;1;1")
+    element = opened(Preprocess, config=path)
+    element.expect(["a"])
+    frame = picture()
+    element.process_frame(frame)
+    assert float(np.abs(frame.extras["prepared"][0].tensor).max()) < 0.003
+    text = (tmp_path / "pre.txt").read_text().replace("8;3;16;16", "1;9;16;16").replace("=CustomT", "=CustomSequenceT")
+    (tmp_path / "pre.txt").write_text(text)
+    element = opened(Preprocess, config=path)
+    element.expect(["a"])
+    frames = [picture(index) for index in range(3)]
+    for frame in frames:
+        element.process_frame(frame)
+    assert [len(f.extras["prepared"]) for f in frames] == [0, 0, 2]
+    assert frames[2].extras["prepared"][0].tensor.shape == (9, 16, 16)
+
+
+def test_either_a_file_or_settings(tmp_path):
+    with pytest.raises(ConfigError, match="it must be given, or config"):
+        Preprocess().validate()
+    with pytest.raises(ConfigError, match="config says it already"):
+        Preprocess(config=config(tmp_path, REGIONS), input=INPUT).validate()
+    with pytest.raises(ConfigError, match=r"pre\.txt:18: \[group-0\] src-ids: is missing"):
+        Preprocess(config=config(tmp_path, "[group-0]\nprocess-on-roi=0\n")).validate()
