@@ -74,7 +74,15 @@ def _analytics(path: Path) -> Checked:
     return Checked([report] if report else [], [], [])
 
 
+def _msgconv(path: Path) -> Checked:
+    from ..brokers.msgconv import Msgconv
+
+    report = Msgconv(str(path)).report
+    return Checked([report] if report else [], [], [])
+
+
 CHECKS: dict[str, Callable[[Path], Checked]] = {
     **{kind: _model(kind) for kind in READERS},
     "nvdsanalytics": _analytics,
+    "nvmsgconv": _msgconv,
 }
