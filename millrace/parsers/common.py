@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from ..media import Detections, TensorInfo
 from .base import Model, ParserSettings, empty
 from .cluster import cluster
-from .nms import nms
 
 Floats = NDArray[np.float32]
 
@@ -33,28 +32,23 @@ def finish_all(
 ) -> list[Detections]:
     """The candidates of all pictures of a batch → the detections of each; `pictures` says whose each is, in order.
 
-    What `finish` gives for each picture, with plain NMS in one go: a step of NumPy costs a batch what it costs a
-    picture.
+    What `finish` gives for each picture; only clustering is done picture by picture, for it compares all with all.
     """
-    plain = settings.cluster in (None, "nms") and not (
-        settings.rules or settings.thresholds or settings.confidence_after > 0 or settings.class_top_k
-    )
-    if count == 1:
-        return [finish(boxes, scores, classes, settings)]
-    if not plain:
-        bounds = np.searchsorted(pictures, np.arange(count + 1)).tolist()
-        parts = [slice(a, b) for a, b in pairwise(bounds)]
-        return [finish(boxes[part], scores[part], classes[part], settings) for part in parts]
     rows = np.flatnonzero(wanted(scores, classes, settings))
     boxes, scores = np.asarray(boxes[rows], np.float32), np.asarray(scores[rows], np.float32)
-    classes, pictures = np.asarray(classes[rows], np.int64), pictures[rows]
-    apart = pictures if settings.class_agnostic else pictures * (int(classes.max(initial=0)) + 1) + classes
-    kept = nms(boxes, scores, apart, settings.iou)
-    kept = kept[np.argsort(pictures[kept], kind="stable")]
-    bounds = np.searchsorted(pictures[kept], np.arange(count + 1)).tolist()
-    boxes, scores, classes = boxes[kept], scores[kept], classes[kept]
-    ends = [(start, min(end, start + settings.top_k)) for start, end in pairwise(bounds)]
-    return [Detections(boxes[a:b], scores[a:b], classes[a:b]) for a, b in ends]
+    classes = np.asarray(classes[rows], np.int64)
+    bounds = np.searchsorted(pictures[rows], np.arange(count + 1)).tolist()
+    mode = settings.cluster or "nms"
+    found = []
+    for start, end in pairwise(bounds):
+        if start == end:
+            found.append(empty())
+            continue
+        sure, kinds = scores[start:end], classes[start:end]
+        kept, merged = cluster(mode, boxes[start:end], sure, kinds, settings)
+        kept = kept[: settings.top_k]
+        found.append(Detections(merged[: settings.top_k], sure[kept], kinds[kept]))
+    return found
 
 
 def choose(
