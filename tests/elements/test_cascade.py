@@ -392,3 +392,23 @@ def test_what_lies_at_an_angle_is_turned_upright_first(opened):
     level.image.planes[0][:] = frame.image.planes[0]
     through(opened(on={}), level)
     assert said(level.objects[0]) != [("shade", "light")]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_two_streams_through_a_whole_chain_give_the_same_lines_twice(tmp_path, clip, wait):
+    import millrace
+
+    clips = [str(clip(name, count=20)) for name in ("one.mp4", "two.mp4")]
+    detector = make_detector(tmp_path / "d.onnx", [(8, 8, 30, 30, 0.9, 0), (34, 20, 60, 50, 0.8, 1)])
+    shades = make_shade_model(tmp_path / "shade.onnx", {"shade": (0.2, 0.4, 0.6, 0.8)})
+    (tmp_path / "shade.yaml").write_text(CARD + "labels: [a, b, c, d]\n")
+
+    def lines(number):
+        out = tmp_path / f"{number}-{{stream}}.jsonl"
+        flow = millrace.open(*clips).infer(detector).track(min_hits=1)
+        flow.infer(shades, on={"refresh": 5, "wait": wait}).json(str(out)).run()
+        return [(tmp_path / f"{number}-{name}.jsonl").read_text() for name in ("one", "two")]
+
+    first, second = lines(1), lines(2)
+    assert first == second
+    assert all(text.count('"labels"') >= 20 for text in first)
