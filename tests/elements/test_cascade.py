@@ -412,3 +412,30 @@ def test_two_streams_through_a_whole_chain_give_the_same_lines_twice(tmp_path, c
     first, second = lines(1), lines(2)
     assert first == second
     assert all(text.count('"labels"') >= 20 for text in first)
+
+
+def test_a_slow_machine_does_not_heap_up_calls_of_a_live_stream(opened):
+    from concurrent.futures import Future
+
+    element = opened(on={"wait": False}, live=True)
+    runtime, futures = element.loaded.runtime, []
+
+    class Slow:
+        def __getattr__(self, name):
+            return getattr(runtime, name)
+
+        def submit(self, inputs, done=None):
+            futures.append(Future())
+            return futures[-1]
+
+    element.loaded.runtime = Slow()
+    for n in range(60):  # somebody new in every frame
+        list(element.process(scene(n, objects=[((8, 8, 40, 40), 20, n + 1, "car")])))
+    assert len(futures) == 16
+    for future in futures:
+        future.set_result({"shade": np.array([[1, 0, 0]], np.float32)})
+    frames = [scene(60 + n, objects=[((8, 8, 40, 40), 20, number, "car")]) for n, number in enumerate((16, 50))]
+    through(element, *frames)
+    assert said(frames[0].objects[0]) == [("shade", "dark")]  # it was asked for in time
+    assert len(futures) == 17 and frames[1].objects[0].labels == []  # it is asked for now
+    futures[-1].set_result({"shade": np.array([[1, 0, 0]], np.float32)})
