@@ -243,6 +243,12 @@ def test_every_second_frame(opened):
     frames = [scene(n, objects=[((8, 8, 40, 40), 20, None, "car")]) for n in range(4)]
     through(element, *frames)
     assert [len(f.objects[0].labels) for f in frames] == [1, 0, 1, 0]
+    element = opened(on={"refresh": 1}, every=2)
+    element.loaded.runtime = counted = Counted(element.loaded.runtime)
+    frames = [scene(n, objects=[((8, 8, 40, 40), 20 if n < 2 else 240, 7, "car")]) for n in range(4)]
+    through(element, *frames)  # known objects keep their labels in the frames between
+    assert [said(f.objects[0])[0][1] for f in frames] == ["dark", "dark", "light", "light"]
+    assert sum(counted.calls) == 2
 
 
 def test_several_heads(opened):
