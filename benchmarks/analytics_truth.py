@@ -121,7 +121,7 @@ class Result:
 
 
 def analysed(scene: Scene, fps: int, detector: str) -> Result:
-    track, analyze = Track(), Analyze(**scene.settings)
+    track, analyze = Track(report=["past"]), Analyze(**scene.settings)
     start = StreamStart("a", Caps("frames", width=scene.size[0], height=scene.size[1]))
     for element in (track, analyze):
         element.open(Context("benchmark"))
