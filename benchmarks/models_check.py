@@ -16,6 +16,7 @@ import os
 import platform
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -38,7 +39,8 @@ BEGIN, END = "<!-- models_check: begin -->", "<!-- models_check: end -->"
 def flow(data: Path, case: cases.Case, folder: Path, pixels: str) -> Any:
     """The pipeline of a case; cards are written to `folder`."""
     first = "plates_ocr/ppocr_v3_det.onnx" if case.classes == ("text",) else cases.PRIMARY
-    (folder / "second.yaml").write_text(f"model: {data / 'models' / case.model}\n{case.card}", encoding="utf-8")
+    model = cases.model_file(case, data, folder)
+    (folder / "second.yaml").write_text(f"model: {model}\n{case.card}", encoding="utf-8")
     out = millrace.open(str(data / case.clip)).convert(format=pixels)
     wanted = range(case.start, case.start + case.every * case.frames, case.every)
     out = out.map(lambda frame: frame.index in wanted)
@@ -109,6 +111,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("MILLRACE_TEST_DATA", ".")))
     parser.add_argument("--only", default="", help="models whose path holds this")
+    parser.add_argument("--times", type=int, default=3, help="so many times the frames that the tests look at")
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
@@ -116,9 +119,12 @@ def main() -> int:
         options.pictures.mkdir(parents=True, exist_ok=True)
     lines = ["| model | clip, frames | on BGR | on YUV |", "| --- | --- | --- | --- |"]
     short, good = kinds_short(), True
-    for case in cases.cases(options.data):
+    codes = cases.qr_codes(Path(tempfile.mkdtemp()))
+    for case in [*cases.cases(options.data), *cases.other_formats(options.data, codes)]:
         if options.only not in case.model:
             continue
+        if case.clip.endswith((".mp4", ".264", "plates/images")):
+            case = replace(case, frames=case.frames * options.times)
         bgr, yuv = (check(options.data, case, p, options.pictures if p == "I420" else None) for p in ("BGR", "I420"))
         good &= bool(bgr.wanted) and all(bgr.share(what) >= 0.99 for what in bgr.wanted)
         cells = [short(bgr), short(yuv)]

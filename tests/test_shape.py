@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROW_1 = (
     "sources", "decoders", "encoders", "imaging", "models", "converters", "runtimes", "parsers", "trackers",
-    "analytics", "outputs", "brokers",
+    "analytics", "outputs", "brokers", "streaming",
 )  # fmt: skip
 LEVEL = {
     "core": 0, "media": 0, "_version": 0, "folders": 0,

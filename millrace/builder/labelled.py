@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError
-from ..media.tensor import Detections
 from ..metrics.detection import coco_figures
 from ..runtimes.base import Runtime
 from .calibration import pictures
@@ -70,8 +69,7 @@ class Labelled:
         return Picture(number, self._subject.feed(taken.tensors[0]), taken.placements[0])
 
     def _rows(self, picture: Picture, outputs: Any) -> Iterator[dict[str, Any]]:
-        found = self._loaded.reader.parser(outputs, 1, self._settings)[0]
-        assert isinstance(found, Detections)  # labels are asked for of detectors only
+        found: Any = self._loaded.reader.parser(outputs, 1, self._settings)[0]
         boxes = picture.placement.to_source(found.boxes)
         for box, score, number in zip(boxes.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True):
             if number in self._categories:

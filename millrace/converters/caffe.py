@@ -14,7 +14,7 @@ from .caffemodel import Array, Layer, Net, files, read_net
 from .graph import Graph
 
 
-def convert(path: str | os.PathLike[str], **options: Any) -> Conversion:
+def convert(path: str | os.PathLike[str], kind: str = "caffe") -> Conversion:
     """Convert the net whose prototxt or caffemodel this is; the other file lies beside it.
 
     The number of pictures is left free where the net allows it. Raises ValueError naming file and layer.

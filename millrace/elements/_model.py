@@ -137,7 +137,7 @@ def make_reader(
         card=card,
         guess=guess,
         parser=parsers.get(guess.parser, Path(card.source or ".").parent),
-        names=known if known is not None else labels.known_names(guess.class_count, title),
+        names=known if known is not None else guess.names or labels.known_names(guess.class_count, title),
         width=size[0],
         height=size[1],
         heads=heads_of(card, title, sizes) if guess.parser == "classifier" and names is None else (),

@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import devices
-from ..media import Frame, Image, Object, Placement
+from ..imaging.straighten import straighten
+from ..media import CPU, Frame, Image, Object, Placement
 from ..media.objects import Box
 from ..media.tensor import part_of
 from ..models.card import ObjectsCard, read_part
 from ..parsers.custom import ParserError
 from ..parsers.raw import of_picture
 from ._model import LoadedModel
+
+SLANT = 0.05  # radians from which an object at an angle is turned upright before a model looks at it
 
 
 @dataclass(slots=True, eq=False)
@@ -184,6 +187,11 @@ def make_input(call: Call, imaging: Any) -> dict[str, Any]:
         tensor = np.stack([_fitting(unit.tensor, loaded) for unit in units])
         return loaded.feed(tensor, len(units))
     images = [unit.frame.image for unit in units]
+    if loaded.reader.whole:
+        for n, unit in enumerate(units):
+            turned = unit.target is not None and abs(unit.target.angle or 0.0) > SLANT
+            if turned and unit.target is not None and images[n].memory == CPU:
+                images[n], unit.area = straighten(images[n], unit.target.box, unit.target.angle or 0.0), None
     if any(unit.area is not None for unit in units):
         tensor, places = imaging.to_tensor(images, loaded.spec, boxes=[unit.area for unit in units])
     else:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import runpy
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-import millrace
 from millrace.core import FRAMES, Caps, ConfigError, Context, StreamStart
 from millrace.elements.infer import Infer
 from millrace.media import Frame, Image
@@ -145,18 +141,3 @@ def test_unknown_keys_are_warned_of(models, run):
 def test_files_that_cannot_run(tmp_path, run, text, said):
     with pytest.raises(ConfigError, match=said):
         run("f.txt", text)
-
-
-def test_the_nvinfer_chain_on_a_real_road(corpus, tmp_path):
-    """A primary, a tracker and two classifiers as nvinfer files: each vehicle is asked for once, or when it grows."""
-    chain = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "nvinfer_chain.py"))
-    chain["configure"](tmp_path, corpus / "models", "")
-    flow = millrace.open(str(corpus / "videos" / "road_640x352_vfr.mp4")).limit(count=40)
-    flow = flow.infer(str(tmp_path / "primary.txt")).track()
-    for head in ("color", "type"):
-        flow = flow.infer(str(tmp_path / f"secondary_{head}.txt"))
-    with chain["Calls"]() as calls:
-        objects = [found for frame in flow for found in frame.objects if found.label == "vehicle"]
-    told = [found for found in objects if len(found.labels) == 2]
-    assert len(told) > 40 and {label.name for label in told[0].labels} == {"color", "type"}
-    assert calls["input_1"] == 40 and 0 < calls["image"] < len(told)

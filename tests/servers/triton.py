@@ -21,6 +21,7 @@ import pytest
 
 from .live import free_port
 
+MEMORY = Path("/dev/shm")
 PACKAGES = ("nvidia-pytriton==0.7.0", "onnxruntime")
 FACTS = "import sysconfig as s; print(s.get_paths()['purelib'], s.get_config_var('LIBDIR'), s.get_python_version())"
 MODEL = """
@@ -102,6 +103,7 @@ class Triton:
         self.packages, self._libraries, self._version = answer.stdout.split()
         self.http, self.grpc = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._memory: set[int] = set()
 
     def start(self, timeout: float = 60) -> None:
         root = Path(self.packages) / "pytriton" / "tritonserver"
@@ -120,6 +122,7 @@ class Triton:
             "--http-address=127.0.0.1", "--grpc-address=127.0.0.1", f"--http-port={self.http}",
             f"--grpc-port={self.grpc}", "--allow-metrics=false", "--disable-auto-complete-config",
         ]  # fmt: skip
+        self._memory = {file.stat().st_ino for file in MEMORY.glob("*")}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + timeout
@@ -142,3 +145,6 @@ class Triton:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(10)
             self._process = None
+            for left in MEMORY.glob("triton_python_backend_shm_region_*"):  # a killed server leaves its memory behind
+                if left.stat().st_ino not in self._memory:
+                    left.unlink(missing_ok=True)
