@@ -41,6 +41,7 @@ bench: $(VENV)/dev
 
 docs: $(VENV)/base
 	$(BIN)/millrace inspect --docs docs/elements
+	$(BIN)/millrace inspect --card > docs/model-card.md
 
 clean:
 	rm -rf $(VENV) build dist demo *.egg-info

@@ -64,7 +64,8 @@ def plain_loop(path: Path) -> tuple[list[tuple[int | None, int, int]], Fraction]
                 continue
             for frame in frames:
                 pts = None if frame.pts is None else round(frame.pts * stream.time_base * SECOND)
-                out.append((pts, frame.width, frame.height))
+                sides = (frame.height, frame.width) if frame.rotation % 180 else (frame.width, frame.height)
+                out.append((pts, *sides))  # as the file asks them to be shown
         return out, stream.average_rate
 
 

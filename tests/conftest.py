@@ -36,6 +36,15 @@ def corpus() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def deepstream_corpus(corpus: Path) -> Path:
+    """The folder of DeepStream's own configuration files, beside the test data; skips the test without it."""
+    folder = corpus.parent / "corpus"
+    if not folder.is_dir():
+        pytest.skip(f"there is no folder {folder} of DeepStream's configuration files")
+    return folder
+
+
 def grey_level(index: int) -> int:
     """The luma of picture `index` of a clip that `clip` wrote."""
     return 32 + index * 7 % 180

@@ -1,84 +1,260 @@
-"""A line or a zone as a configuration describes it, put to work on one stream."""
+"""Lines, zones and directions as a configuration describes them, put to work on one stream."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.errors import SettingError
-from ..media import Event, Frame
-from ..media.geometry import to_pixels
-from .lines import LineCounter
-from .sightings import ANCHORS, Sighting
-from .zones import ZoneCounter
+import numpy as np
 
-KEYS = {
-    "lines": ("points", "streams", "classes", "margin", "anchor"),
-    "zones": ("points", "streams", "classes", "margin", "anchor", "patience"),
-}
+from ..media.geometry import to_pixels
+from .directed_lines import DirectedLine
+from .directions import Direction
+from .events import Journal
+from .lines import LineCounter
+from .paths import Path
+from .sightings import Point, Sighting
+
+
+@dataclass(slots=True)
+class Look:
+    """One frame as the rules see it."""
+
+    pts: int
+    seen: list[Sighting]  # with an identity
+    everything: list[Sighting]  # with one or without
+    paths: Mapping[int, Path]
+    speeds: Mapping[int, float]  # by identity, where known
+    ground: Mapping[int, Point]  # places on the floor plan by identity, metres, where known
+    journal: Journal
+    past: Sequence[tuple[int, Sighting]] = ()  # (pts, where) of those who have their identity only now, oldest first
+    trace: list[dict[str, Any]] | None = None  # what came near and did not count
+    marks: dict[int, dict[str, Any]] = field(default_factory=dict)  # id(object) → what analytics says of it
+
+    def mark(self, found: Sighting, key: str, value: Any) -> None:
+        """Say something of an object; lists grow."""
+        if found.object is None:
+            return
+        marks = self.marks.setdefault(id(found.object), {})
+        if isinstance(value, str) and key.endswith("s"):
+            marks.setdefault(key, []).append(value)
+        else:
+            marks[key] = value
+
+    def missed(self, kind: str, name: str, found: tuple[int, str], reason: str, facts: Mapping[str, Any]) -> None:
+        if self.trace is not None:
+            key, label = found
+            self.trace.append({"kind": kind, "name": name, "id": key, "label": label, "reason": reason,
+                               "facts": plain(facts)})  # fmt: skip
 
 
 class Rule:
-    """One line or zone of one stream."""
+    """One line, zone or direction of one stream."""
 
-    def __init__(self, kind: str, name: str, given: Mapping[str, Any]) -> None:
-        self.kind = kind
+    kind = ""
+    counts: tuple[str, ...] = ()  # the values that it has, by name
+
+    def __init__(self, name: str, given: Mapping[str, Any], trace: bool = False) -> None:
         self.name = name
+        self.given = given
+        self.trace = trace
         self.classes = frozenset(given["classes"]) if given.get("classes") else None
-        self.points = given["points"]
-        self.options = {key: given[key] for key in ("margin", "anchor", "patience") if given.get(key) is not None}
-        self.counter: LineCounter | ZoneCounter | None = None
+        self.show = given.get("show", "all")
         self.overlay: dict[str, Any] = {}
 
     def place(self, width: int, height: int) -> None:
         """The size of the picture is known, or has changed."""
-        pixels: list[tuple[float, float]] = [(x, y) for x, y in to_pixels(self.points, width, height).tolist()]
-        self.overlay = {"kind": self.kind, "name": self.name, "points": pixels}
-        if self.counter is not None:
-            self.counter.place(pixels) if isinstance(self.counter, ZoneCounter) else self.counter.place(*pixels)
-        elif self.kind == "zone":
-            self.counter = ZoneCounter(pixels, **self.options)
-        else:
-            self.counter = LineCounter(*pixels, **self.options)
+        points = self.pixels("points", width, height)
+        self.overlay = {"kind": self.kind, "name": self.name, "points": points}
+        for key in ("colour",):
+            if key in self.given:
+                self.overlay[key] = self.given[key]
+        self.put(points, width, height)
 
-    def update(self, seen: list[Sighting], frame: Frame) -> dict[str, Any]:
-        """Add this frame's events; what to draw."""
+    def pixels(self, key: str, width: int, height: int) -> list[Point]:
+        """Points of the configuration in pixels of the picture: fractions, or scaled from `size`."""
+        given = self.given[key]
+        if self.given.get("size"):
+            array = np.asarray(given, dtype=np.float64) * (
+                width / self.given["size"][0], height / self.given["size"][1],
+            )  # fmt: skip
+        else:
+            array = to_pixels(given, width, height)
+        return [(x, y) for x, y in array.tolist()]
+
+    def concerns(self, seen: list[Sighting]) -> list[Sighting]:
+        """Those of its classes, which are named or numbered."""
+        if self.classes is None:
+            return seen
+        return [found for found in seen if found.label in self.classes or found.class_id in self.classes]
+
+    def update(self, look: Look) -> dict[str, Any]:
+        """Tell this frame's events; what to draw, and the values."""
+        self.look(look)
+        shown = {**self.overlay, "values": self.values()}
+        if self.show == "none":
+            shown["hidden"] = True
+        elif self.show == "all":
+            shown["text"] = self.text()
+        return shown
+
+    def put(self, points: list[Point], width: int, height: int) -> None:
+        raise NotImplementedError
+
+    def look(self, look: Look) -> None:
+        raise NotImplementedError
+
+    def values(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def text(self) -> str:
+        raise NotImplementedError
+
+    def totals(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        raise NotImplementedError
+
+
+class LineRule(Rule):
+    """Crossings, of either sort of line."""
+
+    kind = "line"
+    counts = ("in", "out", "total", "in_once", "out_once")
+
+    def __init__(self, name: str, given: Mapping[str, Any], trace: bool = False) -> None:
+        super().__init__(name, given, trace)
+        self.counter: LineCounter | DirectedLine | None = None
+        self.once = bool(given.get("once"))
+
+    def put(self, points: list[Point], width: int, height: int) -> None:
+        given = self.given
+        if given.get("mode"):
+            direction = self.pixels("direction", width, height)
+            self.overlay["direction"] = direction
+            if isinstance(self.counter, DirectedLine):
+                self.counter.place(points, direction)
+            else:
+                self.counter = DirectedLine(points, direction, mode=given["mode"], trace=self.trace,
+                                            extended=bool(given.get("extended")))  # fmt: skip
+        elif isinstance(self.counter, LineCounter):
+            self.counter.place(*points)
+        else:
+            options = {key: given[key] for key in ("margin", "anchor") if key in given}
+            self.counter = LineCounter(*points, trace=self.trace, **options)
+
+    def look(self, look: Look) -> None:
         assert self.counter is not None
-        if self.classes is not None:
-            seen = [found for found in seen if found.label in self.classes]
-        for key, label, direction, point in self.counter.update(seen, frame.pts):
-            frame.events.append(
-                Event(self.kind, frame.stream, frame.pts, self.name, key, label, direction, {"point": point})
-            )
+        seen = self.concerns(look.seen)
         if isinstance(self.counter, LineCounter):
-            text = "in {in} out {out}".format(**self.counter.counts)
+            for pts, before in look.past:
+                if self.concerns([before]):
+                    self.counter.recall(before, pts)
+        by_id = {found.id: found for found in seen}
+        for crossing in self.counter.update(seen, look.pts):
+            if self.once and not crossing.first:
+                continue
+            facts: dict[str, Any] = {"point": crossing.point}
+            if not crossing.first:
+                facts["again"] = True
+            if crossing.id in look.speeds:
+                facts["speed"] = look.speeds[crossing.id]
+            if crossing.why is not None:
+                facts["why"] = plain(crossing.why)
+            look.journal.moment(self.kind, self.name, crossing.id, crossing.label, crossing.direction, facts)
+            look.mark(by_id[crossing.id], "lines", self.name)
+        for miss in self.counter.misses:
+            look.missed(self.kind, self.name, (miss.id, miss.label), miss.reason, miss.facts)
+
+    def values(self) -> dict[str, Any]:
+        assert self.counter is not None
+        totals = self.counter.totals()
+        way = totals["once"] if self.once else totals
+        return {"in": way["in"], "out": way["out"]}  # type: ignore[index]
+
+    def value(self, what: str, label: str | None) -> float:
+        """For conditions."""
+        if self.counter is None:
+            return 0
+        totals: dict[str, Any] = self.counter.totals()
+        if label is not None:
+            totals = totals["classes"].get(label, {"in": 0, "out": 0, "once": {"in": 0, "out": 0}})
+        if what == "total":
+            return float(totals["in"] + totals["out"])
+        way, once, _ = what.partition("_once")
+        return float(totals["once"][way] if once else totals[way])
+
+    def text(self) -> str:
+        values = self.values()
+        return str(values["in"]) if self.given.get("mode") else "in {in} out {out}".format(**values)
+
+    def totals(self) -> dict[str, Any]:
+        return {} if self.counter is None else dict(self.counter.totals())
+
+    def forget(self) -> None:
+        if self.counter is not None:
+            self.counter.forget()
+
+
+class DirectionRule(Rule):
+    """Who goes a way."""
+
+    kind = "direction"
+    counts = ("count", "identities")
+
+    def __init__(self, name: str, given: Mapping[str, Any], trace: bool = False) -> None:
+        super().__init__(name, given, trace)
+        self.counter: Direction | None = None
+
+    def put(self, points: list[Point], width: int, height: int) -> None:
+        if self.counter is None:
+            self.counter = Direction(points)
         else:
-            text = str(self.counter.present())
-        return {**self.overlay, "text": text}
+            self.counter.place(points)
+
+    def look(self, look: Look) -> None:
+        assert self.counter is not None
+        seen = self.concerns(look.seen)
+        by_id = {found.id: found for found in seen}
+        for heading in self.counter.update(seen, look.pts):
+            found = by_id[heading.id]
+            look.mark(found, "directions", self.name)
+            if heading.first:
+                facts = {"point": found.point("bottom"), "cosine": heading.cosine}
+                look.journal.moment(self.kind, self.name, heading.id, heading.label, None, facts)
+        for key in self.counter.stopped:
+            look.mark(by_id[key], "stopped", True)
+
+    def values(self) -> dict[str, Any]:
+        assert self.counter is not None
+        return {"count": len(self.counter.now), "identities": self.counter.identities.total()}
+
+    def value(self, what: str, label: str | None) -> float:
+        if self.counter is None:
+            return 0
+        if what == "count":
+            return float(sum(label in (None, heading.label) for heading in self.counter.now))
+        return float(self.counter.identities.total() if label is None else self.counter.identities[label])
+
+    def text(self) -> str:
+        return ""
+
+    def totals(self) -> dict[str, Any]:
+        return {} if self.counter is None else self.counter.totals()
+
+    def forget(self) -> None:
+        if self.counter is not None:
+            self.counter.forget()
 
 
-def check(table: str, name: str, given: Any) -> None:
-    """Raise SettingError when a line or zone is not as KEYS and the shape of its points want it."""
-    where = f"{table}.{name}"
-    if not isinstance(given, Mapping) or "points" not in given:
-        raise SettingError("analyze", where, given, "it is a table with points")
-    unknown = [key for key in given if key not in KEYS[table]]
-    if unknown:
-        raise SettingError("analyze", f"{where}.{unknown[0]}", given[unknown[0]], f"there are {', '.join(KEYS[table])}")
-    points = given["points"]
-    needed = "two different points [[x, y], [x, y]]" if table == "lines" else "at least 3 points [[x, y], …]"
-    try:
-        pairs = [(float(x), float(y)) for x, y in points]
-    except (TypeError, ValueError):
-        raise SettingError("analyze", f"{where}.points", points, f"it needs {needed}") from None
-    if len(set(pairs)) < 2 or (len(pairs) != 2 if table == "lines" else len(pairs) < 3):
-        raise SettingError("analyze", f"{where}.points", points, f"it needs {needed}")
-    for key in ("streams", "classes"):
-        if given.get(key) is not None and (isinstance(given[key], str) or not isinstance(given[key], list | tuple)):
-            raise SettingError("analyze", f"{where}.{key}", given[key], "it is a list of names")
-    if given.get("anchor", "bottom") not in ANCHORS:
-        raise SettingError("analyze", f"{where}.anchor", given["anchor"], f"it is one of {', '.join(ANCHORS)}")
-    for key in ("margin", "patience"):
-        value = given.get(key, 0)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise SettingError("analyze", f"{where}.{key}", value, "it is a number, 0 or more")
+def plain(value: Any) -> Any:
+    """Facts as JSON has them: numbers rounded to a thousandth, tuples as lists."""
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, float):
+        return round(value, 3)
+    return value

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .sightings import MEMORY, SECOND, Anchor, Sighting
-
-Point = tuple[float, float]
+from .dwell import Dwell
+from .sightings import MEMORY, SECOND, Anchor, Point, Sighting
 
 
 class Passage(NamedTuple):
@@ -20,6 +19,9 @@ class Passage(NamedTuple):
     label: str
     direction: str
     point: Point
+    seconds: float = 0.0  # of one that leaves: how long it was inside
+    depth: float = 0.0  # how far past the boundary, pixels; > 0 inside
+    gone: bool = False  # it left by not being seen any more
 
 
 @dataclass(slots=True)
@@ -31,22 +33,29 @@ class Visit:
     point: Point
     inside: bool = False
     counted: bool = False  # among the unique identities
+    since: int = 0  # pts of its coming in
+    depth: float = 0.0
 
 
 class ZoneCounter:
     """Follows which identities are inside a polygon (source pixels, y down; even-odd rule).
 
-    The point of an object (`anchor`) must pass the boundary by `margin` object heights to come or go; one that is
-    first seen inside enters at once. One that was not seen for `patience` seconds of stream time has left.
+    The point of an object (`anchor`) must pass the boundary by `margin` object heights to come or go, or by three
+    deviations of its trembling where that is more; one that is first seen inside enters at once. One that was not
+    seen for `patience` seconds of stream time has left: it was inside until it was last seen. With `inverse` the
+    zone is what lies outside of the polygon.
     """
 
     def __init__(
-        self, polygon: Sequence[Point], *, margin: float = 0.05, anchor: Anchor = "bottom", patience: float = 1.0
-    ) -> None:
+        self, polygon: Sequence[Point], *, margin: float = 0.05, anchor: Anchor = "bottom", patience: float = 1.0,
+        inverse: bool = False,
+    ) -> None:  # fmt: skip
         self.margin = margin
         self.anchor: Anchor = anchor
         self.patience = round(patience * SECOND)
+        self.inverse = inverse
         self.entered = self.left = self.most = 0
+        self.dwell = Dwell()
         self.identities: Counter[str] = Counter()  # how many different ones were inside, by label
         self.place(polygon)
 
@@ -60,6 +69,7 @@ class ZoneCounter:
     def forget(self) -> None:
         """The stream jumped or ended: nobody is inside, without leaving."""
         self.visits: dict[int, Visit] = {}
+        self.recalled: dict[int, int] = {}  # since when those are inside who had no identity yet
 
     def update(self, seen: Iterable[Sighting], pts: int) -> list[Passage]:
         """Who came and went in this frame. `pts` is ns of stream time."""
@@ -67,23 +77,34 @@ class ZoneCounter:
         for found in seen:
             point = found.point(self.anchor)
             visit = self.visits.get(found.id)
-            least = 0.0 if visit is None else self.margin * found.height
+            least = 0.0 if visit is None else found.least(self.margin)
             if visit is None:
                 visit = self.visits[found.id] = Visit(found.label, pts, point)
             visit.label, visit.seen, visit.point = found.label, pts, point
             depth = signed_distance(point, self.edges)
+            visit.depth = depth = -depth if self.inverse else depth
             if visit.inside and depth < -least:
-                out.append(self._leave(found.id, visit))
+                out.append(self._leave(found.id, visit, pts))
             elif not visit.inside and depth > least:
                 out.append(self._enter(found.id, visit))
         for key, visit in list(self.visits.items()):
             if visit.inside and pts - visit.seen > self.patience:
-                out.append(self._leave(key, visit))
+                out.append(self._leave(key, visit, visit.seen, gone=True))
             if pts - visit.seen > MEMORY:
                 del self.visits[key]
+        self.recalled.clear()
         if out:
             self.most = max(self.most, self.present())
         return out
+
+    def recall(self, found: Sighting, pts: int) -> None:
+        """One that has an identity only now was seen before: if it is inside now, its visit began when it came in."""
+        if found.id not in self.visits:
+            depth = signed_distance(found.point(self.anchor), self.edges)
+            inside = (depth > 0) is not self.inverse
+            first = self.recalled.setdefault(found.id, pts) if inside else None
+            if first is None:
+                self.recalled.pop(found.id, None)
 
     def present(self) -> int:
         """How many are inside now."""
@@ -94,7 +115,10 @@ class ZoneCounter:
         return Counter(visit.label for visit in self.visits.values() if visit.inside)
 
     def totals(self) -> dict[str, object]:
-        """{"entered", "left", "most" at once, "now": {label: n}, "identities", "classes": {label: identities}}"""
+        """{"entered", "left", "most" at once, "now": {label: n}, "identities", "classes": {label: identities}, "dwell"}
+
+        "dwell" are seconds of the visits that are over: {label: {"visits", "mean", "most"}}.
+        """
         return {
             "entered": self.entered,
             "left": self.left,
@@ -102,20 +126,61 @@ class ZoneCounter:
             "now": dict(sorted(self.occupancy().items())),
             "identities": self.identities.total(),
             "classes": dict(sorted(self.identities.items())),
+            "dwell": self.dwell.totals(),
         }
 
     def _enter(self, key: int, visit: Visit) -> Passage:
         visit.inside = True
+        visit.since = self.recalled.get(key, visit.seen)
         self.entered += 1
         if not visit.counted:
             visit.counted = True
             self.identities[visit.label] += 1
-        return Passage(key, visit.label, "enter", visit.point)
+        return Passage(key, visit.label, "enter", visit.point, 0.0, visit.depth)
 
-    def _leave(self, key: int, visit: Visit) -> Passage:
+    def _leave(self, key: int, visit: Visit, until: int, gone: bool = False) -> Passage:
         visit.inside = False
         self.left += 1
-        return Passage(key, visit.label, "leave", visit.point)
+        seconds = (until - visit.since) / SECOND
+        self.dwell.add(visit.label, seconds)
+        return Passage(key, visit.label, "leave", visit.point, seconds, visit.depth, gone)
+
+
+class Presence:
+    """Counts what is in an area in this very frame, tracked or not: nobody is remembered, nobody enters or leaves.
+
+    This is how DeepStream's nvdsanalytics counts its regions.
+    """
+
+    def __init__(self, polygon: Sequence[Point], *, anchor: Anchor = "bottom", inverse: bool = False) -> None:
+        self.anchor: Anchor = anchor
+        self.inverse = inverse
+        self.most = 0
+        self.place(polygon)
+
+    def place(self, polygon: Sequence[Point]) -> None:
+        self.edges = [(polygon[n - 1], polygon[n]) for n in range(len(polygon))]
+        self.forget()
+
+    def forget(self) -> None:
+        self.inside: list[Sighting] = []
+
+    def update(self, seen: Iterable[Sighting]) -> list[Sighting]:
+        """Those inside."""
+        edges, inverse = self.edges, self.inverse
+        self.inside = [found for found in seen if (signed_distance(found.point(self.anchor), edges) > 0) is not inverse]
+        self.most = max(self.most, len(self.inside))
+        return self.inside
+
+    def present(self) -> int:
+        return len(self.inside)
+
+    def occupancy(self) -> Counter[str]:
+        return Counter(found.label for found in self.inside)
+
+    def totals(self) -> dict[str, object]:
+        """{"most" at once, "now": {label: n}}"""
+        return {"most": self.most, "now": dict(sorted(self.occupancy().items()))}
 
 
 def signed_distance(point: Point, edges: Sequence[tuple[Point, Point]]) -> float:

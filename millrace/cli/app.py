@@ -47,7 +47,7 @@ def run(
             show_default=False,
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="An .onnx file, a model card, or 'street'.")] = None,
+    model: Annotated[str | None, typer.Option(help="A model file, its card, or a name: street, yolox-nano.")] = None,
     track: Annotated[bool | None, typer.Option(help="Give objects identities (on with --line, --zone).")] = None,
     tracker: Annotated[str | None, typer.Option(help="The tracker to use; turns tracking on.")] = None,
     save: Annotated[str | None, typer.Option(help="Write the video: out.mp4, or out-{stream}.mp4.")] = None,
@@ -57,6 +57,10 @@ def run(
     classes: Annotated[str | None, typer.Option(help="Only these classes: person,car.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Infer every Nth frame; tracks carry the others.")] = 1,
     device: Annotated[str, typer.Option(help="Where to work: cpu, cuda:0.")] = "cpu",
+    optimize: Annotated[
+        str | None, typer.Option(help="background: start at once, build an engine beside the run, then use it.")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Do not use an engine that was built before.")] = False,
     line: Annotated[list[str] | None, typer.Option(help="Count crossings: [name=]x1,y1,x2,y2. Repeatable.")] = None,
     zone: Annotated[list[str] | None, typer.Option(help="Count inside: [name=]x,y,x,y,x,y… Repeatable.")] = None,
     max_frames: Annotated[int | None, typer.Option(min=1, help="End each stream after so many frames.")] = None,
@@ -84,19 +88,105 @@ def run(
     options = Options(
         sources or [], model, track, tracker, save, json, record, confidence, classes, every, device, line or [],
         zone or [], max_frames, codec, draw, perf, interval, quiet, verbose, loop, pace, start, stop, option or [],
+        optimize, no_cache,
     )  # fmt: skip
     raise typer.Exit(command(options))
 
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="A pipeline or model card (.yaml), a model (.onnx) or a video.")],
+    file: Annotated[Path, typer.Argument(help="A pipeline, model card, model, video, or DeepStream's file.")],
     verbose: Verbose = False,
 ) -> None:
-    """Say how a pipeline, model card, model or video is understood."""
+    """Say how a pipeline, model card, model, video or DeepStream configuration is understood."""
     from .check import check as command
 
     command(file)
+
+
+@app.command()
+def build(
+    model: Annotated[str | None, typer.Argument(help="A model, its card, or its name.", show_default=False)] = None,
+    calibrate: Annotated[
+        list[str] | None, typer.Option(help="A video, folder or glob whose pictures it is judged on. Repeatable.")
+    ] = None,
+    crops_of: Annotated[
+        str | None, typer.Option(help="A detector: the pictures are the objects it finds, for a model of objects.")
+    ] = None,
+    classes: Annotated[str | None, typer.Option(help="With --crops-of: only these classes: person,car.")] = None,
+    accuracy: Annotated[float, typer.Option(min=0, max=1, help="Least agreement with the model in FP32.")] = 0.97,
+    labels: Annotated[
+        str | None, typer.Option(help="A COCO file of truth, its pictures beside it: average precision counts too.")
+    ] = None,
+    map_loss: Annotated[float, typer.Option(min=0, help="With --labels: the loss of AP that is allowed.")] = 0.01,
+    goal: Annotated[str, typer.Option(help="throughput (all cores) or latency (one picture).")] = "throughput",
+    precisions: Annotated[str, typer.Option(help="What may be tried: fp32,bf16,fp16,int8.")] = "fp32,bf16,fp16,int8",
+    runtimes: Annotated[str | None, typer.Option(help="Only these runtimes: onnx,openvino.")] = None,
+    frames: Annotated[int, typer.Option(min=2, help="Pictures to judge on; half of them calibrate INT8.")] = 64,
+    rounds: Annotated[int, typer.Option(min=3, help="Rounds in which the finalists are measured in turns.")] = 7,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Length of each measurement.")] = 1.0,
+    device: Annotated[str, typer.Option(help="What the engine is for: cpu, cuda:0.")] = "cpu",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Build anew, whatever was built before.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
+    beside: Annotated[bool, typer.Option("--beside", hidden=True, help="A pipeline runs: go slow.")] = False,
+    kept: Annotated[bool, typer.Option("--list", help="List the engines that are kept.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete the kept engines, of MODEL or all.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Find the fastest engine for a model on this machine; `run` uses it from then on.
+
+    Runtimes, threads, batches and precisions are each measured, and judged against the model in FP32.
+    """
+    from . import build as command
+
+    if kept:
+        return command.show_kept()
+    if clear:
+        return command.clear(model)
+    if beside:
+        rounds, seconds = command.step_back()
+    command.run(
+        model, calibrate or [], crops_of, classes, device, fresh, html, quiet,
+        accuracy=accuracy, goal=goal, precisions=precisions, runtimes=runtimes, frames=frames, rounds=rounds,
+        seconds=seconds, labels=labels, map_loss=map_loss,
+    )  # fmt: skip
+
+
+models = typer.Typer(no_args_is_help=False, rich_markup_mode=None, help="The models that can be had by name.")
+app.add_typer(models, name="models")
+
+
+@models.callback(invoke_without_command=True)
+def models_(context: typer.Context) -> None:
+    """List the models that can be had by name: `millrace run street.mp4 --model yolox-nano`."""
+    if context.invoked_subcommand is None:
+        from .models import show
+
+        show(None)
+
+
+@models.command("show")
+def models_show(name: Annotated[str, typer.Argument(help="A model of the catalogue.")]) -> None:
+    """Tell everything of one model: its authors, licence, files and hashes."""
+    from .models import show
+
+    show(name)
+
+
+@models.command("pull")
+def models_pull(
+    name: Annotated[str, typer.Argument(help="A model of the catalogue.")],
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Accept a licence that is not permissive.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Fetch a model into the cache and print its path; what broke off before goes on where it stopped."""
+    from .models import pull
+
+    pull(name, accept_licence, quiet)
 
 
 @app.command()
@@ -123,11 +213,12 @@ def inspect(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of pipeline files.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the element's page as Markdown.")] = False,
     docs: Annotated[Path | None, typer.Option(help="Write a page for each element into this folder.")] = None,
+    card: Annotated[bool, typer.Option("--card", help="Print every key of a model card, as Markdown.")] = False,
 ) -> None:
     """List the elements, or show one element's settings and an example."""
     from .inspect import inspect as command
 
-    command(element, schema, docs, markdown)
+    command(element, schema, docs, markdown, card)
 
 
 @app.command()
@@ -164,6 +255,130 @@ def devices() -> None:
     from .devices import devices as command
 
     command()
+
+
+@app.command()
+def track(
+    detections: Annotated[Path, typer.Option(help="A MOT file: frame, id, left, top, width, height, confidence.")],
+    save: Annotated[Path, typer.Option(help="Where to write the tracks, a MOT file too.")],
+    tracker: Annotated[str, typer.Option(help="The tracker to use.")] = "default",
+    fps: Annotated[
+        float | None, typer.Option(min=0.01, help="Frames a second; else seqinfo.ini's beside the folder, else 30.")
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Do not show the tracker what is less sure.")] = -1.0,
+    every: Annotated[int, typer.Option(min=1, help="Show it every Nth frame; it carries the others.")] = 1,
+    option: Annotated[list[str] | None, typer.Option(help="A setting of the tracker: max_age=3. Repeatable.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Follow the detections of a file: no video is needed."""
+    from .track import track as command
+
+    command(detections, tracker, save, fps, confidence, every, option or [])
+
+
+evaluate = typer.Typer(help="Judge results by the truth.", no_args_is_help=True)
+app.add_typer(evaluate, name="eval")
+
+
+@evaluate.command("track")
+def eval_track(
+    truth: Annotated[Path, typer.Argument(help="A gt.txt, a sequence's folder, or a folder of sequences.")],
+    results: Annotated[Path, typer.Argument(help="A MOT file, or a folder of them: SEQUENCE.txt.")],
+    rules: Annotated[
+        str | None, typer.Option(help="What counts: mot15, mot16, mot17, mot20, all; else as the truth looks.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON with all figures.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """HOTA, DetA, AssA, MOTA, IDF1, switches and fragments, as TrackEval reckons them."""
+    from .eval_track import eval_track as command
+
+    command(truth, results, rules, json)
+
+
+@evaluate.command("detect")
+def eval_detect(
+    truth: Annotated[Path, typer.Argument(help="A COCO file of the truth.")],
+    results: Annotated[Path, typer.Argument(help="A COCO file of detections.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON with all figures.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """AP and AR of COCO, as pycocotools reckons them, over all classes and for each (needs the extra 'eval')."""
+    from .eval_detect import eval_detect as command
+
+    command(truth, results, json)
+
+
+@evaluate.command("events")
+def eval_events(
+    truth: Annotated[Path, typer.Argument(help="A file of true events (see docs/analytics.md), or a scene's truth.")],
+    results: Annotated[Path, typer.Argument(help="JSON lines of a run.")],
+    tolerance: Annotated[float, typer.Option(min=0, help="Seconds that an event may be early or late.")] = 1.0,
+    stream: Annotated[str | None, typer.Option(help="Judge this stream; all when the truth names its own.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON with all figures.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Precision and recall of events, and the error of counts."""
+    from .eval_events import eval_events as command
+
+    command(truth, results, tolerance, stream, json)
+
+
+@app.command()
+def replay(
+    run: Annotated[Path, typer.Argument(help="A recorded run: what `run --record` or the element `record` wrote.")],
+    tracker: Annotated[
+        str | None, typer.Option(help="Another tracker, or a YAML file of the settings of track.")
+    ] = None,
+    zones: Annotated[
+        Path | None, typer.Option(help="Another file of lines, zones, rules: settings of analyze.")
+    ] = None,
+    json: Annotated[str | None, typer.Option(help="Write one JSON line for each frame.")] = None,
+    video: Annotated[str | None, typer.Option(help="The video, for trackers that look at pixels.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="A setting of track: max_age=3. Repeatable.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run again all that came after the detector, without decoding or inference, and show what changes."""
+    from .replay import replay as command
+
+    command(run, tracker, zones, json, video, option or [])
+
+
+@app.command()
+def explain(
+    run: Annotated[Path, typer.Argument(help="A recorded run, or JSON lines of a run with `trace`.")],
+    event: Annotated[
+        str | None, typer.Argument(help="Number of an event (12), or of what did not count (m3, t5); none lists all.")
+    ] = None,
+    stream: Annotated[str | None, typer.Option(help="Of this stream, where there are several.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Draw it into this picture (.png).")] = None,
+    video: Annotated[str | None, typer.Option(help="The video, to draw on; else a blank picture.")] = None,
+    tracker: Annotated[str | None, typer.Option(help="As with replay: another tracker.")] = None,
+    zones: Annotated[Path | None, typer.Option(help="As with replay: another file of lines and zones.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Say why an event came about, or why something did not count, from the recorded facts."""
+    from .explain import explain as command
+
+    command(run, event, stream, out, video, tracker, zones)
+
+
+@app.command()
+def calibrate(
+    pairs: Annotated[
+        list[str] | None, typer.Argument(help="Pairs x,y=X,Y: pixels, then metres on the ground. Four or more.")
+    ] = None,
+    points: Annotated[Path | None, typer.Option(help="A file of pairs: CSV x,y,X,Y or YAML.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the YAML here; else to stdout.")] = None,
+    stream: Annotated[str | None, typer.Option(help="Only for this stream; several share a file.")] = None,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT of the picture that the pixels are in.")] = None,
+    at: Annotated[list[str] | None, typer.Option(help="Say where this picture point x,y lies. Repeatable.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """From pairs of points in the picture and on the ground: metres and m/s for analyze."""
+    from .calibrate import calibrate as command
+
+    command(pairs or [], points, out, stream, size, at or [])
 
 
 @app.command()

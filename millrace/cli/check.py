@@ -10,12 +10,17 @@ import typer
 
 from ..core.errors import ConfigError, redact
 from ..core.item import StreamStart
+from ..deepstream.kinds import kind_of
 
 
 def check(path: Path) -> None:
     """Print how the file is understood. Raises ConfigError when it is wrong, SourceError for a video."""
     if not path.exists():
         raise ConfigError(f"{path}: there is no such file")
+    if path.is_file() and (theirs := kind_of(path)) is not None:
+        from .check_deepstream import check_deepstream
+
+        raise typer.Exit(check_deepstream(path, theirs))
     kind = path.suffix.lower()
     if kind == ".onnx":
         lines = model_lines(path)
@@ -98,14 +103,14 @@ def model_lines(path: Path) -> Iterator[str]:
         yield f"model   {model.path}"
         yield from (f"input   {info}" for info in model.runtime.inputs)
         yield from (f"output  {info}" for info in model.runtime.outputs)
-        yield f"parser  {model.guess.parser} ({model.guess.why})"
-        spec, settings = model.spec, model.settings
+        yield f"parser  {model.reader.guess.parser} ({model.reader.guess.why})"
+        spec, settings = model.spec, model.reader.settings
         yield (
             f"picture {spec.width}x{spec.height} {spec.colour} {spec.layout} {spec.dtype}, {spec.fit}"
             f" (pad {spec.pad}), scale {spec.scale:g}, mean {_numbers(spec.mean)}, std {_numbers(spec.std)}"
         )
         yield f"default confidence {settings.confidence:g}, iou {settings.iou:g}, at most {settings.top_k} objects"
-        names = list(model.names.values())
+        names = list(model.reader.names.values())
         more = f" … {len(names)} in all" if len(names) > 12 else ""
         yield f"classes {', '.join(names[:12])}{more}" if names else "classes have no names (give them in a model card)"
     finally:

@@ -12,9 +12,13 @@ from ..core.element import Element
 from .describe import allowed, body, default, examples, in_python, kinds, summary
 
 
-def inspect(name: str | None, schema: bool, docs: Path | None, markdown: bool) -> None:
-    """Print the list, one element, or the schema; or write the pages of the documentation."""
-    if schema:
+def inspect(name: str | None, schema: bool, docs: Path | None, markdown: bool, card: bool = False) -> None:
+    """Print the list, one element, the schema or the keys of model cards; or write the pages of the documentation."""
+    if card:
+        from .card_page import page as card_page
+
+        typer.echo(card_page(), nl=False)
+    elif schema:
         from ..config.schema import schema as schema_of_files
 
         typer.echo(json.dumps(schema_of_files(), indent=2))

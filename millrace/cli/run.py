@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..config.sources import streams_of
 from ..core.errors import ConfigError, OutputError, redact
 from ..summary import Run
 from . import FAILED, INTERRUPTED, OK, SOURCE
+from .models import prepare
 from .report import INTERVAL, Progress, show_summary
 
 _FILE_ONLY = "these belong into the file, as settings of its elements"
@@ -49,24 +51,37 @@ class Options:
     start: str | None = None
     stop: str | None = None
     option: list[str] | tuple[str, ...] = ()
+    optimize: str | None = None
+    no_cache: bool = False
 
 
 def run(options: Options) -> int:
     """Run to the end; returns the exit code."""
     from ..testing import scene_source  # noqa: F401  the address scene: is known from here on
 
+    prepare(options.model, options.quiet)
     plan = plan_of(options)
     to_stdout = options.json == "-"
     work = Run(plan)
     with Progress(work, options.quiet, options.verbose, options.perf, options.interval, to_stdout) as progress:
         summary = progress.run.run(progress.tick)
     if not options.quiet:
-        show_summary(summary, sys.stderr if to_stdout else sys.stdout)
+        out = sys.stderr if to_stdout else sys.stdout
+        show_summary(summary, out)
+        out.writelines(f"{line}\n" for line in engine_lines(work))
     if summary.interrupted:
         return INTERRUPTED
     if any(isinstance(message.error, OutputError) for message in summary.errors):
         return FAILED
     return SOURCE if summary.errors else OK
+
+
+def engine_lines(run: Run) -> Iterator[str]:
+    """Which engines were used that `millrace build` had made."""
+    for name, node in run.pipeline.graph.nodes.items():
+        opened = getattr(getattr(node.element, "loaded", None), "opened", None)
+        if opened is not None and opened.built is not None:
+            yield f"{name}: engine {opened.built.text}"
 
 
 def plan_of(options: Options) -> Plan:
@@ -124,7 +139,9 @@ def line_of(options: Options) -> Line:
         line.append(Step("limit", {"count": options.max_frames}))
     if options.model:
         line.append(Step("infer", _given(model=options.model, confidence=options.confidence,
-                                         classes=_words(options.classes), every=options.every)))  # fmt: skip
+                                         classes=_words(options.classes), every=options.every,
+                                         optimize=options.optimize,
+                                         engine="default" if options.no_cache else None)))  # fmt: skip
     else:
         _refuse(options, ("confidence", "classes", "track", "tracker", "line", "zone"), "--model")
     analysed = bool(options.line or options.zone)

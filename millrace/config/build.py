@@ -104,7 +104,34 @@ def complete(plan: Plan) -> Line:
     if not line or not isinstance(line[0], Step):
         # a node that all sources can enter: packets only where some branch wants them
         line.insert(0, Step(_Pass(), name="streams") if _first(line) == PACKETS else Step("decode"))
-    return _convert(line, PACKETS)[0]
+    return _tell_records(_convert(line, PACKETS)[0])
+
+
+def _tell_records(line: Line) -> Line:
+    """A recorded run says in its header which steps came after it, so that they can be run again without the rest."""
+    out: Line = []
+    for index, step in enumerate(line):
+        if isinstance(step, Tee):
+            step = replace(step, branches={label: _tell_records(branch) for label, branch in step.branches.items()})
+        elif isinstance(step, Step) and step.element == "record":
+            steps = [
+                {
+                    after.element if isinstance(after.element, str) else type(after.element).__name__: dict(
+                        after.settings
+                    )
+                }
+                for after in line[index + 1 :]
+                if isinstance(after, Step) and not _leads_out(class_of(after))
+            ]
+            header = {"line": steps, **step.settings.get("header", {})}
+            step = replace(step, settings={**step.settings, "header": header})
+        out.append(step)
+    return out
+
+
+def _leads_out(cls: type[Element]) -> bool:
+    """Whether it only writes, or makes and takes packets: nothing of what is known of a frame comes of it."""
+    return cls.writes or PACKETS in (cls.takes, cls.gives)
 
 
 def _put_in_batch(line: Line, size: int) -> None:

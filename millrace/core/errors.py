@@ -28,8 +28,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` Did you mean 'confidence'?`, or nothing when no known word is near."""
     from difflib import get_close_matches  # only an error needs it
 
-    near = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    names = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), list(names), n=1, cutoff=0.6)
+    return f" Did you mean {names[near[0]]!r}?" if near else ""
 
 
 class MillraceError(Exception):

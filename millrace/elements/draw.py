@@ -11,7 +11,7 @@ from ..core.item import Item, StreamStart
 from ..devices import part
 from ..imaging.base import Imaging
 from ..imaging.heat import Heat
-from ..imaging.overlay import Trails, draw_clock, draw_objects, draw_rule, draw_rule_caption
+from ..imaging.overlay import Trails, draw_clock, draw_objects, draw_readings, draw_rule, draw_rule_caption
 from ..imaging.style import Style, colours_from, skeletons_from, styles_from
 from ..media import Frame
 
@@ -35,6 +35,13 @@ class Draw(Element):
     keypoint_confidence: float = setting(
         default=0.3, help="least confidence of a keypoint that is shown", minimum=0, maximum=1, live=True
     )
+    maps: float = setting(
+        default=0.4,
+        help="opacity of class maps and depth maps over the frame, 0 for none",
+        minimum=0,
+        maximum=1,
+        live=True,
+    )
     skeletons: dict[str, Any] = setting(
         factory=dict, help="edges by label, {hand: [[0, 1], [1, 2]]}; 17 keypoints are COCO's person"
     )
@@ -43,7 +50,11 @@ class Draw(Element):
     )
     rules: bool = setting(default=True, help="lines and zones with their counts", live=True)
     heatmap: float = setting(
-        default=0.0, help="opacity of a map of where objects have been, 0 for none", minimum=0, maximum=1, live=True
+        default=0.0,
+        help="opacity of a map of where objects have been (that of analyze, if it makes one), 0 for none",
+        minimum=0,
+        maximum=1,
+        live=True,
     )
     heatmap_memory: Seconds | None = setting(
         default=None, help="seconds of stream time in which the heatmap fades by half; none: never", minimum=0.001
@@ -103,13 +114,14 @@ class Draw(Element):
         rules = frame.extras.get("analytics", ()) if self.rules else ()
         trails, heat = self.paths[frame.stream], self._heat(frame)
         trails.update(frame.objects, frame.pts, self.trails)
-        marked = frame.objects or rules or heat is not None or self.clock != "none"
+        marked = frame.objects or frame.readings or rules or heat is not None or self.clock != "none"
         if not marked and frame.image.format not in EIGHT_BIT:
             return
         canvas = self._imaging(frame.image.memory).canvas(frame.image, self.font)
         style = self._style(frame)
         if heat is not None:
             canvas.heat(heat.density, self.heatmap)
+        draw_readings(canvas, frame.readings, style, self.maps)
         for rule in rules:
             draw_rule(canvas, rule, style)
         if self.trails:
@@ -135,9 +147,12 @@ class Draw(Element):
             self.imagings[memory] = part(memory, "imaging")(memory)
         return self.imagings[memory]
 
-    def _heat(self, frame: Frame) -> Heat | None:
+    def _heat(self, frame: Frame) -> Any:
+        """The map of `analyze` where it makes one, else our own."""
         if not self.heatmap:
             return None
+        if "heatmap" in frame.extras:
+            return frame.extras["heatmap"]
         size = (frame.image.width, frame.image.height)
         heat = self.heats.get(frame.stream)
         if heat is None or heat.size != size:

@@ -1,54 +1,63 @@
-"""Frames → frames with the objects that a detector finds in them."""
+"""Frames → frames with what a model says of them, or of the objects in them."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-from .. import devices
+from .. import devices, parsers
 from ..core.element import Context, Element, setting, state
-from ..media import Batch, Detections, Frame, Image, Object, Placement
-from ._model import LoadedModel, check_files, load_model
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    """One call of the model: the frames it looks at, and what comes of it."""
-
-    frames: list[Frame]
-    placements: list[Placement] = field(default_factory=list)
-    future: Future[dict[str, Any]] | None = None
-
-    def done(self) -> bool:
-        return self.future is None or self.future.done()
+from ..core.errors import ConfigError
+from ..core.item import StreamStart
+from ..media import Batch, Frame
+from ._behind import Behind
+from ._memory import Memory
+from ._model import LoadedModel, check_files, load_model, model_and_card
+from ._reader import first
+from ._renewals import Renewals
+from ._results import Results
+from ._units import Call, Imagings, Unit, Wanted, calls, make_input, of_frame, of_object, wanted_objects
 
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """An item on its way through, in order of arrival."""
+    """An item on its way through, in order of arrival: what is asked for it, and of whom it is known already."""
 
     item: Frame | Batch
+    units: list[Unit]
     calls: list[Call]
+    results: Results  # of the model that was asked
 
     def done(self) -> bool:
         return all(call.done() for call in self.calls)
 
 
 class Infer(Element):
-    """Runs a detector over frames and adds the objects it finds: `Infer(model="yolox.onnx", confidence=0.4)`.
+    """Runs a model over frames, or over the objects in them: `Infer(model="yolox.onnx", confidence=0.4)`.
 
-    Frames and batches leave as they came, in order. While one is inferred the next are taken in.
+    What a model is (a detector, a classifier, …) is recognised, or said by its card. Objects it finds are added to
+    the frame; what it says of an object (labels, text, a vector, keypoints) is put onto that object; what it says of a
+    whole frame becomes one of its `readings`. Frames and batches leave as they came, in order. While one is inferred
+    the next are taken in.
+
+        - infer: {model: colour.onnx, on: {stage: cars, classes: [car, truck], min_width: 32}}
+
+    works on objects of an earlier model. Its answer for a tracked object is kept, and asked for again only after
+    `refresh` frames or when the object has grown by the factor `growth` (1.2). With `wait: false` frames go on at once,
+    and an answer is put onto the later frames of its object. A detector on objects looks every time unless `refresh` is
+    given; what it finds has the object as parent.
     """
 
     threaded: ClassVar[bool] = True
 
     model: str = setting(
-        help="a model file (.onnx, .xml, .pt, .tflite, …), a model card (.yaml), a shipped model's name: street, or the"
-        " address of a model on a server: triton://host:8001/model"
+        live=True,
+        help="a model file (.onnx, .xml, .pt, .tflite, …), a model card (.yaml), a configuration of DeepStream's"
+        " nvinfer or nvinferserver, a shipped model's name: street, or the address of a model on a server:"
+        " triton://host:8001/model",
     )
     runtime: str | None = setting(
         default=None, help="what runs it: auto, onnx, openvino, torch, tensorrt, tflite, triton (default: auto)"
@@ -60,108 +69,263 @@ class Infer(Element):
         default=None, minimum=0, maximum=1, live=True, help="overlap above which the lesser box goes"
     )
     classes: list[str | int] | None = setting(default=None, live=True, help="only these, by name or id")
-    every: int = setting(default=1, minimum=1, live=True, help="infer every Nth frame of a stream; the others pass")
+    on: dict[str, Any] | None = setting(
+        default=None,
+        help="on which objects it works: stage, classes, min_width, min_height, max_width, max_height; when again: "
+        "refresh (frames), growth (factor of the area); wait (default: whole frames, or as the card says)",
+    )
+    every: int | None = setting(
+        default=None, minimum=1, live=True, help="infer every Nth frame of a stream; the others pass (1)"
+    )
     parallel: int | None = setting(
         default=None, minimum=1, help="calls that run at the same time (default: one a core)"
     )
     top_k: int | None = setting(default=None, minimum=1, live=True, help="most objects of a frame")
     labels: str | list[str] | None = setting(default=None, help="class names: a list, or a file with one a line")
-    parser: str | None = setting(default=None, help="how to read the outputs, when it is not recognised rightly")
+    parser: str | None = setting(
+        default=None,
+        help="how to read the outputs: a parser's name, or your own as module:function or file.py:function",
+    )
+    prepared: bool | None = setting(default=None, help="takes the tensors that a preprocess element made")
+    tensors: bool | None = setting(default=None, help="keep the raw outputs beside what was read from them")
     stage: str | None = setting(default=None, help="the name that its objects carry (default: the model's)")
+    engine: str = setting(
+        default="auto",
+        choices=("auto", "default"),
+        help="auto: the engine that `millrace build` made for this machine, where there is one",
+    )
+    optimize: str | None = setting(
+        default=None,
+        choices=("background",),
+        help="background: start at once, build an engine beside the run, and go on with it in live streams",
+    )
+    accuracy: float = setting(
+        default=0.97, minimum=0, maximum=1, help="least agreement with the default that `optimize` allows"
+    )
+    watch: bool = setting(default=False, help="go on with the new file when the model's file is replaced")
 
     context: Context = state(lambda: None)
     loaded: LoadedModel = state(lambda: None)
+    results: Results = state(lambda: None)
+    objects: Wanted | None = state(lambda: None)
+    memory: Memory | None = state(lambda: None)
     waiting: deque[Waiting] = state(deque)
-    imaging: dict[str, Any] = state(dict)
+    behind: Behind = state(Behind)
+    imaging: Imagings = state(Imagings)
     name: str = state(str)  # what objects carry as their stage
+    renewals: Renewals = state(Renewals)
 
     def validate(self) -> None:
         devices.kind(self.device)
         check_files(self.model)
+        wanted_objects(self.on, model_and_card(self.model)[1].objects)
 
     def open(self, context: Context) -> None:
         self.context = context
+        loaded = self.load(self.model)
+        for warning in loaded.card.warnings:
+            context.warn(warning)
+        self.name = self.stage or loaded.path.stem
+        self.use(loaded)
+        self.renewals = Renewals(self)
+
+    def load(self, model: str) -> LoadedModel:
         options = (self.options or {}) | ({} if self.parallel is None else {"parallel": self.parallel})
-        self.loaded = load_model(self.model, self.device, self.parser, self.labels, self.runtime, **options)
-        self.loaded.runtime.report = context.warn
-        self.name = self.stage or self.loaded.path.stem
+        return load_model(model, self.device, self.parser, self.labels, self.runtime, self.engine, **options)  # type: ignore[arg-type]
+
+    def use(self, loaded: LoadedModel, same: bool = False) -> None:
+        """Ask this model from now on; `same`: it answers as the one before, whose answers are still true."""
+        self.loaded = loaded
+        loaded.runtime.report = self.context.warn
+        self.takes_prepared = bool(first(self.prepared, loaded.card.prepared))
+        self.objects = None if self.takes_prepared else wanted_objects(self.on, loaded.card.objects)
+        self.memory = self.memory if same else self._memory()
+        self.results = Results(loaded.reader, loaded.spec, self.name, loaded.card.masks)
+        self.keeps_tensors = bool(first(self.tensors, loaded.card.tensors))
+        if loaded.opened is not None and loaded.opened.problem:
+            self.context.warn(loaded.opened.problem, None)
         self.configure()
+
+    def _memory(self) -> Memory | None:
+        """A detector looks at every object in every frame, unless it is told when to look again."""
+        if self.objects is None:
+            return None
+        detects = parsers.kind_of(self.loaded.reader.guess.parser) in ("detector", "instances", "oriented")
+        every_time = detects and self.objects.card.refresh is None and self.objects.card.wait
+        return None if every_time else Memory(self.objects.card)
 
     def configure(self) -> None:
-        self.loaded.configure(self.confidence, self.iou, self.top_k, self.classes)
+        self.loaded.reader.configure(self.confidence, self.iou, self.top_k, self.classes)
+        self.step = first(self.every, self.loaded.card.every, 1)
 
     def prepare(self, settings: Mapping[str, Any]) -> Any:
+        """A new model is loaded here, and what is wrong with it or with names of classes fails before a change."""
+        if self.loaded is None:
+            return settings  # nothing runs yet: `open` will see to it
+        if "model" in settings:
+            return {**settings, "loaded": self.another(settings["model"], settings)}
         for name in settings.get("classes") or ():
-            self.loaded.class_id(name)  # a wrong name fails here, before anything changes
+            self.loaded.reader.class_id(name)
         return settings
 
+    def another(self, model: str, settings: Mapping[str, Any] | None = None) -> LoadedModel:
+        """A model that may take the place of the present one, by any thread. Raises ConfigError."""
+        loaded = self.load(model)
+        told = {name: getattr(self, name) for name in ("confidence", "iou", "top_k", "classes")} | dict(settings or {})
+        try:
+            wanted_objects(self.on, loaded.card.objects)
+            loaded.reader.configure(told["confidence"], told["iou"], told["top_k"], told["classes"])
+        except ConfigError:
+            loaded.runtime.close()
+            raise
+        return loaded
+
     def apply(self, prepared: Mapping[str, Any]) -> None:
-        super().apply(prepared)
-        self.configure()
+        loaded = prepared.get("loaded")
+        super().apply({name: value for name, value in prepared.items() if name != "loaded"})
+        if loaded is not None:
+            self.swap(loaded)
+            self.renewals.begin_anew()
+        elif self.loaded is not None:
+            self.configure()
+
+    def swap(self, loaded: LoadedModel, same: bool = False) -> None:
+        """Ask another model from the next item on. Calls under way are finished by the old one, which then closes."""
+        flying = [call.future for waiting in self.waiting for call in waiting.calls]
+        self.renewals.retire(self.loaded, [*flying, *self.behind.futures()])
+        if not same:
+            self.behind.drop()
+        self.use(loaded, same)
 
     @property
     def ready(self) -> bool:
         """Whether one more item may come. One call more than can run is taken in, so that no thread idles."""
         limit = self.loaded.runtime.parallel + 1 if self.loaded else 1
         in_flight = sum(not call.done() for item in self.waiting for call in item.calls)
-        return in_flight < limit and len(self.waiting) < limit * self.every
+        return in_flight < limit and len(self.waiting) < limit * self.step
+
+    def start_stream(self, start: StreamStart) -> StreamStart:
+        self.behind.start(start.stream, start.live, self.loaded.runtime.parallel + 1)
+        self.renewals.streams[start.stream] = start.live
+        return start
 
     def process(self, item: Frame | Batch) -> Iterator[Frame | Batch]:
         frames = item.frames if isinstance(item, Batch) else [item]
-        wanted = [frame for frame in frames if frame.index % self.every == 0]
-        runtime = self.loaded.runtime
-        size = len(wanted) if runtime.batches and self.loaded.batch is None else 1
-        calls = [Call(wanted[at : at + size]) for at in range(0, len(wanted), size or 1)]
-        self.waiting.append(Waiting(item, calls))
-        for call in calls:
-            make = partial(self.make_input, call, self.imaging_for(call.frames[0].image))
-            call.future = runtime.submit(make, self.context.wake)
+        units = [unit for frame in frames if frame.index % self.step == 0 for unit in self.ask(frame)]
+        fresh = [unit for unit in units if unit.fresh]
+        waiting = Waiting(item, units, list(calls(fresh, self.loaded)), self.results)
+        if self.objects is not None and not self.objects.card.wait:
+            self.leave_behind(waiting)
+        else:
+            for call in waiting.calls:
+                make = partial(make_input, call, self.imaging.of(call.units[0].frame.image))
+                call.future = self.loaded.runtime.submit(self.renewals.seen(make), self.context.wake)
+        self.waiting.append(waiting)
         yield from self.on_wake()
 
-    def make_input(self, call: Call, imaging: Any) -> dict[str, Any]:
-        """The model's inputs. Runs in the runtime's thread, beside other calls."""
-        tensor, call.placements = imaging.to_tensor([frame.image for frame in call.frames], self.loaded.spec)
-        return self.loaded.feed(tensor, len(call.frames))
+    def ask(self, frame: Frame) -> Iterator[Unit]:
+        """What the model is asked for a frame, and what it need not be asked again."""
+        if self.objects is None:
+            yield from of_frame(frame, self.name, self.takes_prepared, self.loaded.card.id)
+            return
+        if not self.objects.card.wait:
+            self.collect(frame)
+        for found in self.objects.of(frame):
+            unit = of_object(frame, found)
+            if unit is None:
+                continue
+            if self.memory is not None and found.id is not None:
+                unit.fresh = self.memory.asks(frame, found)
+            elif not self.objects.card.wait:
+                self.behind.untracked(self.context, frame.stream)
+                continue
+            yield unit
+        if self.memory is not None:
+            self.memory.tidy(frame)
 
-    def imaging_for(self, image: Image) -> Any:
-        """The imaging of the memory where the picture lives."""
-        if image.memory not in self.imaging:
-            self.imaging[image.memory] = devices.part(image.memory, "imaging")(image.memory)
-        return self.imaging[image.memory]
+    def leave_behind(self, waiting: Waiting) -> None:
+        """Start calls that no frame waits for. Their crops are made now: whoever comes next may draw on the pixels."""
+        for call in waiting.calls:
+            if self.behind.full(call.units[0].frame.stream):  # the machine is too slow: ask again later
+                for unit in call.units:
+                    self.retract(unit)
+                continue
+            inputs = make_input(call, self.imaging.of(call.units[0].frame.image))
+            call.future = self.loaded.runtime.submit(inputs)
+            self.behind.add(call)
+        for unit in waiting.units:  # an older answer is better than none
+            unit.fresh = False
+        waiting.calls = []
+
+    def collect(self, frame: Frame) -> None:
+        """Take the answers that have come for a stream since its last frame."""
+        for call in self.behind.due(frame.stream):
+            call.result()
+            for unit in call.units:
+                self.keep(unit, self.results.told(unit))
+
+    def keep(self, unit: Unit, answer: Any) -> None:
+        if self.memory is not None and unit.target is not None and unit.target.id is not None:
+            self.memory.keep(unit.frame, unit.target, answer)
+
+    def retract(self, unit: Unit) -> None:
+        if self.memory is not None and unit.target is not None:
+            self.memory.retract(unit.frame, unit.target)
 
     def on_wake(self) -> Iterator[Frame | Batch]:
         while self.waiting and self.waiting[0].done():
             yield self.finish(self.waiting.popleft())
+        self.renewals.look()
 
     def flush(self, stream: str) -> Iterator[Frame | Batch]:
         holds = [n for n, waiting in enumerate(self.waiting) if _has(waiting.item, stream)]
         for _ in range(holds[-1] + 1 if holds else 0):
             yield self.finish(self.waiting.popleft())
 
+    def end_stream(self, stream: str) -> Iterator[Frame | Batch]:
+        yield from self.flush(stream)
+        self.behind.forget(stream)
+        self.renewals.streams.pop(stream, None)
+        if self.memory is not None:
+            self.memory.forget(stream)
+
     def finish(self, waiting: Waiting) -> Frame | Batch:
-        """The item with its frames' objects; waits for calls that still run, raises what they raised."""
-        for call in waiting.calls:
-            if call.future is None:
-                continue
-            outputs = call.future.result()
-            found = self.loaded.detections(outputs, len(call.frames))
-            for frame, placement, detections in zip(call.frames, call.placements, found, strict=True):
-                frame.objects.extend(self.objects(detections, placement))
-                frame.inferred.append(self.name)
+        """The item with what was said of it; waits for calls that still run, raises what they raised."""
+        try:
+            for call in waiting.calls:
+                call.result(self.keeps_tensors)
+        except Exception:
+            for unit in waiting.units:
+                if unit.fresh:
+                    self.retract(unit)
+            raise
+        for unit in waiting.units:
+            if unit.fresh:
+                self.keep(unit, waiting.results.place(unit))
+                if self.keeps_tensors:
+                    waiting.results.keep_tensors(unit)
+            elif self.memory is not None and unit.target is not None:
+                known = self.memory.recall(unit.frame, unit.target)
+                if known is not None:
+                    self.results.again(known, unit.frame, unit.target)
+        if self.objects is None:
+            self.sign(waiting.item)
         return waiting.item
 
-    def objects(self, found: Detections, placement: Placement) -> Iterator[Object]:
-        """Detections as objects in source pixels; what lies outside the picture is dropped."""
-        boxes = placement.to_source(found.boxes)
-        inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        for box, score, class_id in zip(boxes[inside], found.scores[inside], found.classes[inside], strict=True):
-            number = int(class_id)
-            name = self.loaded.label(number)
-            yield Object(box, number, name, float(score), detected_box=box.copy(), stage=self.name)
+    def sign(self, item: Frame | Batch) -> None:
+        """Note in frames that this model looked at them."""
+        number = self.loaded.card.id
+        for frame in item.frames if isinstance(item, Batch) else [item]:
+            if frame.index % self.step == 0:
+                frame.inferred.append(self.name)
+            if number is not None:
+                frame.extras["models"] = {**frame.extras.get("models", {}), number: self.name}
 
     def close(self) -> None:
         self.waiting.clear()
         self.imaging.clear()
+        self.behind.clear()
+        self.renewals.close()
         if self.loaded:
             self.loaded.runtime.close()
 

@@ -11,6 +11,7 @@ from ..core.errors import SettingError
 from ..core.item import Item, StreamStart
 from ..media import Frame
 from ..outputs.jsonl import STDOUT, LineFile, frame_line, stream_path
+from ..outputs.masks import FORMS
 
 
 class Json(Element):
@@ -24,6 +25,11 @@ class Json(Element):
     writes: ClassVar[bool] = True
 
     path: str = setting(help="the file, - for stdout; {stream} becomes the stream's name")
+
+    masks: str = setting(
+        default="none", help="how masks are written: not, as COCO's run lengths, as polygons", choices=FORMS
+    )
+    embeddings: bool = setting(default=False, help="write the vectors of embedding models")
 
     outputs: dict[str, LineFile] = state(dict)
     used: dict[str, str] = state(dict)  # path → the stream that it belongs to, while this element lives
@@ -47,7 +53,7 @@ class Json(Element):
         return start
 
     def process_frame(self, frame: Frame) -> None:
-        self.outputs[frame.stream].write(frame_line(frame))
+        self.outputs[frame.stream].write(frame_line(frame, self.masks, self.embeddings))
 
     def end_stream(self, stream: str) -> Iterator[Item]:
         if stream in self.outputs:

@@ -11,7 +11,7 @@ from ..core.errors import SettingError
 from ..core.item import Item, StreamStart
 from ..media import Frame
 from ..outputs.jsonl import LineFile
-from ..outputs.record import frame_line, header_line, start_line
+from ..outputs.record import end_line, frame_line, header_line, start_line
 
 
 class Record(Element):
@@ -27,7 +27,8 @@ class Record(Element):
     header: dict[str, Any] = setting(factory=dict, help="the run's settings, model, engine, sources, streams")
 
     output: LineFile | None = state(lambda: None)
-    starts: dict[str, list[StreamStart]] = state(dict)  # to be written before the stream's next frame
+    starts: dict[str, list[StreamStart | None]] = state(dict)  # to be written before its next frame; None: it ended
+    ended: set[str] = state(set)
     live: set[str] = state(set)
 
     def validate(self) -> None:
@@ -41,7 +42,11 @@ class Record(Element):
         self.output.write(header_line(self.header))
 
     def start_stream(self, start: StreamStart) -> StreamStart:
-        self.starts.setdefault(start.stream, []).append(start)
+        waiting = self.starts.setdefault(start.stream, [])
+        if start.stream in self.ended:  # it comes again: another stream of that name
+            self.ended.discard(start.stream)
+            waiting.append(None)
+        waiting.append(start)
         if start.live:
             self.live.add(start.stream)
         return start
@@ -52,6 +57,7 @@ class Record(Element):
 
     def end_stream(self, stream: str) -> Iterator[Item]:
         self._write_starts(stream)
+        self.ended.add(stream)
         self.live.discard(stream)
         yield from super().end_stream(stream)
 
@@ -62,7 +68,7 @@ class Record(Element):
     def _write_starts(self, stream: str) -> None:
         """Streams open as their threads please; their frames come in an order that is the same in every run."""
         for start in self.starts.pop(stream, ()):
-            self._write(start_line(start))
+            self._write(end_line(stream) if start is None else start_line(start))
 
     def _write(self, line: str) -> None:
         assert self.output is not None, "open() comes first"

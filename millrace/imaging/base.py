@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from numpy.typing import NDArray
+
 from ..media import Image, InputSpec, Placement
 from ..media.image import Matrix
 
 Colour = tuple[int, int, int]  # red, green, blue, 0..255
 Point = tuple[float, float]
 Area = tuple[int, int, int, int]  # x1 y1 x2 y2 in whole pixels
+Boxes = Sequence[Sequence[float] | None] | NDArray[Any]  # x1 y1 x2 y2 in pixels of a picture, one each: [n, 4]
 Turn = Literal["horizontal", "vertical", "clockwise", "counterclockwise", "half"]
 Conceal = Literal["pixelate", "blur"]
 
@@ -21,10 +24,14 @@ class Imaging(Protocol):
 
     memory: str
 
-    def to_tensor(self, images: Sequence[Image], spec: InputSpec, out: Any = None) -> tuple[Any, list[Placement]]:
+    def to_tensor(
+        self, images: Sequence[Image], spec: InputSpec, out: Any = None, boxes: Boxes | None = None
+    ) -> tuple[Any, list[Placement]]:
         """Pictures as one model input [n, …] in spec's layout and dtype, from YUV in one pass, and where each lies.
 
-        `out`, when given, is filled and returned. Never makes a full-size RGB picture.
+        `boxes`, one for each picture, take a part of it: x1 y1 x2 y2 in its pixels, rounded to whole ones and clipped
+        (media.tensor.part_of); None means the whole. Several objects of one frame: the same image several times.
+        Placements lead back to pixels of the whole picture. `out`, when given, is filled and returned.
         """
         ...
 

@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from ..media import CPU, Image, InputSpec, Placement
 from ..media.buffers import empty
 from ..media.image import Matrix
-from ..media.tensor import fitted_size, place
-from .base import Area, Colour, Conceal, Turn
+from ..media.tensor import Part, corner, fitted_size, part_of, place
+from . import kernels
+from .base import Area, Boxes, Colour, Conceal, Turn
 from .canvas import PlanesCanvas
 from .compose import blank, crop, put, turn
 from .convert import convert
 from .privacy import conceal
 from .text import SANS
-from .yuv import Affine, write_channels
+from .yuv import levels, resize, shrinks
 
 DTYPES = ("float32", "float16", "uint8")
 
@@ -41,13 +42,13 @@ class CpuImaging:
     memory = CPU
 
     def to_tensor(
-        self, images: Sequence[Image], spec: InputSpec, out: NDArray[Any] | None = None
+        self, images: Sequence[Image], spec: InputSpec, out: NDArray[Any] | None = None, boxes: Boxes | None = None
     ) -> tuple[NDArray[Any], list[Placement]]:
-        """Pictures as [n, c, h, w] (or [n, h, w, c]) of spec's dtype, and where each lies in its input.
+        """Pictures, or parts of them, as [n, c, h, w] (or [n, h, w, c]) of spec's dtype, and where each lies.
 
         Without `out` every call answers an array that nobody else refers to, so one that is still being inferred is
         never overwritten. Raises ValueError for pictures elsewhere than in ordinary memory, a dtype that is none of
-        float32, float16, uint8, or an `out` of another shape or dtype.
+        float32, float16, uint8, an `out` of another shape or dtype, or a box that has nothing of its picture.
         """
         depth = 1 if spec.colour == "GRAY" else 3
         shape = (depth, spec.height, spec.width) if spec.layout == "NCHW" else (spec.height, spec.width, depth)
@@ -57,10 +58,14 @@ class CpuImaging:
             out = empty((len(images), *shape), spec.dtype)
         elif out.shape != (len(images), *shape) or out.dtype != spec.dtype:
             raise ValueError(f"to_tensor: out is {out.dtype}{out.shape}, needed is {spec.dtype}{(len(images), *shape)}")
-        for image, target in zip(images, out, strict=True):
+        for image in images:
             _check_memory(image, "to_tensor")
-            _fill(image, spec, target if spec.layout == "NCHW" else target.transpose(2, 0, 1))
-        return out, [place(image.width, image.height, spec) for image in images]
+            _check_planes(image)
+        parts = _parts(images, boxes)
+        for image, part, target in zip(images, parts, out, strict=True):
+            whole = part or (0, 0, image.width, image.height)
+            _fill(image, whole, spec, target if spec.layout == "NCHW" else target.transpose(2, 0, 1))
+        return out, [place(image.width, image.height, spec, part) for image, part in zip(images, parts, strict=True)]
 
     def convert(self, image: Image, format: str) -> Image:
         """See imaging.convert.convert."""
@@ -104,34 +109,65 @@ def _check_memory(image: Image, what: str) -> None:
         raise ValueError(f"{what}: pixels are in {image.memory}; move them to the cpu first")
 
 
+def _check_planes(image: Image) -> None:
+    """The C part and OpenCV trust nothing, but their errors would not say which picture is wrong."""
+    high, wide = image.height, image.width
+    half = ((high + 1) // 2, (wide + 1) // 2)
+    shapes: dict[str, list[tuple[int, ...]]] = {
+        "I420": [(high, wide), half, half], "NV12": [(high, wide), (*half, 2)], "P010": [(high, wide), (*half, 2)],
+        "RGB": [(high, wide, 3)], "BGR": [(high, wide, 3)], "GRAY8": [(high, wide)], "GRAY16": [(high, wide)],
+    }  # fmt: skip
+    wanted, kind = shapes.get(image.format), np.dtype("uint16" if image.format in ("P010", "GRAY16") else "uint8")
+    given = [(plane.shape, plane.dtype) for plane in image.planes]
+    if wanted is None or high < 1 or wide < 1 or given != [(shape, kind) for shape in wanted]:
+        planes = ", ".join(f"{dtype}{shape}" for shape, dtype in given)
+        raise ValueError(f"to_tensor: {image!r} cannot have planes {planes or 'none'}")
+
+
+def _parts(images: Sequence[Image], boxes: Boxes | None) -> list[Part | None]:
+    """The whole pixels of each box; None: the whole picture."""
+    if boxes is None:
+        return [None] * len(images)
+    if len(boxes) != len(images):
+        raise ValueError(f"to_tensor: {len(boxes)} boxes for {len(images)} pictures; there must be one for each")
+    parts = [None if box is None else part_of(box, i.width, i.height) for i, box in zip(images, boxes, strict=True)]
+    for image, box, part in zip(images, boxes, parts, strict=True):
+        if box is not None and part is None:
+            raise ValueError(f"to_tensor: box {[*map(float, box)]} has no pixel of {image.width}x{image.height}")
+    return parts
+
+
 @lru_cache(maxsize=64)
-def _affine(spec: InputSpec) -> Affine:
-    """The normalisation of a spec; a single mean or std counts for every channel."""
+def _values(spec: InputSpec) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """The normalisation of a spec: gain and bias of each channel [c, 2], and what each level becomes [c, 256].
+
+    A single mean or std counts for every channel.
+    """
+    if not 0 <= spec.pad <= 255:
+        raise ValueError(f"to_tensor: pad {spec.pad} is not a level of 0..255")
     depth = 1 if spec.colour == "GRAY" else 3
     mean, std = (np.broadcast_to(np.asarray(v, np.float64)[:depth], depth) for v in (spec.mean, spec.std))
-    return Affine((spec.scale / std).tolist(), (-mean / std).tolist())
+    lines = np.stack([spec.scale / std, -mean / std], axis=1).astype(np.float32)
+    values = np.arange(256, dtype=np.float32) * lines[:, :1] + lines[:, 1:]
+    if spec.dtype == "uint8":
+        values = np.clip(np.rint(values), 0, 255)
+    return lines, np.ascontiguousarray(values.astype(spec.dtype))
 
 
-def _fill(image: Image, spec: InputSpec, target: NDArray[Any]) -> None:
-    """Write one picture into `target` [c, h, w] (any strides) and the border around it."""
-    width, height = fitted_size(image.width, image.height, spec)
-    placed = place(image.width, image.height, spec)
-    left, top = int(placed.offset_x), int(placed.offset_y)
-    right, bottom = left + width, top + height
-    affine = _affine(spec)
-    for channel, gain, bias in zip(target, affine.gains, affine.biases, strict=True):
-        pad = _store(np.float32(spec.pad * gain + bias), target.dtype)
-        channel[:top], channel[bottom:] = pad, pad
-        channel[top:bottom, :left], channel[top:bottom, right:] = pad, pad
-    inner = target[:, top:bottom, left:right]
-    if spec.dtype == "float32" and spec.layout == "NCHW":
-        write_channels(image, spec.colour, affine, list(inner), spec.antialias)
+def _fill(image: Image, part: Part, spec: InputSpec, target: NDArray[Any]) -> None:
+    """Write the part of a picture into `target` [c, h, w] (any strides) and the border around it."""
+    have = part[2] - part[0], part[3] - part[1]
+    place = (*corner(*have, spec), *fitted_size(*have, spec))
+    lines, values = _values(spec)
+    means = spec.antialias and shrinks(*have, *place[2:])
+    if kernels.THERE:
+        numbers = lines if spec.dtype == "float32" else values
+        kernels.fill(target, image, part, place, spec.colour == "BGR", spec.pad, numbers, means)
         return
-    work = empty(inner.shape, np.float32)  # OpenCV writes float32 rows; the rest is one copy
-    write_channels(image, spec.colour, affine, list(work), spec.antialias)
-    np.copyto(inner, _store(work, target.dtype))
-
-
-def _store(values: Any, dtype: np.dtype[Any]) -> Any:
-    """float32 values as they are kept in an input: rounded and saturated where that is uint8."""
-    return np.clip(np.rint(values), 0, 255).astype(dtype) if dtype == np.uint8 else values.astype(dtype)
+    planes = levels(image, part, spec.colour == "GRAY")
+    left, top, width, height = place
+    right, bottom = left + width, top + height
+    for channel, plane, table in zip(target, planes[:: -1 if spec.colour == "BGR" else 1], values, strict=True):
+        channel[:top], channel[bottom:] = table[spec.pad], table[spec.pad]
+        channel[top:bottom, :left], channel[top:bottom, right:] = table[spec.pad], table[spec.pad]
+        np.take(table, resize(plane, width, height, spec.antialias), out=channel[top:bottom, left:right], mode="clip")

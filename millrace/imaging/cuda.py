@@ -23,8 +23,8 @@ from ..cuda.memory import DeviceArray, empty
 from ..media import Image, InputSpec, Placement
 from ..media.colour import yuv_to_rgb
 from ..media.image import Matrix
-from ..media.tensor import fitted_size, place
-from .base import Area, Colour, Conceal, Turn
+from ..media.tensor import corner, fitted_size, place
+from .base import Area, Boxes, Colour, Conceal, Turn
 
 ROW = np.dtype(  # struct Row of kernels.cu
     [
@@ -59,13 +59,15 @@ class CudaImaging:
         self._rows: dict[tuple[Any, ...], tuple[Placement, tuple[Any, ...]]] = {}
 
     def to_tensor(
-        self, images: Sequence[Image], spec: InputSpec, out: DeviceArray | None = None
+        self, images: Sequence[Image], spec: InputSpec, out: DeviceArray | None = None, boxes: Boxes | None = None
     ) -> tuple[DeviceArray, list[Placement]]:
         """Pictures as [n, 3, height, width] of float32 or float16 on the GPU, and where each lies.
 
         Returns at once: the result's `ready` says when it is filled. The pictures may be dropped afterwards.
         Raises ValueError for a spec or a format that the kernel does not cover.
         """
+        if boxes is not None:
+            raise ValueError(f"parts of pictures in {self.memory} are not taken yet: decode on the cpu for cascades")
         self._gpu.use()
         _check(images, spec)
         if out is None:
@@ -130,9 +132,8 @@ class CudaImaging:
         if known is None:
             placement = place(image.width, image.height, spec)
             inner = fitted_size(image.width, image.height, spec)
-            corner = int(placement.offset_x), int(placement.offset_y)
             colour = yuv_to_rgb(image.matrix, image.full_range)
-            known = placement, (image.width, image.height, *corner, *inner, colour)
+            known = placement, (image.width, image.height, *corner(image.width, image.height, spec), *inner, colour)
             self._rows[key] = known
         return known
 

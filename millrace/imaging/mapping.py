@@ -99,7 +99,17 @@ def _mapped(old: Object, way: Affine, width: int, height: int) -> Object:
 
 def map_rules(rules: Iterable[Mapping[str, Any]], way: Affine) -> list[dict[str, Any]]:
     """Lines and zones of `frame.extras["analytics"]` with their points carried over."""
-    return [{**rule, "points": [(x, y) for x, y in way.points(rule["points"]).tolist()]} for rule in rules]
+    return [
+        {
+            **rule,
+            **{
+                key: [(x, y) for x, y in way.points(rule[key]).tolist()]
+                for key in ("points", "direction")
+                if key in rule
+            },
+        }
+        for rule in rules
+    ]
 
 
 def map_events(events: Iterable[Event], way: Affine) -> list[Event]:

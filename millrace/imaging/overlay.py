@@ -7,10 +7,12 @@ from collections import deque
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from ..media import Frame, Object
+import numpy as np
+
+from ..media import Frame, Object, Reading
 from .base import Canvas, Colour, Point
 from .mapping import box_mask
-from .palette import readable_on
+from .palette import colour_of, parse_colour, readable_on
 from .style import Style
 
 LINE_COLOUR: Colour = (255, 210, 0)
@@ -52,6 +54,29 @@ def draw_objects(canvas: Canvas, objects: Iterable[Object], style: Style) -> Non
         _draw_caption(canvas, own.caption(found), box, own.colour(found), own)
 
 
+def draw_readings(canvas: Canvas, readings: Iterable[Reading], style: Style, opacity: float) -> None:
+    """What models said of the whole frame or of regions: class maps and depth blended over, then labels and texts.
+
+    A class that means "nothing" (number 0 where it is named background, or has no name) is left out of a map.
+    """
+    lines = 0
+    for reading in readings:
+        area = (0, 0, canvas.image.width, canvas.image.height) if reading.area is None else reading.area.tolist()
+        if reading.class_map is not None and opacity > 0:
+            for number in np.unique(reading.class_map).tolist():
+                nothing = number == 0 and "background" in reading.names.get(0, "background").lower()
+                if number >= 0 and not nothing:
+                    canvas.mask(reading.class_map == number, area, colour_of(number), opacity)
+        if reading.depth is not None and opacity > 0 and reading.area is None:
+            low, high = float(reading.depth.min()), float(reading.depth.max())
+            canvas.heat((reading.depth - low) / max(high - low, 1e-9), opacity)
+        words = [label.value for label in reading.labels] + ([reading.text] if reading.text else [])
+        if words and style.labels:
+            at = (area[0], area[1] + (lines * style.text_size if reading.area is None else 0))
+            canvas.text(" ".join(words), at, (255, 255, 255), style.text_size, (0, 0, 0), inside=True)
+            lines += reading.area is None
+
+
 def corners(box: Sequence[float], angle: float | None) -> list[Point]:
     """The corners of a box turned about its centre by `angle` radians, clockwise as seen."""
     x1, y1, x2, y2 = box
@@ -91,15 +116,24 @@ def _draw_caption(canvas: Canvas, caption: str, box: Sequence[float], colour: Co
 def draw_rule(canvas: Canvas, rule: Rule, style: Style) -> None:
     """A line or zone of the frame's analytics: {"kind", "name", "points" in source pixels, "text"}.
 
-    A line carries an arrow across its middle: the way that counts as "in", to the right of who walks along it.
+    A line carries an arrow across its middle: the way that counts as "in", to the right of who walks along it. Some
+    have besides "colour" (r, g, b), "direction" (two points: an arrow) and "hidden".
     """
     points, colour = _points(rule), _rule_colour(rule)
+    if rule.get("hidden") or rule["kind"] == "count":
+        return
+    way = [(float(x), float(y)) for x, y in rule.get("direction", ())]  # type: ignore[attr-defined]
+    if len(way) == 2:
+        canvas.arrow(way[0], way[1], colour, style.thickness)
+    if rule["kind"] == "direction":
+        canvas.arrow(points[0], points[1], colour, style.thickness)
+        return
     if rule["kind"] == "zone":
         canvas.polygon(points, colour, 0.2)
         canvas.polyline(points, colour, style.thickness, closed=True)
         return
     canvas.polyline(points, colour, style.thickness)
-    if len(points) == 2:
+    if len(points) == 2 and not way:
         (x1, y1), (x2, y2) = points
         length = math.hypot(x2 - x1, y2 - y1)
         if length > 0 and math.isfinite(length):
@@ -110,7 +144,12 @@ def draw_rule(canvas: Canvas, rule: Rule, style: Style) -> None:
 def draw_rule_caption(canvas: Canvas, rule: Rule, style: Style) -> None:
     """Its name and count: at a zone's first corner, in the middle of a line."""
     points, colour, size = _points(rule), _rule_colour(rule), style.text_size
+    if rule.get("hidden"):
+        return
     x, y = points[0] if rule["kind"] == "zone" else [sum(axis) / len(points) for axis in zip(*points, strict=True)]
+    if rule["kind"] == "count":
+        canvas.text(str(rule.get("text", "")), points[0], (255, 255, 255), size, (0, 0, 0), inside=True)
+        return
     text = " ".join(str(part) for part in (rule["name"], rule.get("text")) if part)
     canvas.text(text, (x, y - size), readable_on(colour), size, colour, inside=True)
 
@@ -120,6 +159,9 @@ def _points(rule: Rule) -> list[Point]:
 
 
 def _rule_colour(rule: Rule) -> Colour:
+    given = rule.get("colour")
+    if given is not None:
+        return given if isinstance(given, tuple) else parse_colour(str(given))
     return ZONE_COLOUR if rule["kind"] == "zone" else LINE_COLOUR
 
 

@@ -80,7 +80,17 @@ class Style:
         if self.labels:
             parts.extend(answer.value for answer in found.labels)
             parts.extend([found.text] if found.text else [])
+            parts.extend(_said(found.extras.get("analytics", {})))
+            parts.extend([f"{found.depth:.3g} deep"] if found.depth is not None else [])
         return " ".join(parts)
+
+
+def _said(analytics: Mapping[str, Any]) -> list[str]:
+    """What analytics says of an object, in words: its speed on the ground, and what is wrong with it."""
+    words = [f"{analytics['speed']:.1f} m/s"] if "speed" in analytics and "position" in analytics else []
+    return words + [
+        key.replace("_", " ") for key in ("loitering", "stopped", "wrong_way", "speeding") if key in analytics
+    ]
 
 
 def colours_from(given: Mapping[str, str]) -> dict[str, Colour]:

@@ -4,9 +4,10 @@ from .codec import CodecParameters, Decoding, SoundParameters
 from .frame import Batch, Frame, Packet
 from .image import CPU, Image
 from .objects import Event, Label, Object, box
+from .reading import Reading
 from .tensor import Detections, InputSpec, Placement, TensorInfo
 
 __all__ = [
     "CPU", "Batch", "CodecParameters", "Decoding", "Detections", "Event", "Frame", "Image", "InputSpec", "Label",
-    "Object", "Packet", "Placement", "SoundParameters", "TensorInfo", "box",
+    "Object", "Packet", "Placement", "Reading", "SoundParameters", "TensorInfo", "box",
 ]  # fmt: skip

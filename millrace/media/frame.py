@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from .image import Image
 from .objects import Event, Object
+from .reading import Reading
 
 
 @dataclass(slots=True, eq=False)
@@ -44,7 +45,7 @@ class Frame:
 
     `index` counts the frames of the stream from 0 and does not start again with an epoch. `pts` is ns of
     stream time, `arrived` ns of time.monotonic, `wall` UTC ns or None. `inferred` names the models that
-    looked at this very frame (others carry estimates).
+    looked at this very frame (others carry estimates). `readings` is what models say of the frame as a whole.
     """
 
     stream: str
@@ -59,6 +60,7 @@ class Frame:
     events: list[Event] = field(default_factory=list)
     inferred: list[str] = field(default_factory=list)
     extras: dict[str, Any] = field(default_factory=dict)
+    readings: list[Reading] = field(default_factory=list)
     droppable: ClassVar[bool] = True
 
     def fork(self) -> Frame:
@@ -66,6 +68,7 @@ class Frame:
         return Frame(
             self.stream, self.index, self.pts, self.image.share(), self.epoch, self.duration, self.arrived,
             self.wall, [o.fork() for o in self.objects], list(self.events), list(self.inferred), dict(self.extras),
+            list(self.readings),
         )  # fmt: skip
 
     def _repr_html_(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 Fit = Literal["stretch", "letterbox", "letterbox-top-left"]
 Colour = Literal["RGB", "BGR", "GRAY"]
 Layout = Literal["NCHW", "NHWC"]
+Part = tuple[int, int, int, int]  # x1 y1 x2 y2 of a picture, whole pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,10 @@ class InputSpec:
 
 
 class Placement(NamedTuple):
-    """Where a picture lies in the model's input: input = source * scale + offset, per axis, in pixels."""
+    """Where a picture lies in the model's input: input = source * scale + offset, per axis, in pixels.
+
+    Of a part of a picture too: source pixels are those of the whole picture.
+    """
 
     scale_x: float
     scale_y: float
@@ -67,19 +72,28 @@ class Placement(NamedTuple):
         return out
 
 
-def place(width: int, height: int, spec: InputSpec) -> Placement:
-    """Where `spec.fit` puts a picture of width x height.
+def place(width: int, height: int, spec: InputSpec, part: Part | None = None) -> Placement:
+    """Where `spec.fit` puts a picture of width x height, or the `part` of it.
 
     The scaled picture covers whole pixels: round(width * ratio) x round(height * ratio), at least 1 x 1. The
     scale given is that of the ratio for letterbox fits, so boxes divide by the ratio as published decoders do.
     """
+    x, y, right, bottom = part or (0, 0, width, height)
+    wide, high = right - x, bottom - y
+    left, top = corner(wide, high, spec)
     if spec.fit == "stretch":
-        return Placement(spec.width / width, spec.height / height, 0.0, 0.0, width, height)
-    ratio = min(spec.width / width, spec.height / height)
-    if spec.fit == "letterbox-top-left":
-        return Placement(ratio, ratio, 0.0, 0.0, width, height)
+        across, down = spec.width / wide, spec.height / high
+    else:
+        across = down = min(spec.width / wide, spec.height / high)
+    return Placement(across, down, left - x * across, top - y * down, width, height)
+
+
+def corner(width: int, height: int, spec: InputSpec) -> tuple[int, int]:
+    """The left and the top of a picture in the input."""
+    if spec.fit != "letterbox":
+        return 0, 0
     inner_w, inner_h = fitted_size(width, height, spec)
-    return Placement(ratio, ratio, (spec.width - inner_w) // 2, (spec.height - inner_h) // 2, width, height)
+    return (spec.width - inner_w) // 2, (spec.height - inner_h) // 2
 
 
 def fitted_size(width: int, height: int, spec: InputSpec) -> tuple[int, int]:
@@ -93,14 +107,29 @@ def fitted_size(width: int, height: int, spec: InputSpec) -> tuple[int, int]:
     )
 
 
+def part_of(box: Sequence[float], width: int, height: int) -> Part | None:
+    """The whole pixels of a picture that a box x1 y1 x2 y2 stands for: its edges go to the nearest pixel borders,
+    and are clipped; at least one pixel. None where the box is not finite or has nothing of the picture."""
+    x1, y1, x2, y2 = map(float, box)
+    if not (x1 < width and y1 < height and x2 > 0 and y2 > 0 and x1 <= x2 and y1 <= y2):  # NaN compares false
+        return None
+    left, top = (round(min(max(v, 0.0), limit - 1)) for v, limit in ((x1, width), (y1, height)))
+    right, bottom = (round(min(max(v, 0.0), limit)) for v, limit in ((x2, width), (y2, height)))
+    return left, top, max(right, left + 1), max(bottom, top + 1)
+
+
 @dataclass(slots=True)
 class Detections:
-    """What a parser gives for one picture, as columns. Boxes are x1 y1 x2 y2 in model-input pixels."""
+    """What a parser gives for one picture, as columns. Boxes are x1 y1 x2 y2 in model-input pixels.
+
+    A box with an angle (radians, clockwise as seen) is turned about its centre by it. Each mask [h, w] holds weights
+    0..1 and is stretched over its box, of sizes of their own.
+    """
 
     boxes: NDArray[np.float32]  # [n, 4]
     scores: NDArray[np.float32]  # [n]
     classes: NDArray[np.int64]  # [n]
-    masks: NDArray[Any] | None = None
+    masks: Sequence[NDArray[Any]] | None = None
     keypoints: NDArray[np.float32] | None = None  # [n, k, 3] x y confidence
     angles: NDArray[np.float32] | None = None
     embeddings: NDArray[np.float32] | None = None
@@ -110,5 +139,7 @@ class Detections:
 
     def take(self, keep: NDArray[Any]) -> Detections:
         """The rows that `keep` (indices or booleans) names."""
-        rest = (None if c is None else c[keep] for c in (self.masks, self.keypoints, self.angles, self.embeddings))
-        return Detections(self.boxes[keep], self.scores[keep], self.classes[keep], *rest)
+        rows = np.arange(len(self))[keep]
+        masks = None if self.masks is None else [self.masks[row] for row in rows.tolist()]
+        rest = (None if c is None else c[rows] for c in (self.keypoints, self.angles, self.embeddings))
+        return Detections(self.boxes[rows], self.scores[rows], self.classes[rows], masks, *rest)

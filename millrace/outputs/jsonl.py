@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..core.errors import OutputError
-from ..media import Event, Frame
+from ..media import Event, Frame, Label, Object, Reading
+from .masks import polygons, rle
 
 BUFFER = 1 << 16  # bytes that wait for more, where nobody reads along
 STDOUT = "-"
@@ -20,10 +21,11 @@ STDOUT = "-"
 quoted = lru_cache(maxsize=4096)(json.dumps)  # names and labels come again and again
 
 
-def frame_line(frame: Frame) -> str:
+def frame_line(frame: Frame, masks: str = "none", embeddings: bool = False) -> str:
     """One frame as a line (with its newline), in the form of `schema()`. Same frame, same bytes.
 
-    Raises ValueError for an object whose box or confidence is not a finite number.
+    What further models said stands there where they did. `masks`: none, rle or polygon (outputs.masks); `embeddings`:
+    with their vectors. Raises ValueError for an object whose box or confidence is not a finite number.
     """
     objects = []
     for found in frame.objects:
@@ -32,25 +34,124 @@ def frame_line(frame: Frame) -> str:
             raise ValueError(f"frame {frame.index} has a {found.label} that is not finite: {found.box.tolist()}")
         objects.append(
             f'{{"box":[{x1:.2f},{y1:.2f},{x2:.2f},{y2:.2f}],"label":{quoted(found.label)},"class_id":{found.class_id},'
-            f'"confidence":{found.confidence:.4f},"id":{"null" if found.id is None else found.id}}}'
+            f'"confidence":{found.confidence:.4f},"id":{"null" if found.id is None else found.id}'
+            f"{analytics_text(found)}{_more(found, frame, masks, embeddings)}}}"
         )
     events = f',"events":[{",".join(map(event_text, frame.events))}]' if frame.events else ""
+    readings = f',"readings":[{",".join(_reading(r, embeddings) for r in frame.readings)}]' if frame.readings else ""
+    more = f"{rules_text(frame)}{readings}{events}{trace_text(frame)}"
     return (
         f'{{"stream":{quoted(frame.stream)},"frame":{frame.index},"pts":{frame.pts},"width":{frame.image.width},'
-        f'"height":{frame.image.height},"objects":[{",".join(objects)}]{events}}}\n'
+        f'"height":{frame.image.height},"objects":[{",".join(objects)}]{more}}}\n'
     )
+
+
+def analytics_text(found: Object) -> str:
+    """What `analyze` says of an object: its zones, speed, position, …"""
+    said = found.extras.get("analytics")
+    return f',"analytics":{_compact(said)}' if said else ""
+
+
+def rules_text(frame: Frame) -> str:
+    """What the lines, zones and directions of the frame have counted, as {"lines": {"door": {"in": 1, …}}, …}."""
+    out: dict[str, dict[str, Any]] = {}
+    for rule in frame.extras.get("analytics", ()):
+        if "values" in rule:
+            out.setdefault(f"{rule['kind']}s", {})[rule["name"]] = rule["values"]
+    return f',"analytics":{_compact(out)}' if out else ""
+
+
+def trace_text(frame: Frame) -> str:
+    """What was kept of how things came about, where tracing is on."""
+    return f',"trace":{_compact(frame.extras["trace"])}' if frame.extras.get("trace") else ""
+
+
+def _more(found: Object, frame: Frame, masks: str, embeddings: bool) -> str:
+    """What is known of an object beyond its box; nothing where nothing is."""
+    fields: dict[str, Any] = {}
+    if found.parent is not None:
+        numbers = [n for n, other in enumerate(frame.objects) if other is found.parent]
+        if numbers:
+            fields["parent"] = numbers[0]
+    if found.labels:
+        fields["labels"] = [_label(label) for label in found.labels]
+    if found.text is not None:
+        fields["text"] = found.text
+    if found.keypoints is not None:
+        fields["keypoints"] = [[round(v, 2) for v in row] for row in found.keypoints.tolist()]
+    if found.angle is not None:
+        fields["angle"] = round(found.angle, 4)
+    if found.depth is not None:
+        fields["depth"] = round(found.depth, 4)
+    if found.mask is not None and masks != "none":
+        picture = frame.image
+        write = rle if masks == "rle" else polygons
+        fields["mask"] = write(found, picture.width, picture.height)
+    if found.embedding is not None and embeddings:
+        fields["embedding"] = [round(v, 6) for v in found.embedding.tolist()]
+    if not fields:
+        return ""
+    return "," + json.dumps(fields, separators=(",", ":"), allow_nan=False)[1:-1]
+
+
+def _reading(reading: Reading, embeddings: bool) -> str:
+    """What a model said of a whole frame or a region of it; of maps, the part that each class covers."""
+    fields: dict[str, Any] = {"stage": reading.stage}
+    if reading.area is not None:
+        fields["area"] = [round(v, 2) for v in reading.area.tolist()]
+    if reading.labels:
+        fields["labels"] = [_label(label) for label in reading.labels]
+    if reading.text is not None:
+        fields["text"] = reading.text
+    if reading.keypoints is not None:
+        fields["keypoints"] = [[round(v, 2) for v in row] for row in reading.keypoints.tolist()]
+    if reading.class_map is not None:
+        fields["classes"] = {name: round(share, 4) for name, share in reading.shares().items()}
+    if reading.depth is not None:
+        fields["depth"] = [round(float(v), 4) for v in (reading.depth.min(), reading.depth.max())]
+    if reading.embedding is not None and embeddings:
+        fields["embedding"] = [round(v, 6) for v in reading.embedding.tolist()]
+    if reading.tensors is not None:
+        fields["tensors"] = {name: list(value.shape) for name, value in reading.tensors.items()}
+    return json.dumps(fields, separators=(",", ":"), allow_nan=False)
+
+
+def _label(label: Label) -> dict[str, Any]:
+    return {"name": label.name, "value": label.value, "confidence": round(label.confidence, 4)}
 
 
 def event_text(event: Event) -> str:
     """An event within a frame's line."""
-    fields = {
+    fields: dict[str, Any] = {
         "kind": event.kind,
         "name": event.name,
         "direction": event.direction,
         "id": event.object_id,
         "label": event.label,
     }
-    return json.dumps(fields, separators=(",", ":"))
+    if event.number is not None:
+        fields["event"] = event.number
+    if event.phase is not None:
+        fields["phase"] = event.phase
+    facts = {key: value for key, value in event.extras.items() if key != "why"}
+    if facts:
+        fields["facts"] = facts
+    if "why" in event.extras:
+        fields["why"] = event.extras["why"]
+    return _compact(fields)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(_rounded(value), separators=(",", ":"), default=str)
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers to a thousandth, so that lines stay short."""
+    if isinstance(value, float):
+        return round(value, 3)
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    return [_rounded(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def schema() -> dict[str, Any]:

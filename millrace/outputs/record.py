@@ -1,8 +1,9 @@
 """Recorded runs: everything that a detector said, exactly, so that all that comes after it can be run again.
 
 A file of JSON lines: first the header, {"millrace": version, "kind": "header", …} with what the run was made of; then
-"stream" lines, before the first frame of a stream that opened or changed, and "frame" lines. Boxes, confidences, key
-points and embeddings are float32 written so that reading gives the same bits. Masks are not recorded.
+"stream" lines, before the first frame of a stream that opened or changed ("end" before one that ended and came again),
+and "frame" lines. Boxes, confidences, key points and embeddings are float32 written so that reading gives the same
+bits. Masks are not recorded. `line` in the header holds the steps that followed, so that `replay` can repeat them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ..core.errors import ConfigError
 from ..core.item import StreamStart
 from ..media import Frame, Object
 
-HEADER = ("settings", "model", "engine", "sources", "streams")
+HEADER = ("settings", "model", "engine", "sources", "streams", "line")
 CAPS = ("width", "height", "fps", "format", "frames", "duration")
 
 
@@ -52,7 +53,14 @@ class RecordedStart:
     caps: Mapping[str, Any]
 
 
-Entry = RecordedFrame | RecordedStart
+@dataclass(frozen=True, slots=True)
+class RecordedEnd:
+    """A stream ended here, and one of the same name comes after it."""
+
+    stream: str
+
+
+Entry = RecordedFrame | RecordedStart | RecordedEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,10 @@ def start_line(start: StreamStart) -> str:
             "caps": caps,
         }
     )
+
+
+def end_line(stream: str) -> str:
+    return _text({"kind": "end", "stream": stream})
 
 
 def frame_line(frame: Frame) -> str:
@@ -154,6 +166,8 @@ def _entry(path: str, number: int, line: Mapping[str, Any]) -> Entry:
         kind = line["kind"]
         if kind == "frame":
             return _frame(line)
+        if kind == "end":
+            return RecordedEnd(line["stream"])
         if kind == "stream":
             caps = dict(line["caps"])
             if "fps" in caps:
@@ -161,7 +175,7 @@ def _entry(path: str, number: int, line: Mapping[str, Any]) -> Entry:
             return RecordedStart(line["stream"], line["epoch"], line["live"], line["discontinuity"], caps)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ConfigError(f"{path}:{number}: not a line of a recorded run ({error!r})") from error
-    raise ConfigError(f"{path}:{number}: kind {kind!r} is not known; there are: header, stream, frame")
+    raise ConfigError(f"{path}:{number}: kind {kind!r} is not known; there are: header, stream, end, frame")
 
 
 def _frame(line: Mapping[str, Any]) -> RecordedFrame:

@@ -10,29 +10,64 @@ from numpy.typing import NDArray
 
 from ..media import Detections, TensorInfo
 from .base import Model, ParserSettings, empty
-from .nms import nms
+from .cluster import cluster
 
 Floats = NDArray[np.float32]
 
 
-def finish(boxes: Any, scores: Any, classes: Any, settings: ParserSettings, suppress: bool = True) -> Detections:
-    """Candidates (boxes in input pixels) → detections: class filter, class thresholds, NMS, best first, top_k."""
-    keep = scores >= settings.confidence
+def finish(
+    boxes: Any, scores: Any, classes: Any, settings: ParserSettings, suppress: bool = True, **columns: Any
+) -> Detections:
+    """Candidates (boxes in input pixels) → detections, by `choose`; `columns` are further columns of Detections."""
+    rows, merged = choose(boxes, scores, classes, settings, suppress)
+    if not len(rows):
+        return empty()
+    rest = {name: column[rows] for name, column in columns.items()}
+    return Detections(merged, np.asarray(scores[rows], np.float32), np.asarray(classes[rows], np.int64), **rest)
+
+
+def choose(
+    boxes: Any, scores: Any, classes: Any, settings: ParserSettings, suppress: bool = True
+) -> tuple[NDArray[np.int64], Floats]:
+    """Which candidates stay, best first, and their boxes: class filter, class thresholds, clustering, top_k.
+
+    `suppress`: such models find one thing several times, so NMS is what they get where no other way of clustering is
+    asked for.
+    """
+    kept = np.flatnonzero(wanted(scores, classes, settings))
+    if not len(kept):
+        return kept, np.zeros((0, 4), np.float32)
+    mode = settings.cluster or ("nms" if suppress else "none")
+    columns = np.asarray(boxes[kept], np.float32), np.asarray(scores[kept], np.float32)
+    rows, merged = cluster(mode, *columns, np.asarray(classes[kept], np.int64), settings)
+    return kept[rows[: settings.top_k]], merged[: settings.top_k]
+
+
+def wanted(scores: Any, classes: Any, settings: ParserSettings) -> NDArray[np.bool_]:
+    """Which candidates are of a class that is asked for, and sure enough for it."""
+    keep = scores >= settings.floor
     if settings.classes is not None:
         keep &= np.isin(classes, list(settings.classes))
-    for class_id, threshold in settings.thresholds.items():
-        keep &= (classes != class_id) | (scores >= threshold)
-    if not keep.any():
-        return empty()
-    boxes = np.asarray(boxes[keep], np.float32)
-    scores = np.asarray(scores[keep], np.float32)
-    classes = np.asarray(classes[keep], np.int64)
-    if suppress:
-        order = nms(boxes, scores, None if settings.class_agnostic else classes, settings.iou)
-    else:
-        order = np.argsort(-scores, kind="stable")
-    order = order[: settings.top_k]
-    return Detections(boxes[order], scores[order], classes[order])
+    if settings.drop:
+        keep &= ~np.isin(classes, list(settings.drop))
+    if settings.thresholds or settings.rules:
+        for class_id in np.unique(classes[keep]).tolist():
+            keep &= (classes != class_id) | (scores >= settings.rule(class_id, "confidence"))
+    return np.asarray(keep)
+
+
+def sigmoid(values: Any) -> Floats:
+    """1 / (1 + exp(-x)), without overflow."""
+    clipped = np.clip(np.asarray(values, np.float32), -60, 60)
+    return np.asarray(1 / (1 + np.exp(-clipped)), np.float32)
+
+
+def softmax(values: Any, axis: int = -1) -> Floats:
+    """exp(x) over its sum along an axis."""
+    values = np.asarray(values, np.float32)
+    powers = np.exp(values - values.max(axis=axis, keepdims=True))
+    out: Floats = powers / powers.sum(axis=axis, keepdims=True)
+    return out
 
 
 def corners(centres: Any) -> Floats:

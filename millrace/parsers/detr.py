@@ -9,7 +9,7 @@ import numpy as np
 
 from ..media import Detections
 from .base import Guess, Model, Outputs, ParserSettings, empty
-from .common import corners, find, finish, image_input, to_input
+from .common import corners, find, finish, image_input, sigmoid, softmax, to_input
 
 _INPUT: Mapping[str, Any] = {"colour": "RGB", "scale": 1 / 255, "fit": "stretch"}
 _IMAGENET: Mapping[str, Any] = {**_INPUT, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -32,7 +32,8 @@ def parse(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detect
 def parse_raw(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detections]:
     """Logits [N, Q, C] and boxes [N, Q, 4] cx cy w h as fractions of the input.
 
-    Extra: `activation`: "sigmoid" (each class by itself) or "softmax" (the last class means "nothing", as in DETR).
+    Extras: `activation`: "sigmoid" (each class by itself) or "softmax" (the last class means "nothing", as in DETR);
+    `every_class`: a query may count for several classes (RT-DETR), not for its best alone.
     """
     named = {("boxes" if v.shape[-1] == 4 and "logit" not in k.lower() else "logits"): v for k, v in outputs.items()}
     if len(named) != 2:
@@ -41,19 +42,22 @@ def parse_raw(outputs: Outputs, count: int, settings: ParserSettings) -> list[De
 
 
 def _queries(logits: np.ndarray, boxes: np.ndarray, settings: ParserSettings) -> Detections:
-    logits = np.asarray(logits, np.float32)
     if settings.extras.get("activation", "sigmoid") == "softmax":
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities = (powers / powers.sum(axis=1, keepdims=True))[:, :-1]
+        probabilities = softmax(logits)[:, :-1]
     else:
-        probabilities = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
-    classes = probabilities.argmax(axis=1)
-    scores = probabilities[np.arange(len(classes)), classes]
-    chosen = np.flatnonzero(scores >= settings.confidence)
-    if not len(chosen):
+        probabilities = sigmoid(logits)
+    if settings.extras.get("every_class"):
+        queries, classes = np.nonzero(probabilities >= settings.floor)
+    else:
+        classes = probabilities.argmax(axis=1)
+        queries = np.flatnonzero(probabilities[np.arange(len(classes)), classes] >= settings.floor)
+        classes = classes[queries]
+    if settings.background is not None:
+        queries, classes = queries[classes != settings.background], classes[classes != settings.background]
+    if not len(queries):
         return empty()
-    pixels = corners(boxes[chosen]) * np.array([settings.width, settings.height] * 2, np.float32)
-    return finish(pixels, scores[chosen], classes[chosen], settings, suppress=False)
+    pixels = corners(boxes[queries]) * np.array([settings.width, settings.height] * 2, np.float32)
+    return finish(pixels, probabilities[queries, classes], classes, settings, suppress=False)
 
 
 def guess(model: Model) -> Guess | None:

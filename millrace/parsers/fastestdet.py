@@ -23,7 +23,7 @@ def parse(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detect
 def _one(head: np.ndarray, settings: ParserSettings) -> Detections:
     high, wide = head.shape[1:]
     scores = head[0] ** 0.6 * head[5:].max(axis=0) ** 0.4
-    rows, columns = np.nonzero(scores >= settings.confidence)
+    rows, columns = np.nonzero(scores >= settings.floor)
     if not len(rows):
         return empty()
     picked = head[:, rows, columns]

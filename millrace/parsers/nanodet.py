@@ -31,7 +31,7 @@ def _joined(outputs: Outputs, part: str, settings: ParserSettings) -> np.ndarray
 
 
 def _one(scores: np.ndarray, bins: np.ndarray, settings: ParserSettings) -> Detections:
-    chosen = np.flatnonzero(scores.max(axis=1) >= settings.confidence)
+    chosen = np.flatnonzero(scores.max(axis=1) >= settings.floor)
     if not len(chosen):
         return empty()
     classes = scores[chosen].argmax(axis=1)

@@ -14,7 +14,7 @@ from ..media import Detections, TensorInfo
 from .base import Guess, Model, Outputs, ParserSettings, empty
 from .common import corners, finish, image_input, input_size, is_nhwc, strides_for, to_input
 
-_INPUT: Mapping[str, Any] = {"colour": "RGB", "scale": 1 / 255, "fit": "letterbox", "pad": 114}
+INPUT: Mapping[str, Any] = {"colour": "RGB", "scale": 1 / 255, "fit": "letterbox", "pad": 114}
 
 
 def parse_v5(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detections]:
@@ -24,7 +24,7 @@ def parse_v5(outputs: Outputs, count: int, settings: ParserSettings) -> list[Det
 
 
 def _rows(rows: np.ndarray, settings: ParserSettings) -> Detections:
-    rows = np.asarray(rows[rows[:, 4] >= settings.confidence], np.float32)  # no score is above its objectness
+    rows = np.asarray(rows[rows[:, 4] >= settings.floor], np.float32)  # no score is above its objectness
     if not len(rows):
         return empty()
     classes = rows[:, 5:].argmax(axis=1)
@@ -45,7 +45,7 @@ def _columns(head: np.ndarray, settings: ParserSettings) -> Detections:
     if settings.extras.get("transposed", head.shape[0] > head.shape[1]):
         head = head.T
     scores = head[4 : head.shape[0] - int(settings.extras.get("coefficients", 0))]
-    chosen = np.flatnonzero(scores.max(axis=0) >= settings.confidence)
+    chosen = np.flatnonzero(scores.max(axis=0) >= settings.floor)
     if not len(chosen):
         return empty()
     candidates = scores[:, chosen]
@@ -82,7 +82,7 @@ def _guess_v5(output: TensorInfo, size: tuple[int, int], extras: dict[str, Any])
         parser="yolov5",
         sure=sure,
         why=f"{output.name} has {why} of 5 + {columns - 5} numbers for each grid cell of a {size[0]}x{size[1]} input",
-        input=_INPUT,
+        input=INPUT,
         extras=extras,
         iou=0.45,
         class_count=columns - 5,
@@ -104,7 +104,7 @@ def _guess_v8(output: TensorInfo, size: tuple[int, int], extras: dict[str, Any],
         parser="yolov8",
         sure=sure,
         why=f"{output.name} has 4 + {classes} numbers for each grid cell of a {size[0]}x{size[1]} input",
-        input=_INPUT,
+        input=INPUT,
         extras={**extras, "transposed": transposed},
         iou=0.45,
         class_count=classes,

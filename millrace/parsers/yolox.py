@@ -22,7 +22,7 @@ def _one(rows: np.ndarray, settings: ParserSettings) -> Detections:
     strides = strides_for(settings.width, settings.height, len(rows))
     if strides is None:
         raise ValueError(f"{len(rows)} rows do not fit the grids of a {settings.width}x{settings.height} input")
-    chosen = np.flatnonzero(rows[:, 4] >= settings.confidence)  # the score cannot be above the objectness
+    chosen = np.flatnonzero(rows[:, 4] >= settings.floor)  # the score cannot be above the objectness
     if not len(chosen):
         return empty()
     rows = np.asarray(rows[chosen], np.float32)

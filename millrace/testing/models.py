@@ -99,6 +99,58 @@ def make_level_model(path: str | os.PathLike[str], width: int = 32, height: int 
     return _save(path, nodes, inputs, outputs, constants, None)
 
 
+def make_shade_model(
+    path: str | os.PathLike[str],
+    heads: Mapping[str, Sequence[float]],
+    width: int = 16,
+    height: int = 16,
+    logits: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> str:
+    """Write an ONNX classifier that says how bright a picture is: for tests that must know what a crop showed.
+
+    Each head has a class for each of its grey levels (0..1), the one nearest to the mean of the picture is the answer;
+    outputs are [N, C] probabilities, or their logarithms. It wants RGB of 0..1, any number of pictures.
+    """
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("ReduceMean", ["images"], ["means"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Unsqueeze", ["means", "axis"], ["column"]),
+    ]
+    constants = [_constant("axis", np.array([1], np.int64)), _constant("steep", np.array(-400, np.float32))]
+    outputs = []
+    for name, levels in heads.items():
+        constants.append(_constant(f"{name}/levels", np.array([levels], np.float32)))
+        nodes += [
+            helper.make_node("Sub", ["column", f"{name}/levels"], [f"{name}/far"]),
+            helper.make_node("Mul", [f"{name}/far", f"{name}/far"], [f"{name}/square"]),
+            helper.make_node("Mul", [f"{name}/square", "steep"], [f"{name}/score"]),
+            helper.make_node("Identity" if logits else "Softmax", [f"{name}/score"], [name]),
+        ]
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", len(levels)]))
+    inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, height, width])]
+    return _save(path, nodes, inputs, outputs, constants, metadata)
+
+
+def make_vector_model(path: str | os.PathLike[str], size: int = 16, cells: int = 4) -> str:
+    """Write an ONNX model whose vector is the mean colour of each of cells x cells parts of the picture, less 0.5.
+
+    So pictures that look alike have vectors that lie near. It wants RGB of 0..1, any number of pictures.
+    """
+    from onnx import TensorProto, helper
+
+    step = size // cells
+    nodes = [
+        helper.make_node("AveragePool", ["images"], ["parts"], kernel_shape=[step, step], strides=[step, step]),
+        helper.make_node("Sub", ["parts", "half"], ["centred"]),
+        helper.make_node("Flatten", ["centred"], ["features"]),
+    ]
+    inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, size, size])]
+    outputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 3 * cells * cells])]
+    return _save(path, nodes, inputs, outputs, [_constant("half", np.array(0.5, np.float32))], None)
+
+
 def _answer(name: str, value: NDArray[Any], nodes: list[Any], constants: list[Any]) -> None:
     """One output: the constant plus nothing of the picture, so that it has as many pictures as the input."""
     from onnx import helper

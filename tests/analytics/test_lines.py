@@ -81,7 +81,7 @@ def test_a_gap_between_sightings_does_not_hide_a_crossing() -> None:
     line.update([at(50, 30)], 0)
     line.update([], 40_000_000)
     (crossing,) = line.update([at(50, 70)], 2_000_000_000)
-    assert crossing == (1, "car", "in", (50, 70))
+    assert crossing[:4] == (1, "car", "in", (50, 70))
 
 
 def test_classes_and_identities_are_kept_apart() -> None:
@@ -91,8 +91,46 @@ def test_classes_and_identities_are_kept_apart() -> None:
     assert line.totals() == {
         "in": 2,
         "out": 1,
+        "once": {"in": 2, "out": 1},
         "classes": {"car": {"in": 1, "out": 1}, "van": {"in": 1, "out": 0}},
     }
+
+
+def test_every_crossing_and_every_identity_once_are_both_counted() -> None:
+    line = LineCounter((0, 50), (100, 50))
+    assert len(walk(line, [(50, 30), (50, 70), (50, 30), (50, 70)])) == 3
+    assert line.counts == {"in": 2, "out": 1}
+    assert line.once == {"in": 1, "out": 1}
+
+
+def test_a_box_that_trembles_must_be_further_past_the_line() -> None:
+    line = LineCounter((0, 50), (100, 50))
+    sure, doubtful = at(50, 53), at(50, 53, 2)._replace(doubt=2.0)
+    line.update([at(50, 30), at(50, 30, 2)], 0)
+    assert [c.id for c in line.update([sure, doubtful], 1)] == [1]
+    assert [c.id for c in line.update([at(50, 57, 2)._replace(doubt=2.0)], 2)] == [2]
+
+
+def test_with_tracing_what_did_not_count_says_why() -> None:
+    line = LineCounter((40, 50), (60, 50), margin=0.1, trace=True)
+    line.update([at(80, 30), at(50, 40, 2), at(50, 45, 3)], 0)
+    line.update([at(80, 70), at(50, 51, 2)], 1)
+    (beyond,) = line.misses
+    assert (beyond.id, beyond.reason) == (1, "passed beyond an end of the line")
+    assert beyond.facts["along"] == 2.0
+    assert (beyond.facts["distance_before"], beyond.facts["distance"]) == (-20, 20)
+    line.update([at(50, 45, 2)], 2)
+    (turned,) = line.misses
+    assert turned.reason.startswith("turned back")
+    assert (turned.facts["furthest"], turned.facts["least"]) == (1.0, 2.0)
+    line.update([], 2_000_000_000)
+    assert {(miss.id, miss.reason) for miss in line.misses} >= {(3, "was lost near the line")}
+    line.update([], 2_100_000_000)
+    assert line.misses == []  # once
+    (crossing,) = line.update([at(50, 70, 2)], 2_200_000_000)
+    assert crossing.why is not None
+    assert crossing.why["before"] == (50, 45)
+    assert crossing.why["least"] == 2.0
 
 
 def test_the_anchor_may_be_the_centre() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.analytics.sightings import MEMORY, Sighting
-from millrace.analytics.zones import ZoneCounter, signed_distance
+from millrace.analytics.zones import Presence, ZoneCounter, signed_distance
 from millrace.media.geometry import inside
 
 SQUARE = [(0.0, 0.0), (100.0, 0.0), (100.0, 100.0), (0.0, 100.0)]
@@ -41,6 +41,7 @@ def test_enter_and_leave() -> None:
         "now": {"car": 1},
         "identities": 1,
         "classes": {"car": 1},
+        "dwell": {"car": {"visits": 1, "mean": 0.08, "most": 0.08}},
     }
 
 
@@ -108,3 +109,27 @@ def test_its_sign_is_the_even_odd_rule(polygon: list[tuple[int, int]], point: tu
     depth = signed_distance(point, edges)
     if abs(depth) > 1e-9:
         assert (depth > 0) == inside(point, np.array(polygon, dtype=np.float64))
+
+
+def test_an_inverse_zone_is_what_lies_outside() -> None:
+    zone = ZoneCounter(SQUARE, inverse=True)
+    assert steps(zone, [(150, 50), (50, 50), (150, 50)]) == [(0, "enter"), (1, "leave"), (2, "enter")]
+
+
+def test_one_that_vanishes_was_inside_until_it_was_last_seen() -> None:
+    zone = ZoneCounter(SQUARE, patience=0.5)
+    zone.update([at(50, 50)], 0)
+    zone.update([at(50, 50)], 400 * MS)
+    zone.update([], 800 * MS)
+    (passage,) = zone.update([], 1000 * MS)
+    assert (passage.direction, passage.gone, passage.seconds) == ("leave", True, 0.4)
+
+
+def test_presence_counts_the_frame_alone() -> None:
+    zone = Presence(SQUARE)
+    assert [found.id for found in zone.update([at(50, 50, 0), at(60, 60, 0), at(150, 50)])] == [0, 0]
+    assert (zone.present(), zone.occupancy()) == (2, {"car": 2})
+    assert zone.update([]) == []
+    assert zone.totals() == {"most": 2, "now": {}}
+    outside = Presence(SQUARE, inverse=True)
+    assert len(outside.update([at(50, 50), at(150, 50)])) == 1

@@ -159,7 +159,7 @@ def test_an_error_of_a_call_is_raised_in_its_place_and_later_frames_go_on(opened
     element = opened(model=make_level_model(tmp_path / "m.onnx"), parallel=1)
     element.loaded.runtime = held = Held(element.loaded.runtime)
     bad, good = picture(0), picture(1, width=32, height=32)
-    element.imaging["nowhere"] = element.imaging_for(good.image)
+    element.imaging["nowhere"] = element.imaging.of(good.image)
     bad.image.memory = "nowhere"
     assert [o for item in (bad, good) for o in element.process(item)] == []
     for gate in held.gates:
@@ -176,7 +176,7 @@ def test_settings_card_and_recognition_in_that_order(opened, tmp_path):
     assert [(o.label, o.class_id) for o in frame.objects] == [("car", 2)]
     (frame,) = drained(opened(model=path, confidence=0.5, classes=["dog"], stage="people"), [picture()])
     assert [(o.label, o.stage) for o in frame.objects] == [("dog", "people")]
-    (frame,) = drained(opened(model=path, confidence=0.5, classes=[2], labels=["x", "y", "z"]), [picture()])
+    (frame,) = drained(opened(model=path, confidence=0.5, classes=[2], labels=list("xyzuv")), [picture()])
     assert [o.label for o in frame.objects] == ["z"]
 
 
@@ -268,9 +268,19 @@ def test_mistakes_are_found_at_open(opened, tmp_path, settings, message):
         opened(**{k: v.format(path=path) if isinstance(v, str) else v for k, v in settings.items()})
 
 
-def test_a_fixed_batch_is_refused_in_words(opened, tmp_path):
+def test_a_fixed_batch_is_filled_up(opened, tmp_path):
+    element = opened(model=make_detector(tmp_path / "m.onnx", BOXES, batch=4))
+    batch = Batch([picture(n) for n in range(6)])
+    assert drained(element, [batch]) == [batch]
+    assert all(len(frame.objects) == 2 for frame in batch.frames)
+
+
+def test_a_fixed_batch_smaller_than_asked_is_refused_in_words(opened, tmp_path):
     path = make_detector(tmp_path / "m.onnx", BOXES, batch=4)
-    with pytest.raises(ConfigError, match=r"m\.onnx: .* takes exactly 4 pictures a call"):
+    (tmp_path / "m.yaml").write_text("batch: 8\n")
+    with pytest.raises(
+        ConfigError, match=r"m\.onnx: the card asks for batches of 8, .* takes exactly 4 pictures a call"
+    ):
         opened(model=path)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from millrace.media import Detections, InputSpec
-from millrace.media.tensor import fitted_size, place
+from millrace.media.tensor import fitted_size, part_of, place
 
 
 def test_letterbox_is_centred():
@@ -40,6 +40,24 @@ def test_boxes_come_back_to_the_source(fit):
     assert placed.to_source(there.astype(np.float32)) == pytest.approx(source, abs=1e-3)
     outside = placed.to_source(np.array([[-500, -500, 5000, 5000]], np.float32))
     assert outside.tolist() == [[0, 0, 768, 432]]
+
+
+@pytest.mark.parametrize(
+    ("box", "part"),
+    [
+        ((10.4, 19.6, 30.5, 40.6), (10, 20, 30, 41)),
+        ((-5, -5, 1e9, float("inf")), (0, 0, 64, 48)),
+        ((12.2, 13.4, 12.3, 13.4), (12, 13, 13, 14)),  # never less than a pixel
+        ((63.9, 47.9, 70, 70), (63, 47, 64, 48)),
+        ((64, 0, 70, 10), None),
+        ((-9, 0, 0, 10), None),
+        ((5, 5, 4, 10), None),
+        ((float("nan"), 0, 4, 10), None),
+        ((0, 0, 4, float("nan")), None),
+    ],
+)
+def test_the_pixels_of_a_box(box, part):
+    assert part_of(box, 64, 48) == part
 
 
 def test_taking_detections_takes_every_column():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from millrace.core.errors import ConfigError
-from millrace.models.card import find_card, read_card
+from millrace.models.card import ClassCard, InputCard, ModelCard, ObjectsCard, find_card, read_card
 
 
 def card(tmp_path, text):
@@ -73,3 +75,52 @@ def test_the_card_beside_a_model_is_found(tmp_path):
     assert find_card(tmp_path / "m.onnx") is None
     path = card(tmp_path, "")
     assert find_card(tmp_path / "m.onnx") == path
+
+
+def test_every_key_is_described():
+    for one in (ModelCard, InputCard, ObjectsCard, ClassCard):
+        for key in fields(one):
+            assert key.name in ("source", "theirs", "no_model", "warnings") or key.metadata["help"], key.name
+
+
+def test_rules_of_classes_fall_back(tmp_path):
+    got = read_card(
+        card(
+            tmp_path,
+            "confidence: 0.3\niou: 0.5\nthresholds: {bag: 0.4}\nevery_class: {top_k: 20, min_width: 8}\n"
+            "by_class: {person: {top_k: 5, confidence: 0.1}, 1: {iou: 0.2, border: [1, 0, 0, 1]}}\n",
+        )
+    )
+    person, bag, car = got.rule(0, "person"), got.rule(1, "bag"), got.rule(2, "car")
+    assert (person.confidence, person.iou, person.top_k, person.min_width) == (0.1, 0.5, 5, 8)
+    assert (bag.confidence, bag.iou, bag.top_k, bag.border) == (0.4, 0.2, 20, (1, 0, 0, 1))
+    assert (car.confidence, car.iou, car.top_k, car.eps) == (0.3, 0.5, 20, None)
+
+
+def test_second_models_and_heads(tmp_path):
+    (tmp_path / "two.txt").write_text("red;green;blue\nvan; car;\n\n")
+    (tmp_path / "one.txt").write_text("cat\ndog\n")
+    text = "kind: classifier\nattribute: [colour, type]\nlabels: two.txt\n"
+    text += "objects: {stage: 1, classes: [car], refresh: 30}\n"
+    got = read_card(card(tmp_path, text))
+    assert got.heads() == [["red", "green", "blue"], ["van", "car"]]
+    assert (got.objects.stage, got.objects.classes, got.objects.refresh, got.objects.wait) == (1, ["car"], 30, True)
+    assert read_card(card(tmp_path, "labels: one.txt\n")).heads() == [["cat", "dog"]]
+    assert read_card(card(tmp_path, "labels: [[a, b], [c]]\n")).names() == {0: "a", 1: "b"}
+    assert read_card(card(tmp_path, "labels: {1: b}\n")).heads() == [["", "b"]]
+    assert read_card(card(tmp_path, "")).heads() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("iou: 2\n", r"m\.yaml:1: iou: .*less than or equal to 1"),
+        ("by_class:\n  car: {min_widht: 3}\n", r"m\.yaml:2: by_class\.car\.min_widht: unknown key. .*'min_width'"),
+        ("objects:\n  stag: 1\n", r"m\.yaml:2: objects\.stag: unknown key. .*'stage'"),
+        ("kind: detecter\n", r"m\.yaml:1: kind: .*detector"),
+        ("batch: 0\n", r"m\.yaml:1: batch: "),
+    ],
+)
+def test_values_out_of_range_are_named(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        read_card(card(tmp_path, text))

@@ -34,7 +34,12 @@ def test_the_bytes_of_a_line() -> None:
 def test_events_are_there_only_when_something_happened() -> None:
     event = Event("line", "gate", 280_000_000, "door", 5, "car", "in", {"point": (1, 2)})
     (found,) = json.loads(frame_line(frame(events=[event])))["events"]
-    assert found == {"kind": "line", "name": "door", "direction": "in", "id": 5, "label": "car"}
+    assert found == {
+        "kind": "line", "name": "door", "direction": "in", "id": 5, "label": "car", "facts": {"point": [1, 2]},
+    }  # fmt: skip
+    lasting = Event("crowd", "gate", 0, "dock", extras={"why": {"count": 3}}, number=7, phase="new")
+    (found,) = json.loads(frame_line(frame(events=[lasting])))["events"]
+    assert (found["event"], found["phase"], found["why"]) == (7, "new", {"count": 3})
     assert "events" not in json.loads(frame_line(frame()))
 
 

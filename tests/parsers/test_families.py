@@ -142,8 +142,9 @@ def test_outputs_that_nobody_knows_are_an_error_that_shows_them():
 
 def test_a_pose_model_is_not_taken_for_a_detector():
     outputs = {"output0": np.zeros((1, 56, 252), np.float32)}
+    assert parsers.recognise(model_of(outputs, metadata={"task": "pose"})).parser == "yolo_pose"
     with pytest.raises(ValueError, match="no parser knows"):
-        parsers.recognise(model_of(outputs, metadata={"task": "pose"}))
+        parsers.recognise(model_of(outputs, metadata={"task": "something new"}))
 
 
 def test_a_wrong_parser_name_gets_a_hint():

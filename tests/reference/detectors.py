@@ -55,7 +55,9 @@ def frames(path: Path, every: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray]
                 continue
             for frame in decoded:
                 if index % every == 0:
-                    yield frame.to_ndarray(format="bgr24"), by_equations(frame)
+                    upright = frame.rotation // 90 % 4  # quarters counterclockwise, as the file asks for
+                    both = frame.to_ndarray(format="bgr24"), by_equations(frame)
+                    yield tuple(np.ascontiguousarray(np.rot90(picture, upright)) for picture in both)
                 index += 1
 
 

@@ -1,0 +1,244 @@
+"""All the analytics of one stream: every frame passes its zones, lines and directions, the rules, the heatmap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..media import Frame
+from .counts import Counts
+from .events import Journal
+from .heatmap import Heatmap
+from .paths import Paths
+from .rules import DirectionRule, LineRule, Look, Rule
+from .settings import Described
+from .sightings import SECOND, Point, Sighting, everything, sightings
+from .speed import speed_of
+from .triggers import Trigger
+from .world import Homography, homography_of
+from .zone_rules import ZoneRule
+
+RULES: dict[str, type[Rule]] = {"line": LineRule, "zone": ZoneRule, "direction": DirectionRule}
+
+
+@dataclass(slots=True)
+class Options:
+    """What holds for all rules of a stream. Times are seconds, lengths pixels."""
+
+    updates: float = 10.0
+    occupancy: float | None = None
+    heatmap: int = 0
+    speeds: bool = False
+    predicted: bool = False
+    trace: bool = False
+    counts: int | None = None  # ns over which the objects of each class are counted
+    counts_shown: bool = False
+
+
+class StreamAnalytics:
+    """The rules of one stream and what they have counted. Counts outlive `end`; what was seen does not."""
+
+    def __init__(
+        self, stream: str, described: Iterable[Described], triggers: Mapping[str, Any], options: Options,
+        world: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        self.stream = stream
+        self.options = options
+        self.journal = Journal(stream, round(options.updates * SECOND))
+        self.paths = Paths()
+        self.rules: list[Rule] = []
+        for each in described:
+            extra = {"occupancy": options.occupancy} if each.kind == "zone" else {}
+            self.rules.append(RULES[each.kind](each.name, each.given, options.trace, **extra))
+        self.names = {(rule.kind, rule.name): rule for rule in self.rules}
+        self.triggers = [Trigger(name, given) for name, given in triggers.items()]
+        self.world = world
+        self.ground: Homography | None = None
+        self.heat: Heatmap | None = None
+        self.size: tuple[int, int] | None = None
+        self.moves = options.speeds or world is not None or any(_moves(rule.given) for rule in self.rules)
+        self.counts = Counts(options.counts) if options.counts is not None else None
+        self.instant = self.counts is not None or any(rule.given.get("instant") for rule in self.rules)
+        self.by_identity = any(not rule.given.get("instant") for rule in self.rules)
+        self.frame: Frame | None = None
+        self._misses = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.rules or self.triggers or self.options.heatmap or self.moves)
+
+    def update(self, frame: Frame) -> None:
+        """Count; adds to `frame.events`, `frame.extras["analytics"]` and to the objects' extras."""
+        size = (frame.image.width, frame.image.height)
+        if self.size != size:
+            self._place(size)
+        self.journal.begin_frame(frame.pts)
+        self.frame = frame
+        look = self._look(frame)
+        shown = [rule.update(look) for rule in self.rules]
+        for trigger in self.triggers:
+            trigger.update(self.value, self.journal)
+        events = self.journal.end_frame()
+        frame.events.extend(events)
+        for trigger in self.triggers:
+            trigger.act(events, frame)
+        if self.counts is not None:
+            shown.append(self._count(self.counts, look))
+        frame.extras["analytics"] = shown
+        if self.heat is not None:
+            self.heat.update(look.seen, frame.pts)
+            frame.extras["heatmap"] = self.heat
+        if look.trace:
+            frame.extras["trace"] = [*frame.extras.get("trace", ()), *map(self._numbered, look.trace)]
+        for found in frame.objects:
+            marks = look.marks.get(id(found))
+            if marks:
+                found.extras["analytics"] = marks
+        self.frame = None
+
+    def value(self, name: str) -> Any:
+        """What a name in a condition stands for now; 0 for a rule that this stream does not have."""
+        kind, _, rest = name.partition(".")
+        if kind == "stream":
+            return self._of_stream(rest)
+        if kind == "event":
+            wanted, _, rule = rest.partition(".")
+            return sum(event.kind == wanted and event.name == rule for event in self.journal.events)
+        words = rest.split(".")
+        found: Any = self.names.get((kind, words[0]))
+        return 0 if found is None else found.value(words[1], ".".join(words[2:]) or None)
+
+    def jump(self) -> None:
+        """The stream jumped: what was seen before says nothing about what comes."""
+        self.journal.forget()
+        self.forget()
+
+    def forget(self) -> None:
+        self.paths.forget()
+        for rule in self.rules:
+            rule.forget()
+        for trigger in self.triggers:
+            trigger.forget()
+        for part in (self.heat, self.counts):
+            if part is not None:
+                part.forget()
+
+    def end(self) -> None:
+        """The stream ended: what lasts has no frame to be over in. Counts stay."""
+        self.journal.open.clear()
+        self.forget()
+        self.size = None
+
+    def totals(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"lines": {}, "zones": {}}
+        for rule in self.rules:
+            if rule.overlay:  # it has been at work
+                out.setdefault(f"{rule.kind}s", {})[rule.name] = rule.totals()
+        if self.triggers:
+            out["rules"] = {trigger.name: trigger.times for trigger in self.triggers}
+        if self.heat is not None:
+            out["heatmap"] = self.heat.totals()
+        return out
+
+    def _place(self, size: tuple[int, int]) -> None:
+        self.size = size
+        for rule in self.rules:
+            rule.place(*size)
+        if self.world is not None:
+            self.ground = homography_of(self.world, *size)
+        if self.options.heatmap:
+            self.heat = Heatmap(*size, self.options.heatmap)
+
+    def _look(self, frame: Frame) -> Look:
+        seen = sightings(frame.objects, self.options.predicted)
+        past = self._past(frame)
+        for pts, before in past:
+            self.paths.update([before], pts, self._ground([before]))
+        whole = self._ground(seen)
+        seen = self.paths.update(seen, frame.pts, whole)
+        speeds: dict[int, float] = {}
+        trace: list[dict[str, Any]] | None = [] if self.options.trace else None
+        whole_frame = everything(frame.objects) if self.instant else []
+        ground = {found.id: place for found, place in zip(seen, whole or (), strict=False) if place is not None}
+        look = Look(frame.pts, seen, whole_frame, self.paths.known, speeds, ground, self.journal, past, trace)
+        if self.moves:
+            for found in seen:
+                speed = speed_of(self.paths.known[found.id], whole is not None)
+                if speed is not None:
+                    speeds[found.id] = speed
+                    look.mark(found, "speed", round(speed, 2))
+                if found.id in ground:
+                    place = ground[found.id]
+                    look.mark(found, "position", [round(place[0], 2), round(place[1], 2)])
+        return look
+
+    def _past(self, frame: Frame) -> list[tuple[int, Sighting]]:
+        """Where those were seen before who have an identity only now, as a tracker tells it (track: {report: [past]}).
+
+        Without it the first sightings of each identity are lost, which matters where frames are few.
+        """
+        out = []
+        for each in getattr(frame.extras.get("tracks"), "past", ()):
+            if each.id not in self.paths.known:
+                for place in each.trajectory or ():
+                    if place.pts < frame.pts:
+                        box = (place.x1, place.y1, place.x2, place.y2)
+                        out.append((place.pts, Sighting(each.id, each.label, *box, each.class_id)))
+        return out
+
+    def _ground(self, seen: list[Sighting]) -> list[Point | None] | None:
+        """The places on the floor plan; None where there is no calibration.
+
+        None too for those beyond the horizon, and for boxes that the picture's edge cuts: their foot is not seen.
+        """
+        if self.ground is None or self.size is None:
+            return None
+        right, bottom = self.size[0] - 1, self.size[1] - 1
+        return [
+            self.ground.ground(((found.x1 + found.x2) / 2, found.y2))
+            if found.x1 > 1 and found.x2 < right and found.y2 < bottom
+            else None
+            for found in seen
+        ]
+
+    def _count(self, counts: Counts, look: Look) -> dict[str, Any]:
+        """The counts of classes, as one more thing to show: in the picture's corner, if at all."""
+        values = counts.update(look.everything, look.pts)
+        text = " ".join(f"{label}={count}" for label, count in values.items())
+        return {"kind": "count", "name": "objects", "points": [(5.0, 5.0)], "text": text, "values": values,
+                **({} if self.options.counts_shown else {"hidden": True})}  # fmt: skip
+
+    def _of_stream(self, what: str) -> Any:
+        assert self.frame is not None
+        word, _, label = what.partition(".")
+        if word == "name":
+            return self.stream
+        found = [each for each in self.frame.objects if each.parent is None and label in ("", each.label)]
+        return len(found) if word == "objects" else sum(each.id is not None for each in found)
+
+    def _numbered(self, miss: dict[str, Any]) -> dict[str, Any]:
+        self._misses += 1
+        return {"miss": f"m{self._misses}", **miss}
+
+
+def concerns(each: Described, stream: str, order: list[str]) -> bool:
+    """Whether a rule is for a stream: named, or numbered in the order of the configuration; no streams: every one."""
+    streams = each.given.get("streams")
+    if streams is None:
+        return True
+    number = order.index(stream) if stream in order else -1
+    return stream in streams or any(type(item) is int and item == number for item in streams)
+
+
+def countables(described: Iterable[Described]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """kind → name → what it counts, for conditions."""
+    out: dict[str, dict[str, tuple[str, ...]]] = {kind: {} for kind in RULES}
+    for each in described:
+        out[each.kind][each.name] = RULES[each.kind].counts
+    return out
+
+
+def _moves(given: Mapping[str, Any]) -> bool:
+    return bool({"speed_over", "speed_under"} & set(given))

@@ -1,0 +1,192 @@
+"""The whole of `millrace build`: candidates → judged and measured → the fastest that is allowed → kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ..core.errors import ConfigError, MissingExtraError
+from ..engines import Built, Engine, cache, machine
+from .calibration import Pictures, pictures
+from .candidates import DEFAULT, LeftOut, candidates, default
+from .int8 import int8
+from .measure import NOISY, By, take_turns
+from .quantise import to_half
+from .report import Report
+from .rewrite import unfocus
+from .subject import Subject, open_subject
+from .trial import Bench, Trial
+from .wishes import Wishes
+
+Say = Callable[[str], None]
+AGAIN = "the default, again"
+
+
+def build(
+    model: str,
+    sources: Sequence[str] = (),
+    wishes: Wishes | None = None,
+    *,
+    device: str = "cpu",
+    crops_of: str | None = None,
+    classes: Sequence[str] | None = None,
+    fresh: bool = False,
+    say: Say = lambda text: None,
+) -> Report:
+    """Find the engine for `model` on this machine and keep it; `run` takes it from then on.
+
+    `sources`: videos, folders or globs whose frames it is judged on; `crops_of`: a detector, whose objects (of
+    `classes`) are the pictures. What was built before with the same settings is answered at once, unless `fresh`.
+    Raises ConfigError for a model, source or setting that is wrong.
+    """
+    wishes = wishes or Wishes()
+    began = time.monotonic()
+    subject = open_subject(model, device)
+    try:
+        settings = wishes.settings() | {"judged": [*map(_source, sources), crops_of, *(classes or ())]}
+        before = None if fresh else cache.same(subject.path, device, settings)
+        if before is not None:
+            return replace(Report.from_dict(before.facts["report"]), built=before, cached=True)
+        say("preparing pictures")
+        given = pictures(sources, subject.spec, wishes.frames, crops_of, list(classes or ()) or None)
+        with cache.kept(subject.path, device, settings) as folder:
+            report = _choose(subject, given, wishes, folder, say)
+            report = replace(report, took=time.monotonic() - began)
+            built = _keep(report, subject, folder, settings)
+        found = cache.same(subject.path, device, settings)
+        return replace(report, built=found or built)
+    finally:
+        subject.close()
+
+
+def _choose(subject: Subject, given: Pictures, wishes: Wishes, folder: Path, say: Say) -> Report:
+    with TemporaryDirectory(dir=folder, prefix=".work-") as place:
+        work = Path(place)
+        bench = Bench(subject, given.tensors, wishes, work)
+        trials: list[Trial] = []
+        left_out: list[LeftOut] = []
+        for candidate in _all(bench, wishes, say):
+            if isinstance(candidate, LeftOut):
+                left_out.append(candidate)
+            elif isinstance(candidate, Trial):
+                trials.append(candidate)
+            else:
+                say(f"trying {candidate.label}")
+                trials.append(bench.screen(candidate))
+        trials, noise, by = _final(bench, trials, wishes, say)
+        chosen = choose(trials, noise)
+        if chosen.engine.file is not None:
+            shutil.copy(work / chosen.engine.file, folder / chosen.engine.file)
+    return Report(
+        model=subject.path.name,
+        device=subject.device,
+        kind=subject.kind,
+        judged_on=f"{len(given.tensors)} {given.what}",
+        machine=machine.machine(),
+        versions=machine.versions(),
+        settings=wishes.settings(),
+        trials=trials,
+        left_out=left_out,
+        noise=noise,
+        by=by,
+        chosen=trials.index(chosen),
+        rounds=wishes.rounds,
+    )
+
+
+def choose(trials: Sequence[Trial], noise: float) -> Trial:
+    """The fastest that is allowed and faster than the default by more than the noise; else the default, the first.
+
+    Of several that the measurement cannot tell from the fastest, the one whose answers are nearest to FP32.
+    """
+    able = [trial for trial in trials if trial.final and trial.refused is None and trial.gain > 1.0 + noise]
+    most = max((trial.gain for trial in able), default=0.0)
+    equal = [trial for trial in able if trial.gain >= most / (1.0 + noise)]
+    return max(equal, key=lambda trial: (_agreement(trial), trial.gain), default=trials[0])
+
+
+def _agreement(trial: Trial) -> float:
+    return trial.accuracy.agreement if trial.accuracy else 0.0
+
+
+def _all(bench: Bench, wishes: Wishes, say: Say) -> Iterator[Engine | LeftOut | Trial]:
+    """Every candidate; those that need a file of their own after those that do not."""
+    plain = list(candidates(bench.subject, wishes))
+    yield from plain
+    if bench.subject.device != "cpu" or bench.subject.path.suffix != ".onnx":
+        return
+    base = default(bench.subject)
+    yield from _rewritten(bench, plain)
+    if "fp16" in wishes.precisions:
+        try:
+            say("converting to FP16")
+            to_half(bench.subject.path, bench.folder / "fp16.onnx")
+            yield Engine("onnx", dict(base.options), "fp16", file="fp16.onnx")
+        except (ValueError, MissingExtraError) as error:
+            yield LeftOut("onnx fp16", str(error))
+    if "int8" in wishes.precisions:
+        yield from int8(bench, wishes, base, say)
+
+
+def _rewritten(bench: Bench, plain: Sequence[Engine | LeftOut]) -> Iterator[Engine | LeftOut]:
+    """The engines that are plain otherwise, on the graph without its focus."""
+    try:
+        if not unfocus(bench.subject.path, bench.folder / "unfocused.onnx"):
+            return
+    except MissingExtraError as error:
+        yield LeftOut("rewritten graph", str(error))
+        return
+    for engine in plain:
+        if isinstance(engine, Engine) and engine.batch == 1 and engine.note in ("", DEFAULT):
+            yield replace(engine, file="unfocused.onnx", note="focus folded")
+
+
+def _final(bench: Bench, trials: list[Trial], wishes: Wishes, say: Say) -> tuple[list[Trial], float, By]:
+    """The best of the screening and the default, twice, measured in turns; the noise of that; what was compared."""
+    able = sorted((t for t in trials[1:] if t.refused is None), key=lambda trial: -trial.promise)
+    finalists = [trials[0], *able[: wishes.finalists]]
+    if trials[0].refused is not None:
+        raise ConfigError(f"{bench.subject.path}: the default engine cannot be used: {trials[0].refused}")
+    say(f"measuring {len(finalists)} in turns, {wishes.rounds} rounds")
+    with ExitStack() as stack:
+        engines: dict[str, Any] = {}
+        for name, trial in [*((trial.engine.label, trial) for trial in finalists), (AGAIN, trials[0])]:
+            runtime = bench.load(trial.engine)
+            stack.callback(runtime.close)
+            engines[name] = (runtime, bench.batched(trial.engine), trial.engine.batch)
+        turns = take_turns(engines, wishes.rounds, wishes.seconds, wishes.goal == "latency")
+    base = trials[0].engine.label
+    by: By = "time"
+    noise = turns.noise(base, AGAIN)
+    if noise > NOISY and wishes.goal == "throughput":
+        noise, by = turns.noise(base, AGAIN, "cpu"), "cpu"
+    for trial in finalists:
+        name = trial.engine.label
+        better = replace(trial, rate=turns.rate(name), cpu=turns.cpu(name), gain=turns.gain(name, base, by), final=True)
+        trials[trials.index(trial)] = better
+    return trials, noise, by
+
+
+def _keep(report: Report, subject: Subject, folder: Path, settings: Mapping[str, Any]) -> Built:
+    best = report.trials[report.chosen]
+    facts = {"report": report.to_dict(), "accuracy": best.accuracy.agreement if best.accuracy else None}
+    built = Built(best.engine, folder, subject.path.name, subject.device, time.time(), report.took, best.gain, facts)
+    cache.write(folder, built, settings)
+    (folder / "report.html").write_text(report.html(), encoding="utf-8")
+    return built
+
+
+def _source(source: str) -> list[Any]:
+    """A source and what tells whether it has changed."""
+    try:
+        facts = os.stat(source)
+    except OSError:
+        return [source]
+    return [os.path.realpath(source), facts.st_size, facts.st_mtime_ns]

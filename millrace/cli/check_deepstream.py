@@ -1,0 +1,80 @@
+"""`millrace check` on DeepStream's files: what becomes of each key, and whether the files that they name are there.
+
+A kind of file that can be checked has a line in CHECKS. The exit code is 0, 2 for a file that is wrong (ConfigError),
+and 3 when only files that it names are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import typer
+
+from ..core.errors import ConfigError, redact
+from ..deepstream import Report
+from ..models.card import ModelCard
+from ..models.deepstream import READERS, where_else
+from . import OK, SOURCE
+
+
+class Checked(NamedTuple):
+    """What there is to say of a file: its reports, remarks, and what it names that is not there."""
+
+    reports: list[Report]
+    remarks: list[str]
+    missing: list[str]
+
+
+def check_deepstream(path: Path, kind: str) -> int:
+    """Print the report and return the exit code. Raises ConfigError for a file that is wrong."""
+    if kind not in CHECKS:
+        raise ConfigError(f"{path} configures {kind}; its keys are not read yet. Read are: {', '.join(CHECKS)}")
+    typer.echo(f"{kind} configuration")
+    checked = CHECKS[kind](path)
+    for report in checked.reports:
+        typer.echo(redact(report.text()))
+    for line in checked.remarks:
+        typer.echo(redact(line))
+    for line in checked.missing:
+        typer.echo(redact(f"missing: {line}"))
+    typer.echo("files that it names are missing" if checked.missing else "ok")
+    return SOURCE if checked.missing else OK
+
+
+def _model(kind: str) -> Callable[[Path], Checked]:
+    def check(path: Path) -> Checked:
+        card, report = READERS[kind](path)
+        missing = [] if kind == "nvdspostprocess" or not isinstance(card, ModelCard) else list(_missing(card))
+        remarks = []
+        if not missing and isinstance(card, ModelCard) and card.model and "://" not in card.model:
+            from .check import model_lines
+
+            remarks = list(model_lines(path))
+        return Checked([report], remarks, missing)
+
+    return check
+
+
+def _missing(card: ModelCard) -> Iterator[str]:
+    if card.model is None:
+        yield f"a model: {card.no_model}"
+    elif "://" not in card.model and not Path(card.model).exists():
+        yield f"{card.model}{where_else(card.model)}"
+    for name in (card.labels, card.input.mean_file):
+        if isinstance(name, str) and not Path(name).is_file():
+            yield f"{name}{where_else(name)}"
+
+
+def _analytics(path: Path) -> Checked:
+    from ..analytics.nvdsanalytics import read_nvdsanalytics
+
+    report = read_nvdsanalytics(str(path)).report
+    return Checked([report] if report else [], [], [])
+
+
+CHECKS: dict[str, Callable[[Path], Checked]] = {
+    **{kind: _model(kind) for kind in READERS},
+    "nvdsanalytics": _analytics,
+}

@@ -1,0 +1,185 @@
+"""The whole of `millrace build`, on networks made here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from builder.networks import make_classifier
+
+from millrace.builder import Wishes, build
+from millrace.builder.calibration import pictures
+from millrace.builder.report import Report
+from millrace.builder.subject import open_subject
+from millrace.core import ConfigError
+from millrace.engines import cache
+from millrace.media import InputSpec
+from millrace.testing.models import make_detector, make_level_model
+
+QUICK = Wishes(frames=24, rounds=3, seconds=0.02, finalists=2)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MILLRACE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of 24 pictures of their own."""
+    import cv2
+
+    place = tmp_path / "pictures"
+    place.mkdir()
+    random = np.random.default_rng(1)
+    for number in range(24):
+        cv2.imwrite(str(place / f"{number:02}.png"), random.integers(0, 255, (32, 32, 3), np.uint8))
+    return str(place)
+
+
+def test_a_classifier_is_built_kept_and_answered_from_the_cache(tmp_path, folder):
+    model = make_classifier(tmp_path / "m.onnx")
+    said = []
+    report = build(str(model), [folder], QUICK, say=said.append)
+    assert report.kind == "classes" and not report.cached
+    assert report.trials[0].engine.label.endswith("the default") and report.trials[0].gain == 1.0
+    tried = {trial.engine.precision for trial in report.trials}
+    assert {"fp32", "fp16", "int8"} <= tried
+    assert any("int8" in text for text in said)
+    assert all(trial.accuracy.agreement >= 0.97 for trial in report.trials if trial.final)
+    found = cache.find(model)
+    assert found.engine == report.best.engine
+    with_file = found.load(model)
+    with_file.close()
+
+    again = build(str(model), [folder], QUICK)
+    assert again.cached and again.trials == report.trials and again.took == report.took
+    assert not build(str(model), [folder], Wishes(**{**vars_of(QUICK), "accuracy": 0.5})).cached
+
+
+def vars_of(wishes):
+    return {name: getattr(wishes, name) for name in type(wishes).__slots__}
+
+
+def test_a_detector_is_judged_by_its_detections(tmp_path, folder):
+    boxes = [(8.0, 12.0, 24.0, 44.0, 0.9, 2)]
+    model = make_detector(tmp_path / "d.onnx", boxes, classes=5, batch=None)
+    report = build(model, [folder], Wishes(**{**vars_of(QUICK), "precisions": ("fp32",)}))
+    assert report.kind == "detections"
+    judged = report.trials[0].accuracy
+    assert (judged.how, judged.agreement, judged.evidence) == ("F1", 1.0, 24)
+    assert {trial.engine.batch for trial in report.trials} >= {1, 2, 4, 8}
+
+
+def test_two_detections_are_too_few_to_allow_a_loss(tmp_path, folder):
+    model = make_level_model(tmp_path / "m.onnx", width=16, height=16)
+    report = build(model, [folder], Wishes(**{**vars_of(QUICK), "frames": 2}))
+    lossy = [trial for trial in report.trials if trial.accuracy and not trial.accuracy.exact]
+    assert all("too few to judge by" in trial.refused for trial in lossy)
+
+
+def test_the_report_as_a_page_and_as_json(tmp_path, folder):
+    model = make_classifier(tmp_path / "<m>.onnx")
+    report = build(str(model), [folder], QUICK)
+    page = report.html()
+    assert "<m>" not in page and "&lt;m&gt;.onnx" in page  # names are escaped
+    assert "http" not in page.replace("http-equiv", "")  # nothing is fetched from elsewhere
+    assert all(trial.engine.label in page for trial in report.trials)
+    copy = Report.from_dict(json.loads(json.dumps(report.to_dict())))
+    assert copy.trials == report.trials and copy.left_out == report.left_out and copy.chosen == report.chosen
+    assert (cache.find(model).folder / "report.html").read_text() == page
+
+
+def test_a_card_tells_how_a_model_that_nobody_reads_wants_its_pictures(tmp_path):
+    make_classifier(tmp_path / "m.onnx")
+    (tmp_path / "m.yaml").write_text("input: {colour: BGR, scale: 0.5}\n")
+    subject = open_subject(str(tmp_path / "m.onnx"))
+    try:
+        assert (subject.spec.colour, subject.spec.scale, subject.spec.width) == ("BGR", 0.5, 16)
+    finally:
+        subject.close()
+
+
+def test_calibration_pictures_are_evenly_spread(tmp_path, folder, clip):
+    spec = InputSpec(16, 16, fit="stretch")
+    video = clip(count=100)
+    taken = pictures([str(video)], spec, 10)
+    levels = [float(tensor.mean()) for tensor in taken.tensors]
+    assert len(levels) == 10 and len({round(level) for level in levels}) >= 8
+    both = pictures([str(video), folder], spec, 10)
+    assert len(both.tensors) == 10 and "clip.mp4, pictures" in both.what
+    assert pictures([], spec, 4).what.startswith("frames of a generated street")
+
+
+def test_tensors_that_a_run_kept_are_taken_as_they_are(tmp_path):
+    spec = InputSpec(16, 16, fit="stretch")
+    kept = np.random.default_rng(2).random((5, 3, 16, 16), np.float32)
+    np.savez(tmp_path / "kept.npz", pictures=kept, what="5 frames of gate")
+    taken = pictures([str(tmp_path / "kept.npz")], spec, 4)
+    assert taken.what == "5 frames of gate" and np.array_equal(np.concatenate(taken.tensors), kept[:4])
+    with pytest.raises(ConfigError, match="the model wants"):
+        pictures([str(tmp_path / "kept.npz")], InputSpec(32, 16), 4)
+    (tmp_path / "bad.npz").write_bytes(b"no")
+    with pytest.raises(ConfigError, match="not a file of prepared pictures"):
+        pictures([str(tmp_path / "bad.npz")], spec, 4)
+
+
+def test_crops_are_those_of_the_detectors_objects(tmp_path, folder):
+    boxes = [(8.0, 8.0, 40.0, 40.0, 0.9, 2), (0.0, 0.0, 4.0, 4.0, 0.8, 2)]  # the second is too small
+    detector = make_detector(tmp_path / "d.onnx", boxes, classes=5)
+    taken = pictures([folder], InputSpec(16, 16, fit="stretch"), 24, detector)
+    assert len(taken.tensors) == 24 and taken.what == "objects found by d.onnx of pictures"
+    with pytest.raises(ConfigError, match="no picture to judge by was found by"):
+        pictures([folder], InputSpec(16, 16), 24, detector, ["3"])
+
+
+def test_wrong_inputs_are_one_sentence(tmp_path):
+    with pytest.raises(ConfigError, match="there is no file"):
+        build(str(tmp_path / "none.onnx"))
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    with pytest.raises(ConfigError, match="not a model"):
+        build(str(tmp_path / "bad.onnx"))
+    assert cache.listed() == []
+
+
+def millrace(*arguments, cwd):
+    done = subprocess.run(
+        [sys.executable, "-m", "millrace", *arguments], cwd=cwd, capture_output=True, text=True, timeout=100,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command_prints_a_table_and_lists_and_clears(tmp_path, folder):
+    model = make_classifier(tmp_path / "m.onnx")
+    asked = ["build", str(model), "--calibrate", folder, "--rounds", "3", "--seconds", "0.02", "--frames", "24", "-q"]
+    code, out, err = millrace(*asked, "--html", "page.html", cwd=tmp_path)
+    assert (code, err) == (0, "")
+    assert "the default" in out and "int8" in out and "chosen" in out and "noise" in out
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    code, out, _ = millrace(*asked, cwd=tmp_path)
+    assert code == 0 and "s saved" in out
+    assert "m.onnx" in millrace("build", "--list", cwd=tmp_path)[1]
+    assert "1 engine deleted" in millrace("build", "--clear", cwd=tmp_path)[1]
+    assert "no engine is kept" in millrace("build", "--list", cwd=tmp_path)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "build what?"),
+        (["m.onnx", "--goal", "througput"], "Did you mean 'throughput'?"),
+        (["m.onnx", "--precisions", "int8"], "fp32 is always among them"),
+        (["m.onnx", "--runtimes", "onxx"], "Did you mean 'onnx'?"),
+        (["m.onnx", "--html", "nowhere/p.html"], "does not exist"),
+    ],
+)
+def test_wrong_options_are_one_sentence(arguments, said, tmp_path, capfd):
+    from millrace.cli import invoke
+
+    assert invoke(["build", *arguments]) == 2
+    assert said in capfd.readouterr().err

@@ -1,0 +1,70 @@
+"""`millrace check` on DeepStream's files: a line for each key, and the exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from millrace.cli import OK, SOURCE, WRONG, invoke
+from millrace.testing.models import make_detector
+
+NVINFER = "[property]\ngpu-id=0\nonnx-file=m.onnx\nlabelfile-path=l.txt\nnetwork-type=0\ncluster-mode=2\n"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    make_detector(tmp_path / "m.onnx", [(8, 8, 30, 30, 0.9, 1)])
+    (tmp_path / "l.txt").write_text("person\ncar\nbike\n")
+    path = tmp_path / "config_infer.txt"
+    path.write_text(NVINFER)
+    return path
+
+
+def test_all_is_there(config: Path, capsys):
+    assert invoke(["check", str(config)]) == OK
+    out = capsys.readouterr().out
+    assert "nvinfer configuration" in out and "    3  [property] onnx-file: applied" in out
+    assert "[property] gpu-id: ignored: the setting `device`" in out
+    assert "parser  " in out and "classes person, car, bike" in out
+    assert "unknown" not in out and out.endswith("ok\n")
+
+
+def test_only_files_are_missing(config: Path, capsys):
+    (config.parent / "m.onnx").unlink()
+    assert invoke(["check", str(config)]) == SOURCE
+    out = capsys.readouterr().out
+    assert f"missing: {config.parent}/m.onnx" in out and "l.txt" not in out.split("missing: ")[1]
+
+
+def test_keys_that_nobody_knows(config: Path, capsys):
+    config.write_text(NVINFER + "process_mode=2\n")
+    assert invoke(["check", str(config)]) == OK
+    assert "process_mode: unknown: Did you mean 'process-mode'?" in capsys.readouterr().out
+
+
+def test_wrong_values(config: Path, capsys):
+    config.write_text(NVINFER + "batch-size=many\n")
+    assert invoke(["check", str(config)]) == WRONG
+    assert "config_infer.txt:7: [property] batch-size: 'many' is not a whole number" in capsys.readouterr().err
+
+
+def test_a_model_that_cannot_be_opened(config: Path, capsys):
+    config.write_text("[property]\ntlt-encoded-model=m.etlt\ntlt-model-key=k\nnetwork-mode=0\n")
+    (config.parent / "m.onnx").unlink()
+    assert invoke(["check", str(config)]) == SOURCE
+    assert "missing: a model: an encrypted model (.etlt, .tlt) can be opened" in capsys.readouterr().out
+
+
+def test_the_other_kinds(tmp_path: Path, capsys):
+    (tmp_path / "s.txt").write_text(
+        'infer_config { backend { triton { model_name: "m" grpc { url: "u:secret@h:1" } } } postprocess { other {} } }'
+    )
+    assert invoke(["check", str(tmp_path / "s.txt")]) == OK
+    assert "secret" not in capsys.readouterr().out
+    (tmp_path / "p.yml").write_text("property:\n  network-type: 4\n")
+    assert invoke(["check", str(tmp_path / "p.yml")]) == OK
+    (tmp_path / "a.txt").write_text("[property]\nconfig-width=640\nconfig-height=480\n")
+    assert invoke(["check", str(tmp_path / "a.txt")]) == OK
+    (tmp_path / "b.txt").write_text("[message-broker]\npartition-key=x\n")
+    assert invoke(["check", str(tmp_path / "b.txt")]) == WRONG

@@ -1,0 +1,60 @@
+"""Files are recognised by what they say."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from millrace.core.errors import ConfigError
+from millrace.deepstream.kinds import kind_of
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind"),
+    [
+        ("a.txt", "[property]\nonnx-file=m.onnx\n", "nvinfer"),
+        ("a.yml", "property:\n  network-mode: 1\n", "nvinfer"),
+        ("a.yml", "property:\n  network-type: 4\n", "nvdspostprocess"),
+        ("a.txt", "# x\ninfer_config {\n}\n", "nvinferserver"),
+        ("a.txt", "[property]\ntarget-unique-ids=1\n", "nvdspreprocess"),
+        ("a.txt", "[application]\n[source0]\n", "deepstream-app"),
+        ("a.yml", "BaseConfig:\n  x: 1\n", "nvtracker"),
+        ("a.txt", "[property]\nconfig-width=1\n", "nvdsanalytics"),
+        ("a.yaml", "pipeline:\n  - infer: {model: m.onnx}\n", None),
+        ("a.yaml", "model: m.onnx\n", None),
+        ("a.yaml", "a: [\n", None),
+        ("a.txt", "cat\ndog\n", None),
+        ("a.bin", "\x00\x01", None),
+    ],
+)
+def test_kinds(tmp_path: Path, name: str, text: str, kind: str | None):
+    path = tmp_path / name
+    path.write_text(text)
+    assert kind_of(path) == kind
+
+
+def test_what_is_no_text_is_none(tmp_path: Path):
+    (tmp_path / "a.mp4").write_bytes(b"\xff\xd8\xff")
+    assert kind_of(tmp_path / "a.mp4") is None and kind_of(tmp_path / "gone") is None
+
+
+def test_a_broken_file_of_theirs_is_an_error(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("[property]\nonnx-file\n")
+    (tmp_path / "a.yml").write_text("property:\n  a: [\n")
+    for name in ("a.txt", "a.yml"):
+        with pytest.raises(ConfigError, match=name):
+            kind_of(tmp_path / name)
+
+
+def test_corpus(deepstream_corpus: Path):
+    names = {
+        "nvinfer": "nvinfer", "nvinferserver": "nvinferserver", "preprocess": "nvdspreprocess",
+        "postprocess": "nvdspostprocess", "analytics": "nvdsanalytics", "deepstream_app": "deepstream-app",
+    }  # fmt: skip
+    with open(deepstream_corpus / "INDEX.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["category"] in names]
+    assert len(rows) > 250
+    for row in rows:
+        assert kind_of(deepstream_corpus / row["path"]) == names[row["category"]], row["path"]

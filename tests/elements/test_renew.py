@@ -1,0 +1,285 @@
+"""A model changes while it runs: by `set`, by a new file, by an engine that was built. No frame is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from millrace.core import Caps, Context, StreamStart
+from millrace.core.errors import ConfigError
+from millrace.elements import _renew
+from millrace.elements.infer import Infer
+from millrace.engines import Built, Engine, cache
+from millrace.engines.share import open_sessions
+from millrace.media import Frame, Image
+from millrace.testing.models import make_detector, make_level_model
+
+LEFT = [(4.0, 4.0, 20.0, 20.0, 0.9, 1)]
+RIGHT = [(40.0, 4.0, 60.0, 20.0, 0.9, 3)]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MILLRACE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(_renew, "LOOK", 0.02)
+
+
+def picture(index=0, level=100, size=64):
+    return Frame("a", index, index * 40_000_000, Image("BGR", [np.full((size, size, 3), level, np.uint8)], size, size))
+
+
+@pytest.fixture
+def opened():
+    elements, warnings = [], []
+    woken = threading.Event()
+
+    def make(live=True, **settings):
+        element = Infer(**settings)
+        element.open(Context("infer", woken.set, lambda text, stream: warnings.append(text)))
+        element.start_stream(StreamStart("a", Caps("frames"), live=live))
+        elements.append(element)
+        return element
+
+    make.warnings = warnings
+    yield make
+    for element in elements:
+        element.close()
+    assert open_sessions() == 0
+
+
+class Held:
+    """Stands before a runtime and holds its calls until they are let go."""
+
+    def __init__(self, runtime):
+        self.runtime, self.gate, self.closed = runtime, threading.Event(), False
+
+    def __getattr__(self, name):
+        return getattr(self.runtime, name)
+
+    def submit(self, inputs, done=None):
+        def make():
+            assert self.gate.wait(10)
+            return inputs()
+
+        return self.runtime.submit(make, done)
+
+    def close(self):
+        self.closed = True
+        self.runtime.close()
+
+
+def apply(element, **settings):
+    element.apply(element.prepare(settings))
+
+
+def until(element, done, seconds=10.0):
+    """Give the element its wake-ups until something is so; what it yields."""
+    deadline, out = time.monotonic() + seconds, []
+    while not done():
+        assert time.monotonic() < deadline, "it did not come"
+        out += list(element.on_wake())
+        time.sleep(0.01)
+    return out
+
+
+def test_a_new_model_takes_over_between_two_items_and_calls_under_way_end_on_the_old(opened, tmp_path):
+    old = make_detector(tmp_path / "old.onnx", LEFT, classes=5)
+    new = make_detector(tmp_path / "new.onnx", RIGHT, family="yolov8", width=96, height=64, classes=5)  # another shape
+    element = opened(model=old)
+    held = element.loaded.runtime = Held(element.loaded.runtime)
+    out = list(element.process(picture(0))) + list(element.process(picture(1)))
+    assert out == []
+    apply(element, model=new)
+    out += list(element.process(picture(2)))
+    assert not held.closed  # its calls are not done
+    held.gate.set()
+    out += until(element, lambda: not element.waiting)
+    list(element.on_wake())
+    assert held.closed
+    assert [(f.index, f.objects[0].class_id) for f in out] == [(0, 1), (1, 1), (2, 3)]
+    assert {f.objects[0].stage for f in out} == {"old"}  # what others select by stays
+    assert element.model == new
+
+
+def test_a_model_that_is_wrong_changes_nothing(opened, tmp_path):
+    element = opened(model=make_detector(tmp_path / "old.onnx", LEFT, classes=5), classes=["1"])
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    with pytest.raises(ConfigError):
+        element.prepare({"model": str(tmp_path / "bad.onnx")})
+    with pytest.raises(ConfigError, match="has no class"):
+        element.prepare({"model": make_level_model(tmp_path / "level.onnx"), "classes": ["car"]})
+    assert open_sessions() == 1
+    (frame,) = through(element)
+    assert frame.objects[0].class_id == 1
+
+
+def through(element):
+    """What comes out for one picture."""
+    out = list(element.process(picture()))
+    return out + until(element, lambda: not element.waiting)
+
+
+def test_settings_hold_for_the_new_model(opened, tmp_path):
+    weak = [(4.0, 4.0, 20.0, 20.0, 0.5, 1)]
+    element = opened(model=make_detector(tmp_path / "old.onnx", LEFT, classes=5), confidence=0.6)
+    apply(element, model=make_detector(tmp_path / "new.onnx", weak, classes=5))
+    assert through(element)[0].objects == []
+
+
+def test_a_new_file_is_taken_and_a_broken_one_is_one_warning(opened, tmp_path):
+    model = make_detector(tmp_path / "m.onnx", LEFT, classes=5)
+    element = opened(model=model, watch=True)
+
+    def seen():
+        return through(element)[0].objects[0].class_id
+
+    assert seen() == 1
+    before = element.loaded
+    replace(make_detector(tmp_path / "new.onnx", RIGHT, classes=5), model)
+    until(element, lambda: element.loaded is not before)
+    assert seen() == 3
+
+    (tmp_path / "broken.onnx").write_bytes(b"half a model")
+    before = element.loaded
+    replace(tmp_path / "broken.onnx", model)
+    until(element, lambda: opened.warnings)
+    time.sleep(0.1)
+    list(element.on_wake())
+    assert len(opened.warnings) == 1 and "the old model goes on" in opened.warnings[0]
+    assert element.loaded is before and seen() == 3
+
+    replace(make_detector(tmp_path / "again.onnx", LEFT, classes=5), model)
+    until(element, lambda: element.loaded is not before)
+    assert seen() == 1
+
+
+def replace(new, old):
+    os.replace(new, old)
+
+
+def test_a_file_that_is_only_touched_is_not_loaded_again(opened, tmp_path):
+    model = make_detector(tmp_path / "m.onnx", LEFT, classes=5)
+    element = opened(model=model, watch=True)
+    before = element.loaded
+    os.utime(model, (1, 1))
+    time.sleep(0.15)
+    list(element.on_wake())
+    assert element.loaded is before and not opened.warnings
+
+
+def test_another_model_that_is_set_is_watched_from_then_on(opened, tmp_path):
+    first = make_detector(tmp_path / "first.onnx", LEFT, classes=5)
+    second = make_detector(tmp_path / "second.onnx", RIGHT, classes=5)
+    element = opened(model=first, watch=True)
+    apply(element, model=second)
+    before = element.loaded
+    replace(make_detector(tmp_path / "n.onnx", LEFT, classes=5), first)
+    time.sleep(0.15)
+    list(element.on_wake())
+    assert element.loaded is before
+    replace(make_detector(tmp_path / "n.onnx", LEFT, classes=4), second)
+    until(element, lambda: element.loaded is not before)
+
+
+class Child:
+    """Stands for the process that builds: it keeps an engine, at once or never."""
+
+    def __init__(self, command, code=0, **kwargs):
+        self.command, self.returncode = command, None
+        self.code = code
+        Child.last = self
+
+    def poll(self):
+        if self.returncode is None:
+            if callable(self.code):
+                self.returncode = self.code(self.command)
+            else:
+                self.returncode = self.code
+        return self.returncode
+
+    def kill(self):
+        self.returncode = -9
+
+    def wait(self):
+        return self.returncode
+
+
+def building(monkeypatch, code):
+    monkeypatch.setattr(_renew, "SAMPLES", 2)
+    monkeypatch.setattr(_renew, "APART", 1)
+    monkeypatch.setattr(_renew.subprocess, "Popen", lambda command, **rest: Child(command, code))
+
+
+def keeps(model, answers=None):
+    """A build that keeps the model itself, or another one that answers otherwise, as an FP16 engine."""
+
+    def code(command):
+        samples = np.load(command[command.index("--calibrate") + 1])
+        assert samples["pictures"].shape[0] == 2
+        engine = Engine("onnx", {"parallel": 1, "threads": 1}, "fp16", file="half.onnx")
+        with cache.kept(model, "cpu", {}) as place:
+            shutil.copy(answers or model, place / "half.onnx")
+            cache.write(place, Built(engine, place, "m.onnx", "cpu", time.time(), 60.0, 1.5), {})
+        return 0
+
+    return code
+
+
+def test_a_live_stream_goes_on_with_the_engine_that_was_built(opened, tmp_path, monkeypatch):
+    model = make_detector(tmp_path / "m.onnx", LEFT, classes=5)
+    building(monkeypatch, keeps(model))
+    element = opened(model=model, optimize="background")
+    out = []
+    for index in range(4):
+        out += list(element.process(picture(index)))
+    out += until(element, lambda: element.loaded.opened.built is not None)
+    assert element.loaded.opened.built.engine.precision == "fp16"
+    out += list(element.process(picture(4)))
+    out += until(element, lambda: not element.waiting)
+    assert [f.index for f in out] == list(range(5)) and all(f.objects[0].class_id == 1 for f in out)
+
+
+def test_an_engine_does_not_change_under_a_file(opened, tmp_path, monkeypatch):
+    model = make_detector(tmp_path / "m.onnx", LEFT, classes=5)
+    building(monkeypatch, keeps(model))
+    element = opened(model=model, optimize="background", live=False)
+    for index in range(4):
+        list(element.process(picture(index)))
+    deadline = time.monotonic() + 5
+    while element.renewals._held is None and time.monotonic() < deadline:
+        list(element.on_wake())
+        time.sleep(0.01)
+    assert element.renewals._held is not None and element.loaded.opened.built is None
+
+
+def test_an_engine_that_answers_otherwise_does_not_take_over(opened, tmp_path, monkeypatch):
+    model = make_detector(tmp_path / "m.onnx", LEFT, classes=5)
+    building(monkeypatch, keeps(model, make_detector(tmp_path / "other.onnx", RIGHT, classes=5)))
+    element = opened(model=model, optimize="background")
+    for index in range(4):
+        list(element.process(picture(index)))
+    until(element, lambda: opened.warnings)
+    assert "agrees with it by 0.000 only" in opened.warnings[0] and element.loaded.opened.built is None
+
+
+def test_a_build_that_fails_is_a_warning_and_one_that_goes_on_ends_with_the_run(opened, tmp_path, monkeypatch):
+    model = make_detector(tmp_path / "m.onnx", LEFT, classes=5)
+    building(monkeypatch, 2)
+    element = opened(model=model, optimize="background")
+    for index in range(4):
+        list(element.process(picture(index)))
+    until(element, lambda: opened.warnings)
+    assert "no engine was built, the default goes on" in opened.warnings[0]
+
+    building(monkeypatch, lambda command: None)
+    other = opened(model=model, optimize="background")
+    for index in range(4):
+        list(other.process(picture(index)))
+    time.sleep(0.2)
+    other.close()
+    assert Child.last.returncode == -9
