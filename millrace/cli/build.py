@@ -52,11 +52,11 @@ def run(
         sys.stdout.write(f"report: {html}\n")
 
 
-def step_back() -> tuple[int, float]:
-    """Work beside a running pipeline: at the lowest priority, in short rounds; returns how many, of what length."""
+def step_back() -> dict[str, Any]:
+    """Work beside a running pipeline: at the lowest priority, with what takes least of the machine."""
     if hasattr(os, "nice"):
         os.nice(19)
-    return 7, 0.3
+    return {"rounds": 5, "seconds": 0.2, "finalists": 3, "methods": ("minmax",)}
 
 
 def wishes_of(precisions: str, runtimes: str | None, goal: str, **numbers: Any) -> Wishes:
