@@ -3,8 +3,9 @@
     python benchmarks/agreement.py --model yolox_nano_416.onnx [--model …] CLIP… [--frames 60]
 
 Each clip is run in full through `millrace.open(CLIP).infer(MODEL, every=N)`, N such that some `--frames` pictures are
-looked at. What counts as agreement: reference_check.py. Exit code 1 when a row with enough boxes to say so (100; below,
-one box is more than a per cent) agrees with libswscale's picture by less than 99 %.
+looked at; with `--records OUT` the records that corpus_check.py left in OUT are read instead. What counts as agreement:
+reference_check.py. Exit code 1 when a row with enough boxes to say so (100; below, one box is more than a per cent)
+agrees with libswscale's picture by less than 99 %.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
-from reference_check import ENOUGH, LOW, Comparison, Reference, Row, compare
+from reference_check import ENOUGH, LOW, Comparison, Reference, Row, compare, results
 
 import millrace
 
@@ -43,6 +44,7 @@ def main() -> int:
     parser.add_argument("clips", type=Path, nargs="+", metavar="CLIP")
     parser.add_argument("--model", type=Path, action="append", required=True)
     parser.add_argument("--frames", type=int, default=60, help="how many pictures of a clip to look at, about")
+    parser.add_argument("--records", type=Path, help="a folder of records, one for each clip")
     parser.add_argument("-v", "--verbose", action="store_true", help="print the boxes without a partner")
     options = parser.parse_args()
     short = False
@@ -50,7 +52,8 @@ def main() -> int:
         reference = Reference(model, confidence=LOW)
         for clip in options.clips:
             every = max(1, count(clip) // options.frames)
-            floor, swscale, equations = compare(ours(clip, model, every), clip, reference, every, options.verbose)
+            found = results(options.records / f"{clip.stem}.rec", None) if options.records else ours(clip, model, every)
+            floor, swscale, equations = compare(found, clip, reference, every, options.verbose)
             boxes = min(swscale.there.wanted, swscale.back.wanted)
             texts = [shares(swscale), shares(equations), shares(floor)] if boxes else ["no box on either side", "", ""]
             print(

@@ -25,6 +25,7 @@ TITLES = {
     "nvinferserver": "nvinferserver: a model that Triton runs",
     "nvdspreprocess": "nvdspreprocess: regions and sequences",
     "nvdspostprocess": "nvdspostprocess: outputs read apart",
+    "nvdsanalytics": "nvdsanalytics: regions, crowds, lines and directions",
 }
 REFUSED = {
     "config_infer_audio_sonyc.txt": "a model of sound (nvinferaudio): out of scope, sound is recorded and played only",

@@ -69,6 +69,7 @@ class ZoneCounter:
     def forget(self) -> None:
         """The stream jumped or ended: nobody is inside, without leaving."""
         self.visits: dict[int, Visit] = {}
+        self.recalled: dict[int, int] = {}  # since when those are inside who had no identity yet
 
     def update(self, seen: Iterable[Sighting], pts: int) -> list[Passage]:
         """Who came and went in this frame. `pts` is ns of stream time."""
@@ -91,9 +92,19 @@ class ZoneCounter:
                 out.append(self._leave(key, visit, visit.seen, gone=True))
             if pts - visit.seen > MEMORY:
                 del self.visits[key]
+        self.recalled.clear()
         if out:
             self.most = max(self.most, self.present())
         return out
+
+    def recall(self, found: Sighting, pts: int) -> None:
+        """One that has an identity only now was seen before: if it is inside now, its visit began when it came in."""
+        if found.id not in self.visits:
+            depth = signed_distance(found.point(self.anchor), self.edges)
+            inside = (depth > 0) is not self.inverse
+            first = self.recalled.setdefault(found.id, pts) if inside else None
+            if first is None:
+                self.recalled.pop(found.id, None)
 
     def present(self) -> int:
         """How many are inside now."""
@@ -120,7 +131,7 @@ class ZoneCounter:
 
     def _enter(self, key: int, visit: Visit) -> Passage:
         visit.inside = True
-        visit.since = visit.seen
+        visit.since = self.recalled.get(key, visit.seen)
         self.entered += 1
         if not visit.counted:
             visit.counted = True

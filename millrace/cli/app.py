@@ -189,6 +189,24 @@ def models_pull(
 
 
 @app.command()
+def convert(
+    model: Annotated[Path, typer.Argument(help="A model of PyTorch, TensorFlow, TFLite or Caffe.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write (default: beside it).")] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest difference, relative to an output's numbers.")
+    ] = 1e-3,
+    size: Annotated[str | None, typer.Option(help="Of pictures, where the file does not say it: 640x384.")] = None,
+    network: Annotated[str | None, typer.Option(help="The class of PyTorch weights: module:Class.")] = None,
+    input: Annotated[list[str] | None, typer.Option(help="images=float32[?,3,384,640]. Repeatable.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Make ONNX of a model, check it against its framework, and write its card."""
+    from .convert import convert as command
+
+    command(model, output, tolerance, size, network, input)
+
+
+@app.command()
 def inspect(
     element: Annotated[str | None, typer.Argument(help="An element's name; none lists all.")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of pipeline files.")] = False,

@@ -13,7 +13,6 @@ _TYPES = {
     "Share": "0..1", "Count": "int ≥ 0", "AtLeastOne": "int ≥ 1", "Pixels": "float ≥ 0",
     "Shade": "[r, g, b, a] of 0..1", "Colour": "RGB, BGR, GRAY", "Layout": "NCHW, NHWC",
     "Fit": "stretch, letterbox, letterbox-top-left", "Clustering": "nms, groups, dbscan, hybrid, none",
-    "Resize": "nearest, bilinear, cubic, area, lanczos",
     "Kind": "detector, classifier, segmentation, instances, keypoints, oriented, embedding, text, depth, raw",
     "InputCard": "see below", "ObjectsCard": "see below", "ClassCard": "see below",
 }  # fmt: skip

@@ -67,4 +67,14 @@ def _missing(card: ModelCard) -> Iterator[str]:
             yield f"{name}{where_else(name)}"
 
 
-CHECKS: dict[str, Callable[[Path], Checked]] = {kind: _model(kind) for kind in READERS}
+def _analytics(path: Path) -> Checked:
+    from ..analytics.nvdsanalytics import read_nvdsanalytics
+
+    report = read_nvdsanalytics(str(path)).report
+    return Checked([report] if report else [], [], [])
+
+
+CHECKS: dict[str, Callable[[Path], Checked]] = {
+    **{kind: _model(kind) for kind in READERS},
+    "nvdsanalytics": _analytics,
+}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 from .channel import Channel, Policy
-from .element import Element
+from .element import Element, Source
 from .errors import Closed
 from .graph import Graph, LinkSpec
 from .join import Fork, JoinNode, Port, Window
 from .link import Link, Only, Partition, Seats, Select
 from .node import Node, Target
+from .reader import GuestWorker, SourceWorker
 from .stats import NodeStats
 from .worker import Owner, Worker, stats_of
 
@@ -154,6 +156,33 @@ class Plant:
         if len(links) == 1:
             return links[0]
         return Partition(links, self._seats.setdefault(self.heads[name], Seats(len(links))))
+
+    def reader(self, name: str, source: Source, into: str) -> SourceWorker:
+        """A source tied to the element that it feeds. Raises Closed when that has ended."""
+        node = Node(name, source, self.owner)
+        if source.quick:
+            return self._guest(name, node, source, into)
+        way = self.way_into(into, live=True)
+        node.targets = [way]
+        worker = SourceWorker(name, self.owner, source, [node])
+        worker.outlets.append(way)
+        worker.closers.append(way.close)
+        return worker
+
+    def _guest(self, name: str, node: Node, source: Source, into: str) -> GuestWorker:
+        head = self.heads[into]
+        hosts, channels = self.workers[head], self.entry(into)
+        if len(hosts) == 1:
+            return GuestWorker(name, self.owner, source, node, hosts[0], Link(channels[0]))
+        seats = self._seats.setdefault(head, Seats(len(hosts)))
+        seat = seats.assign(name)
+        try:
+            guest = GuestWorker(name, self.owner, source, node, hosts[seat], Link(channels[seat]))
+        except Closed:
+            seats.leave(name)
+            raise
+        guest.closers.append(partial(seats.leave, name))
+        return guest
 
     def add_branch(self, name: str, element: Element, policy: Policy) -> Worker:
         """An element in a thread of its own, not tied to any other yet."""

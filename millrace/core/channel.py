@@ -79,6 +79,10 @@ class Channel:
         """How many items of one stream wait; markers do not count."""
         return self._depth.get(stream, 0)
 
+    def holds(self, stream: str) -> bool:
+        """Whether something of this stream waits, markers too."""
+        return stream in self._shares
+
     # senders
 
     def add_sender(self) -> None:

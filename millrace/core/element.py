@@ -168,14 +168,19 @@ class Element:
 
 
 class Source(Element):
-    """An element with nothing before it: its own thread reads the world."""
+    """An element with nothing before it: a thread of its own, or of the element that it feeds, reads the world."""
 
     away = False  # assign it: what it reads is lost at the moment, and it tries to get it back
+
+    @property
+    def quick(self) -> bool:
+        """Whether it never waits, and reads faster than what it feeds works: then it needs no thread of its own."""
+        return False
 
     def read(self) -> Iterator[Item | StreamStart]:
         """Yield a StreamStart of the source's own name, then items; the engine adds a missing StreamEnd.
 
-        Raise SourceError to fail. The generator is closed in its own thread, at a `yield`, when the source ends.
+        Raise SourceError to fail. The generator is closed in the thread that reads it, at a `yield`, when it ends.
         """
         yield from ()
 

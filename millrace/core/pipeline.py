@@ -20,9 +20,10 @@ from .errors import Closed, ConfigError, ElementError, MillraceError, OutputErro
 from .graph import Graph
 from .link import Link
 from .node import Node
+from .reader import SourceWorker, source_error
 from .roll import Roll
 from .stats import NodeStats
-from .worker import SourceWorker, Worker, source_error, stats_of
+from .worker import Worker, stats_of
 
 State = Literal["idle", "starting", "running", "paused", "draining", "stopped", "failed"]
 ENDED = ("stopped", "failed")
@@ -95,7 +96,7 @@ class Pipeline:
         self.failure = error if isinstance(error, MillraceError) else MillraceError(str(error) or type(error).__name__)
         self._cancel_all()
         for worker in list(self._running):
-            if worker.thread.ident is None:
+            if not worker.started:
                 worker.abandon()
         self._join_all()
         with self._changing():
@@ -182,10 +183,9 @@ class Pipeline:
     def _join_all(self) -> None:
         end = time.monotonic() + STOP_TIMEOUT
         for worker in self._workers():
-            if worker.thread is not threading.current_thread() and worker.thread.ident is not None:
-                worker.thread.join(max(0.0, end - time.monotonic()))
-                if worker.thread.is_alive():
-                    self._post("warning", worker.name, f"{worker.name}: does not return; its thread is left behind")
+            foreign = worker.thread is not threading.current_thread() and worker.started
+            if foreign and not worker.join(max(0.0, end - time.monotonic())):
+                self._post("warning", worker.name, f"{worker.name}: does not return; its thread is left behind")
 
     def _workers(self) -> list[Worker]:
         with self._lock:
@@ -203,15 +203,9 @@ class Pipeline:
             if self.state not in ("idle", "running", "paused"):
                 raise MillraceError(f"no source can be added to a pipeline that is {self.state}")
             try:
-                way = self._plant.way_into(into, live=True)
+                worker = self._sources[name] = self._plant.reader(name, source, into)
             except Closed:
                 raise MillraceError("no source can be added: the last one has ended, and the pipeline ends") from None
-            node = Node(name, source, self)
-            node.targets = [way]
-            worker = SourceWorker(name, self, source, [node])
-            worker.outlets.append(way)
-            worker.closers.append(way.close)
-            self._sources[name] = worker
             for stream, reached in self.graph.reached(into, name).items():
                 asking = [each for each in reached if any(n.expects for n in self._plant.nodes[each])]
                 (self._roll.announce if stream == name else self._roll.announce_once)(stream, asking)
@@ -233,8 +227,7 @@ class Pipeline:
                 worker.abandon()
                 return
         worker.stop_reading()
-        worker.thread.join(timeout)
-        if worker.thread.is_alive():
+        if not worker.join(timeout):
             raise MillraceError(f"{name}: the source did not end within {timeout:g} s; it still reads")
 
     def sources(self) -> list[str]:
@@ -283,7 +276,7 @@ class Pipeline:
     def _announce(self) -> None:
         """Tell the elements that ask which streams to expect, in order."""
         with self._lock:
-            running = [worker for worker in self._running if worker.thread.ident is not None]
+            running = [worker for worker in self._running if worker.started]
         for worker in running:
             for node in worker.nodes:
                 if node.expects:
@@ -374,7 +367,7 @@ class Pipeline:
         if isinstance(worker, SourceWorker) and not self._opening and isinstance(error, Exception):
             self.source_failed(worker, error)
 
-    def source_failed(self, worker: SourceWorker, error: Exception) -> None:
+    def source_failed(self, worker: Worker, error: Exception) -> None:
         shown = source_error(worker.name, error)
         self._post("error", worker.name, str(shown), worker.name, shown)
 

@@ -11,14 +11,12 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
 from .channel import Channel, Signal
-from .element import Source
-from .errors import Cancelled, ElementError, SourceError
-from .item import StreamEnd, StreamStart
+from .errors import Cancelled
 from .link import Link, Outlet, Partition
 from .node import Host, Node
 from .stats import NodeStats
@@ -32,7 +30,17 @@ class Owner(Host, Protocol):
     def open_failed(self, worker: Worker, error: BaseException) -> None: ...
     def worker_failed(self, worker: Worker, error: BaseException) -> None: ...
     def worker_ended(self, worker: Worker) -> None: ...
-    def source_failed(self, worker: SourceWorker, error: Exception) -> None: ...
+    def source_failed(self, worker: Worker, error: Exception) -> None: ...
+
+
+class Guest(Protocol):
+    """A source that is read in the thread of the element that it feeds (core/reader.py)."""
+
+    stopping: bool
+
+    def streams(self) -> Iterable[str]: ...
+    def read_on(self) -> None: ...
+    def leave(self) -> None: ...
 
 
 class Worker:
@@ -46,6 +54,7 @@ class Worker:
         self.signal = channel.reader if channel is not None else Signal()
         self.outlets: list[Outlet] = []
         self.merges = next((node.merges for node in nodes if node.merges), None)
+        self.guests: deque[Guest] = deque()  # in the order of their turns
         self.closers: list[Callable[[], None]] = []  # give back the senders that this worker holds
         self.thread = threading.Thread(target=self._main, name=f"millrace:{name}", daemon=True)
         self.opened: Future[None] = Future()
@@ -57,11 +66,21 @@ class Worker:
         self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._calls_lock = threading.Lock()
         self._refused = False
+        self._fed = False  # the last item came from a guest
 
     # any thread
 
     def start(self) -> None:
         self.thread.start()
+
+    @property
+    def started(self) -> bool:
+        return self.thread.ident is not None
+
+    def join(self, timeout: float) -> bool:
+        """Wait for its end; whether it has come."""
+        self.thread.join(timeout)
+        return not self.thread.is_alive()
 
     def call(self, function: Callable[[], Any]) -> Future[Any]:
         """Run `function()` in this worker's thread between two items. At once if the worker has ended."""
@@ -107,6 +126,8 @@ class Worker:
                     with contextlib.suppress(Cancelled):
                         self._run()
                 finally:
+                    for guest in list(self.guests):
+                        guest.leave()
                     self._end_streams()
         except BaseException as error:  # a bug here must not leave others waiting
             self.owner.worker_failed(self, error)
@@ -149,18 +170,44 @@ class Worker:
         admits: Callable[[str | None], bool] | None = self._admits
         if head.element.joins:  # it takes all that comes, its window bounds it, and asks for room when it releases
             admits, head.admits = None, admits
+        if not self.outlets:
+            admits = None
         while True:
             self._attend()
-            item = None
             if not self.owner.paused and all(element.ready for element in gated):
                 self._refused = False
-                item = channel.take(head.element.wanted, admits if self.outlets else None)
-            if item is not None:
-                head.push(item)
-            elif not self._calls and not head.stuck and channel.exhausted():
+                if self._bring(head, channel, admits):
+                    continue
+            if not self._calls and not head.stuck and channel.exhausted():
                 return
+            self._wait(len(channel) > 0)
+
+    def _bring(self, head: Node, channel: Channel, admits: Callable[[str | None], bool] | None) -> bool:
+        """Push one item, guests and the channel in turn; False when there is none that may come now."""
+        skip = self._fed and len(channel) > 0
+        self._fed = not skip and len(self.guests) > 0 and self._feed(head, channel, admits)
+        if self._fed:
+            return True
+        item = channel.take(head.element.wanted, admits)
+        if item is not None:
+            head.push(item)
+        return item is not None or skip
+
+    def _feed(self, head: Node, channel: Channel, admits: Callable[[str | None], bool] | None) -> bool:
+        """Read the guest whose turn it is among those that are wanted and admitted."""
+        wanted = head.element.wanted
+        for guest in self.guests:
+            for stream in guest.streams():
+                if wanted is not None and stream not in wanted:
+                    break
+                if channel.holds(stream) or (admits is not None and not admits(stream)):
+                    break
             else:
-                self._wait(len(channel) > 0)
+                self.guests.remove(guest)
+                self.guests.append(guest)
+                guest.read_on()
+                return True
+        return False
 
     def _attend(self) -> None:
         """Calls, wake-ups and deadlines: what comes before items."""
@@ -168,6 +215,8 @@ class Worker:
             self._serve_calls()
         if self.cancelled:
             raise Cancelled
+        for guest in [guest for guest in self.guests if guest.stopping] if self.guests else ():
+            guest.leave()
         if self.owner.paused:
             return
         for node in self.nodes:
@@ -219,123 +268,11 @@ class Worker:
             _complete(future, function)
 
 
-class SourceWorker(Worker):
-    """Reads a source; its first node stands for the source and pushes what it yields."""
-
-    def __init__(self, name: str, owner: Owner, source: Source, nodes: Sequence[Node]) -> None:
-        super().__init__(name, owner, nodes, None)
-        self.source = source
-        self.stopping = False
-        self.seen: set[str] = set()  # streams that it has started
-
-    def stop_reading(self) -> None:
-        """End the source and its streams soon; what it has sent goes on."""
-        self.stopping = True
-        self._interrupt()
-        self.signal.set()
-
-    def cancel(self) -> None:
-        super().cancel()
-        self._interrupt()
-
-    def _interrupt(self) -> None:
-        if self.thread.ident is None:
-            return  # it has not begun, and will see that it should not
-        try:
-            self.source.interrupt()
-        except Exception as error:
-            self.owner.warned(self.nodes[0], f"interrupt() failed: {type(error).__name__}: {error}", self.name)
-
-    def _open(self, opened: list[Node]) -> bool:
-        if super()._open(opened):
-            return True
-        self._end_streams()  # somebody may wait for it
-        return False
-
-    def _run(self) -> None:
-        items: list[Iterator[Any]] = []
-        try:
-            self._read(items)
-        finally:
-            if items and hasattr(items[0], "close"):
-                try:
-                    items[0].close()
-                except Exception as error:
-                    if not self.cancelled:
-                        self._fail(error)
-
-    def _read(self, begun: list[Iterator[Any]]) -> None:
-        """Push what the source yields; its iterator is left in `begun`."""
-        node = self.nodes[0]
-        while not self.stopping:
-            self._attend()
-            if self.owner.paused:
-                self._wait(False)
-                continue
-            if self.outlets and not self._all_admit():
-                self._wait(True)
-                continue
-            began = time.perf_counter()
-            try:
-                if not begun:
-                    begun.append(iter(self.source.read()))
-                item = next(begun[0], None)
-            except Exception as error:
-                if not self.stopping and not self.cancelled:  # an interrupted read may fail in its own way
-                    self._fail(error)
-                break
-            finally:
-                node.stats.time_in += time.perf_counter() - began
-            if item is None:
-                break
-            self._emit(node, item)
-
-    def _all_admit(self) -> bool:
-        return all(self._admits(stream) for stream in self.nodes[0].open_streams or (self.name,))
-
-    def _emit(self, node: Node, item: Any) -> None:
-        kind = item.__class__
-        if kind is StreamStart:
-            if not self.seen and item.stream != self.name:
-                node.push(StreamEnd(self.name))  # the stream that was announced will not come
-            self.seen.add(item.stream)
-            node.started[item.stream] = item
-            if node.open_streams.get(item.stream) == item:
-                return
-        elif kind is StreamEnd:
-            node.started.pop(item.stream, None)
-            if node.open_streams.pop(item.stream, None) is None:
-                return
-        node.emit(item)
-
-    def _fail(self, error: Exception) -> None:
-        self.owner.source_failed(self, error)
-        node = self.nodes[0]
-        for stream in list(node.open_streams):
-            self._emit(node, StreamEnd(stream, str(error)))
-
-    def _end_streams(self) -> None:
-        node = self.nodes[0]
-        try:
-            for stream in list(node.open_streams):
-                self._emit(node, StreamEnd(stream))
-            if not self.seen:
-                node.push(StreamEnd(self.name))  # it never started, and somebody may wait for it
-        except Cancelled:
-            pass
-        super()._end_streams()
-
-
 def _complete(future: Future[Any], function: Callable[[], Any]) -> None:
     try:
         future.set_result(function())
     except Exception as error:
         future.set_exception(error)
-
-
-def source_error(name: str, error: Exception) -> SourceError | ElementError:
-    """The error of a source as a user should read it."""
-    return error if isinstance(error, SourceError) else ElementError(name, error)
 
 
 def stats_of(node: Node, worker: Worker, head: bool) -> NodeStats:

@@ -185,8 +185,8 @@ class Section:
         return self._take(key, default, lambda entry: tuple(map(self._notation.number, self._items(entry))))
 
     def ignore(self, why: str, *keys: str) -> None:
-        """These keys, where they are given, are understood and have no effect."""
-        self._taken |= {key: ("ignored", why) for key in keys}
+        """These keys, where they are given, are understood and have no effect. A value found wrong before stays so."""
+        self._taken |= {key: ("ignored", why) for key in keys if self._taken.get(key, ("",))[0] != "wrong"}
 
     def note(self, key: str, why: str) -> None:
         """A remark on a key that is applied."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import parsers
 from ..core.errors import ConfigError
@@ -16,6 +17,7 @@ from ..media import InputSpec, TensorInfo
 from ..models import SHIPPED, labels, model_file
 from ..models.card import SUFFIXES, ModelCard, find_card, read_card
 from ..models.deepstream import read_model, where_else
+from ..models.mean_file import read_mean
 from ..parsers.base import Guess, Model
 from ..parsers.classifier import flat
 from ..parsers.common import image_input, is_nhwc
@@ -36,6 +38,7 @@ class LoadedModel:
     image_name: str
     batch: int | None  # pictures of one call, exactly; None: any number
     others: dict[str, Any] = field(default_factory=dict)  # inputs besides the picture, for one picture
+    mean: NDArray[np.float32] | None = None  # subtracted from the tensor: a mean picture in the input's terms
     opened: Opened | None = None  # where its runtime comes from
 
     def feed(self, pictures: Any, count: int) -> dict[str, Any]:
@@ -43,6 +46,10 @@ class LoadedModel:
 
         A model of a fixed batch gets the last picture again until it is full.
         """
+        if self.mean is not None:
+            if not isinstance(pictures, np.ndarray):
+                raise ValueError(f"{self.card.input.mean_file} is subtracted on the CPU: set device: cpu")
+            pictures = pictures - self.mean.astype(pictures.dtype)
         if self.batch is not None and count < self.batch:
             pictures = np.concatenate([pictures, np.repeat(pictures[-1:], self.batch - count, axis=0)])
             count = self.batch
@@ -119,10 +126,10 @@ def make_reader(
     tensors: Model, size: tuple[int, int], card: ModelCard, title: str, guess: Guess, names: str | list[str] | None
 ) -> Reader:
     """How outputs are read, of a model with these tensors whose input is `size` pixels. Raises ConfigError."""
-    told = _names(card, names)
+    told = _names(card, names, guess.parser in ("ctc", "lprnet"))
     exported = labels.from_metadata(tensors.metadata) if told is None else None
     known = first(told, exported)
-    if told is not None:
+    if told is not None and not card.theirs:
         check_count(told, guess, card if names is None else ModelCard(background=card.background), title)
     sizes = {output.name: flat(output) for output in tensors.outputs}
     return Reader(
@@ -130,11 +137,26 @@ def make_reader(
         card=card,
         guess=guess,
         parser=parsers.get(guess.parser, Path(card.source or ".").parent),
-        names=known if known is not None else labels.known_names(guess.class_count, title),
+        names=known if known is not None else guess.names or labels.known_names(guess.class_count, title),
         width=size[0],
         height=size[1],
         heads=heads_of(card, title, sizes) if guess.parser == "classifier" and names is None else (),
     )
+
+
+def with_outputs(card: ModelCard, outputs: Sequence[TensorInfo]) -> ModelCard:
+    """The card, if the model has the outputs that it names. Raises ConfigError.
+
+    nvinfer reads all outputs of an ONNX, whatever its file names: from such a card the wrong names go, with a warning.
+    """
+    missing = [name for name in card.outputs or () if name not in {output.name for output in outputs}]
+    if missing and card.theirs:
+        text = f"{card.source}: its outputs {', '.join(missing)} are none of the model's; all are read"
+        return replace(card, outputs=None, warnings=(*card.warnings, text))
+    if missing:
+        has = ", ".join(map(str, outputs))
+        raise ConfigError(f"the card's outputs {', '.join(missing)} are none of the model's: {has}")
+    return card
 
 
 def guess_parser(model: Model, parser: str | None, card: ModelCard) -> Guess:
@@ -150,10 +172,7 @@ def _assemble(
     path: Path, card: ModelCard, runtime: Runtime, parser: str | None, names: str | list[str] | None
 ) -> LoadedModel:
     tensors = Model(runtime.inputs, runtime.outputs, runtime.metadata)
-    missing = [name for name in card.outputs or () if name not in {output.name for output in runtime.outputs}]
-    if missing:
-        has = ", ".join(map(str, runtime.outputs))
-        raise ConfigError(f"the card's outputs {', '.join(missing)} are none of the model's: {has}")
+    card = with_outputs(card, runtime.outputs)
     guess = guess_parser(tensors, parser, card)
     image = _picture(tensors, card)
     spec = _spec(image, card, guess)
@@ -166,7 +185,19 @@ def _assemble(
         image_name=image.name,
         batch=_batch(image, card),
         others=_others(tensors, image, guess, spec),
+        mean=mean_picture(card.near(card.input.mean_file) if card.input.mean_file else None, spec),
     )
+
+
+def mean_picture(path: str | Path | None, spec: InputSpec) -> NDArray[np.float32] | None:
+    """A mean picture as a tensor has it: scaled, its channels in order, divided by std. Raises ConfigError."""
+    if path is None:
+        return None
+    if spec.colour == "GRAY" or spec.dtype == "uint8":
+        raise ConfigError(f"a mean picture has three channels of real numbers, the input is {spec.colour} {spec.dtype}")
+    picture = read_mean(path, spec.width, spec.height)
+    rows = (picture if spec.colour == "RGB" else picture[..., ::-1]) * spec.scale / np.array(spec.std, np.float32)
+    return np.ascontiguousarray(rows if spec.layout == "NHWC" else rows.transpose(2, 0, 1), np.float32)
 
 
 def _picture(model: Model, card: ModelCard) -> TensorInfo:
@@ -241,7 +272,9 @@ def _others(model: Model, image: TensorInfo, guess: Guess, spec: InputSpec) -> d
     return others
 
 
-def _names(card: ModelCard, names: str | list[str] | None) -> labels.Labels | None:
+def _names(card: ModelCard, names: str | list[str] | None, characters: bool) -> labels.Labels | None:
     if isinstance(names, str):
-        return labels.read_labels(names)
+        return labels.read_characters(names) if characters else labels.read_labels(names)
+    if names is None and characters and isinstance(card.labels, str):
+        return labels.read_characters(card.near(card.labels))
     return card.names() if names is None else dict(enumerate(names))

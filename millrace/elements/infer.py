@@ -123,6 +123,8 @@ class Infer(Element):
     def open(self, context: Context) -> None:
         self.context = context
         loaded = self.load(self.model)
+        for warning in loaded.card.warnings:
+            context.warn(warning)
         self.name = self.stage or loaded.path.stem
         self.use(loaded)
         self.renewals = Renewals(self)
@@ -134,10 +136,11 @@ class Infer(Element):
     def use(self, loaded: LoadedModel, same: bool = False) -> None:
         """Ask this model from now on; `same`: it answers as the one before, whose answers are still true."""
         self.loaded = loaded
-        self.objects = wanted_objects(self.on, loaded.card.objects)
+        loaded.runtime.report = self.context.warn
+        self.takes_prepared = bool(first(self.prepared, loaded.card.prepared))
+        self.objects = None if self.takes_prepared else wanted_objects(self.on, loaded.card.objects)
         self.memory = self.memory if same else self._memory()
         self.results = Results(loaded.reader, loaded.spec, self.name, loaded.card.masks)
-        self.takes_prepared = bool(first(self.prepared, loaded.card.prepared))
         self.keeps_tensors = bool(first(self.tensors, loaded.card.tensors))
         if loaded.opened is not None and loaded.opened.problem:
             self.context.warn(loaded.opened.problem, None)
@@ -223,7 +226,7 @@ class Infer(Element):
     def ask(self, frame: Frame) -> Iterator[Unit]:
         """What the model is asked for a frame, and what it need not be asked again."""
         if self.objects is None:
-            yield from of_frame(frame, self.name, self.takes_prepared)
+            yield from of_frame(frame, self.name, self.takes_prepared, self.loaded.card.id)
             return
         if not self.objects.card.wait:
             self.collect(frame)

@@ -7,11 +7,24 @@ from typing import Any
 import numpy as np
 
 from ..core.element import Context, Element, Seconds, setting, state
+from ..core.errors import ConfigError, SettingError
 from ..core.item import StreamStart
 from ..media import Frame, Object
-from ..trackers import open_tracker
-from ..trackers.base import Tracker
+from ..trackers import rules_of
+from ..trackers.base import Rules, Tracker
 from ..trackers.tracing import Misses
+
+OWN = (
+    "max_age",
+    "min_hits",
+    "high_confidence",
+    "low_confidence",
+    "iou",
+    "class_penalty",
+    "smooth",
+    "classes",
+    "report",
+)
 
 
 class Track(Element):
@@ -22,63 +35,104 @@ class Track(Element):
     others (`parent` is set) are passed on as they are. A setting left None is the tracker's own default.
     """
 
-    tracker: str = setting(default="default", help="name of the tracker")
+    tracker: str = setting(default="default", help="default, bytetrack, ocsort, sort or iou")
     max_age: Seconds | None = setting(
-        default=None, help="seconds of stream time that an unseen track is kept (2)", minimum=0
+        default=None, help="seconds of stream time that an unseen track is kept", minimum=0
     )
-    min_hits: int | None = setting(default=None, help="detections in a row that confirm a track (3)", minimum=1)
+    min_hits: int | None = setting(default=None, help="detections that confirm a track", minimum=1)
     high_confidence: float | None = setting(
-        default=None, help="detections from here up start tracks and are matched first (0.4)", minimum=0, maximum=1
+        default=None, help="detections from here up are matched first, and start tracks", minimum=0, maximum=1
     )
     low_confidence: float | None = setting(
-        default=None, help="detections from here up can continue a track (0.1)", minimum=0, maximum=1
+        default=None, help="detections from here up can continue a track", minimum=0, maximum=1
     )
-    iou: float | None = setting(
-        default=None, help="least overlap of prediction and detection (0.2)", minimum=0, maximum=1
-    )
+    iou: float | None = setting(default=None, help="least overlap of prediction and detection", minimum=0, maximum=1)
     class_penalty: float | None = setting(
-        default=None,
-        help="taken off the overlap where classes differ; 1: a track never changes its class (0.3)",
-        minimum=0,
+        default=None, help="taken off the overlap where classes differ; 1: a track never changes its class", minimum=0
     )
-    smooth: bool | None = setting(default=None, help="give the filter's boxes instead of the detector's (false)")
+    smooth: bool | None = setting(default=None, help="give the filter's boxes instead of the detector's")
+    classes: list[int | str] | None = setting(
+        default=None, help="numbers or labels of the classes that are tracked; others pass without identities"
+    )
+    report: list[str] | None = setting(
+        default=None, help='any of terminated, shadows, past: lists for each frame, in extras["tracks"]'
+    )
+    reset_ids: str = setting(
+        default="end", help="when identities count from 1 again: stream jumps (reset), or ends",
+        choices=("never", "reset", "end", "both"),
+    )  # fmt: skip
+    streams: dict[str, dict[str, Any]] = setting(
+        factory=dict, help="other settings for single streams: {gate: {tracker: iou, max_age: 1}}"
+    )
     options: dict[str, Any] = setting(factory=dict, help="further settings of this tracker")
     trace: bool = setting(default=False, help="keep the facts of tracks that a look did not find")
 
     trackers: dict[str, Tracker] = state(dict)
     misses: dict[str, Misses] = state(dict)
+    counts: dict[str, int] = state(dict)  # of streams that ended, where identities go on
 
     def validate(self) -> None:
-        self._open_tracker()  # a wrong setting is an error before the first stream
+        for stream in (None, *self.streams):  # a wrong setting is an error before the first stream
+            self._rules(stream)
 
     def open(self, context: Context) -> None:
         self.validate()
 
     def start_stream(self, start: StreamStart) -> StreamStart:
-        if start.stream not in self.trackers:
-            self.trackers[start.stream] = self._open_tracker()
-            self.misses[start.stream] = Misses(self.trackers[start.stream], self.tracker)
+        stream = start.stream
+        tracker = self.trackers.get(stream)
+        if tracker is None:
+            tracker = self.trackers[stream] = self._rules(stream).open()
+            tracker.ids = self.counts.pop(stream, 0)
+        elif self.reset_ids in ("reset", "both"):
+            tracker = self.trackers[stream] = self._rules(stream).open()
         else:
-            self.trackers[start.stream].discontinuity()
+            tracker.discontinuity()
         return start
 
     def process_frame(self, frame: Frame) -> None:
-        own = [found for found in frame.objects if found.parent is None]
-        rest = [found for found in frame.objects if found.parent is not None]
-        objects = self.trackers[frame.stream].update(own, frame.pts, bool(frame.inferred), frame.image)
-        if self.trace and frame.inferred and (missed := self.misses[frame.stream].update(objects, frame.pts)):
+        own, rest = frame.objects, []
+        if any(found.parent is not None for found in own):
+            own = [found for found in frame.objects if found.parent is None]
+            rest = [found for found in frame.objects if found.parent is not None]
+        tracker = self.trackers[frame.stream]
+        tracked = tracker.update(own, frame.pts, bool(frame.inferred), frame.image)
+        if len(tracked) > len(own):  # those that were not detected in this frame stand at the end
+            tracked = tracked[: len(own)] + [found for found in tracked[len(own) :] if clip(found, frame)]
+        if self.trace and frame.inferred and (missed := self._misses(frame.stream).update(tracked, frame.pts)):
             frame.extras["trace"] = [*frame.extras.get("trace", ()), *missed]
-        frame.objects = [found for found in objects if found.detected_box is not None or clip(found, frame)] + rest
+        frame.objects = tracked + rest if rest else tracked
+        if tracker.rules.report:
+            frame.extras["tracks"] = tracker.reports
 
     def end_stream(self, stream: str) -> Any:
-        self.trackers.pop(stream, None)
+        tracker = self.trackers.pop(stream, None)
         self.misses.pop(stream, None)
+        if tracker is not None and self.reset_ids in ("never", "reset"):
+            self.counts[stream] = tracker.ids
         return super().end_stream(stream)
 
-    def _open_tracker(self) -> Tracker:
-        names = ("max_age", "min_hits", "high_confidence", "low_confidence", "iou", "class_penalty", "smooth")
-        given = {name: value for name in names if (value := getattr(self, name)) is not None}
-        return open_tracker(self.tracker, **given, **self.options)
+    def _misses(self, stream: str) -> Misses:
+        tracker = self.trackers[stream]
+        known = self.misses.get(stream)
+        if known is None or known.tracker is not tracker:
+            known = self.misses[stream] = Misses(tracker, tracker.rules.name)
+        return known
+
+    def _rules(self, stream: str | None) -> Rules:
+        settings = {name: value for name in OWN if (value := getattr(self, name)) is not None}
+        given = {"tracker": self.tracker, **settings, **self.options}
+        if stream is not None and stream in self.streams:
+            other = self.streams[stream]
+            if other.get("tracker", self.tracker) != self.tracker:
+                given = {}  # what was said of one tracker is not said of another
+            given = {**given, **other}
+        try:
+            return rules_of(given.pop("tracker", "default"), **given)
+        except SettingError:
+            raise
+        except TypeError as error:
+            raise ConfigError(f"track: {error}") from error
 
 
 def clip(found: Object, frame: Frame) -> bool:

@@ -1,347 +1,70 @@
-/* One picture, or a part of it, to its place in a model's input: see imaging/kernels.py.
-
-For each row of the result the two source rows that it lies between are converted to whole levels of RGB, resized
-sideways, kept (the next row may need them again), mixed, and stored as the model wants them. Memory besides the
-result: a handful of rows. The loops are plain, so that compilers turn them into vector instructions; `CLONES` has
-GCC make one version of `run` for each generation of x86 processors, chosen when the module is loaded.
-
-Colours: libswscale's unscaled yuv420p to rgb24, found by trying all 2^24 colours: each term of
-R = cy (Y - o) + vr (V - 128), ... is floor(term) with factors in 1/8192, the sum is saturated, chroma is repeated.
-Resizing: OpenCV's INTER_LINEAR for 8 bits, found likewise: weights in 1/2048, sideways sums are cut to 1/128 levels,
-each of both rows' shares to 1/4, and their sum is rounded. */
+/* One picture, or a part of it, to its place in a model's input, in one pass: see imaging/kernels.py, and rows.h for
+how. This file checks what Python hands over, and lends memory for a handful of rows. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CLONES
-#endif
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "pixels are packed for little-endian processors; without this part OpenCV does the same"
-#endif
-#if defined(__GNUC__)
-#define INLINE static inline __attribute__((always_inline))
-#else
-#define INLINE static inline
-#endif
+#include "rows.h"
 
-enum { GREY = 1, RGB = 2, YUV = 3 };
-enum { LARGEST = 1 << 20, ROWS = 19 }; /* pixels of a side; rows of scratch memory */
+enum { LARGEST = 1 << 20 }; /* pixels of a side */
 
-typedef struct { /* samples of one kind: size is 1 or 2 bytes, of which the upper one counts */
-    const char *data;
-    Py_ssize_t row, step;
-    int size;
-} Plane;
-
-typedef struct {
-    int kind, to_grey;
-    Plane planes[3];
-    int x, y, width, height; /* the part of the picture */
-    int16_t offset, luma, v_to_r, u_to_g, v_to_g, u_to_b;
-} Source;
-
-typedef struct {
-    char *data;
-    Py_ssize_t channel, row, step; /* bytes */
-    int channels, width, height, size;
-    int left, top, inner_width, inner_height;
-    int shifts[3];      /* of each channel in a packed pixel */
-    const float *line;  /* float32: gain and bias of each channel */
-    const char *table;  /* others: 256 values of each channel */
-    int pad, plain;     /* plain: uint8 levels as they are */
-} Target;
-
-typedef struct { /* all of them rows of the part's width or the result's */
-    uint8_t *bytes[3];
-    int16_t *few[3], *tints[3];
-    uint32_t *pixels, *mixed;
-    int16_t *wide[2];
-    int row_of[2], tint_row;
-    uint32_t *left, *right;
-    uint64_t *pairs;
-    int32_t *at;                /* of each pixel of the result: the first of the two pixels it lies between */
-    int16_t *sixteens, *rest;   /* the second one's weight is 16 * sixteens + rest; each four times */
-    int nearest;                /* all these weights are 0 */
-} Scratch;
-
-INLINE int16_t high(int16_t a, int16_t b) { return (int16_t)(((int32_t)a * (int32_t)b) >> 16); }
-INLINE int16_t saturated(int16_t v) { return v < 0 ? 0 : v > 255 ? 255 : v; }
-
-/* n samples of a row as bytes: where they lie, when they can be read there. 16 bits are rounded, halves to even. */
-INLINE const uint8_t *samples(const Plane *plane, Py_ssize_t y, Py_ssize_t x, int n, uint8_t *spare)
+/* The rows that work needs, in one block of memory, each beginning at 64 bytes. Without a block only their size. */
+static size_t lay_out(Scratch *s, char *block, size_t part, size_t wide)
 {
-    const char *from = plane->data + y * plane->row + x * plane->step;
-    if (plane->size == 1) {
-        if (plane->step == 1)
-            return (const uint8_t *)from;
-        if (plane->step == 2) {
-            for (int i = 0; i < n; i++)
-                spare[i] = (uint8_t)from[2 * (Py_ssize_t)i];
-        } else {
-            for (int i = 0; i < n; i++)
-                spare[i] = (uint8_t)from[i * plane->step];
-        }
-        return spare;
-    }
-    for (int i = 0; i < n; i++) {
-        uint16_t v;
-        memcpy(&v, from + i * plane->step, 2);
-        uint32_t level = ((uint32_t)v + 127 + ((v >> 8) & 1)) >> 8;
-        spare[i] = (uint8_t)(level > 255 ? 255 : level);
-    }
-    return spare;
-}
-
-/* What the chroma of row y adds to R, G and B of each pixel. */
-INLINE void tint(const Source *source, Scratch *s, int y)
-{
-    int first = source->x / 2, n = (source->x + source->width + 1) / 2 - first;
-    const uint8_t *u = samples(&source->planes[1], y / 2, first, n, s->bytes[1]);
-    const uint8_t *v = samples(&source->planes[2], y / 2, first, n, s->bytes[2]);
-    int16_t *red = s->few[0], *green = s->few[1], *blue = s->few[2];
-    int16_t v_to_r = source->v_to_r, u_to_g = source->u_to_g, v_to_g = source->v_to_g, u_to_b = source->u_to_b;
-    for (int i = 0; i < n; i++) {
-        int16_t du = (int16_t)((u[i] - 128) * 8), dv = (int16_t)((v[i] - 128) * 8);
-        red[i] = high(dv, v_to_r);
-        green[i] = (int16_t)(high(du, u_to_g) + high(dv, v_to_g));
-        blue[i] = high(du, u_to_b);
-    }
+    size_t used = 0;
+#define ROW(field, count)                                          \
+    do {                                                           \
+        if (block != NULL)                                         \
+            s->field = (void *)(block + used);                     \
+        used += ((count) * sizeof(*s->field) + 63) / 64 * 64;      \
+    } while (0)
     for (int k = 0; k < 3; k++) {
-        const int16_t *few = s->few[k];
-        int16_t *all = s->tints[k];
-        for (int i = 0; i < n; i++)
-            all[2 * i] = all[2 * i + 1] = few[i];
+        ROW(bytes[k], part);
+        ROW(few[k], part);
+        ROW(tints[k], part + 2);
     }
-    s->tint_row = y / 2;
-}
-
-/* Row y of the part as pixels of R | G << 8 | B << 16, or of one grey level. */
-INLINE void convert(const Source *source, Scratch *s, int y)
-{
-    int n = source->width;
-    uint32_t *pixels = s->pixels;
-    const uint8_t *first = samples(&source->planes[0], y, source->x, n, s->bytes[0]);
-    if (source->kind == GREY) {
-        for (int i = 0; i < n; i++)
-            pixels[i] = first[i] * 0x010101u;
-    } else if (source->kind == RGB) {
-        const uint8_t *second = samples(&source->planes[1], y, source->x, n, s->bytes[1]);
-        const uint8_t *third = samples(&source->planes[2], y, source->x, n, s->bytes[2]);
-        if (source->to_grey) /* OpenCV's weights, in 1/32768 */
-            for (int i = 0; i < n; i++)
-                pixels[i] = (first[i] * 9798u + second[i] * 19235u + third[i] * 3735u + 16384u) >> 15;
-        else
-            for (int i = 0; i < n; i++)
-                pixels[i] = first[i] | (uint32_t)second[i] << 8 | (uint32_t)third[i] << 16;
-    } else if (source->to_grey) {
-        int16_t offset = source->offset, luma = source->luma;
-        for (int i = 0; i < n; i++)
-            pixels[i] = (uint32_t)saturated(high((int16_t)((first[i] - offset) * 8), luma));
+    ROW(pixels, part + 1);
+    ROW(mixed, wide);
+    if (s->means) {
+        ROW(spans, wide);
+        ROW(line, 4 * wide);
+        ROW(sums, 4 * wide);
     } else {
-        if (s->tint_row != y / 2)
-            tint(source, s, y);
-        int16_t offset = source->offset, luma = source->luma;
-        int odd = source->x & 1;
-        const int16_t *red = s->tints[0] + odd, *green = s->tints[1] + odd, *blue = s->tints[2] + odd;
-        for (int i = 0; i < n; i++) {
-            int16_t level = high((int16_t)((first[i] - offset) * 8), luma);
-            uint32_t r = (uint32_t)saturated((int16_t)(level + red[i]));
-            uint32_t g = (uint32_t)saturated((int16_t)(level + green[i]));
-            uint32_t b = (uint32_t)saturated((int16_t)(level + blue[i]));
-            pixels[i] = r | g << 8 | b << 16;
-        }
+        ROW(wide[0], 4 * wide);
+        ROW(wide[1], 4 * wide);
+        ROW(left, wide);
+        ROW(right, wide);
+        ROW(pairs, wide);
+        ROW(at, wide);
+        ROW(sixteens, 4 * wide);
+        ROW(rest, 4 * wide);
     }
-    pixels[n] = 0; /* beside the last, with weight 0 */
+#undef ROW
+    return used;
 }
 
-/* Row y, resized sideways, in 1/128 levels: four numbers a pixel. Two rows are kept, the lower ones. */
-INLINE const int16_t *resized(const Source *source, Scratch *s, int y, int width)
+/* Memory for the work, which the caller frees, and where each pixel of a row comes from. */
+static void *prepare(const Source *source, const Target *t, Scratch *s, int means)
 {
-    int slot = s->row_of[0] == y ? 0 : s->row_of[1] == y ? 1 : s->row_of[0] < s->row_of[1] ? 0 : 1;
-    int16_t *out = s->wide[slot];
-    if (s->row_of[slot] == y)
-        return out;
-    s->row_of[slot] = y;
-    convert(source, s, y);
-    const uint32_t *pixels = s->pixels;
-    const int32_t *at = s->at;
-    for (int i = 0; i < width; i++) {
-        uint64_t pair;
-        memcpy(&pair, pixels + at[i], 8);
-        s->pairs[i] = pair;
-    }
-    for (int i = 0; i < width; i++) {
-        s->left[i] = (uint32_t)s->pairs[i];
-        s->right[i] = (uint32_t)(s->pairs[i] >> 32);
-    }
-    const uint8_t *left = (const uint8_t *)s->left, *right = (const uint8_t *)s->right;
-    const int16_t *sixteens = s->sixteens, *rest = s->rest;
-    for (int i = 0; i < 4 * width; i++) { /* left * (2048 - weight) + right * weight, / 16, in 16 bits throughout */
-        int16_t more = (int16_t)(right[i] - left[i]);
-        out[i] = (int16_t)(left[i] * 128 + more * sixteens[i] + ((int16_t)(more * rest[i]) >> 4));
-    }
-    return out;
-}
-
-/* OpenCV's place of each pixel of the result in the source: the first of two pixels, and the second's weight. */
-static void axis(int have, int want, int index, int32_t *at, int16_t *weight)
-{
-    double scale = 1.0 / ((double)want / have);
-    float f = (float)((index + 0.5) * scale - 0.5);
-    float low = floorf(f);
-    *at = (int32_t)low;
-    *weight = (int16_t)lrintf((f - low) * 2048.0f);
-}
-
-INLINE void mix(const Source *source, Scratch *s, int row, int width, int height)
-{
-    int32_t at;
-    int16_t b;
-    axis(source->height, height, row, &at, &b);
-    int16_t a = (int16_t)(2048 - b);
-    int last = source->height - 1;
-    int y0 = at < 0 ? 0 : at > last ? last : at, y1 = at + 1 > last ? last : at + 1;
-    uint8_t *mixed = (uint8_t *)s->mixed;
-    if (b == 0 && s->nearest) {
-        convert(source, s, source->y + y0);
-        const uint32_t *pixels = s->pixels;
-        for (int i = 0; i < width; i++)
-            s->mixed[i] = pixels[s->at[i]];
-    } else {
-        const int16_t *upper = resized(source, s, source->y + y0, width);
-        const int16_t *lower = b == 0 ? upper : resized(source, s, source->y + y1, width);
-        for (int i = 0; i < 4 * width; i++)
-            mixed[i] = (uint8_t)((int16_t)(high(upper[i], a) + high(lower[i], b) + 2) >> 2);
-    }
-}
-
-/* One row of a channel of the result. */
-INLINE void store(const Target *t, int channel, int y, const uint32_t *pixels)
-{
-    char *to = t->data + channel * t->channel + y * t->row + t->left * t->step;
-    Py_ssize_t step = t->step;
-    int shift = t->shifts[channel], n = t->inner_width;
-    if (t->size == 4) {
-        float gain = t->line[2 * channel], bias = t->line[2 * channel + 1];
-        if (step == 4) {
-            for (int i = 0; i < n; i++) {
-                float value = (float)(int32_t)(pixels[i] >> shift & 255) * gain + bias;
-                memcpy(to + 4 * (Py_ssize_t)i, &value, 4);
-            }
-        } else {
-            for (int i = 0; i < n; i++) {
-                float value = (float)(int32_t)(pixels[i] >> shift & 255) * gain + bias;
-                memcpy(to + i * step, &value, 4);
-            }
-        }
-    } else if (t->size == 2) {
-        const char *table = t->table + 512 * (Py_ssize_t)channel;
-        for (int i = 0; i < n; i++)
-            memcpy(to + i * step, table + 2 * (pixels[i] >> shift & 255), 2);
-    } else if (t->plain && step == 1) {
-        for (int i = 0; i < n; i++)
-            to[i] = (char)(uint8_t)(pixels[i] >> shift);
-    } else {
-        const char *table = t->table + 256 * (Py_ssize_t)channel;
-        for (int i = 0; i < n; i++)
-            to[i * step] = table[pixels[i] >> shift & 255];
-    }
-}
-
-/* The border's value for `n` pixels of a row. */
-INLINE void pad(const Target *t, int channel, int y, int x, int n)
-{
-    char *to = t->data + channel * t->channel + y * t->row + x * t->step;
-    Py_ssize_t step = t->step;
-    if (t->size == 4) {
-        float value = (float)t->pad * t->line[2 * channel] + t->line[2 * channel + 1];
-        if (step == 4)
-            for (int i = 0; i < n; i++)
-                memcpy(to + 4 * (Py_ssize_t)i, &value, 4);
-        else
-            for (int i = 0; i < n; i++)
-                memcpy(to + i * step, &value, 4);
-    } else if (t->size == 2) {
-        const char *value = t->table + 2 * (256 * (Py_ssize_t)channel + t->pad);
-        for (int i = 0; i < n; i++)
-            memcpy(to + i * step, value, 2);
-    } else {
-        char value = t->table[256 * (Py_ssize_t)channel + t->pad];
-        if (step == 1)
-            memset(to, value, (size_t)n);
-        else
-            for (int i = 0; i < n; i++)
-                to[i * step] = value;
-    }
-}
-
-CLONES static void run(const Source *source, const Target *t, Scratch *s)
-{
-    int right = t->left + t->inner_width, bottom = t->top + t->inner_height;
-    for (int y = 0; y < t->height; y++) {
-        int inside = y >= t->top && y < bottom;
-        if (inside)
-            mix(source, s, y - t->top, t->inner_width, t->inner_height);
-        for (int c = 0; c < t->channels; c++) {
-            if (inside) {
-                pad(t, c, y, 0, t->left);
-                store(t, c, y, s->mixed);
-                pad(t, c, y, right, t->width - right);
-            } else {
-                pad(t, c, y, 0, t->width);
-            }
-        }
-    }
-}
-
-/* One block of memory cut into rows of 64-byte alignment; the caller frees it. */
-static void *prepare(const Source *source, const Target *t, Scratch *s)
-{
-    size_t part = (size_t)source->width + 2, wide = (size_t)t->inner_width;
-    size_t sizes[ROWS] = {
-        part, part, part, 2 * part, 2 * part, 2 * part, 2 * part + 8, 2 * part + 8, 2 * part + 8,
-        4 * part, 4 * wide, 8 * wide, 8 * wide, 4 * wide, 4 * wide, 4 * wide, 8 * wide, 8 * wide, 8 * wide,
-    };
-    size_t total = 64;
-    for (int i = 0; i < ROWS; i++)
-        total += (sizes[i] + 63) / 64 * 64;
-    char *block = malloc(total), *at = block;
+    int width = t->inner_width, height = t->inner_height;
+    s->halved = source->width == 2 * width;
+    s->means = means && (!s->halved || source->height != 2 * height); /* halving both sides is the same, and quicker */
+    s->whole = source->width % width == 0 && source->height % height == 0;
+    char *block = malloc(lay_out(s, NULL, (size_t)source->width, (size_t)width) + 64);
     if (block == NULL)
         return NULL;
-    at += (64 - (uintptr_t)at % 64) % 64;
-    void *rows[ROWS];
-    for (int i = 0; i < ROWS; i++) {
-        rows[i] = at;
-        at += (sizes[i] + 63) / 64 * 64;
-    }
-    for (int k = 0; k < 3; k++) {
-        s->bytes[k] = rows[k];
-        s->few[k] = rows[3 + k];
-        s->tints[k] = rows[6 + k];
-    }
-    s->pixels = rows[9];
-    s->mixed = rows[10];
-    s->wide[0] = rows[11];
-    s->wide[1] = rows[12];
-    s->left = rows[13];
-    s->right = rows[14];
-    s->at = rows[15];
-    s->sixteens = rows[16];
-    s->rest = rows[17];
-    s->pairs = rows[18];
-    s->row_of[0] = s->row_of[1] = s->tint_row = -1;
+    lay_out(s, block + (64 - (uintptr_t)block % 64) % 64, (size_t)source->width, (size_t)width);
+    s->row_of[0] = s->row_of[1] = s->tint_row = s->line_row = -1;
     s->nearest = 1;
-    for (int i = 0; i < t->inner_width; i++) {
+    for (Py_ssize_t i = 0; i < width; i++) {
+        if (s->means) {
+            s->spans[i] = span(source->width, width, i, s->whole);
+            continue;
+        }
         int16_t weight;
-        axis(source->width, t->inner_width, i, &s->at[i], &weight);
+        axis(source->width, width, i, &s->at[i], &weight);
         int beyond = s->at[i] >= source->width - 1;
         if (s->at[i] < 0 || beyond) {
             s->at[i] = beyond ? source->width - 1 : 0;
@@ -371,7 +94,7 @@ static int plane_of(Py_buffer *view, Plane *plane)
     plane->size = type == 'B' ? 1 : type == 'H' ? 2 : 0;
     if (view->ndim != 2 || plane->size == 0 || view->itemsize != plane->size || view->shape[0] < 1 ||
         view->shape[1] < 1 || view->shape[0] > LARGEST || view->shape[1] > LARGEST) {
-        PyErr_Format(PyExc_ValueError, "fill: planes must be uint8 or uint16 [height, width], 1 to %d pixels a side", LARGEST);
+        PyErr_Format(PyExc_ValueError, "fill: planes are uint8 or uint16 [height, width] of sides 1 to %d", LARGEST);
         return -1;
     }
     plane->data = view->buf;
@@ -381,7 +104,8 @@ static int plane_of(Py_buffer *view, Plane *plane)
 }
 
 /* Planes of one size are grey or RGB; a first plane with two of half its size, rounded up, is YUV. */
-static int source_of(Py_buffer *views, Py_ssize_t count, const int *colour, const int *part, int to_grey, Source *source)
+static int source_of(Py_buffer *views, Py_ssize_t count, const int *colour, const int *part, int to_grey,
+                     Source *source)
 {
     for (Py_ssize_t k = 0; k < count; k++)
         if (plane_of(&views[k], &source->planes[k]) < 0)
@@ -450,7 +174,7 @@ static int target_of(Py_buffer *view, Py_buffer *values, const int *inner, int s
     t->table = values->buf;
     t->pad = pad;
     t->plain = t->size == 1;
-    for (int i = 0; t->plain && i < 256 * t->channels; i++)
+    for (Py_ssize_t i = 0; t->plain && i < 256 * t->channels; i++)
         t->plain = (uint8_t)t->table[i] == i % 256;
     for (int c = 0; c < t->channels; c++)
         t->shifts[c] = t->channels == 1 ? 0 : 8 * (swapped ? 2 - c : c);
@@ -461,10 +185,11 @@ static PyObject *fill(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *target, *planes, *values;
-    int colour[6], part[4], inner[4], swapped, pad;
-    if (!PyArg_ParseTuple(args, "OO!(iiiiii)(iiii)(iiii)piO:fill", &target, &PyTuple_Type, &planes,
+    int colour[6], part[4], inner[4], swapped, pad, means;
+    if (!PyArg_ParseTuple(args, "OO!(iiiiii)(iiii)(iiii)piOp:fill", &target, &PyTuple_Type, &planes,
                           &colour[0], &colour[1], &colour[2], &colour[3], &colour[4], &colour[5], &part[0], &part[1],
-                          &part[2], &part[3], &inner[0], &inner[1], &inner[2], &inner[3], &swapped, &pad, &values))
+                          &part[2], &part[3], &inner[0], &inner[1], &inner[2], &inner[3], &swapped, &pad, &values,
+                          &means))
         return NULL;
     Py_ssize_t count = PyTuple_Size(planes), taken = 0;
     if (count != 1 && count != 3) {
@@ -487,8 +212,12 @@ static PyObject *fill(PyObject *module, PyObject *args)
     if (target_of(&out, &numbers, inner, swapped, pad, &to) < 0 ||
         source_of(views, count, colour, part, to.channels == 1, &source) < 0)
         goto done;
+    if (means && (source.width < to.inner_width || source.height < to.inner_height)) {
+        PyErr_SetString(PyExc_ValueError, "fill: there are means of areas only where neither side grows");
+        goto done;
+    }
     Py_BEGIN_ALLOW_THREADS
-    block = prepare(&source, &to, &scratch);
+    block = prepare(&source, &to, &scratch, means);
     if (block != NULL)
         run(&source, &to, &scratch);
     free(block);
@@ -505,7 +234,7 @@ no_values:
 
 static PyMethodDef methods[] = {
     {"fill", fill, METH_VARARGS,
-     "fill(target, planes, colour, part, inner, swapped, pad, values)\n\nOne picture into target [c, h, w]; see imaging/kernels.py."},
+     "fill(target, planes, colour, part, place, reverse, pad, values, means)\n\nSee imaging/kernels.py."},
     {NULL, NULL, 0, NULL},
 };
 

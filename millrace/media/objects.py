@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,53 @@ class Label:
     class_id: int | None = None
 
 
+class Place(NamedTuple):
+    """Where an object was: `pts` ns of stream time, x1 y1 x2 y2 source pixels, and how sure the tracker was."""
+
+    pts: int
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    confidence: float
+
+
+class Trajectory(Sequence[Place]):
+    """Where an object was, oldest first, at most `most` places. It never changes: longer ones are made of it.
+
+    Trajectories of one object share a list that only grows; each knows where it ends.
+    """
+
+    __slots__ = ("_end", "_places", "_start", "most")
+
+    def __init__(self, most: int, places: list[Place] | None = None, end: int = 0) -> None:
+        self.most = most
+        self._places = [] if places is None else places
+        self._end = end
+        self._start = max(0, end - most)
+
+    def then(self, place: Place) -> Trajectory:
+        """This one and one place more."""
+        places = self._places
+        if len(places) != self._end or self._end >= 2 * self.most:  # longer already, or mostly forgotten
+            places = places[max(0, self._end - self.most + 1) : self._end]
+        places.append(place)
+        return Trajectory(self.most, places, len(places))
+
+    def __len__(self) -> int:
+        return self._end - self._start
+
+    @overload
+    def __getitem__(self, index: int) -> Place: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Place]: ...
+    def __getitem__(self, index: int | slice) -> Place | list[Place]:
+        return self._places[self._start : self._end][index]
+
+    def __iter__(self) -> Iterator[Place]:
+        return iter(self._places[self._start : self._end])
+
+
 @dataclass(slots=True, eq=False)
 class Object:
     """One thing in one frame. Coordinates are source pixels: x right, y down, (0, 0) the corner of the picture.
@@ -36,6 +83,8 @@ class Object:
     `stage` names the model that found it. `velocity` is pixels per second. `angle` is radians, clockwise as seen: the
     box is turned about its centre by it. `mask` [h, w] (booleans, or weights 0..1) is stretched over the box.
     `keypoints` [k, 3] are x, y, confidence. `embedding` has length 1. `depth` is the median of a depth model's answer.
+    `age` is seconds since its first detection, `trajectory` where it was since (if the tracker was asked to keep it).
+    `origin` is set in a copy: the object that it, or what it was copied from, is a copy of.
     """
 
     box: Box
@@ -56,13 +105,17 @@ class Object:
     depth: float | None = None
     velocity: tuple[float, float] | None = None
     extras: dict[str, Any] = field(default_factory=dict)
+    age: float | None = None
+    trajectory: Trajectory | None = None
+    origin: Object | None = field(default=None, repr=False)
 
     def fork(self) -> Object:
-        """The same arrays, lists and dict of its own."""
+        """The same arrays, lists and dict of its own; `media.merging` puts copies together again."""
         return Object(
             self.box, self.class_id, self.label, self.confidence, self.id, self.detected_box,
             self.track_confidence, self.stage, self.parent, list(self.labels), self.mask, self.keypoints,
-            self.angle, self.embedding, self.text, self.depth, self.velocity, dict(self.extras),
+            self.angle, self.embedding, self.text, self.depth, self.velocity, dict(self.extras), self.age,
+            self.trajectory, self.origin or self,
         )  # fmt: skip
 
 

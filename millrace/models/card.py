@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Interval
 
@@ -25,7 +25,6 @@ Kind = Literal[
     "detector", "classifier", "segmentation", "instances", "keypoints", "oriented", "embedding", "text", "depth", "raw"
 ]
 Clustering = Literal["nms", "groups", "dbscan", "hybrid", "none"]
-Resize = Literal["nearest", "bilinear", "cubic", "area", "lanczos"]
 
 
 def key(help: str, default: Any = None, *, factory: Any = None) -> Any:
@@ -46,7 +45,6 @@ class InputCard:
     layout: Layout | None = key("the order of the dimensions")
     fit: Fit | None = key("how a picture of another shape fills it: letterbox keeps the aspect, centred")
     pad: Annotated[int, Interval(ge=0, le=255)] | None = key("grey level of the border, before scale and mean")
-    resize: Resize | None = key("how pictures are scaled (bilinear, unless said)")
     scale: float | None = key("pixels of 0..255 are multiplied by it")
     mean: tuple[float, ...] | float | None = key("subtracted after scaling, in the order of `colour`; one for all")
     std: tuple[float, ...] | float | None = key("divided by after the mean, in the order of `colour`; one for all")
@@ -58,7 +56,7 @@ class InputCard:
 
     def known(self) -> dict[str, Any]:
         """The fields of InputSpec that the card sets; one number for mean or std stands for all channels."""
-        names = (name for name in self.__slots__ if name not in ("name", "resize", "mean_file"))
+        names = (name for name in self.__slots__ if name not in ("name", "mean_file"))
         found = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         for name in ("mean", "std"):
             if isinstance(found.get(name), (int, float)):
@@ -127,7 +125,6 @@ class ModelCard:
     runtime: str | None = key("what runs it: auto, onnx, openvino, torch, tensorrt, tflite, triton")
     options: dict[str, Any] = key("settings of its runtime", factory=dict)
     batch: AtLeastOne | None = key("most pictures of one call")
-    precision: Literal["float32", "float16", "int8"] | None = key("what its engine should compute in")
     every: AtLeastOne | None = key("infer every Nth frame of a stream; the others pass")
     objects: ObjectsCard | None = key("on which objects it works; without it, on whole frames")
     prepared: bool = key("it takes the tensors that a `preprocess` element made", False)
@@ -137,7 +134,6 @@ class ModelCard:
         "of lists, or a file with a line `a;b;c` for each head"
     )
     attribute: str | list[str] | None = key("classifier: what it tells (colour, type), one for each head")
-    class_count: AtLeastOne | None = key("how many classes count; objects of higher class ids are dropped")
     classes: list[str | int] | None = key("keep only these classes, by name or id")
     drop: list[str | int] | None = key("drop these classes, by name or id")
     background: int | None = key("the class that means: nothing")
@@ -159,13 +155,17 @@ class ModelCard:
 
     extras: dict[str, Any] = key("keys for the parser", factory=dict)
     source: str | None = None  # the card's own path
-    no_model: str = ""  # why it names no model, where DeepStream's file names one that cannot be read
-    warnings: tuple[str, ...] = ()  # on keys of DeepStream's file that nobody knows
+    theirs: bool = False  # a file of DeepStream, whose labels and outputs need not be those of the model
+    no_model: str = ""  # why such a file names no model that can be used
+    warnings: tuple[str, ...] = ()  # on keys of such a file that nobody knows
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def names(self) -> Labels | None:
         """The class names that the card gives, None when it gives none; of several heads, those of the first."""
+        if isinstance(self.labels, str) and self.theirs:  # nvinfer: the first of each line that is not empty
+            lines = [name for name in read_labels(self.near(self.labels)).values() if name]
+            return {number: line.partition(";")[0] for number, line in enumerate(lines)}
         if isinstance(self.labels, str):
             return read_labels(self.near(self.labels))
         if isinstance(self.labels, list):
@@ -198,6 +198,26 @@ class ModelCard:
 INNER: dict[str, type[InputCard | ObjectsCard | ClassCard]] = {
     "input": InputCard, "objects": ObjectsCard, "every_class": ClassCard, "by_class": ClassCard,
 }  # fmt: skip
+
+
+Part = TypeVar("Part", InputCard, ObjectsCard)
+
+
+def read_part(kind: type[Part], values: Mapping[str, Any], where: str) -> Part:
+    """A part of a card that a setting gives, checked. Raises ConfigError that begins with `where`."""
+    from pydantic import TypeAdapter, ValidationError
+
+    known = [one.name for one in fields(kind) if "help" in one.metadata]
+    for name in values:
+        if name not in known:
+            hint = did_you_mean(str(name), known) or f" There are: {', '.join(known)}"
+            raise ConfigError(f"{where}.{name} is not known.{hint}")
+    try:
+        return TypeAdapter(kind).validate_python(dict(values))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        key = str(problem["loc"][0])
+        raise ConfigError(f"{where}.{key}={values[key]!r} is not allowed: {problem['msg']}") from None
 
 
 def find_card(model: str | os.PathLike[str]) -> Path | None:

@@ -14,6 +14,7 @@ CLUSTERING: dict[int, Clustering] = {0: "groups", 1: "dbscan", 2: "nms", 3: "hyb
 # Without OpenCV, as DeepStream's library is built, group rectangles become NMS with these numbers for every class.
 INSTEAD_OF_GROUPS = ClassCard(iou=0.5, top_k=20)
 NOT_IN_YAML = "DeepStream's YAML files have no such key: it is an old one of key files"
+DRAWN = "the settings `colours` and `styles` of `draw` say how objects look"
 _GROUPS = "without a cluster-mode DeepStream takes NMS with IoU 0.5 and at most 20 objects a class"
 _MODES: dict[str, tuple[str, tuple[Clustering, ...]]] = {  # key: field, and the ways of clustering that use it
     "nms-iou-threshold": ("iou", ("nms", "hybrid")),
@@ -97,6 +98,7 @@ def _shade(section: Section, key: str) -> Shade | None:
     if len(values) != 4 or not all(0 <= value <= 1 for value in values):
         section.reject(key, "is not four numbers of 0..1: red;green;blue;alpha")
         return None
+    section.ignore(DRAWN, key)
     return (values[0], values[1], values[2], values[3])
 
 

@@ -36,6 +36,16 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
     return {number: line.strip() for number, line in enumerate(lines)}
 
 
+def read_characters(path: str | os.PathLike[str]) -> Labels:
+    """One character a line, as they stand there: a line may be a space."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the characters {path}: {error}") from error
+    lines = lines[:-1] if lines and not lines[-1] else lines
+    return {number: line.removesuffix("\r") for number, line in enumerate(lines)}
+
+
 def read_heads(path: str | os.PathLike[str]) -> list[list[str]]:
     """The class names of each head of a classifier: a line `a;b;c` is a head; without a `;` all lines are one head."""
     lines = [name for name in read_labels(path).values() if name]

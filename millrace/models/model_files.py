@@ -63,6 +63,8 @@ def _choose(section: Section, paths: dict[str, Path]) -> tuple[Path | None, str]
 def _onnx_beside(path: Path) -> Path | None:
     """`net.onnx` beside `net.onnx_b1_gpu0_fp16.engine`, `net.etlt`, `net.uff`."""
     name = _ENGINE_NAME.sub("", path.name)
+    if not name:
+        return None
     names = [name] if name.endswith(".onnx") else []
     names += [Path(name).with_suffix(".onnx").name, f"{name}.onnx"]
     return next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from ..deepstream import KeyFile, Report, Section, read
 from ..media.tensor import Colour, Fit
 from .card import InputCard, ObjectsCard, Shade
-from .nvinfer import COLOURS, FILTERS
+from .nvinfer import COLOURS, antialias
 from .preprocess_card import PreprocessCard, Rectangle, RegionCard, SequenceCard
 
 _REQUIRED = (
@@ -123,7 +123,7 @@ def _input(section: Section, user: Section) -> InputCard:
         dtype=dtype,
         fit=fit,
         pad=0,
-        resize=section.choice("scaling-filter", None, FILTERS),
+        antialias=antialias(section, "scaling-filter"),
         scale=1.0,
         mean=tuple(means),
         std=tuple(1 / factor for factor in factors),

@@ -9,25 +9,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from ..deepstream import KeyFile, Report, Section, read
 from ..deepstream.yamlfile import Yaml
 from ..media.tensor import Colour, Fit, Layout
-from .card import InputCard, Kind, ModelCard, ObjectsCard, Resize
+from .card import InputCard, Kind, ModelCard, ObjectsCard
 from .class_attrs import CLUSTERING, GROUPS, NOT_IN_YAML, read_classes
 from .model_files import choose_model
 from .symbols import SYMBOLS
 
 KINDS: dict[int, Kind] = {0: "detector", 1: "classifier", 2: "segmentation", 3: "instances", 100: "raw"}
-PRECISIONS: dict[int, Literal["float32", "int8", "float16", "best"]] = {
-    0: "float32", 1: "int8", 2: "float16", 3: "best",
-}  # fmt: skip
+PRECISIONS = {0: "FP32", 1: "INT8", 2: "FP16", 3: "BEST"}
 COLOURS: dict[int, Colour] = {0: "RGB", 1: "BGR", 2: "GRAY"}
 LAYOUTS: dict[int, Layout] = {0: "NCHW", 1: "NHWC"}
-FILTERS: dict[int, Resize | None] = {
-    0: "nearest", 1: "bilinear", 2: "cubic", 3: "area", 4: "lanczos", 5: None, 6: None,
-}  # fmt: skip
+FILTERS = {0: "nearest", 1: "bilinear", 2: "cubic", 3: "super", 4: "lanczos", 5: "ignored", 6: "default"}
 FUNCTIONS = (
     "parse-bbox-func-name", "parse-bbox-instance-mask-func-name", "parse-segmentation-func-name",
     "parse-classifier-func-name",
@@ -35,7 +31,8 @@ FUNCTIONS = (
 INT_MAX = (1 << 31) - 1
 
 _ENGINE = "TensorRT's; what engines are made of here is chosen by measuring (`millrace build`)"
-_DEBUG = "writes or replaces tensors to find mistakes in DeepStream; the element `dump` writes what a pipeline carries"
+_PRECISION = "the runtime's own is taken; `options: {precision: …}` of a card, and `millrace build`, take another"
+_DEBUG = "writes or replaces tensors to find mistakes; `tensors: true` of a card hands them to your Python"
 IGNORED: Mapping[str, str] = {
     "gpu-id": "the setting `device` says where a model runs",
     "enable-dla": "there is no DLA core; the setting `device` says where a model runs",
@@ -54,7 +51,7 @@ IGNORED: Mapping[str, str] = {
     "custom-network-config": "a network is not made by a C++ function; give its ONNX",
     "custom-lib-path": "compiled functions are not loaded; those that are known by name are built in",
     "disable-output-host-copy": "where outputs are read is the runtime's choice",
-    "warmup-engine": "a model is run once before frames come, always",
+    "warmup-engine": "a runtime makes itself ready when it is opened",
     "stabilize-buffer-count": "no frames are dropped to settle in",
     "dynamic-properties": "settings are changed while running by `Pipeline.set`",
     "raw-output-file-write": _DEBUG,
@@ -99,6 +96,7 @@ def nvinfer_card(file: KeyFile) -> tuple[ModelCard, Report]:
         objects=_objects(section, kind),
         prepared=section.boolean("input-tensor-from-meta", False),
         source=file.path,
+        theirs=True,
     )
     card = replace(card, **_results(section, card), **_classes(report, section, kind, legacy))
     _rest(report, section, legacy)
@@ -160,11 +158,22 @@ def _input(section: Section, legacy: bool) -> InputCard:
         layout=section.choice("network-input-order", None, LAYOUTS),
         fit=fit,
         pad=0,
-        resize=section.choice("scaling-filter", None, FILTERS),
+        antialias=antialias(section, "scaling-filter"),
         scale=scale,
-        mean=None if means is None else tuple(scale * mean for mean in means),
+        mean=0.0 if means is None else tuple(scale * mean for mean in means),
+        std=1.0,
         mean_file=None if mean_file is None else os.fspath(mean_file),
     )
+
+
+def antialias(section: Section, key: str) -> bool | None:
+    """Whether pictures are averaged when they are made smaller; other filters than two are told to be ignored."""
+    chosen = section.choice(key, None, FILTERS)
+    if chosen in ("nearest", "cubic", "lanczos"):
+        section.ignore("pictures are scaled bilinearly", key)
+    elif chosen in ("ignored", "default"):
+        section.note(key, "bilinear")
+    return True if chosen == "super" else None
 
 
 def _size(section: Section, legacy: bool) -> tuple[int | None, int | None, int | None]:
@@ -196,7 +205,7 @@ def _objects(section: Section, kind: Kind) -> ObjectsCard | None:
         min_height=section.integer("input-object-min-height", 1, least=0),
         max_width=section.integer("input-object-max-width", 0, least=0) or None,
         max_height=section.integer("input-object-max-height", 0, least=0) or None,
-        refresh=(None if kind == "classifier" else 1) if once else max(refresh, 0) + 1,
+        refresh=None if once else max(refresh, 0) + 1,
         growth=1.2 if kind == "classifier" else None,
         wait=not section.boolean("classifier-async-mode", False),
     )
@@ -218,17 +227,15 @@ def _results(section: Section, card: ModelCard) -> dict[str, Any]:
     labels = section.path("labelfile-path", None)
     kept: dict[str, Any] = {
         "labels": None if labels is None else os.fspath(labels),
-        "precision": section.choice("network-mode", "float32", PRECISIONS),
         "drop": _list(section.integers("filter-out-class-ids", None)),
         "crop_to_offsets": section.boolean("crop-objects-to-roi-boundary", False),
         "tensors": section.boolean("output-tensor-meta", False),
         "masks": section.boolean("output-instance-mask", False) if card.kind == "instances" else True,
         "mask_threshold": section.number("segmentation-threshold", 0.0, least=0),
-        "class_count": section.integer("num-detected-classes", 0, least=0) or None,
         "attribute": section.text("classifier-type", None),
     }
-    if kept["precision"] == "best":
-        kept["precision"] = None
+    section.choice("network-mode", None, PRECISIONS)
+    section.ignore(_PRECISION, "network-mode")
     least = section.number("classifier-threshold", 0.0, least=0)
     if card.kind == "classifier":
         kept["confidence"] = least
@@ -238,6 +245,8 @@ def _results(section: Section, card: ModelCard) -> dict[str, Any]:
     else:
         section.ignore("the model is no classifier", "classifier-threshold", "classifier-type")
         kept["attribute"] = None
+    if card.kind == "segmentation":
+        kept["confidence"] = kept["mask_threshold"]
     if card.kind != "instances":
         section.ignore("the model has no masks", "output-instance-mask")
     if card.kind not in ("segmentation", "instances"):
@@ -253,9 +262,11 @@ def _classes(report: Report, section: Section, kind: Kind, legacy: bool) -> dict
         if mode is not None:
             section.ignore("cluster-mode counts", "enable-dbscan")
         mode = mode or CLUSTERING[1 if older == "dbscan" else 0]
+    count = section.integer("num-detected-classes", 0, least=0)
     if kind in ("detector", "instances"):
-        count = section.integer("num-detected-classes", 0, least=0)
-        return read_classes(report, mode or "groups", count or None, legacy)
+        found = read_classes(report, mode or "groups", count or None, legacy)
+        return found | {"classes": list(range(count)) if count else None}
+    section.ignore("the model's outputs say how many classes there are", "num-detected-classes")
     why = f"the model is no detector ({kind})"
     section.ignore(why, "cluster-mode", "enable-dbscan", "filter-out-class-ids", "crop-objects-to-roi-boundary")
     report.ignore(why, GROUPS)

@@ -14,7 +14,8 @@ from ..deepstream import KeyFile, Report, Section, resolve
 from ..deepstream.textfile import read_textfile
 from ..media.tensor import Colour, Fit, Layout
 from .card import ClassCard, InputCard, Kind, ModelCard, ObjectsCard, Shade
-from .nvinfer import FILTERS
+from .class_attrs import DRAWN
+from .nvinfer import antialias
 from .symbols import SYMBOLS
 
 _MODELS = ("model.onnx", "model.plan", "model.savedmodel", "model.graphdef", "model.pt", "model.xml")
@@ -64,6 +65,7 @@ def nvinferserver_card(file: KeyFile) -> tuple[ModelCard, Report]:
         batch=config.integer("max_batch_size", 0, least=0, most=1024) or 1,
         prepared="infer_config.input_tensor_from_meta" in file.groups,
         source=file.path,
+        theirs=True,
     )
     card = replace(card, **_control(report, kind), **_results(report, kind))
     card = replace(card, **(_detection(report) if kind == "detector" else {}))
@@ -89,7 +91,7 @@ def _model(report: Report) -> tuple[str | None, str]:
             section.reject("model_name", "is missing")
             return None, "it names no model"
         if url:
-            return f"grpc://{url}/{title}" + (f"/versions/{version}" if version > 0 else ""), ""
+            return f"grpc://{url}/{title}" + (f"/{version}" if version > 0 else ""), ""
         if not root:
             section.reject("", "neither model_repo with its root nor grpc with its url is given")
             return None, "it names neither a model repository nor a server"
@@ -147,9 +149,10 @@ def _input(report: Report) -> InputCard:
         layout=section.word("tensor_order", None, _ORDERS),
         fit=fit,
         pad=0,
-        resize=section.choice("frame_scaling_filter", None, FILTERS),
+        antialias=antialias(section, "frame_scaling_filter"),
         scale=scale,
-        mean=None if means is None or mean_file is not None else tuple(scale * mean for mean in means),
+        mean=0.0 if means is None or mean_file is not None else tuple(scale * mean for mean in means),
+        std=1.0,
         mean_file=None if mean_file is None else os.fspath(mean_file),
     )
 
@@ -170,7 +173,7 @@ def _control(report: Report, kind: Kind) -> dict[str, Any]:
         min_height=box.integer("min_height", 0, least=0),
         max_width=box.integer("max_width", 0, least=0) or None,
         max_height=box.integer("max_height", 0, least=0) or None,
-        refresh=(None if kind == "classifier" else 1) if refresh is None else refresh + 1,
+        refresh=None if refresh is None else refresh + 1,
         growth=1.2 if kind == "classifier" else None,
         wait=waits or kind != "classifier",
     )
@@ -204,8 +207,8 @@ def _results(report: Report, kind: Kind) -> dict[str, Any]:
                 theirs.ignore("every output is a head", "tensor_name")
     elif kind == "segmentation":
         section = report.section(f"{_POST}.segmentation")
-        found["mask_threshold"] = section.number("threshold", 0.0, least=0)
-        found["class_count"] = section.integer("num_segmentation_classes", 0, least=0) or None
+        found["mask_threshold"] = found["confidence"] = section.number("threshold", 0.0, least=0)
+        section.ignore("the model's outputs say how many classes there are", "num_segmentation_classes")
         found |= _parser(section, "custom_parse_segmentation_func")
     elif kind == "raw":
         report.section(f"{_POST}.other").ignore("is reserved", "type_name")
@@ -227,7 +230,8 @@ def _parser(section: Section, key: str) -> dict[str, Any]:
 def _detection(report: Report) -> dict[str, Any]:
     base = f"{_POST}.detection"
     section = report.section(base)
-    found: dict[str, Any] = {"class_count": section.integer("num_detected_classes", 0, least=0) or None}
+    count = section.integer("num_detected_classes", 0, least=0)
+    found: dict[str, Any] = {"classes": list(range(count)) if count else None}
     found |= _parser(section, "custom_parse_bbox_func")
     nms, dbscan = report.section(f"{base}.nms"), report.section(f"{base}.dbscan")
     groups, simple = report.section(f"{base}.group_rectangle"), report.section(f"{base}.simple_cluster")
@@ -288,6 +292,7 @@ def _filter(report: Report, name: str) -> ClassCard:
 def _shade(report: Report, name: str) -> Shade | None:
     section = report.section(name)
     shade = tuple(section.number(letter, 0.0, least=0, most=1) for letter in "rgba")
+    section.ignore(DRAWN, *"rgba")
     return (shade[0], shade[1], shade[2], shade[3]) if section.given else None
 
 
@@ -299,7 +304,7 @@ def _rest(report: Report) -> None:
     )
     backend = report.section("infer_config.backend")
     backend.ignore(_MEMORY, "output_mem_type")
-    backend.ignore("a model is run once before frames come, always", "disable_warmup")
+    backend.ignore("a runtime makes itself ready when it is opened", "disable_warmup")
     for name in ("triton", "trt_is"):
         repository = rf"infer_config\.backend\.{name}\.model_repo"
         section = report.section(repository.replace("\\", ""))

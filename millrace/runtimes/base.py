@@ -30,6 +30,7 @@ class Runtime(Protocol):
     parallel: int  # calls that run at the same time
     batches: bool  # several pictures in one call take less time than as many calls
     device: str
+    report: Callable[[str], None]  # assign it: told, in any thread, of trouble that the runtime may get over
 
     def run(self, inputs: Inputs) -> dict[str, Any]: ...
 

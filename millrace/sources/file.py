@@ -36,6 +36,10 @@ class FileSource(CodedSource, RecordedSource):
     track: int | None = setting(default=None, help="which video track, from 0; default: the best", minimum=0)
     sound: bool = setting(default=False, help="give the packets of the best sound track too; who saves it asks for it")
 
+    @property
+    def quick(self) -> bool:
+        return super().quick and not _is_pipe(file_path(self.uri))
+
     def once(self, begin: int, end: int | None) -> Iterator[Opened | Item]:
         path = file_path(self.uri)
         with self._open(path) as container:
@@ -154,6 +158,11 @@ class FileSource(CodedSource, RecordedSource):
 def file_path(uri: str) -> str:
     """The path that a `file://` address or a plain path names."""
     return unquote(urlsplit(uri).path) if uri[:7].lower() == "file://" else uri
+
+
+def _is_pipe(path: str) -> bool:
+    """Whether it is something to be read that may keep its reader waiting."""
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def _why_unreadable(path: str) -> str:

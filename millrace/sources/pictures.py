@@ -17,6 +17,7 @@ class PictureSource(RecordedSource):
     """Frames made one by one. A subclass says `rate`, `count` and gives `picture(index)`."""
 
     gives: ClassVar[str | None] = FRAMES
+    quick: ClassVar[bool] = False  # to make a picture is work
 
     @property
     def rate(self) -> Fraction:

@@ -48,6 +48,10 @@ class RecordedSource(Source):
     def say(self, caps: Caps) -> Caps:
         return caps
 
+    @property
+    def quick(self) -> bool:
+        return not self.pace and not self.live
+
     def interrupt(self) -> None:
         self.halt.set()
 

@@ -1,30 +1,41 @@
-"""Objects → identities: one file per tracker, over shared Kalman and matching code."""
+"""Objects → identities: one file per tracker, over one step that they share."""
 
 from __future__ import annotations
 
-import inspect
+from dataclasses import fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import ConfigError, SettingError
+from ..core.errors import ConfigError, SettingError, did_you_mean
 
 if TYPE_CHECKING:
-    from .base import Tracker
+    from .base import Rules, Tracker
 
-TABLE = {"sort": "sort:Sort"}
-DEFAULT = "sort"
+TABLE = {
+    "bytetrack": "bytetrack:ByteTrack",
+    "default": "default:Default",
+    "iou": "iou:Iou",
+    "ocsort": "ocsort:OcSort",
+    "sort": "sort:Sort",
+}
+
+
+def rules_of(name: str = "default", **settings: Any) -> Rules:
+    """The rules of a tracker by name. Raises ConfigError for a name or a setting that there is not."""
+    if name not in TABLE:
+        raise ConfigError(f"tracker {name!r} is not known;{did_you_mean(name, TABLE)} there are: {', '.join(TABLE)}")
+    module, _, kind = TABLE[name].partition(":")
+    made = getattr(import_module(f".{module}", __package__), kind)
+    allowed = [each.name for each in fields(made)]
+    for setting, value in settings.items():
+        if setting not in allowed:
+            near = did_you_mean(setting, allowed)
+            raise SettingError(f"tracker {name}", setting, value, f"its settings are {', '.join(allowed)}.{near}")
+    rules: Rules = made(**settings)
+    return rules
 
 
 def open_tracker(name: str = "default", **settings: Any) -> Tracker:
     """A tracker for one stream. Raises ConfigError for a name or a setting that there is not."""
-    key = DEFAULT if name == "default" else name
-    if key not in TABLE:
-        raise ConfigError(f"tracker {name!r} is not known; there are: default, {', '.join(sorted(TABLE))}")
-    module, _, kind = TABLE[key].partition(":")
-    made = getattr(import_module(f".{module}", __package__), kind)
-    allowed = list(inspect.signature(made).parameters)
-    for setting, value in settings.items():
-        if setting not in allowed:
-            raise SettingError(f"tracker {name}", setting, value, f"its settings are {', '.join(allowed)}")
-    tracker: Tracker = made(**settings)
+    tracker: Tracker = rules_of(name, **settings).open()
     return tracker

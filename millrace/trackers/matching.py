@@ -1,4 +1,4 @@
-"""Optimal assignment: which detection belongs to which track."""
+"""Assignment: which detection belongs to which track."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def shortest_paths(candidates: Candidates, columns: int, limit: float) -> list[i
                 if column not in settled and length < distance.get(column, math.inf):
                     distance[column] = length
                     before[column] = (row, value)
-            end = min(distance, key=distance.__getitem__, default=-1)
+            end = min(distance, key=lambda column: (distance[column], column), default=-1)
             if end < 0 or distance[end] >= alone:
                 total, end = alone, column_of[loser]
                 column_of[loser] = -1
@@ -72,3 +72,34 @@ def shortest_paths(candidates: Candidates, columns: int, limit: float) -> list[i
             column_of[row], cost_of[row] = end, value
             end = previous if row != start else -1
     return column_of
+
+
+def greedy(score: NDArray[Any], floor: float) -> list[int]:
+    """The column of every row, -1 for none: the best pair of all first, then the best of the rest, …
+
+    Only pairs above `floor`; of equal scores the first row's, then the first column's. `score` is [n, m].
+    """
+    taken = [-1] * score.shape[0]
+    rest = np.where(score > floor, score, -math.inf)
+    while rest.size:
+        row, column = divmod(int(rest.argmax()), score.shape[1])
+        if rest[row, column] == -math.inf:
+            break
+        taken[row] = column
+        rest[row] = -math.inf
+        rest[:, column] = -math.inf
+    return taken
+
+
+def optimal(score: NDArray[Any], floor: float) -> list[int]:
+    """The column of every row, -1 for none: the greatest sum of (score - floor). `score` is [n, m]."""
+    rows, columns = (found.tolist() for found in np.nonzero(score > floor))
+    taken = [-1] * score.shape[0]
+    if len(set(rows)) == len(rows) and len(set(columns)) == len(columns):
+        for row, column in zip(rows, columns, strict=True):
+            taken[row] = column
+        return taken
+    candidates: Candidates = [[] for _ in taken]
+    for row, column in zip(rows, columns, strict=True):
+        candidates[row].append((column, floor - float(score[row, column])))
+    return shortest_paths(candidates, score.shape[1], 0.0)

@@ -59,7 +59,10 @@ class Misses:
         last = self.known[key]
         seconds = (pts - last.pts) / SECOND
         moved = np.tile(np.array(last.velocity or (0.0, 0.0)) * seconds, 2)
-        facts: dict[str, Any] = {"predicted": last.box + moved, "least_overlap": getattr(self.tracker, "iou", None)}
+        facts: dict[str, Any] = {
+            "predicted": last.box + moved,
+            "least_overlap": getattr(self.tracker.rules, "iou", None),
+        }
         why = getattr(self.tracker, "why_missed", None)
         told = dict(why(key) or {}) if why is not None else {}
         costs = told.pop("costs", None)
@@ -71,7 +74,7 @@ class Misses:
             found = detected[n]
             other = {"box": _plain(boxes[n]), "label": found.label, "confidence": round(float(found.confidence), 4),
                      "overlap": round(overlaps[n], 4), "id": found.id}  # fmt: skip
-            penalty = getattr(self.tracker, "class_penalty", None)
+            penalty = getattr(self.tracker.rules, "class_penalty", None)
             if penalty and found.label != last.label:
                 other["penalty"] = penalty
             others.append(other if costs is None else {**other, "cost": round(float(costs[n]), 4)})

@@ -64,5 +64,7 @@ def test_the_other_kinds(tmp_path: Path, capsys):
     assert "secret" not in capsys.readouterr().out
     (tmp_path / "p.yml").write_text("property:\n  network-type: 4\n")
     assert invoke(["check", str(tmp_path / "p.yml")]) == OK
+    (tmp_path / "a.txt").write_text("[property]\nconfig-width=640\nconfig-height=480\n")
+    assert invoke(["check", str(tmp_path / "a.txt")]) == OK
     (tmp_path / "b.txt").write_text("[message-broker]\npartition-key=x\n")
     assert invoke(["check", str(tmp_path / "b.txt")]) == WRONG

@@ -130,11 +130,12 @@ class Treatment:
         if not lossless and self.count and rng.random() < 0.2:
             name = f"s{rng.randrange(self.count)}"  # comes back, unless it is still there
         self.count += 1
-        kinds = [lambda: Sent(stream=name, count=rng.randint(0, 60))]
+        guest = rng.random() < 0.5
+        kinds = [lambda: Sent(stream=name, count=rng.randint(0, 60), guest=guest)]
         if not lossless:
             kinds += [
-                lambda: Count(stream=name, count=50, fail_at=rng.randint(0, 49), live=live),
-                lambda: Forever(stream=name, delay=rng.uniform(0, 0.001), live=live),
+                lambda: Count(stream=name, count=50, fail_at=rng.randint(0, 49), live=live, guest=guest and not live),
+                lambda: Forever(stream=name, delay=rng.uniform(0, 0.001), live=live, guest=guest and not live),
             ]
         source = rng.choice(kinds)()
         with contextlib.suppress(ConfigError):

@@ -52,7 +52,13 @@ class Count(Source):
     delay: float = setting(default=0.0)
     live: bool = setting(default=False)
     fail_at: int | None = setting(default=None)
+    guest: bool = setting(default=False)
     stopped: Any = state(threading.Event)
+    read_in: set[str] = state(set)  # names of the threads that have read it
+
+    @property
+    def quick(self) -> bool:
+        return self.guest
 
     def read(self) -> Iterator[Any]:
         yield StreamStart(self.stream, Caps("numbers"), live=self.live)
@@ -61,6 +67,7 @@ class Count(Source):
                 raise OSError("the camera died")
             if self.delay and self.stopped.wait(self.delay):
                 return
+            self.read_in.add(threading.current_thread().name)
             yield Num(self.stream, index)
 
     def interrupt(self) -> None:
@@ -73,7 +80,12 @@ class Forever(Source):
     stream: str = setting(default="a")
     delay: float = setting(default=0.0)
     live: bool = setting(default=False)
+    guest: bool = setting(default=False)
     stopped: Any = state(threading.Event)
+
+    @property
+    def quick(self) -> bool:
+        return self.guest
 
     def read(self) -> Iterator[Any]:
         yield StreamStart(self.stream, Caps("numbers"), live=self.live)

@@ -222,7 +222,10 @@ def ours(text: str) -> dict[bytes, dict[bytes, dict[str, Any]]] | None:
 
 
 def same(mine: Any, theirs: Any) -> bool:
-    return repr(mine) == repr(theirs) or mine == theirs
+    """Equal, with NaN equal to itself."""
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        return mine.keys() == theirs.keys() and all(same(mine[key], theirs[key]) for key in mine)
+    return bool(mine == theirs) or (mine != mine and theirs != theirs)
 
 
 LETTERS = st.text(alphabet="ab1.;=[]# \t\r\v\f\\snx-+eé", max_size=8)

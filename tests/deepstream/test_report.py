@@ -94,6 +94,13 @@ def test_wrong_values_are_raised_together():
     ]
 
 
+def test_what_is_wrong_is_not_ignored():
+    report = Report(parse_keyfile("[p]\nb=x\nc=y\n", "f"))
+    report.section("p").integer("b", 9)
+    report.section("p").ignore("not used", "b", "c")
+    assert [finding.status for finding in report.findings()] == ["wrong", "ignored"]
+
+
 def test_a_range_is_told():
     report = Report(parse_keyfile("[p]\nb=0\n", "f"))
     report.section("p").integer("b", 9, least=1, most=4)

@@ -375,3 +375,20 @@ def test_mistakes_in_on_are_found_before_anything_runs(tmp_path, on, message):
 def test_a_wrong_number_of_labels(opened, labels, message):
     with pytest.raises(ConfigError, match=message):
         opened(CARD + f"labels: {labels}\n", on={})
+
+
+def test_what_lies_at_an_angle_is_turned_upright_first(opened):
+    import cv2
+
+    frame = scene(objects=[])
+    corners = cv2.boxPoints(((64, 48), (60, 12), 40.0)).round().astype(np.int32)
+    cv2.fillPoly(frame.image.planes[0], [corners], (240, 240, 240))
+    found = Object(box([34, 42, 94, 54]), 0, "text", 0.9, angle=float(np.radians(40)))
+    frame.objects = [found]
+    through(opened(on={}), frame)
+    assert said(found) == [("shade", "light")]  # upright, the box would be half grey
+    level = scene(objects=[])
+    level.objects = [Object(box([34, 42, 94, 54]), 0, "text", 0.9)]
+    level.image.planes[0][:] = frame.image.planes[0]
+    through(opened(on={}), level)
+    assert said(level.objects[0]) != [("shade", "light")]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import numpy as np
 import pytest
 
 from millrace.runtimes import onnx as cpu
+
+if os.environ.get("FAIL_WITHOUT_CUDA") != "1":
+    pytest.importorskip("torch", reason="torch is an extra")
+
 from millrace.runtimes.torch import load
 
 

@@ -80,7 +80,7 @@ def test_the_card_beside_a_model_is_found(tmp_path):
 def test_every_key_is_described():
     for one in (ModelCard, InputCard, ObjectsCard, ClassCard):
         for key in fields(one):
-            assert key.name in ("source", "no_model", "warnings") or key.metadata["help"], key.name
+            assert key.name in ("source", "theirs", "no_model", "warnings") or key.metadata["help"], key.name
 
 
 def test_rules_of_classes_fall_back(tmp_path):

@@ -51,7 +51,7 @@ def why(report: Report, key: str) -> str:
 def test_a_primary_detector():
     card, report = read(PRIMARY)
     assert (card.kind, card.id, card.batch, card.every, card.model) == ("detector", 1, 4, 2, "/models/traffic.onnx")
-    assert (card.labels, card.class_count, card.drop, card.objects) == ("/c/labels.txt", 4, [1, 2], None)
+    assert (card.labels, card.classes, card.drop, card.objects) == ("/c/labels.txt", [0, 1, 2, 3], [1, 2], None)
     assert (card.clustering, card.confidence, card.iou) == ("nms", 0.25, 0.5)
     assert card.every_class == ClassCard(top_k=20, min_width=8)
     assert card.by_class == {0: ClassCard(confidence=0.4, border=(0, 1, 0, 1))}
@@ -68,8 +68,8 @@ def test_what_is_not_said_is_as_in_the_reference():
     card, _ = read("onnx-file=m.onnx\n")
     assert (card.kind, card.batch, card.every, card.id, card.objects) == ("detector", 1, 1, None, None)
     assert (card.clustering, card.confidence, card.iou, card.every_class.top_k) == ("nms", 0.2, 0.5, 20)
-    assert (card.input.scale, card.input.mean, card.input.fit, card.input.colour) == (1.0, None, "stretch", "RGB")
-    assert (card.tensors, card.prepared, card.class_count) == (False, False, None)
+    assert (card.input.scale, card.input.mean, card.input.fit, card.input.colour) == (1.0, 0, "stretch", "RGB")
+    assert (card.tensors, card.prepared, card.classes) == (False, False, None)
     card, _ = read("cluster-mode=2\n")
     assert (card.clustering, card.iou, card.every_class.top_k) == ("nms", 0.3, None)
 
@@ -101,7 +101,7 @@ def test_a_secondary_classifier():
 def test_when_a_second_model_looks_again():
     assert read("process-mode=2\nnetwork-type=1\n")[0].objects.refresh is None  # once, and when it has grown
     assert read("process-mode=2\nnetwork-type=1\n")[0].objects.growth == 1.2
-    assert read("process-mode=2\nnetwork-type=0\n")[0].objects.refresh == 1  # a detector: in every frame
+    assert read("process-mode=2\nnetwork-type=0\n")[0].objects.refresh is None  # a detector: in every frame
     assert read("process-mode=2\nnetwork-type=0\nsecondary-reinfer-interval=9\n")[0].objects.refresh == 10
 
 
@@ -155,12 +155,12 @@ def test_pictures_and_their_size():
     )
     spec = card.input
     assert (spec.width, spec.height, spec.colour, spec.fit, spec.layout) == (640, 480, "GRAY", "letterbox", "NHWC")
-    assert (spec.mean, spec.resize) == ((1.0,), "bilinear")
+    assert (spec.mean, spec.antialias) == ((1.0,), None)
     assert why(report, "input-dims") == "ignored: infer-dims counts"
     assert read("input-dims=3;544;960;0\n")[0].input.width == 960
     assert read("net-scale-factor=0\n")[0].input.scale == 1.0
     card, report = read("mean-file=m.ppm\noffsets=1;2;3\n")
-    assert (card.input.mean_file, card.input.mean) == ("/c/m.ppm", None)
+    assert (card.input.mean_file, card.input.mean) == ("/c/m.ppm", 0)
 
 
 def test_functions_become_parsers():

@@ -64,12 +64,12 @@ def test_a_detector_on_a_server():
     assert (card.kind, card.id, card.batch, card.every, card.model) == (
         "detector", 5, 8, 4, "grpc://10.0.0.1:8001/people",
     )  # fmt: skip
-    assert (card.outputs, card.parser, card.labels, card.class_count) == (
-        ["bbox", "cov"], "tf_ssd", "/c/labels.txt", 3,
+    assert (card.outputs, card.parser, card.labels, card.classes) == (
+        ["bbox", "cov"], "tf_ssd", "/c/labels.txt", [0, 1, 2],
     )  # fmt: skip
     spec = card.input
-    assert (spec.name, spec.colour, spec.layout, spec.fit, spec.resize) == (
-        "input_1:0", "BGR", "NHWC", "letterbox", "bilinear",
+    assert (spec.name, spec.colour, spec.layout, spec.fit, spec.antialias) == (
+        "input_1:0", "BGR", "NHWC", "letterbox", None,
     )  # fmt: skip
     assert (spec.scale, spec.mean) == (0.5, (0.5, 1.0, 1.5))
     assert (card.clustering, card.confidence, card.iou, card.tensors, card.drop) == ("nms", 0.2, 0.5, True, [1])
@@ -113,7 +113,7 @@ def test_ways_of_clustering(policy, expected):
 def test_other_kinds():
     segmentation = "segmentation { threshold: 0.5 num_segmentation_classes: 19 }"
     card, _ = read("infer_config { " + MODEL + "postprocess { " + segmentation + " } }")
-    assert (card.kind, card.mask_threshold, card.class_count) == ("segmentation", 0.5, 19)
+    assert (card.kind, card.mask_threshold, card.confidence) == ("segmentation", 0.5, 0.5)
     card, _ = read("infer_config { input_tensor_from_meta { } " + MODEL + "postprocess { other { } } }")
     assert (card.kind, card.prepared, card.input.colour) == ("raw", True, None)
 
@@ -128,7 +128,7 @@ def test_model_repositories(tmp_path):
     assert read(text % -1, place)[0].model == str(tmp_path / "repo/m/10/model.plan")
     assert read(text % 2, place)[0].model == str(tmp_path / "repo/m/2/model.plan")
     server = 'infer_config { backend { triton { model_name: "m" version: 3 grpc { url: "h:8001" } } } }'
-    assert read(server)[0].model == "grpc://h:8001/m/versions/3"
+    assert read(server)[0].model == "grpc://h:8001/m/3"
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def test_a_run_reads_back(tmp_path: Path) -> None:
         "engine": None,
         "sources": None,
         "streams": None,
+        "line": None,
         "more": 1,
     }
     begin, shown = run

@@ -5,20 +5,37 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from millrace.trackers.kalman import POSITION, RATE, VELOCITY, Boxes, centred
+from millrace.trackers import kalman
+from millrace.trackers.rules import ACTIVE, INACTIVE, RATE, Life
+from millrace.trackers.table import POSITION, STATE, VELOCITY, VV, WIDTH, XV, XX, centred, corners, speeds
+
+LIFE = Life()
+SURE = np.ones(9)
+
+
+def begun(*boxes: tuple[float, float, float, float], life: Life = LIFE) -> np.ndarray:
+    table = np.zeros((len(boxes), WIDTH))
+    kalman.begin(table, life, np.array(boxes, dtype=np.float64))
+    table[:, STATE] = ACTIVE
+    return table
+
+
+def update(table: np.ndarray, *boxes: tuple[float, float, float, float], life: Life = LIFE) -> None:
+    kalman.update(table, life, np.array(boxes, dtype=np.float64), SURE[: len(boxes)])
 
 
 def plain(box: np.ndarray, steps: list[tuple[float, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     """The textbook filter: state of 8, matrices; returns mean and covariance after predict and update of each step."""
     mean = np.concatenate((centred(box[None])[0], np.zeros(4)))
     height = mean[3]
-    covariance = np.diag([(2 * POSITION * height) ** 2] * 4 + [(10 * VELOCITY * height) ** 2] * 4)
+    covariance = np.diag([(LIFE.first_place * height) ** 2] * 4 + [(LIFE.first_velocity * height) ** 2] * 4)
     see = np.eye(4, 8)
     for seconds, measured in steps:
         move = np.eye(8) + np.eye(8, k=4) * seconds
-        grow = np.diag([(POSITION * mean[3]) ** 2] * 4 + [(VELOCITY * mean[3]) ** 2] * 4) * seconds * RATE
+        place, speed = (LIFE.noise_place * mean[3]) ** 2, (LIFE.noise_velocity * mean[3]) ** 2
+        grow = np.diag([place] * 4 + [speed] * 4) * seconds * RATE
         mean, covariance = move @ mean, move @ covariance @ move.T + grow
-        noise = np.eye(4) * (POSITION * mean[3]) ** 2
+        noise = np.eye(4) * (LIFE.noise_measured * mean[3]) ** 2
         gain = covariance @ see.T @ np.linalg.inv(see @ covariance @ see.T + noise)
         mean = mean + gain @ (centred(measured[None])[0] - see @ mean)
         covariance = (np.eye(8) - gain @ see) @ covariance
@@ -29,71 +46,80 @@ def test_equal_to_the_textbook_filter() -> None:
     random = np.random.default_rng(1)
     first = np.array([[10.0, 20, 60, 140], [300, 200, 420, 260]])
     steps = [(0.04, first + random.normal(3, 2, (2, 4))), (0.12, first + random.normal(9, 2, (2, 4)))]
-    filters = Boxes()
-    filters.add(first)
+    table = begun(*first)
     for seconds, measured in steps:
-        filters.predict(seconds)
-        filters.update([0, 1], measured)
+        kalman.predict(table, LIFE, seconds)
+        kalman.update(table, LIFE, measured, SURE[:2])
     for row in range(2):
         mean, covariance = plain(first[row], [(seconds, measured[row]) for seconds, measured in steps])
-        assert np.allclose(filters.state[0, row], mean[:4])
-        assert np.allclose(filters.state[1, row], mean[4:])
-        assert np.allclose(filters.state[2, row], np.diag(covariance)[:4])
-        assert np.allclose(filters.state[3, row], np.diag(covariance[:4, 4:]))
-        assert np.allclose(filters.state[4, row], np.diag(covariance)[4:])
+        for at, known in (
+            (POSITION, mean[:4]), (VELOCITY, mean[4:]), (XX, np.diag(covariance)[:4]),
+            (XV, np.diag(covariance[:4, 4:])), (VV, np.diag(covariance)[4:]),
+        ):  # fmt: skip
+            assert np.allclose(table[row, at : at + 4], known)
 
 
 def test_it_learns_the_velocity_whatever_the_frame_rate() -> None:
-    for steps in ([0.04] * 60, [0.1] * 24, [0.02, 0.1] * 20):
-        filters, time = Boxes(), 0.0
-        filters.add(np.array([[0.0, 0, 40, 80]]))
+    for steps in ([0.04] * 60, [0.1] * 24, [0.02, 0.1] * 20, [0.2] * 12):
+        table, time = begun((0, 0, 40, 80)), 0.0
         for seconds in steps:
             time += seconds
-            filters.predict(seconds)
+            kalman.predict(table, LIFE, seconds)
             x, y = 120 * time, -30 * time
-            filters.update([0], np.array([[x, y, x + 40, y + 80]]))
-        assert filters.velocities()[0] == pytest.approx([120, -30], abs=3)
-
-
-def test_rows_that_are_not_seen_only_move() -> None:
-    filters = Boxes()
-    filters.add(np.array([[0.0, 0, 10, 10], [50, 50, 60, 60], [90, 90, 99, 99]]))
-    before = filters.state.copy()
-    filters.update([1], np.array([[52.0, 50, 62, 60]]))
-    assert np.array_equal(filters.state[:, [0, 2]], before[:, [0, 2]])
-    assert filters.boxes()[1, 0] > 50
+            update(table, (x, y, x + 40, y + 80))
+        assert speeds(table, True)[0] == pytest.approx([120, -30], abs=4)
 
 
 def test_doubt_grows_with_time_alone() -> None:
-    once, often = Boxes(), Boxes()
-    for filters in (once, often):
-        filters.add(np.array([[0.0, 0, 10, 20]]))
-    once.predict(1.0)
+    once, often = begun((0, 0, 10, 20)), begun((0, 0, 10, 20))
+    kalman.predict(once, LIFE, 1.0)
     for _ in range(1000):
-        often.predict(0.001)
-    assert np.allclose(once.state[4], often.state[4])
-    assert np.allclose(once.boxes(), often.boxes())
+        kalman.predict(often, LIFE, 0.001)
+    assert np.allclose(once[:, VV : VV + 4], often[:, VV : VV + 4])
+    assert np.allclose(corners(once), corners(often))
 
 
-def test_keep_and_forget_motion() -> None:
-    filters = Boxes()
-    filters.add(np.array([[0.0, 0, 10, 10], [50, 50, 60, 60]]))
-    filters.predict(0.1)
-    filters.update([0, 1], np.array([[5.0, 0, 15, 10], [50, 55, 60, 65]]))
-    filters.keep([1])
-    assert len(filters) == 1
-    where = filters.boxes()
-    filters.forget_motion()
-    filters.predict(1.0)
-    assert np.allclose(filters.boxes(), where)
+def test_at_rest_after_a_jump() -> None:
+    table = begun((50, 50, 60, 60))
+    kalman.predict(table, LIFE, 0.1)
+    update(table, (50, 55, 60, 65))
+    where = corners(table)
+    kalman.rest(table, LIFE)
+    kalman.predict(table, LIFE, 1.0)
+    assert np.allclose(corners(table), where)
 
 
 def test_a_side_never_turns_inside_out() -> None:
-    filters = Boxes()
-    filters.add(np.array([[0.0, 0, 40, 40]]))
+    table = begun((0, 0, 40, 40))
     for side in (30.0, 20, 10):
-        filters.predict(0.1)
-        filters.update([0], np.array([[0.0, 0, side, side]]))
-    filters.predict(5.0)
-    x1, y1, x2, y2 = filters.boxes()[0]
+        kalman.predict(table, LIFE, 0.1)
+        update(table, (0, 0, side, side))
+    kalman.predict(table, LIFE, 5.0)
+    x1, y1, x2, y2 = corners(table)[0]
     assert x2 > x1 and y2 > y1
+
+
+def test_the_width_measures_its_own_axis() -> None:
+    wide = begun((0, 0, 100, 20), life=Life(by_axis=1))
+    assert wide[0, XX] == pytest.approx(25 * wide[0, XX + 1])
+
+
+def test_an_unsure_measurement_moves_less() -> None:
+    life = Life(confidence_noise=4)
+    moved = []
+    for confidence in (1.0, 0.2):
+        table = begun((0, 0, 40, 40), life=life)
+        kalman.update(table, life, np.array([[10.0, 0, 50, 40]]), np.array([confidence]))
+        moved.append(table[0, POSITION] - 20)
+    assert moved[0] > moved[1] > 0
+
+
+def test_what_is_not_seen_slows_down_and_keeps_its_size() -> None:
+    life = Life(damping=1.0, hold_size=1)
+    table = begun((0, 0, 40, 40), life=life)
+    table[0, VELOCITY : VELOCITY + 4] = (10, 0, 5, 5)
+    table[0, STATE] = INACTIVE
+    kalman.predict(table, life, 1.0)
+    assert table[0, VELOCITY] == pytest.approx(5)
+    assert table[0, POSITION + 2] == pytest.approx(40)
+    assert table[0, POSITION] == pytest.approx(25)

@@ -1,0 +1,157 @@
+"""Run every ONNX model of the test data in a pipeline on a real clip and compare it with its published steps.
+
+    python benchmarks/models_check.py [--data DIR] [--only PART] [--pictures DIR] [--write docs/models.md]
+
+The reference (tests/reference) is plain NumPy and OpenCV, on the very pixels that the pipeline had: once as BGR, so
+that preprocessing starts from the same numbers, and once on the decoder's YUV, as pipelines run, where the reference
+gets the picture that the equations of BT.601 or BT.709 make of it. `--pictures` writes the last frame of each, drawn.
+The table goes to stdout, or between the two marks of a page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import platform
+import sys
+import tempfile
+from dataclasses import replace
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reference"))
+import cases
+import cv2
+import numpy as np
+
+import millrace
+from millrace.core import FRAMES, Caps, Context, StreamStart
+from millrace.elements.draw import Draw
+from millrace.elements.infer import Infer
+from millrace.media import Frame, Image
+
+BEGIN, END = "<!-- models_check: begin -->", "<!-- models_check: end -->"
+
+
+def flow(data: Path, case: cases.Case, folder: Path, pixels: str) -> Any:
+    """The pipeline of a case; cards are written to `folder`."""
+    first = "plates_ocr/ppocr_v3_det.onnx" if case.classes == ("text",) else cases.PRIMARY
+    model = cases.model_file(case, data, folder)
+    (folder / "second.yaml").write_text(f"model: {model}\n{case.card}", encoding="utf-8")
+    out = millrace.open(str(data / case.clip)).convert(format=pixels)
+    wanted = range(case.start, case.start + case.every * case.frames, case.every)
+    out = out.map(lambda frame: frame.index in wanted)
+    if case.primary is not None:
+        (folder / "first.yaml").write_text(f"model: {data / 'models' / first}\n{case.primary}")
+        out = out.infer(str(folder / "first.yaml"))
+        return out.infer(str(folder / "second.yaml"), on={"classes": list(case.classes), "min_width": 8})
+    return out.infer(str(folder / "second.yaml"))
+
+
+def check(data: Path, case: cases.Case, pixels: str, pictures: Path | None) -> cases.Tally:
+    tally, session = cases.Tally(), cases.session_of(data / "models" / case.model)
+    last: Frame | None = None
+    with tempfile.TemporaryDirectory() as folder, flow(data, case, Path(folder), pixels) as running:
+        for frame in islice(running, case.frames):
+            bgr = frame.image.planes[0] if pixels == "BGR" else by_equations(frame.image)
+            case.compare(session, frame, bgr, tally)
+            last = frame
+    if pictures is not None and last is not None:
+        cv2.imwrite(str(pictures / f"{case.name}.png"), drawn(last))
+    return tally
+
+
+def by_equations(image: Image) -> Any:
+    """I420 by the equations of BT.601 and BT.709 with bilinear chroma, in floating point, rounded once."""
+    kr, kb = (0.2126, 0.0722) if image.matrix == "bt709" else (0.299, 0.114)
+    luma, u, v = (plane.astype(np.float32) for plane in image.planes)
+    size = (image.width, image.height)
+    u, v = (cv2.resize(plane, size) - 128 for plane in (u, v))
+    if not image.full_range:
+        luma, u, v = (luma - 16) * (255 / 219), u * (255 / 224), v * (255 / 224)
+    red, blue = luma + 2 * (1 - kr) * v, luma + 2 * (1 - kb) * u
+    green = (luma - kr * red - kb * blue) / (1 - kr - kb)
+    return np.clip(np.rint(np.stack([blue, green, red], axis=-1)), 0, 255).astype(np.uint8)
+
+
+def drawn(frame: Frame) -> Any:
+    draw = Draw(trails=0)
+    draw.open(Context("draw"))
+    draw.start_stream(StreamStart(frame.stream, Caps(FRAMES)))
+    draw.process_frame(frame)
+    return frame.image.to_rgb()[..., ::-1]
+
+
+def plates(data: Path) -> str:
+    """How many of the labelled plates are read right."""
+    rows = list(csv.DictReader((data / "plates/plates.csv").open(encoding="utf-8")))
+    with tempfile.TemporaryDirectory() as folder:
+        card = Path(folder) / "plate.yaml"
+        model = data / "models/plates_ocr/omz_license_plate_recognition_barrier_0007.onnx"
+        card.write_text(f"model: {model}\n{cases.PLATE}", encoding="utf-8")
+        element = Infer(model=str(card))
+        element.open(Context("infer"))
+        right = characters = same = 0
+        for n, row in enumerate(rows):
+            pixels = cv2.imread(str(data / "plates/images" / row["file"]))
+            frame = Frame("a", n, 0, Image("BGR", [pixels], pixels.shape[1], pixels.shape[0]))
+            out = [*element.process(frame), *element.flush("a")]
+            text = out[0].readings[0].text or ""
+            right += text == row["plate"]
+            characters += max(len(text), len(row["plate"]))
+            same += sum(a == b for a, b in zip(text, row["plate"], strict=False))
+        element.close()
+    return f"{right} of {len(rows)} plates exact ({right / len(rows):.1%}), {same / characters:.1%} of characters"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("MILLRACE_TEST_DATA", ".")))
+    parser.add_argument("--only", default="", help="models whose path holds this")
+    parser.add_argument("--times", type=int, default=3, help="so many times the frames that the tests look at")
+    parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--write", type=Path)
+    options = parser.parse_args()
+    if options.pictures is not None:
+        options.pictures.mkdir(parents=True, exist_ok=True)
+    lines = ["| model | clip, frames | on BGR | on YUV |", "| --- | --- | --- | --- |"]
+    short, good = kinds_short(), True
+    codes = cases.qr_codes(Path(tempfile.mkdtemp()))
+    for case in [*cases.cases(options.data), *cases.other_formats(options.data, codes)]:
+        if options.only not in case.model:
+            continue
+        if case.clip.endswith((".mp4", ".264", "plates/images")):
+            case = replace(case, frames=case.frames * options.times)
+        bgr, yuv = (check(options.data, case, p, options.pictures if p == "I420" else None) for p in ("BGR", "I420"))
+        good &= bool(bgr.wanted) and all(bgr.share(what) >= 0.99 for what in bgr.wanted)
+        cells = [short(bgr), short(yuv)]
+        lines.append(f"| {case.model} | {Path(case.clip).name}, {case.frames} | {cells[0]} | {cells[1]} |")
+        print(lines[-1], flush=True)
+    told = [*lines, "", f"Licence plates read by omz_license_plate_recognition_barrier_0007: {plates(options.data)}."]
+    told += ["", f"{date.today()}, {platform.machine()}, `python benchmarks/models_check.py`."]
+    if options.write is not None:
+        page = options.write.read_text(encoding="utf-8")
+        head, tail = page.partition(BEGIN)[0], page.partition(END)[2]
+        options.write.write_text(f"{head}{BEGIN}\n" + "\n".join(told) + f"\n{END}{tail}", encoding="utf-8")
+    print("\n".join(told[-3:]))
+    return 0 if good else 1
+
+
+def kinds_short() -> Any:
+    units = {"box": "boxes", "score": "scores", "mask": "masks", "map": "maps", "points": "points", "vector": "vectors"}
+
+    def cell(tally: cases.Tally) -> str:
+        parts = []
+        for what, count in tally.wanted.items():
+            worst = f" ({tally.worst[what]:.2g})" if what in tally.worst else ""
+            parts.append(f"{units.get(what, what + 's')} {tally.agreed[what]}/{count}{worst}")
+        return "; ".join(parts)
+
+    return cell
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""The tracker that all motion-only ones are: rules, and the state of one stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..media import Object
+from ..media.objects import Place, Trajectory
+from . import arrays, kalman
+from .base import Past, Reports, Rules
+from .reassociation import Lost, heir_of
+from .rules import BOX as BOX_ALONE
+from .rules import INACTIVE, TENTATIVE, life_array, stages_array
+from .step import step
+from .table import (
+    BORN,
+    CONFIDENCE,
+    COUNT,
+    DETECTION,
+    HITS,
+    ID,
+    KIND,
+    MISSES,
+    SEEN,
+    SERIAL,
+    STATE,
+    WIDTH,
+    Columns,
+    corners,
+    speeds,
+)
+from .warp import move
+
+try:
+    from . import _step as native
+except ImportError:  # no compiler when the package was installed
+    native = None  # type: ignore[assignment]
+
+SECOND = 1_000_000_000
+REMEMBERED = 64  # places of a trajectory that only a report asks for
+
+
+class MotionTracker:
+    """Follows the objects of one stream by where they are and how they move. See trackers.base.Tracker.
+
+    `update` returns every detection, in the order given (nothing that was detected is lost): `id` is None while its
+    target is tentative or when it has none. Where no model looked, the identities that the last look saw follow with
+    predicted boxes (not clipped to the picture), and `track_confidence` falls to 0 over `max_age`.
+    """
+
+    def __init__(self, rules: Rules, compiled: bool = True) -> None:
+        self.rules = rules
+        self.stages, self.life = rules.stages(), rules.life()
+        self._rows = stages_array(self.stages), life_array(self.life)
+        self._native = native if compiled else None
+        self.classes = None if rules.classes is None else frozenset(rules.classes)
+        self.kinds: arrays.Kinds = {}
+        self.known: arrays.Known = []
+        self.n = 0  # targets
+        self.ids = 0
+        self.serial = 1.0
+        self.origin: int | None = None  # pts of the first frame; times in the table are seconds since then
+        self.now = 0.0
+        self.looked = False  # whether any frame was inferred yet
+        self.lost: list[Lost] = []
+        self.trails: dict[int, Trajectory] | None = {} if rules.trajectory or rules.report else None
+        self.reports = Reports()
+        self._grow(16, 16)
+
+    def update(
+        self,
+        objects: list[Object],
+        pts: int,
+        inferred: bool,
+        image: object = None,
+        warp: NDArray[np.float64] | None = None,
+    ) -> list[Object]:
+        """See trackers.base.Tracker."""
+        if self.rules.report:
+            self.reports = Reports()
+        self._advance(pts, warp)
+        own = objects
+        if self.classes is not None:
+            own = [found for found in objects if found.class_id in self.classes or found.label in self.classes]
+        m = len(own)
+        if self.n + m > len(self.table) or m > len(self.match):
+            self._grow(self.n + m, m)
+        (self._native or arrays).gather(own, self.found, self.kinds, self.known)
+        if not inferred:
+            return [*objects, *self._carried(self.rules.coast, True)] if self.n else objects
+        gone, activated = self._step(m)
+        if activated:
+            self._name()
+        if gone or self.lost:
+            self._bury(gone)
+        boxes = np.empty((m, 4), np.float32) if self.rules.smooth and self.life.filter != BOX_ALONE else None
+        filtered = self.life.filter != BOX_ALONE
+        if self._native is not None:
+            self._native.publish(own, self.match, self.table, self.n, boxes, filtered, self.now)
+        else:
+            arrays.publish(own, self.match, self.table[: self.n], boxes, filtered, self.now)
+        if self.trails is not None:
+            self._remember(own, pts)
+        if self.rules.coast and self.n:
+            return [*objects, *self._carried(self.rules.coast, False)]
+        return objects
+
+    def discontinuity(self) -> None:
+        """See trackers.base.Tracker. Identities stay: a thing that stands where it stood is the same one."""
+        kalman.rest(self.table[: self.n], self.life)
+        self.table[: self.n, COUNT] = 0
+        self.lost.clear()
+
+    def restart(self) -> None:
+        """Forget all targets, and count identities from 1 again."""
+        self.__init__(self.rules, self._native is not None)  # type: ignore[misc]
+
+    def end(self) -> list[Past]:
+        """See trackers.base.Tracker."""
+        return [self._past(row) for row in self.table[: self.n] if row[ID] > 0]
+
+    def _grow(self, targets: int, detections: int) -> None:
+        """Room for so many, and some more."""
+        table = np.zeros((targets * 2, WIDTH))
+        if self.n:
+            table[: self.n] = self.table[: self.n]
+        self.table: Columns = table
+        self.gone: Columns = np.zeros((targets * 2, WIDTH))
+        self.found: Columns = np.zeros((detections * 2, DETECTION))
+        self.match = np.zeros(detections * 2, np.int32)
+
+    def _advance(self, pts: int, warp: NDArray[np.float64] | None) -> None:
+        if self.origin is None:
+            self.origin = pts
+        now = (pts - self.origin) / SECOND
+        if warp is not None and self.n:
+            move(self.table[: self.n], warp)
+        seconds = now - self.now
+        if seconds > 0:
+            self.now = now
+            if self.n:
+                if self._native is not None:
+                    self._native.predict(self.table, self.n, self._rows[1], seconds)
+                else:
+                    kalman.predict(self.table[: self.n], self.life, seconds)
+
+    def _step(self, m: int, extras: Columns | None = None) -> tuple[int, int]:
+        """Bring the gathered detections to the targets: how many ended, and how many became active."""
+        first, self.looked = not self.looked, True
+        if self._native is not None:
+            self.n, gone, activated, self.serial = self._native.step(
+                self.table, self.n, self.found, m, *self._rows, self.now, first, self.serial, self.match, self.gone,
+                extras,
+            )  # fmt: skip
+        else:
+            self.n, gone, activated, self.serial = step(
+                self.table, self.n, self.found[:m], (self.stages, self.life), self.now, first, self.serial,
+                self.match, self.gone, extras,
+            )  # fmt: skip
+        return gone, activated
+
+    def _name(self) -> None:
+        """New active targets get an identity: that of one that ended and leads to them, or the next."""
+        table = self.table[: self.n]
+        for row in np.flatnonzero((table[:, ID] == 0) & (table[:, STATE] != TENTATIVE)):
+            target = table[row]
+            heir = heir_of(target, self.lost, self.rules.reassociate) if self.lost else None
+            if heir is not None:
+                self.lost.remove(heir)
+                target[ID] = heir.id
+                target[BORN] = heir.born
+            else:
+                self.ids += 1
+                target[ID] = self.ids
+            if "past" in self.rules.report and target[HITS] > 1:
+                self.reports.past.append(self._past(target))
+
+    def _bury(self, gone: int) -> None:
+        """Targets that ended: report them, keep for a while what may be found again."""
+        if self.rules.report:
+            self.reports.terminated = [self._past(row) for row in self.gone[:gone] if row[ID] > 0]
+        if self.trails:
+            for row in self.gone[:gone]:
+                self.trails.pop(int(row[SERIAL]), None)
+        if self.rules.reassociate > 0:
+            self.lost = [one for one in self.lost if self.now - one.seen <= self.rules.reassociate]
+            self.lost += [Lost.of(row) for row in self.gone[:gone] if row[ID] > 0]
+
+    def _remember(self, objects: list[Object], pts: int) -> None:
+        """Write down where the objects of this frame are."""
+        trails = self.trails
+        assert trails is not None
+        serials = self.table[: self.n, SERIAL].tolist()
+        for found, row in zip(objects, self.match[: len(objects)].tolist(), strict=True):
+            if row < 0:
+                continue
+            serial = int(serials[row])
+            trail = trails.get(serial) or Trajectory(self.rules.trajectory or REMEMBERED)
+            x1, y1, x2, y2 = found.box.tolist()
+            trails[serial] = trail.then(Place(pts, x1, y1, x2, y2, found.confidence))
+            if self.rules.trajectory:
+                found.trajectory = trails[serial]
+        if "shadows" in self.rules.report:
+            table = self.table[: self.n]
+            self.reports.shadows = self._objects(np.flatnonzero((table[:, STATE] == INACTIVE) & (table[:, ID] > 0)))
+
+    def _carried(self, coast: float, unlooked: bool) -> list[Object]:
+        """The identities that the last look saw (`unlooked`), or lost a moment ago, where they should be now."""
+        table = self.table[: self.n]
+        unseen = self.now - table[:, SEEN]
+        shown = (table[:, MISSES] > 0) & (unseen <= coast)
+        if unlooked:
+            shown |= (table[:, MISSES] == 0) & (unseen <= self.life.max_age)
+        return self._objects(np.flatnonzero(shown & (table[:, ID] > 0)))
+
+    def _objects(self, rows: NDArray[np.intp]) -> list[Object]:
+        """New objects for targets that were not detected in this frame."""
+        table = self.table[rows]
+        boxes = corners(table).astype(np.float32)
+        velocity = speeds(table, self.life.filter != BOX_ALONE).tolist()
+        out = []
+        for n, target in enumerate(table.tolist()):
+            class_id, label, stage = self.known[int(target[KIND])]
+            follows = Object(boxes[n], class_id, label, target[CONFIDENCE], int(target[ID]))
+            follows.stage = stage
+            age = self.now - target[SEEN]
+            follows.track_confidence = target[CONFIDENCE] * max(0.0, 1 - age / (self.life.max_age or 1.0))
+            follows.velocity = (velocity[n][0], velocity[n][1])
+            follows.age = self.now - target[BORN]
+            out.append(follows)
+        return out
+
+    def _past(self, target: Any) -> Past:
+        class_id, label, stage = self.known[int(target[KIND])]
+        start = self.origin or 0
+        trail = self.trails.get(int(target[SERIAL])) if self.trails else None
+        return Past(
+            int(target[ID]), class_id, label, stage, start + round(target[BORN] * SECOND),
+            start + round(target[SEEN] * SECOND), int(target[HITS]), trail,
+        )  # fmt: skip
