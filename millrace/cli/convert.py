@@ -182,13 +182,13 @@ def _card(path: Path, output: Path) -> str:
     else:
         spec = loaded.spec
         loaded.runtime.close()
-        card["parser"] = loaded.guess.parser
+        card["parser"] = loaded.reader.guess.parser
         card["input"] = {
             "width": spec.width, "height": spec.height, "colour": spec.colour, "layout": spec.layout, "fit": spec.fit,
             "pad": spec.pad, "scale": spec.scale, "mean": list(spec.mean), "std": list(spec.std),
         }  # fmt: skip
-        if loaded.names:
-            card["labels"] = dict(loaded.names)
+        if loaded.reader.names:
+            card["labels"] = dict(loaded.reader.names)
         note = "# What was recognised; set right what is not: colour and scale cannot be seen in a model.\n"
     written = output.with_suffix(".yaml")
     written.write_text(note + yaml.safe_dump(card, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -79,15 +79,14 @@ class Track(Element):
         self.validate()
 
     def start_stream(self, start: StreamStart) -> StreamStart:
-        stream = start.stream
-        tracker = self.trackers.get(stream)
-        if tracker is None:
-            tracker = self.trackers[stream] = self._rules(stream).open()
-            tracker.ids = self.counts.pop(stream, 0)
-        elif self.reset_ids in ("reset", "both"):
-            tracker = self.trackers[stream] = self._rules(stream).open()
-        else:
+        tracker = self.trackers.get(start.stream)
+        if tracker is not None and self.reset_ids not in ("reset", "both"):
             tracker.discontinuity()
+            return start
+        rules = self._rules(start.stream)
+        self.trackers[start.stream] = rules.open()
+        self.trackers[start.stream].ids = self.counts.pop(start.stream, 0)
+        self.misses[start.stream] = Misses(self.trackers[start.stream], rules.name)
         return start
 
     def process_frame(self, frame: Frame) -> None:
@@ -99,7 +98,7 @@ class Track(Element):
         tracked = tracker.update(own, frame.pts, bool(frame.inferred), frame.image)
         if len(tracked) > len(own):  # those that were not detected in this frame stand at the end
             tracked = tracked[: len(own)] + [found for found in tracked[len(own) :] if clip(found, frame)]
-        if self.trace and frame.inferred and (missed := self._misses(frame.stream).update(tracked, frame.pts)):
+        if self.trace and frame.inferred and (missed := self.misses[frame.stream].update(tracked, frame.pts)):
             frame.extras["trace"] = [*frame.extras.get("trace", ()), *missed]
         frame.objects = tracked + rest if rest else tracked
         if tracker.rules.report:
@@ -111,13 +110,6 @@ class Track(Element):
         if tracker is not None and self.reset_ids in ("never", "reset"):
             self.counts[stream] = tracker.ids
         return super().end_stream(stream)
-
-    def _misses(self, stream: str) -> Misses:
-        tracker = self.trackers[stream]
-        known = self.misses.get(stream)
-        if known is None or known.tracker is not tracker:
-            known = self.misses[stream] = Misses(tracker, tracker.rules.name)
-        return known
 
     def _rules(self, stream: str | None) -> Rules:
         settings = {name: value for name in OWN if (value := getattr(self, name)) is not None}

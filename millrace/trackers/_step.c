@@ -23,7 +23,7 @@ enum { /* a stage */
 enum { /* motion and life */
     L_ESTIMATOR, L_AXIS, L_Q_LOC, L_Q_VEL, L_R, L_Q_LOC_ABS, L_Q_SIZE_ABS, L_Q_VEL_ABS, L_R_ABS, L_FIRST_LOC, L_FIRST_VEL,
     L_CONF_NOISE, L_DAMPING, L_HOLD, L_REUPDATE, L_DELTA, L_NEW_CONF, L_NEW_IOU, L_MOST, L_HITS, L_PROBATION, L_EARLY,
-    L_AGE, L_DUPLICATE, L_EVIDENCE, LIFE
+    L_AGE, L_DUPLICATE, L_EVIDENCE, L_SETTLED, LIFE
 };
 enum { ACTIVE = 1, INACTIVE = 2, TENTATIVE = 4 };
 enum { DET = 6 }; /* x1 y1 x2 y2 confidence kind */
@@ -265,12 +265,18 @@ static double likeness(const Side *a, const Side *b, const double *t, const doub
 
 /* ---- assignment -------------------------------------------------------------------------------------------------- */
 
+typedef struct {
+    double score;
+    int row, column;
+} Pair;
+
 typedef struct { /* scratch, for one call */
     double *score;                                 /* [n, m], -1: not allowed */
     double *price, *distance, *paid;               /* columns, columns, rows */
     int *row_of, *column_of, *before, *seen;       /* columns, rows, columns, columns */
     int *rows, *columns;                           /* who takes part */
     Side *targets, *found;
+    Pair *pairs;                                   /* n m: candidates, best first */
     unsigned char *touched, *gone;
 } Scratch;
 
@@ -320,20 +326,27 @@ static void optimal(Scratch *w, int n, int m, double floor) {
     }
 }
 
-/* the best pair of all, then the best of the rest, …; the first row, then the first column, where scores are equal */
+static int better(const void *a, const void *b) { /* the first row, then the first column, where scores are equal */
+    const Pair *x = a, *y = b;
+    if (x->score != y->score) return x->score > y->score ? -1 : 1;
+    return x->row != y->row ? (x->row > y->row) - (x->row < y->row) : (x->column > y->column) - (x->column < y->column);
+}
+
+/* the best pair of all, then the best of the rest, … */
 static void greedy(Scratch *w, int n, int m, double floor) {
-    for (int i = 0; i < n; i++) w->column_of[i] = -1;
+    int count = 0;
     for (int j = 0; j < m; j++) w->row_of[j] = -1;
-    for (;;) {
-        double best = floor;
-        int row = -1, column = -1;
-        for (int i = 0; i < n; i++) {
-            if (w->column_of[i] >= 0) continue;
-            for (int j = 0; j < m; j++)
-                if (w->row_of[j] < 0 && w->score[(Py_ssize_t)i * m + j] > best)
-                    best = w->score[(Py_ssize_t)i * m + j], row = i, column = j;
+    for (int i = 0; i < n; i++) {
+        w->column_of[i] = -1;
+        for (int j = 0; j < m; j++) {
+            double score = w->score[(Py_ssize_t)i * m + j];
+            if (score > floor) w->pairs[count++] = (Pair){score, i, j};
         }
-        if (row < 0) return;
+    }
+    qsort(w->pairs, (size_t)count, sizeof(Pair), better);
+    for (int k = 0; k < count; k++) {
+        int row = w->pairs[k].row, column = w->pairs[k].column;
+        if (w->column_of[row] >= 0 || w->row_of[column] >= 0) continue;
         w->column_of[row] = column;
         w->row_of[column] = row;
     }
@@ -377,7 +390,10 @@ static void stage_of(Scratch *w, double *table, int n, const double *dets, int m
     for (int a = 0; a < rows; a++)
         for (int b = 0; b < columns; b++) {
             int i = w->rows[a], j = w->columns[b];
-            const double *extra = extras ? extras + (Py_ssize_t)i * m_all + j : NULL;
+            const double *extra = extras ? extras + (Py_ssize_t)i * m_all + j : NULL, *x = w->targets[a].box,
+                         *y = w->found[b].box;
+            w->score[(Py_ssize_t)a * columns + b] = -1.0;
+            if (x[0] >= y[2] || y[0] >= x[2] || x[1] >= y[3] || y[1] >= x[3]) continue; /* nearly all */
             w->score[(Py_ssize_t)a * columns + b] =
                 likeness(w->targets + a, w->found + b, table + (Py_ssize_t)i * WIDTH, dets + j * DET, stage, life, extra,
                          (Py_ssize_t)n_all * m_all);
@@ -406,7 +422,8 @@ static double plain_iou(const double *a, const double *b) {
 /* ACTIVE where it has been seen often and long enough */
 static void grow_up(double *t, const double *life, double now, int first, int *activated) {
     if (t[STATE] == TENTATIVE &&
-        (first || (t[HITS] >= life[L_HITS] && t[EVIDENCE] >= life[L_EVIDENCE] && now - t[BORN] >= life[L_PROBATION] - 1e-6))) {
+        (first || (t[HITS] >= life[L_HITS] &&
+                   (t[EVIDENCE] >= life[L_EVIDENCE] || now - t[BORN] >= life[L_SETTLED] - 1e-6) && now - t[BORN] >= life[L_PROBATION] - 1e-6))) {
         t[STATE] = ACTIVE;
         *activated += 1;
     } else if (t[STATE] == INACTIVE) {
@@ -467,7 +484,7 @@ static int doubles(PyObject *object, Py_buffer *view, Py_ssize_t count, int writ
 static int scratch_for(Scratch *w, int n, int m) {
     Py_ssize_t rows = n + 1, columns = m + 1;
     size_t size = (size_t)(rows * columns + 2 * columns + rows) * sizeof(double) +
-                  (size_t)(rows + columns) * sizeof(Side) + (size_t)(4 * columns + 2 * rows) * sizeof(int) +
+                  (size_t)(rows + columns) * sizeof(Side) + (size_t)(rows * columns) * sizeof(Pair) + (size_t)(4 * columns + 2 * rows) * sizeof(int) +
                   (size_t)(2 * rows);
     char *at = malloc(size);
     if (!at) return -1;
@@ -477,7 +494,8 @@ static int scratch_for(Scratch *w, int n, int m) {
     w->paid = w->distance + columns;
     w->targets = (Side *)(w->paid + rows);
     w->found = w->targets + rows;
-    w->row_of = (int *)(w->found + columns);
+    w->pairs = (Pair *)(w->found + columns);
+    w->row_of = (int *)(w->pairs + rows * columns);
     w->before = w->row_of + columns;
     w->seen = w->before + columns;
     w->columns = w->seen + columns;

@@ -122,6 +122,12 @@ class MotionTracker:
         """See trackers.base.Tracker."""
         return [self._past(row) for row in self.table[: self.n] if row[ID] > 0]
 
+    def why_missed(self, identity: int) -> dict[str, Any]:
+        """Facts for `tracing.Misses`: where the last look expected an identity that it did not find."""
+        table = self.table[: self.n]
+        rows = np.flatnonzero(table[:, ID] == identity)
+        return {"predicted": corners(table[rows])[0]} if len(rows) else {}
+
     def _grow(self, targets: int, detections: int) -> None:
         """Room for so many, and some more."""
         table = np.zeros((targets * 2, WIDTH))

@@ -88,7 +88,8 @@ class Life:
     early: float = 1  # looks in a row that a tentative target may miss, less one
     max_age: float = 2.0  # unseen for longer, it is terminated
     duplicate: float = 1.0  # a shadow that overlaps an active target by more is dropped if it is not the older
-    evidence: float = 0.0  # a target becomes active when the confidences of its detections add up to this
+    evidence: float = 0.0  # a target becomes active when the confidences of its detections add up to this,
+    settled: float = math.inf  # or when it is so old
 
 
 def stages_array(stages: tuple[Stage, ...]) -> NDArray[np.float64]:

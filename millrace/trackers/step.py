@@ -159,7 +159,7 @@ def _grow_up(table: Columns, life: Life, now: float, first: bool) -> int:
     young = state == TENTATIVE
     ripe = young & (
         (table[:, HITS] >= life.hits)
-        & (table[:, EVIDENCE] >= life.evidence)
+        & ((table[:, EVIDENCE] >= life.evidence) | (now - table[:, BORN] >= life.settled - SLACK))
         & (now - table[:, BORN] >= life.probation - SLACK)
         | first
     )

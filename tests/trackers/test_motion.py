@@ -10,11 +10,16 @@ import pytest
 
 from millrace.core.errors import ConfigError
 from millrace.media import Object, box
-from millrace.trackers import TABLE, open_tracker
+from millrace.trackers import TABLE, rules_of
 from millrace.trackers.base import Tracker
 
 MS = 1_000_000
 every_tracker = pytest.mark.parametrize("name", sorted(TABLE))
+
+
+def open_tracker(name: str = "default", **settings: Any) -> Tracker:
+    """One that shows only what it sees, unless it is told otherwise."""
+    return rules_of(name, **{"coast": 0.0, **settings}).open()  # type: ignore[no-any-return]
 
 
 def found(
@@ -50,8 +55,8 @@ def test_later_ones_are_tentative_first_and_nothing_is_lost(name: str) -> None:
     assert ids == [None] * ids.count(None) + [1] * ids.count(1)
 
 
-def test_evidence_is_how_often_and_how_sure() -> None:
-    for confidence, wait in ((0.95, 2), (0.75, 2), (0.5, 4)):
+def test_evidence_is_how_often_and_how_sure_or_how_long() -> None:
+    for confidence, wait in ((0.95, 2), (0.75, 2), (0.5, 3)):
         tracker = open_tracker(evidence=2.2)
         tracker.update([], 0, True)
         ids = walk(tracker, [n * 2.0 for n in range(8)], start=40, confidence=confidence)
