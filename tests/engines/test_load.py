@@ -68,3 +68,15 @@ def test_run_says_which_engine_it_used_and_can_do_without(model, clip, tmp_path,
     assert "engine onnx fp16, 1 call of 1 thread (built" in capfd.readouterr().out
     assert invoke(["run", str(clip()), "--model", model, "--no-cache"]) == 0
     assert "engine onnx" not in capfd.readouterr().out
+
+
+def test_a_recorded_run_names_the_engine(model, clip, tmp_path):
+    import json
+
+    from millrace.cli import invoke
+
+    keep(model)
+    for more, named in (([], "onnx fp16, 1 call of 1 thread on cpu"), (["--no-cache"], "onnxruntime")):
+        assert invoke(["run", str(clip()), "--model", model, "--record", str(tmp_path / "r.jsonl"), "-q", *more]) == 0
+        header = json.loads((tmp_path / "r.jsonl").read_text().splitlines()[0])
+        assert named in json.dumps(header)
