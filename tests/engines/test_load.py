@@ -48,6 +48,15 @@ def test_it_is_not_taken_where_something_else_was_asked_for(model, asked):
     assert opened(model, **asked).built is None
 
 
+def test_openvino_keeps_what_it_compiled(model):
+    pytest.importorskip("openvino", reason="needs millrace[openvino]")
+    engine = Engine("openvino", {"parallel": 1, "threads": 1}, "fp32")
+    with cache.kept(model, "cpu", {}) as place:
+        cache.write(place, Built(engine, place, "m.onnx", "cpu", 1.0, 60.0, 1.5), {})
+    assert opened(model).built.engine.runtime == "openvino"
+    assert any((cache.find(model).folder / "compiled").iterdir())
+
+
 def test_a_kept_default_is_just_the_default(model):
     keep(model, file=None, gain=1.0)
     assert opened(model).built is None
