@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib.util import find_spec
 
 import pytest
 
@@ -48,8 +49,8 @@ def test_it_is_not_taken_where_something_else_was_asked_for(model, asked):
     assert opened(model, **asked).built is None
 
 
+@pytest.mark.skipif(find_spec("openvino") is None, reason="needs millrace[openvino]")
 def test_openvino_keeps_what_it_compiled(model):
-    pytest.importorskip("openvino", reason="needs millrace[openvino]")
     engine = Engine("openvino", {"parallel": 1, "threads": 1}, "fp32")
     with cache.kept(model, "cpu", {}) as place:
         cache.write(place, Built(engine, place, "m.onnx", "cpu", 1.0, 60.0, 1.5), {})
