@@ -185,3 +185,22 @@ def test_wrong_options_are_one_sentence(arguments, said, tmp_path, capfd):
 
     assert invoke(["build", *arguments]) == 2
     assert said in capfd.readouterr().err
+
+
+def test_beside_a_pipeline_it_waits_for_its_turn(tmp_path, folder):
+    """As `optimize: background` starts it; a second one waits while another builds."""
+    import fcntl
+
+    model = make_classifier(tmp_path / "m.onnx")
+    asked = [sys.executable, "-m", "millrace", "build", str(model), "--calibrate", folder, "--beside", "-q",
+             "--precisions", "fp32", "--runtimes", "onnx"]  # fmt: skip
+    (tmp_path / "cache").mkdir()
+    with open(tmp_path / "cache" / "building.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        child = subprocess.Popen(asked, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.getcwd()},
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # fmt: skip
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.communicate(timeout=1.5)
+    _, said = child.communicate(timeout=100)
+    assert (child.returncode, said) == (0, b"")
+    assert cache.find(model) is not None
