@@ -126,7 +126,11 @@ class Infer(Element):
         for warning in loaded.card.warnings:
             context.warn(warning)
         self.name = self.stage or loaded.path.stem
-        self.use(loaded)
+        try:
+            self.use(loaded)
+        except ConfigError:
+            loaded.runtime.close()
+            raise
         self.renewals = Renewals(self)
 
     def load(self, model: str) -> LoadedModel:
