@@ -32,6 +32,7 @@ class _Pass(Element):
 
     takes = None
     queue = 16  # as many packets as wait before decode would
+    burst = 128  # after a stall packets come at once, as at the door of decode
 
 
 class End(NamedTuple):
