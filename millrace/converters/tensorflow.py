@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,12 @@ from .graph import OPSET
 Reference = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def convert(path: str | os.PathLike[str], kind: str) -> Conversion:
+def convert(
+    path: str | os.PathLike[str], kind: str, shapes: Mapping[str, Sequence[int | None]] | None = None
+) -> Conversion:
     """Convert a SavedModel's folder, a frozen graph (.pb) or a .tflite file.
 
+    `shapes` of inputs by name, where a frozen graph does not say them.
     Raises ValueError naming the operation that cannot be converted.
     """
     with tempfile.TemporaryDirectory() as name:
@@ -43,6 +46,9 @@ def convert(path: str | os.PathLike[str], kind: str) -> Conversion:
             plain = folder / "plain.pb"
             plain.write_bytes(graph.SerializeToString())
             inputs, outputs = _ends(graph)
+            for number, name in enumerate(inputs):
+                shape = (shapes or {}).get(name.partition(":")[0])
+                inputs[number] += "" if shape is None else str([dim or -1 for dim in shape]).replace(" ", "")
             arguments = ["--graphdef", str(plain), "--inputs", ",".join(inputs), "--outputs", ",".join(outputs)]
             reference = _session(graph, outputs)
         model = _run(path, arguments, folder / "model.onnx")
