@@ -56,8 +56,9 @@ def kind(device: str) -> str:
 
 def load_runtime(path: str | os.PathLike[str], device: str, runtime: str = "auto", **options: Any) -> Any:
     """The model, loaded (runtimes.base.Runtime): by the runtime named, or by the one that the device prefers for it."""
-    from . import runtimes
+    from . import converters, runtimes
 
+    path = converters.runnable(path)
     return runtimes.load(path, device, runtime, TABLE[kind(device)].runtime, **options)
 
 

@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROW_1 = (
     "sources", "decoders", "encoders", "imaging", "models", "converters", "runtimes", "parsers", "trackers",
-    "analytics", "outputs",
+    "analytics", "outputs", "brokers", "streaming",
 )  # fmt: skip
 LEVEL = {
     "core": 0, "media": 0, "_version": 0, "folders": 0,
@@ -32,7 +32,7 @@ LEVEL = {
 HEAVY = {
     "av", "cv2", "onnxruntime", "onnx", "torch", "cupy", "cuda", "PyNvVideoCodec", "pydantic", "yaml", "typer", "rich",
     "pygame", "IPython", "openvino", "tensorrt", "ai_edge_litert", "tritonclient", "tensorflow", "tf2onnx",
-    "pycocotools",
+    "paho", "pika", "redis", "nats", "confluent_kafka", "pycocotools",
 }  # fmt: skip
 AT_HOME = {  # where a library may be imported; anywhere else it is a leak
     "yaml": ("analytics", "config", "deepstream", "models", "cli"), "pydantic": ("config", "models", "registry"),

@@ -134,6 +134,14 @@ class LineCounter:
             self._miss(found, path, "passed beyond an end of the line", point, distance)
         return []
 
+    def recall(self, found: Sighting, pts: int) -> None:
+        """One that has an identity only now was seen before: its way begins there. Nothing is counted."""
+        if found.id not in self.paths:
+            point = found.point(self.anchor)
+            distance = side(point, self.start, self.end) / self.length
+            path = self.paths[found.id] = Path(found.label, point, distance, distance > 0, pts, found.height)
+            path.at_home = (point, distance)
+
     def totals(self) -> dict[str, object]:
         """{"in", "out", "once": {"in", "out"}, "classes": {label: {"in", "out"}}}"""
         return {

@@ -1,4 +1,4 @@
-"""Where each identity has been in the last seconds, how much its box trembles, and how fast it goes."""
+"""Where each identity has been in the last second, how much its box trembles, and how fast it goes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from .sightings import MEMORY, SECOND, Point, Sighting
 
 _GAIN = 0.12  # of a new residual on the estimate of the trembling: about eight sightings are remembered
 _FIRST = 4  # residuals before the estimate is used
-WINDOW = SECOND  # of the motion that is looked at
-_HIGH = 8  # times the usual residual at most: a jump is no trembling
+SETTLE = SECOND // 2  # of the places by which a trembling one is settled
+STEADY = 0.01  # heights: one that trembles less is left as it is
+_HIGH = 8  # times the usual residual at most
+_JUMP = 0.5  # heights off where its path leads: that is no trembling, the path begins anew
 
 
 class Place(NamedTuple):
@@ -32,6 +34,12 @@ class Path:
     places: deque[Place] = field(default_factory=deque)
     noise: float = 0.0  # variance of a coordinate, pixels²
     residuals: int = 0
+    x: float = 0.0  # where its places lead, pixels
+    y: float = 0.0
+    vx: float = 0.0  # pixels per ns
+    vy: float = 0.0
+    number: int = 0  # places by which that is known
+    share: float = 1.0  # its variance, of that of a place
 
     @property
     def doubt(self) -> float:
@@ -40,30 +48,62 @@ class Path:
 
     def add(self, place: Place, window: int) -> None:
         places = self.places
-        if len(places) >= 2:
-            self._learn(places[-2], places[-1], place)
+        if len(places) >= 2 and self._learn(places[-2], places[-1], place):
+            places.clear()
+        self._follow(place)
         places.append(place)
         oldest = place.pts - window
         while len(places) > 3 and places[0].pts < oldest:
             places.popleft()
 
-    def _learn(self, first: Place, last: Place, now: Place) -> None:
-        """From how far the new place lies from where the two before it lead.
+    def _learn(self, first: Place, last: Place, now: Place) -> bool:
+        """From how far the new place lies from where the two before it lead. True when it has jumped.
 
         With a deviation s in each, the difference varies by s² (1 + (1 + k)² + k²), k the ratio of the time steps.
         """
         step = last.pts - first.pts
         if step <= 0 or now.pts - last.pts > 5 * step:
-            return
+            return False
         k = (now.pts - last.pts) / step
         x = now.point[0] - last.point[0] - k * (last.point[0] - first.point[0])
         y = now.point[1] - last.point[1] - k * (last.point[1] - first.point[1])
-        found = (x * x + y * y) / (2 * (1 + (1 + k) ** 2 + k * k))
+        varies = 1 + (1 + k) ** 2 + k * k
+        if x * x + y * y > max((_JUMP * now.height) ** 2, 18 * varies * self.noise):
+            return True
+        found = (x * x + y * y) / (2 * varies)
         self.residuals += 1
         if self.residuals <= _FIRST:
             self.noise += (found - self.noise) / self.residuals
         else:
             self.noise += _GAIN * (min(found, _HIGH * self.noise + 1e-6) - self.noise)
+        return False
+
+    def settled(self) -> tuple[float, float, float]:
+        """How far the last place should be moved to lie where the last half second leads, x and y; its doubt then."""
+        place = self.places[-1].point
+        return self.x - place[0], self.y - place[1], self.doubt * math.sqrt(self.share)
+
+    def _follow(self, place: Place) -> None:
+        """The end of a straight line through the last places, by least squares, one place at a time.
+
+        For n evenly spaced places the gains are 2 (2n - 1) / n (n + 1) and 6 / n (n + 1), and the first is the variance
+        of the end against that of a place. n grows up to the places of half a second; from then on the gains stay, and
+        that variance is lower (Brookner, "Tracking and Kalman Filtering Made Easy", 1998, sections 1.2.8 and 1.2.10).
+        """
+        x, y = place.point
+        if not self.places or place.pts <= self.places[-1].pts:
+            self.x, self.y, self.vx, self.vy, self.number, self.share = x, y, 0.0, 0.0, 1, 1.0
+            return
+        step = place.pts - self.places[-1].pts
+        self.number += 1
+        most = max(4, SETTLE // step)
+        n = min(self.number, most)
+        g, h = 2 * (2 * n - 1) / (n * (n + 1)), 6 / (n * (n + 1))
+        self.share = g if self.number <= most else (2 * g * g + h * (2 - 3 * g)) / (g * (4 - 2 * g - h))
+        turn = h / step
+        off_x, off_y = x - self.x - self.vx * step, y - self.y - self.vy * step
+        self.x, self.y = x - (1 - g) * off_x, y - (1 - g) * off_y
+        self.vx, self.vy = self.vx + turn * off_x, self.vy + turn * off_y
 
     def velocity(self, least: int, ground: bool = False) -> Point | None:
         """Pixels per second (metres with `ground`) by least squares over the places; None over less than `least` ns."""
@@ -93,7 +133,10 @@ class Paths:
     def update(
         self, seen: Iterable[Sighting], pts: int, ground: Sequence[Point | None] | None = None
     ) -> list[Sighting]:
-        """The same sightings with their `doubt`. `ground` are their places on the floor plan, in order."""
+        """The same sightings with their `doubt`; those that tremble are moved to where their path leads.
+
+        `ground` are their places on the floor plan, in order.
+        """
         out = []
         for n, found in enumerate(seen):
             path = self.known.get(found.id)
@@ -102,7 +145,10 @@ class Paths:
             point = ((found.x1 + found.x2) / 2, found.y2)
             path.add(Place(pts, point, ground[n] if ground is not None else None, found.height), self.window)
             doubt = path.doubt
-            out.append(found._replace(doubt=doubt) if doubt else found)
+            if doubt > STEADY * found.height:
+                x, y, doubt = path.settled()
+                found = found._replace(x1=found.x1 + x, y1=found.y1 + y, x2=found.x2 + x, y2=found.y2 + y, doubt=doubt)
+            out.append(found)
         if pts - self._purged > MEMORY:
             self._purged = pts
             self.known = {key: path for key, path in self.known.items() if pts - path.places[-1].pts <= MEMORY}

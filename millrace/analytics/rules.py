@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from .events import Journal
 from .lines import LineCounter
 from .paths import Path
 from .sightings import Point, Sighting
+from .world import Homography
 
 
 @dataclass(slots=True)
@@ -26,7 +27,10 @@ class Look:
     everything: list[Sighting]  # with one or without
     paths: Mapping[int, Path]
     speeds: Mapping[int, float]  # by identity, where known
+    ground: Mapping[int, Point]  # places on the floor plan by identity, metres, where known
     journal: Journal
+    plane: Homography | None = None
+    past: Sequence[tuple[int, Sighting]] = ()  # (pts, where) of those who have their identity only now, oldest first
     trace: list[dict[str, Any]] | None = None  # what came near and did not count
     marks: dict[int, dict[str, Any]] = field(default_factory=dict)  # id(object) → what analytics says of it
 
@@ -146,6 +150,10 @@ class LineRule(Rule):
     def look(self, look: Look) -> None:
         assert self.counter is not None
         seen = self.concerns(look.seen)
+        if isinstance(self.counter, LineCounter):
+            for pts, before in look.past:
+                if self.concerns([before]):
+                    self.counter.recall(before, pts)
         by_id = {found.id: found for found in seen}
         for crossing in self.counter.update(seen, look.pts):
             if self.once and not crossing.first:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 from .dwell import Change
 from .sightings import SECOND, Anchor, Point, Sighting
+
+NEAR = 0.4  # metres
+SLOW = 0.5  # metres per second: a box's trembling looks like so much, a walker does more
 
 
 @dataclass(slots=True)
@@ -20,14 +24,16 @@ class Rest:
     point: Point  # the mean of its points there
     number: int = 1
     told: bool = False
+    ground: list[tuple[float, float, float]] = field(default_factory=list)  # seconds, x, y in metres
 
 
 class Stopped:
     """Tells identities that stay in one place for `after` seconds of stream time.
 
     In place means within `reach` object heights of the mean of the points since it came to rest, which a trembling box
-    does not leave and a slow walker does within a second. One that leaves, or is unseen for `patience` seconds, is no
-    longer stopped.
+    does not leave and a slow walker does within a second; and, where its places on the ground are known, no faster
+    than SLOW over all that time: one who comes straight towards the camera hardly moves in the picture. One that
+    leaves, or is unseen for `patience` seconds, is no longer stopped.
     """
 
     def __init__(self, after: float, *, reach: float = 0.25, anchor: Anchor = "bottom", patience: float = 1.0) -> None:
@@ -37,7 +43,8 @@ class Stopped:
         self.patience = round(patience * SECOND)
         self.rests: dict[int, Rest] = {}
 
-    def update(self, seen: Iterable[Sighting], pts: int) -> list[Change]:
+    def update(self, seen: Iterable[Sighting], pts: int, ground: Mapping[int, Point] | None = None) -> list[Change]:
+        """`ground` holds the places in metres of those for whom they are known."""
         out = []
         for found in seen:
             point = found.point(self.anchor)
@@ -57,7 +64,15 @@ class Stopped:
                 rest.point[0] + (point[0] - rest.point[0]) * share, rest.point[1] + (point[1] - rest.point[1]) * share,
             )  # fmt: skip
             rest.seen = pts
+            if ground and not rest.told and found.id in ground:
+                rest.ground.append((pts / SECOND, *ground[found.id]))
             if not rest.told and pts - rest.since >= self.after:
+                if drift(rest.ground) > SLOW:
+                    self.rests[found.id] = Rest(found.label, pts, pts, point)
+                    continue
+                rest.since = max(rest.since, settled(rest.ground))
+                if pts - rest.since < self.after:
+                    continue
                 rest.told = True
                 facts: dict[str, object] = {"point": rest.point, "reach": limit, "after": self.after / SECOND}
                 out.append(Change(found.id, rest.label, True, rest.since, facts))
@@ -74,3 +89,31 @@ class Stopped:
 
     def forget(self) -> None:
         self.rests.clear()
+
+
+def settled(places: list[tuple[float, float, float]]) -> int:
+    """Since when (ns) all places have been about the mean of the later half: within NEAR, or three deviations.
+
+    One that comes straight towards the camera seems to stand, in the picture, before it does.
+    """
+    if len(places) < 6:
+        return 0
+    half = places[len(places) // 2 :]
+    x, y = (sum([place[n] for place in half]) / len(half) for n in (1, 2))
+    off = math.sqrt(sum([(place[1] - x) ** 2 + (place[2] - y) ** 2 for place in half]) / len(half))
+    limit = max(NEAR, 3 * off)
+    since = places[0][0]
+    for (_, before_x, before_y), (time, _, _) in pairwise(places):
+        if math.hypot(before_x - x, before_y - y) > limit:
+            since = time
+    return round(since * SECOND)
+
+
+def drift(places: list[tuple[float, float, float]]) -> float:
+    """Metres per second by least squares over places (seconds, x, y); 0 for fewer than three."""
+    if len(places) < 3:
+        return 0.0
+    means = [sum(column) / len(places) for column in zip(*places, strict=True)]
+    spread = sum([(t - means[0]) ** 2 for t, _, _ in places])
+    x, y = (sum([(place[0] - means[0]) * (place[n] - means[n]) for place in places]) for n in (1, 2))
+    return math.hypot(x, y) / spread if spread else 0.0

@@ -153,35 +153,57 @@ class StreamAnalytics:
 
     def _look(self, frame: Frame) -> Look:
         seen = sightings(frame.objects, self.options.predicted)
+        past = self._past(frame)
+        for pts, before in past:
+            self.paths.update([before], pts, self._ground([before]))
         whole = self._ground(seen)
         seen = self.paths.update(seen, frame.pts, whole)
         speeds: dict[int, float] = {}
         trace: list[dict[str, Any]] | None = [] if self.options.trace else None
+        whole_frame = everything(frame.objects) if self.instant else []
+        ground = {found.id: place for found, place in zip(seen, whole or (), strict=False) if place is not None}
         look = Look(
-            frame.pts,
-            seen,
-            everything(frame.objects) if self.instant else [],
-            self.paths.known,
-            speeds,
-            self.journal,
-            trace,
+            frame.pts, seen, whole_frame, self.paths.known, speeds, ground, self.journal, self.ground, past, trace
         )
         if self.moves:
-            for n, found in enumerate(seen):
+            for found in seen:
                 speed = speed_of(self.paths.known[found.id], whole is not None)
                 if speed is not None:
                     speeds[found.id] = speed
                     look.mark(found, "speed", round(speed, 2))
-                place = whole[n] if whole is not None else None
-                if place is not None:
+                if found.id in ground:
+                    place = ground[found.id]
                     look.mark(found, "position", [round(place[0], 2), round(place[1], 2)])
         return look
 
+    def _past(self, frame: Frame) -> list[tuple[int, Sighting]]:
+        """Where those were seen before who have an identity only now, as a tracker tells it (track: {report: [past]}).
+
+        Without it the first sightings of each identity are lost, which matters where frames are few.
+        """
+        out = []
+        for each in getattr(frame.extras.get("tracks"), "past", ()):
+            if each.id not in self.paths.known:
+                for place in each.trajectory or ():
+                    if place.pts < frame.pts:
+                        box = (place.x1, place.y1, place.x2, place.y2)
+                        out.append((place.pts, Sighting(each.id, each.label, *box, each.class_id)))
+        return out
+
     def _ground(self, seen: list[Sighting]) -> list[Point | None] | None:
-        """The places on the floor plan; None where there is no calibration, and for those beyond the horizon."""
-        if self.ground is None:
+        """The places on the floor plan; None where there is no calibration.
+
+        None too for those beyond the horizon, and for boxes that the picture's edge cuts: their foot is not seen.
+        """
+        if self.ground is None or self.size is None:
             return None
-        return [self.ground.ground(((found.x1 + found.x2) / 2, found.y2)) for found in seen]
+        right, bottom = self.size[0] - 1, self.size[1] - 1
+        return [
+            self.ground.ground(((found.x1 + found.x2) / 2, found.y2))
+            if found.x1 > 1 and found.x2 < right and found.y2 < bottom
+            else None
+            for found in seen
+        ]
 
     def _count(self, counts: Counts, look: Look) -> dict[str, Any]:
         """The counts of classes, as one more thing to show: in the picture's corner, if at all."""

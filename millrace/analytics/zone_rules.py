@@ -81,6 +81,9 @@ class ZoneRule(Rule):
         if isinstance(self.counter, Presence):
             inside = self.counter.update(self.concerns(look.everything))
         else:
+            for pts, before in look.past:
+                if self.concerns([before]):
+                    self.counter.recall(before, pts)
             seen = self.concerns(look.seen)
             self._passages(self.counter.update(seen, look.pts), {found.id: found for found in seen}, look)
             visits = self.counter.visits
@@ -101,7 +104,10 @@ class ZoneRule(Rule):
             if self.trace:
                 facts["why"] = self._why(each, seen.get(each.id))
             if each.direction == "enter":
-                self.visits[each.id] = look.journal.begin(self.kind, self.name, each.id, each.label, "enter", facts)
+                since = self.counter.visits[each.id].since if isinstance(self.counter, ZoneCounter) else None
+                self.visits[each.id] = look.journal.begin(
+                    self.kind, self.name, each.id, each.label, "enter", facts, since
+                )
                 self.visits[each.id].facts.pop("why", None)
             elif each.id in self.visits:
                 facts["seconds"] = round(each.seconds, 3)
@@ -135,9 +141,9 @@ class ZoneRule(Rule):
             now = {key: (visit.label, visit.since) for key, visit in counter.visits.items() if visit.inside}
             self._tell("loiter", self.loitering.update(now, {found.id for found in inside}, pts), look)
         if self.stopped is not None:
-            self._tell("stopped", self.stopped.update(inside, pts), look)
+            self._tell("stopped", self.stopped.update(inside, pts, look.ground), look)
         if self.wrong_way is not None:
-            self._tell("wrong_way", self.wrong_way.update(inside, look.paths, pts), look)
+            self._tell("wrong_way", self.wrong_way.update(inside, look.paths, pts, look.plane), look)
         if self.limit is not None:
             self._tell("speed", self.limit.update(inside, look.speeds, pts), look)
         for found in inside:

@@ -64,11 +64,14 @@ class ZoneCounter:
         if len(polygon) < 3:
             raise ValueError(f"a zone needs at least 3 points, got {len(polygon)}")
         self.edges = [(polygon[n - 1], polygon[n]) for n in range(len(polygon))]
+        xs, ys = [x for x, _ in polygon], [y for _, y in polygon]
+        self.bounds = (min(xs), min(ys), max(xs), max(ys))
         self.forget()
 
     def forget(self) -> None:
         """The stream jumped or ended: nobody is inside, without leaving."""
         self.visits: dict[int, Visit] = {}
+        self.recalled: dict[int, int] = {}  # since when those are inside who had no identity yet
 
     def update(self, seen: Iterable[Sighting], pts: int) -> list[Passage]:
         """Who came and went in this frame. `pts` is ns of stream time."""
@@ -80,7 +83,7 @@ class ZoneCounter:
             if visit is None:
                 visit = self.visits[found.id] = Visit(found.label, pts, point)
             visit.label, visit.seen, visit.point = found.label, pts, point
-            depth = signed_distance(point, self.edges)
+            depth = self._depth(point, visit.inside)
             visit.depth = depth = -depth if self.inverse else depth
             if visit.inside and depth < -least:
                 out.append(self._leave(found.id, visit, pts))
@@ -91,9 +94,19 @@ class ZoneCounter:
                 out.append(self._leave(key, visit, visit.seen, gone=True))
             if pts - visit.seen > MEMORY:
                 del self.visits[key]
+        self.recalled.clear()
         if out:
             self.most = max(self.most, self.present())
         return out
+
+    def recall(self, found: Sighting, pts: int) -> None:
+        """One that has an identity only now was seen before: if it is inside now, its visit began when it came in."""
+        if found.id not in self.visits:
+            depth = signed_distance(found.point(self.anchor), self.edges)
+            inside = (depth > 0) is not self.inverse
+            first = self.recalled.setdefault(found.id, pts) if inside else None
+            if first is None:
+                self.recalled.pop(found.id, None)
 
     def present(self) -> int:
         """How many are inside now."""
@@ -118,9 +131,17 @@ class ZoneCounter:
             "dwell": self.dwell.totals(),
         }
 
+    def _depth(self, point: Point, inside: bool) -> float:
+        """signed_distance; where it is plainly outside and was so before, no more than that is worked out."""
+        x, y = point
+        left, top, right, bottom = self.bounds
+        if not inside and not self.inverse and not (left <= x <= right and top <= y <= bottom):
+            return -1.0
+        return signed_distance(point, self.edges)
+
     def _enter(self, key: int, visit: Visit) -> Passage:
         visit.inside = True
-        visit.since = visit.seen
+        visit.since = self.recalled.get(key, visit.seen)
         self.entered += 1
         if not visit.counted:
             visit.counted = True

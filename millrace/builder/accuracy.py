@@ -21,7 +21,7 @@ class Accuracy:
     `agreement`, 0..1, is measured as `how` says: "F1" of detections at IoU 0.5, class by class, against those of
     FP32; "top-1" for scores of classes (attributes at 0.5), no more than one less their mean error; "cosine" of whole
     outputs, the worst picture's.
-    `evidence`: detections or pictures that it rests on.
+    `evidence`: detections or pictures that it rests on. `ap`: average precision where labels are given.
     """
 
     largest: float
@@ -29,6 +29,7 @@ class Accuracy:
     agreement: float
     how: str
     evidence: int
+    ap: float | None = None
 
     @property
     def exact(self) -> bool:

@@ -16,6 +16,7 @@ from .subject import Subject
 from .wishes import Wishes
 
 BATCHES = (2, 4, 8)
+DEFAULT = "the default"
 OPENVINO = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # what its runtime calls them
 
 
@@ -30,8 +31,8 @@ class LeftOut:
 def default(subject: Subject) -> Engine:
     """What `run` takes when nothing was built: the yardstick."""
     if subject.device.startswith("cuda"):
-        return Engine("torch", {}, note="the default")
-    return Engine("onnx", {"parallel": usable_cores(), "threads": 1}, note="the default")
+        return Engine("torch", {}, note=DEFAULT)
+    return Engine("onnx", {"parallel": usable_cores(), "threads": 1}, note=DEFAULT)
 
 
 def candidates(subject: Subject, wishes: Wishes) -> Iterator[Engine | LeftOut]:

@@ -12,7 +12,19 @@ from .candidates import LeftOut
 from .measure import By
 from .trial import Trial
 
-HEAD = ("engine", "pictures/s", "gain", "CPU ms", "alone ms", "load s", "largest error", "mean error", "agreement", "")
+HEAD = (
+    "engine",
+    "pictures/s",
+    "gain",
+    "CPU ms",
+    "alone ms",
+    "load s",
+    "largest error",
+    "mean error",
+    "agreement",
+    "AP",
+    "",
+)
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:76em;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;width:100%;font-size:13px}th,td{padding:.35em .6em;text-align:right;border-bottom:1px
 solid #ddd}th:first-child,td:first-child,td:last-child{text-align:left}tr.chosen{background:#e6f4ea;font-weight:600}
@@ -62,7 +74,7 @@ class Report:
 
     def _row(self, trial: Trial) -> list[str]:
         if trial.accuracy is None:
-            return [trial.engine.label, *[""] * 8, trial.refused or ""]
+            return [trial.engine.label, *[""] * 9, trial.refused or ""]
         judged = trial.accuracy
         said = "chosen" if trial is self.best else trial.refused or ("" if trial.final else "not among the fastest")
         return [
@@ -75,6 +87,7 @@ class Report:
             f"{judged.largest:.2g}",
             f"{judged.mean:.2g}",
             f"{judged.agreement:.4f}",
+            "" if judged.ap is None else f"{judged.ap:.4f}",
             said,
         ]
 
@@ -92,6 +105,8 @@ class Report:
             ("judged on", self.judged_on),
             ("agreement", f"{how.get(judged.how, judged.how) if judged else '-'} with the default in FP32{rests}; "
                           f"at least {self.settings['accuracy']:g} is asked for"),
+            *((("labels", f"AP of {self.settings['labels']}, no more than {self.settings['map_loss']:g} may be lost"),)
+              if self.settings["labels"] else ()),
             ("goal", f"{goal}; finalists in turns, {self.rounds} rounds, medians; others compared once, briefly"),
             ("noise", f"{self.noise:.1%}: how far two measurements of the default differ{busy}"),
             ("took", f"{self.took:.0f} s"),

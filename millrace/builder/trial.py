@@ -16,6 +16,7 @@ from ..engines import Engine
 from ..metrics.agreement import Outputs
 from ..runtimes.base import Runtime
 from .accuracy import Accuracy, compare
+from .labelled import Labelled
 from .measure import alone, pace
 from .subject import Subject
 from .wishes import Wishes
@@ -60,6 +61,8 @@ class Bench:
         self.subject, self.wishes, self.folder = subject, wishes, folder
         self.calls = [subject.feed(picture) for picture in pictures]
         self.reference = self.answers(subject.runtime)
+        self.labelled = Labelled(Path(wishes.labels), subject) if wishes.labels else None
+        self.ap = self.labelled.ap(subject.runtime, folder) if self.labelled else None
         self._pictures = pictures
 
     def load(self, engine: Engine) -> Runtime:
@@ -89,7 +92,10 @@ class Bench:
         return [self.subject.feed(np.concatenate(group)) for group in groups]
 
     def judge(self, runtime: Runtime) -> Accuracy:
-        return compare(self.subject, self.reference, self.answers(runtime))
+        accuracy = compare(self.subject, self.reference, self.answers(runtime))
+        if self.labelled is None or accuracy.agreement < self.wishes.accuracy:
+            return accuracy  # what is refused anyway need not be judged twice
+        return replace(accuracy, ap=self.ap if accuracy.exact else self.labelled.ap(runtime, self.folder))
 
     def screen(self, engine: Engine) -> Trial:
         """Load, judge, and one short comparison with the default beside it."""
@@ -112,13 +118,20 @@ class Bench:
         gain = own.rate / ahead.rate
         promise = gain if self.wishes.goal == "latency" else (gain * ahead.cpu / own.cpu) ** 0.5
         trial = Trial(engine, load, accuracy, own.rate, own.cpu, once, gain, promise)
-        return trial if accuracy.fits(self.wishes.accuracy) else replace(trial, refused=self._too_far(accuracy))
+        if engine.batch > 1:  # it is of use to who measures; `run` would not reach its speed
+            return replace(trial, refused="frames come one by one on a CPU")
+        return replace(trial, refused=self._too_far(accuracy))
 
     def speed(self, runtime: Runtime, calls: Sequence[Mapping[str, Any]], batch: int, seconds: float) -> Any:
         return pace(runtime, calls, batch, seconds, self.wishes.goal == "latency")
 
-    def _too_far(self, accuracy: Accuracy) -> str:
-        if accuracy.thin and accuracy.agreement >= self.wishes.accuracy:
+    def _too_far(self, accuracy: Accuracy) -> str | None:
+        """Why an engine of this accuracy cannot be chosen; None: it can."""
+        if not accuracy.fits(self.wishes.accuracy):
+            if not (accuracy.thin and accuracy.agreement >= self.wishes.accuracy):
+                return f"agreement {accuracy.agreement:.3f} is below {self.wishes.accuracy:g}"
             what = "detections" if accuracy.how == "F1" else "pictures"
             return f"its answers differ, and {accuracy.evidence} {what} are too few to judge by"
-        return f"agreement {accuracy.agreement:.3f} is below {self.wishes.accuracy:g}"
+        if self.ap is not None and accuracy.ap is not None and self.ap - accuracy.ap > self.wishes.map_loss:
+            return f"AP {accuracy.ap:.4f} is {self.ap - accuracy.ap:.4f} below {self.ap:.4f}"
+        return None

@@ -20,7 +20,8 @@ class Wishes:
 
     `accuracy`: least agreement with the model in FP32, 0..1. `goal`: pictures a second with all cores, or the
     shortest time of one picture. `frames`: pictures that accuracy is judged on; half of them calibrate INT8.
-    `rounds` of `seconds` each measure the finalists in turns.
+    `labels`: a COCO file of truth, whose pictures lie beside it; then no more than `map_loss` of average precision may
+    be lost too. `rounds` of `seconds` each measure the finalists in turns.
     """
 
     accuracy: float = 0.97
@@ -32,6 +33,8 @@ class Wishes:
     rounds: int = 7
     seconds: float = 1.0
     finalists: int = 4
+    labels: str | None = None
+    map_loss: float = 0.01
 
     def settings(self) -> dict[str, Any]:
         """What tells one choice from another: part of the engine's key."""
@@ -41,4 +44,6 @@ class Wishes:
             "precisions": sorted(self.precisions),
             "runtimes": sorted(self.runtimes) if self.runtimes is not None else None,
             "methods": sorted(self.methods),
+            "labels": self.labels,
+            "map_loss": self.map_loss,
         }

@@ -115,6 +115,10 @@ def build(
     ] = None,
     classes: Annotated[str | None, typer.Option(help="With --crops-of: only these classes: person,car.")] = None,
     accuracy: Annotated[float, typer.Option(min=0, max=1, help="Least agreement with the model in FP32.")] = 0.97,
+    labels: Annotated[
+        str | None, typer.Option(help="A COCO file of truth, its pictures beside it: average precision counts too.")
+    ] = None,
+    map_loss: Annotated[float, typer.Option(min=0, help="With --labels: the loss of AP that is allowed.")] = 0.01,
     goal: Annotated[str, typer.Option(help="throughput (all cores) or latency (one picture).")] = "throughput",
     precisions: Annotated[str, typer.Option(help="What may be tried: fp32,bf16,fp16,int8.")] = "fp32,bf16,fp16,int8",
     runtimes: Annotated[str | None, typer.Option(help="Only these runtimes: onnx,openvino.")] = None,
@@ -140,12 +144,11 @@ def build(
         return command.show_kept()
     if clear:
         return command.clear(model)
-    if beside:
-        rounds, seconds = command.step_back()
+    wishes = {"rounds": rounds, "seconds": seconds} | (command.step_back() if beside else {})
     command.run(
         model, calibrate or [], crops_of, classes, device, fresh, html, quiet,
-        accuracy=accuracy, goal=goal, precisions=precisions, runtimes=runtimes, frames=frames, rounds=rounds,
-        seconds=seconds,
+        accuracy=accuracy, goal=goal, precisions=precisions, runtimes=runtimes, frames=frames,
+        labels=labels, map_loss=map_loss, **wishes,
     )  # fmt: skip
 
 
@@ -183,6 +186,24 @@ def models_pull(
     from .models import pull
 
     pull(name, accept_licence, quiet)
+
+
+@app.command()
+def convert(
+    model: Annotated[Path, typer.Argument(help="A model of PyTorch, TensorFlow, TFLite or Caffe.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write (default: beside it).")] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest difference, relative to an output's numbers.")
+    ] = 1e-3,
+    size: Annotated[str | None, typer.Option(help="Of pictures, where the file does not say it: 640x384.")] = None,
+    network: Annotated[str | None, typer.Option(help="The class of PyTorch weights: module:Class.")] = None,
+    input: Annotated[list[str] | None, typer.Option(help="images=float32[?,3,384,640]. Repeatable.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Make ONNX of a model, check it against its framework, and write its card."""
+    from .convert import convert as command
+
+    command(model, output, tolerance, size, network, input)
 
 
 @app.command()

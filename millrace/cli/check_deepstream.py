@@ -74,6 +74,13 @@ def _analytics(path: Path) -> Checked:
     return Checked([report] if report else [], [], [])
 
 
+def _msgconv(path: Path) -> Checked:
+    from ..brokers.msgconv import Msgconv
+
+    report = Msgconv(str(path)).report
+    return Checked([report] if report else [], [], [])
+
+
 def _tracker(path: Path) -> Checked:
     from ..trackers.nvtracker import read_nvtracker
 
@@ -83,5 +90,6 @@ def _tracker(path: Path) -> Checked:
 CHECKS: dict[str, Callable[[Path], Checked]] = {
     **{kind: _model(kind) for kind in READERS},
     "nvdsanalytics": _analytics,
+    "nvmsgconv": _msgconv,
     "nvtracker": _tracker,
 }

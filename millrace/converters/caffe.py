@@ -14,7 +14,7 @@ from .caffemodel import Array, Layer, Net, files, read_net
 from .graph import Graph
 
 
-def convert(path: str | os.PathLike[str], **options: Any) -> Conversion:
+def convert(path: str | os.PathLike[str], kind: str = "caffe") -> Conversion:
     """Convert the net whose prototxt or caffemodel this is; the other file lies beside it.
 
     The number of pictures is left free where the net allows it. Raises ValueError naming file and layer.
@@ -79,4 +79,5 @@ def _emit(graph: Graph, layer: Layer, names: dict[str, str], values: dict[str, A
 
 def _shaped(layer: Layer, values: dict[str, Array]) -> list[Array]:
     """What the layer gives for a picture of zeros: its shape is what matters."""
-    return caffe_numpy.compute(layer, [values[bottom] for bottom in layer.bottoms])
+    with np.errstate(all="ignore"):
+        return caffe_numpy.compute(layer, [values[bottom] for bottom in layer.bottoms])

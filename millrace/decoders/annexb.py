@@ -1,16 +1,12 @@
-"""H.264 and HEVC packets as MP4 and Matroska hold them → the byte stream that hardware decoders read.
-
-ISO/IEC 14496-15: containers write each NAL unit after its length and keep the parameter sets in a header (avcC,
-hvcC). ITU-T H.264 and H.265, Annex B: in a byte stream each NAL unit stands after a start code and the parameter
-sets stand among the others.
-"""
+"""H.264 and HEVC packets as MP4 and Matroska hold them → the byte stream that hardware decoders read (media.nal)."""
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 import numpy as np
+
+from ..media.nal import read_header
 
 _START = b"\x00\x00\x00\x01"
 _SPARE = 1 << 16
@@ -27,11 +23,7 @@ class Annexb:
         self.length_size = 0  # bytes of a NAL unit's length; 0: start codes already, or another codec
         self.header = b""  # the parameter sets, written before every key picture
         if codec in ("h264", "hevc") and extradata and extradata[0] == 1:
-            read = _read_avcc if codec == "h264" else _read_hvcc
-            try:
-                self.length_size, units = read(bytes(extradata))
-            except (IndexError, struct.error):
-                raise ValueError(f"the header of the {codec} stream is cut off") from None
+            self.length_size, units = read_header(codec, extradata)
             self.header = b"".join(_START + unit for unit in units)
         self._grow(1 << 20)
 
@@ -74,34 +66,3 @@ class Annexb:
             self._view[out + 4 : out + 4 + length] = source[at : at + length]
             out, at = out + 4 + length, at + length
         return out if at == len(source) else 0
-
-
-def _read_avcc(header: bytes) -> tuple[int, list[bytes]]:
-    """AVCDecoderConfigurationRecord, 14496-15 section 5.3.3.1."""
-    units: list[bytes] = []
-    at = 5
-    for mask in (0x1F, 0xFF):  # how many SPS (in the low 5 bits), how many PPS
-        count = header[at] & mask
-        at = _units(header, at + 1, count, units)
-    return (header[4] & 3) + 1, units
-
-
-def _read_hvcc(header: bytes) -> tuple[int, list[bytes]]:
-    """HEVCDecoderConfigurationRecord, 14496-15 section 8.3.3.1."""
-    units: list[bytes] = []
-    at = 23
-    for _ in range(header[22]):
-        (count,) = struct.unpack_from(">H", header, at + 1)
-        at = _units(header, at + 3, count, units)
-    return (header[21] & 3) + 1, units
-
-
-def _units(header: bytes, at: int, count: int, units: list[bytes]) -> int:
-    """Append `count` NAL units, each after a length of two bytes; returns where the next thing stands."""
-    for _ in range(count):
-        (length,) = struct.unpack_from(">H", header, at)
-        if at + 2 + length > len(header):
-            raise IndexError("a parameter set is cut off")
-        units.append(header[at + 2 : at + 2 + length])
-        at += 2 + length
-    return at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -137,11 +137,26 @@ def make_reader(
         card=card,
         guess=guess,
         parser=parsers.get(guess.parser, Path(card.source or ".").parent),
-        names=known if known is not None else labels.known_names(guess.class_count, title),
+        names=known if known is not None else guess.names or labels.known_names(guess.class_count, title),
         width=size[0],
         height=size[1],
         heads=heads_of(card, title, sizes) if guess.parser == "classifier" and names is None else (),
     )
+
+
+def with_outputs(card: ModelCard, outputs: Sequence[TensorInfo]) -> ModelCard:
+    """The card, if the model has the outputs that it names. Raises ConfigError.
+
+    nvinfer reads all outputs of an ONNX, whatever its file names: from such a card the wrong names go, with a warning.
+    """
+    missing = [name for name in card.outputs or () if name not in {output.name for output in outputs}]
+    if missing and card.theirs:
+        text = f"{card.source}: its outputs {', '.join(missing)} are none of the model's; all are read"
+        return replace(card, outputs=None, warnings=(*card.warnings, text))
+    if missing:
+        has = ", ".join(map(str, outputs))
+        raise ConfigError(f"the card's outputs {', '.join(missing)} are none of the model's: {has}")
+    return card
 
 
 def guess_parser(model: Model, parser: str | None, card: ModelCard) -> Guess:
@@ -157,13 +172,7 @@ def _assemble(
     path: Path, card: ModelCard, runtime: Runtime, parser: str | None, names: str | list[str] | None
 ) -> LoadedModel:
     tensors = Model(runtime.inputs, runtime.outputs, runtime.metadata)
-    missing = [name for name in card.outputs or () if name not in {output.name for output in runtime.outputs}]
-    if missing and card.theirs:  # nvinfer reads all outputs of an ONNX, whatever is named
-        text = f"{card.source}: its outputs {', '.join(missing)} are none of the model's; all are read"
-        card = replace(card, outputs=None, warnings=(*card.warnings, text))
-    elif missing:
-        has = ", ".join(map(str, runtime.outputs))
-        raise ConfigError(f"the card's outputs {', '.join(missing)} are none of the model's: {has}")
+    card = with_outputs(card, runtime.outputs)
     guess = guess_parser(tensors, parser, card)
     image = _picture(tensors, card)
     spec = _spec(image, card, guess)
@@ -176,19 +185,17 @@ def _assemble(
         image_name=image.name,
         batch=_batch(image, card),
         others=_others(tensors, image, guess, spec),
-        mean=_mean(card, spec),
+        mean=mean_picture(card.near(card.input.mean_file) if card.input.mean_file else None, spec),
     )
 
 
-def _mean(card: ModelCard, spec: InputSpec) -> NDArray[np.float32] | None:
-    """The card's mean picture as the tensor has it: scaled, its channels in order, divided by std."""
-    if card.input.mean_file is None:
+def mean_picture(path: str | Path | None, spec: InputSpec) -> NDArray[np.float32] | None:
+    """A mean picture as a tensor has it: scaled, its channels in order, divided by std. Raises ConfigError."""
+    if path is None:
         return None
     if spec.colour == "GRAY" or spec.dtype == "uint8":
-        raise ConfigError(
-            f"a mean picture has three channels and is for real numbers, not for {spec.colour} {spec.dtype}"
-        )
-    picture = read_mean(card.near(card.input.mean_file), spec.width, spec.height)
+        raise ConfigError(f"a mean picture has three channels of real numbers, the input is {spec.colour} {spec.dtype}")
+    picture = read_mean(path, spec.width, spec.height)
     rows = (picture if spec.colour == "RGB" else picture[..., ::-1]) * spec.scale / np.array(spec.std, np.float32)
     return np.ascontiguousarray(rows if spec.layout == "NHWC" else rows.transpose(2, 0, 1), np.float32)
 

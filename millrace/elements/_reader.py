@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..core.errors import ConfigError, did_you_mean
 from ..models.card import ClassCard, ModelCard
 from ..models.labels import Labels
+from ..parsers import kind_of
 from ..parsers.base import Guess, Head, Outputs, Parser, ParserSettings
 from ..parsers.custom import ParserError
 
@@ -38,6 +39,11 @@ class Reader:
 
     def __post_init__(self) -> None:
         self.configure()
+
+    @property
+    def whole(self) -> bool:
+        """Whether its answers are about a picture as a whole, without places in it."""
+        return kind_of(self.guess.parser) in ("classifier", "embedding", "text")
 
     def read(self, outputs: Outputs, count: int) -> Sequence[Any]:
         """What each of `count` pictures shows: Detections, a Reading, or a user's objects; places in input pixels.
@@ -117,9 +123,15 @@ class Reader:
             mask_threshold=first(card.mask_threshold, 0.5),
             names=self.names,
             heads=self.heads,
-            extras={**guess.extras, **({"order": card.output_layout} if card.output_layout else {}), **card.extras},
+            extras={**self._extras(), **card.extras},
         )
         self.limits = Limits.of(self)
+
+    def _extras(self) -> dict[str, Any]:
+        """What the parser is told besides the card's own extras."""
+        layout = {"order": self.card.output_layout} if self.card.output_layout else {}
+        theirs = {"mask_logits": True} if self.card.theirs else {}  # DeepStream compares what the model gives
+        return {**theirs, **self.guess.extras, **layout}
 
     @staticmethod
     def _rule(own: ClassCard) -> dict[str, Any]:

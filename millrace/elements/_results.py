@@ -130,6 +130,7 @@ class Results:
             out.depth = self._cut(reading.depth, unit)
         if reading.tensors is not None:
             sx, sy = 1 / placement.scale_x, 1 / placement.scale_y
+            out.input_size = (self.spec.width, self.spec.height)
             out.input_to_source = (sx, sy, -placement.offset_x * sx, -placement.offset_y * sy)
         return out
 

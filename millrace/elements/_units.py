@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import devices
-from ..core.errors import ConfigError, did_you_mean
-from ..media import Frame, Image, Object, Placement
+from ..imaging.straighten import straighten
+from ..media import CPU, Frame, Image, Object, Placement
 from ..media.objects import Box
 from ..media.tensor import part_of
-from ..models.card import ObjectsCard
+from ..models.card import ObjectsCard, read_part
+from ..parsers.custom import ParserError
 from ..parsers.raw import of_picture
 from ._model import LoadedModel
+
+SLANT = 0.05  # radians from which an object at an angle is turned upright before a model looks at it
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +35,7 @@ class Prepared:
     placement: Placement
     area: Box | None = None
     target: Object | None = None
-    stages: Sequence[str] = ()
+    stages: Sequence[int | str] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -68,7 +71,12 @@ class Call:
         if self.future is None:
             return
         outputs = self.future.result()
-        for n, (unit, answer) in enumerate(zip(self.units, self.loaded.read(outputs, len(self.units)), strict=True)):
+        try:
+            answers = self.loaded.read(outputs, len(self.units))
+        except ParserError as error:
+            frames = dict.fromkeys(f"{unit.frame.stream} {unit.frame.index}" for unit in self.units)
+            raise ParserError(f"{error} (stream and frame: {', '.join(frames)})") from error
+        for n, (unit, answer) in enumerate(zip(self.units, answers, strict=True)):
             unit.answer = answer
             if keep_tensors:
                 unit.outputs = of_picture(outputs, n, self.loaded.batch or len(self.units))
@@ -117,26 +125,18 @@ def wanted_objects(given: Mapping[str, Any] | None, card: ObjectsCard | None) ->
     """What the setting `on` says, over what the card says; None: whole frames. Raises ConfigError."""
     if given is None:
         return None if card is None else Wanted(card)
-    known = [one.name for one in fields(ObjectsCard)]
-    for key in given:
-        if key not in known:
-            raise ConfigError(f"on.{key} is not known.{did_you_mean(key, known)} There are: {', '.join(known)}")
-    values = {name: getattr(card, name) for name in known} if card is not None else {}
-    merged = {**values, **given}
-    if isinstance(merged.get("classes"), (str, int)):
-        merged["classes"] = [merged["classes"]]
-    for name in ("min_width", "min_height", "max_width", "max_height", "refresh", "growth"):
-        value = merged.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0):
-            raise ConfigError(f"on.{name}={value!r} is not allowed: it is a number from 0 up")
-    return Wanted(ObjectsCard(**merged))
+    plain = {name: getattr(card, name) for name in card.__slots__} if card is not None else {}
+    classes = given.get("classes")
+    listed = {"classes": [classes]} if isinstance(classes, (str, int)) else {}
+    return Wanted(read_part(ObjectsCard, {**plain, **given, **listed}, "on"))
 
 
-def of_frame(frame: Frame, stage: str, prepared: bool) -> list[Unit]:
-    """The units of a whole frame: itself, or the inputs that were prepared for this model."""
+def of_frame(frame: Frame, stage: str, prepared: bool, number: int | None = None) -> list[Unit]:
+    """The units of a whole frame: itself, or the inputs that were prepared for this model, by stage or number."""
     if not prepared:
         return [Unit(frame)]
-    inputs = [each for each in frame.extras.get("prepared", ()) if not each.stages or stage in each.stages]
+    ready = frame.extras.get("prepared", ())
+    inputs = [each for each in ready if not each.stages or stage in each.stages or number in each.stages]
     return [Unit(frame, each.target, each.area, each.tensor, placement=each.placement) for each in inputs]
 
 
@@ -187,6 +187,11 @@ def make_input(call: Call, imaging: Any) -> dict[str, Any]:
         tensor = np.stack([_fitting(unit.tensor, loaded) for unit in units])
         return loaded.feed(tensor, len(units))
     images = [unit.frame.image for unit in units]
+    if loaded.reader.whole:
+        for n, unit in enumerate(units):
+            turned = unit.target is not None and abs(unit.target.angle or 0.0) > SLANT
+            if turned and unit.target is not None and images[n].memory == CPU:
+                images[n], unit.area = straighten(images[n], unit.target.box, unit.target.angle or 0.0), None
     if any(unit.area is not None for unit in units):
         tensor, places = imaging.to_tensor(images, loaded.spec, boxes=[unit.area for unit in units])
     else:

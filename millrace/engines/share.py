@@ -83,6 +83,15 @@ class Shared:
             self._runtime.parallel, self._runtime.batches, self._runtime.device,
         )  # fmt: skip
 
+    @property
+    def report(self) -> Callable[[str], None]:
+        """Whom the runtime tells of trouble: of several users the last who said so."""
+        return self._runtime.report
+
+    @report.setter
+    def report(self, told: Callable[[str], None]) -> None:
+        self._runtime.report = told
+
     def run(self, inputs: Inputs) -> dict[str, Any]:
         return self._runtime.run(inputs)
 

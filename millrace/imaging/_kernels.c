@@ -8,48 +8,63 @@ how. This file checks what Python hands over, and lends memory for a handful of 
 
 #include "rows.h"
 
-enum { LARGEST = 1 << 20, ROWS = 19 }; /* pixels of a side; rows of scratch memory */
+enum { LARGEST = 1 << 20 }; /* pixels of a side */
 
-/* One block of memory cut into rows of 64-byte alignment; the caller frees it. */
-static void *prepare(const Source *source, const Target *t, Scratch *s)
+/* The rows that work needs, in one block of memory, each beginning at 64 bytes. Without a block only their size. */
+static size_t lay_out(Scratch *s, char *block, size_t part, size_t wide)
 {
-    size_t part = (size_t)source->width + 2, wide = (size_t)t->inner_width;
-    size_t sizes[ROWS] = {
-        part, part, part, 2 * part, 2 * part, 2 * part, 2 * part + 8, 2 * part + 8, 2 * part + 8,
-        4 * part, 4 * wide, 8 * wide, 8 * wide, 4 * wide, 4 * wide, 4 * wide, 8 * wide, 8 * wide, 8 * wide,
-    };
-    size_t total = 64;
-    for (Py_ssize_t i = 0; i < ROWS; i++)
-        total += (sizes[i] + 63) / 64 * 64;
-    char *block = malloc(total), *at = block;
+    size_t used = 0;
+#define ROW(field, count)                                          \
+    do {                                                           \
+        if (block != NULL)                                         \
+            s->field = (void *)(block + used);                     \
+        used += ((count) * sizeof(*s->field) + 63) / 64 * 64;      \
+    } while (0)
+    for (int k = 0; k < 3; k++) {
+        ROW(bytes[k], part);
+        ROW(few[k], part);
+        ROW(tints[k], part + 2);
+    }
+    ROW(pixels, part + 1);
+    ROW(mixed, wide);
+    if (s->means) {
+        ROW(spans, wide);
+        ROW(line, 4 * wide);
+        ROW(sums, 4 * wide);
+    } else {
+        ROW(wide[0], 4 * wide);
+        ROW(wide[1], 4 * wide);
+        ROW(left, wide);
+        ROW(right, wide);
+        ROW(pairs, wide);
+        ROW(at, wide);
+        ROW(sixteens, 4 * wide);
+        ROW(rest, 4 * wide);
+    }
+#undef ROW
+    return used;
+}
+
+/* Memory for the work, which the caller frees, and where each pixel of a row comes from. */
+static void *prepare(const Source *source, const Target *t, Scratch *s, int means)
+{
+    int width = t->inner_width, height = t->inner_height;
+    s->halved = source->width == 2 * width;
+    s->means = means && (!s->halved || source->height != 2 * height); /* halving both sides is the same, and quicker */
+    s->whole = source->width % width == 0 && source->height % height == 0;
+    char *block = malloc(lay_out(s, NULL, (size_t)source->width, (size_t)width) + 64);
     if (block == NULL)
         return NULL;
-    at += (64 - (uintptr_t)at % 64) % 64;
-    void *rows[ROWS];
-    for (Py_ssize_t i = 0; i < ROWS; i++) {
-        rows[i] = at;
-        at += (sizes[i] + 63) / 64 * 64;
-    }
-    for (int k = 0; k < 3; k++) {
-        s->bytes[k] = rows[k];
-        s->few[k] = rows[3 + k];
-        s->tints[k] = rows[6 + k];
-    }
-    s->pixels = rows[9];
-    s->mixed = rows[10];
-    s->wide[0] = rows[11];
-    s->wide[1] = rows[12];
-    s->left = rows[13];
-    s->right = rows[14];
-    s->at = rows[15];
-    s->sixteens = rows[16];
-    s->rest = rows[17];
-    s->pairs = rows[18];
-    s->row_of[0] = s->row_of[1] = s->tint_row = -1;
+    lay_out(s, block + (64 - (uintptr_t)block % 64) % 64, (size_t)source->width, (size_t)width);
+    s->row_of[0] = s->row_of[1] = s->tint_row = s->line_row = -1;
     s->nearest = 1;
-    for (Py_ssize_t i = 0; i < t->inner_width; i++) {
+    for (Py_ssize_t i = 0; i < width; i++) {
+        if (s->means) {
+            s->spans[i] = span(source->width, width, i, s->whole);
+            continue;
+        }
         int16_t weight;
-        axis(source->width, t->inner_width, i, &s->at[i], &weight);
+        axis(source->width, width, i, &s->at[i], &weight);
         int beyond = s->at[i] >= source->width - 1;
         if (s->at[i] < 0 || beyond) {
             s->at[i] = beyond ? source->width - 1 : 0;
@@ -79,7 +94,7 @@ static int plane_of(Py_buffer *view, Plane *plane)
     plane->size = type == 'B' ? 1 : type == 'H' ? 2 : 0;
     if (view->ndim != 2 || plane->size == 0 || view->itemsize != plane->size || view->shape[0] < 1 ||
         view->shape[1] < 1 || view->shape[0] > LARGEST || view->shape[1] > LARGEST) {
-        PyErr_Format(PyExc_ValueError, "fill: planes must be uint8 or uint16 [height, width], each side 1 to %d", LARGEST);
+        PyErr_Format(PyExc_ValueError, "fill: planes are uint8 or uint16 [height, width] of sides 1 to %d", LARGEST);
         return -1;
     }
     plane->data = view->buf;
@@ -170,10 +185,11 @@ static PyObject *fill(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *target, *planes, *values;
-    int colour[6], part[4], inner[4], swapped, pad;
-    if (!PyArg_ParseTuple(args, "OO!(iiiiii)(iiii)(iiii)piO:fill", &target, &PyTuple_Type, &planes,
+    int colour[6], part[4], inner[4], swapped, pad, means;
+    if (!PyArg_ParseTuple(args, "OO!(iiiiii)(iiii)(iiii)piOp:fill", &target, &PyTuple_Type, &planes,
                           &colour[0], &colour[1], &colour[2], &colour[3], &colour[4], &colour[5], &part[0], &part[1],
-                          &part[2], &part[3], &inner[0], &inner[1], &inner[2], &inner[3], &swapped, &pad, &values))
+                          &part[2], &part[3], &inner[0], &inner[1], &inner[2], &inner[3], &swapped, &pad, &values,
+                          &means))
         return NULL;
     Py_ssize_t count = PyTuple_Size(planes), taken = 0;
     if (count != 1 && count != 3) {
@@ -196,8 +212,12 @@ static PyObject *fill(PyObject *module, PyObject *args)
     if (target_of(&out, &numbers, inner, swapped, pad, &to) < 0 ||
         source_of(views, count, colour, part, to.channels == 1, &source) < 0)
         goto done;
+    if (means && (source.width < to.inner_width || source.height < to.inner_height)) {
+        PyErr_SetString(PyExc_ValueError, "fill: there are means of areas only where neither side grows");
+        goto done;
+    }
     Py_BEGIN_ALLOW_THREADS
-    block = prepare(&source, &to, &scratch);
+    block = prepare(&source, &to, &scratch, means);
     if (block != NULL)
         run(&source, &to, &scratch);
     free(block);
@@ -214,7 +234,7 @@ no_values:
 
 static PyMethodDef methods[] = {
     {"fill", fill, METH_VARARGS,
-     "fill(target, planes, colour, part, place, reverse, pad, values)\n\nSee imaging/kernels.py."},
+     "fill(target, planes, colour, part, place, reverse, pad, values, means)\n\nSee imaging/kernels.py."},
     {NULL, NULL, 0, NULL},
 };
 

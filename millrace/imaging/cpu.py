@@ -24,7 +24,6 @@ from .text import SANS
 from .yuv import levels, resize, shrinks
 
 DTYPES = ("float32", "float16", "uint8")
-AS_THEY_ARE = np.tile(np.arange(256, dtype=np.uint8), (3, 1))
 
 
 def open_imaging(device: str = CPU) -> CpuImaging:
@@ -161,24 +160,14 @@ def _fill(image: Image, part: Part, spec: InputSpec, target: NDArray[Any]) -> No
     place = (*corner(*have, spec), *fitted_size(*have, spec))
     lines, values = _values(spec)
     means = spec.antialias and shrinks(*have, *place[2:])
-    if kernels.THERE and not means:
+    if kernels.THERE:
         numbers = lines if spec.dtype == "float32" else values
-        kernels.fill(target, image, part, place, spec.colour == "BGR", spec.pad, numbers)
+        kernels.fill(target, image, part, place, spec.colour == "BGR", spec.pad, numbers, means)
         return
-    planes = _levels(image, part, spec.colour == "GRAY")
+    planes = levels(image, part, spec.colour == "GRAY")
     left, top, width, height = place
     right, bottom = left + width, top + height
     for channel, plane, table in zip(target, planes[:: -1 if spec.colour == "BGR" else 1], values, strict=True):
         channel[:top], channel[bottom:] = table[spec.pad], table[spec.pad]
         channel[top:bottom, :left], channel[top:bottom, right:] = table[spec.pad], table[spec.pad]
         np.take(table, resize(plane, width, height, spec.antialias), out=channel[top:bottom, left:right], mode="clip")
-
-
-def _levels(image: Image, part: Part, grey: bool) -> Sequence[NDArray[Any]]:
-    """See yuv.levels; by the C part where it is there."""
-    if not kernels.THERE:
-        return levels(image, part, grey)
-    width, height = part[2] - part[0], part[3] - part[1]
-    out = empty((1 if grey else 3, height, width), np.uint8)
-    kernels.fill(out, image, part, (0, 0, width, height), False, 0, AS_THEY_ARE[: len(out)])
-    return list(out)

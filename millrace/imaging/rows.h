@@ -8,7 +8,8 @@ GCC make one version of `run` for each generation of x86 processors, chosen when
 Colours: libswscale's unscaled yuv420p to rgb24, found by trying all 2^24 colours: each term of
 R = cy (Y - o) + vr (V - 128), ... is floor(term) with factors in 1/8192, the sum is saturated, chroma is repeated.
 Resizing: OpenCV's INTER_LINEAR for 8 bits, found likewise: weights in 1/2048, sideways sums are cut to 1/128 levels,
-each of both rows' shares to 1/4, and their sum is rounded. */
+each of both rows' shares to 1/4, and their sum is rounded. Means of areas: its INTER_AREA, in float32 and in its order
+of additions. */
 
 #ifndef MILLRACE_ROWS_H
 #define MILLRACE_ROWS_H
@@ -58,6 +59,11 @@ typedef struct {
     int pad, plain;     /* plain: uint8 levels as they are */
 } Target;
 
+typedef struct { /* the samples that one of the result is a mean of: where they begin, and what each counts */
+    int32_t first, count;
+    float head, body, tail; /* of the first, those between, the last; 0: as those between */
+} Span;
+
 typedef struct { /* all of them rows of the part's width or the result's */
     uint8_t *bytes[3];
     int16_t *few[3], *tints[3];
@@ -68,7 +74,11 @@ typedef struct { /* all of them rows of the part's width or the result's */
     uint64_t *pairs;
     int32_t *at;                /* of each pixel of the result: the first of the two pixels it lies between */
     int16_t *sixteens, *rest;   /* the second one's weight is 16 * sixteens + rest; each four times */
-    int nearest;                /* all these weights are 0 */
+    int nearest, halved;        /* all these weights are 0; pixels lie at 0, 2, 4, ... */
+    int means, whole;           /* areas are averaged; they are of whole pixels */
+    Span *spans;
+    float *line, *sums;
+    int line_row;
 } Scratch;
 
 INLINE int16_t high(int16_t a, int16_t b) { return (int16_t)(((int32_t)a * (int32_t)b) >> 16); }
@@ -172,14 +182,18 @@ INLINE const int16_t *resized(const Source *source, Scratch *s, int y, int width
     convert(source, s, y);
     const uint32_t *pixels = s->pixels;
     const int32_t *at = s->at;
-    for (ptrdiff_t i = 0; i < width; i++) {
-        uint64_t pair;
-        memcpy(&pair, pixels + at[i], 8);
-        s->pairs[i] = pair;
-    }
-    for (ptrdiff_t i = 0; i < width; i++) {
-        s->left[i] = (uint32_t)s->pairs[i];
-        s->right[i] = (uint32_t)(s->pairs[i] >> 32);
+    if (s->halved) {
+        for (ptrdiff_t i = 0; i < width; i++) {
+            s->left[i] = pixels[2 * i];
+            s->right[i] = pixels[2 * i + 1];
+        }
+    } else {
+        for (ptrdiff_t i = 0; i < width; i++)
+            memcpy(&s->pairs[i], pixels + at[i], 8);
+        for (ptrdiff_t i = 0; i < width; i++) {
+            s->left[i] = (uint32_t)s->pairs[i];
+            s->right[i] = (uint32_t)(s->pairs[i] >> 32);
+        }
     }
     const uint8_t *left = (const uint8_t *)s->left, *right = (const uint8_t *)s->right;
     const int16_t *sixteens = s->sixteens, *rest = s->rest;
@@ -219,6 +233,82 @@ INLINE void mix(const Source *source, Scratch *s, int row, int width, int height
         const int16_t *lower = b == 0 ? upper : resized(source, s, source->y + y1, width);
         for (ptrdiff_t i = 0; i < 4 * width; i++)
             mixed[i] = (uint8_t)((int16_t)(high(upper[i], a) + high(lower[i], b) + 2) >> 2);
+    }
+}
+
+/* The pixels under one of the result, as OpenCV splits them: shares below 1/1000 are dropped. */
+static Span span(int have, int want, ptrdiff_t index, int whole)
+{
+    Span out = {0, 0, 0.0f, 1.0f, 0.0f};
+    if (whole) {
+        out.count = have / want;
+        out.first = (int32_t)index * out.count;
+        return out;
+    }
+    double scale = 1.0 / ((double)want / have), begin = (double)index * scale, end = begin + scale;
+    double size = fmin(scale, have - begin);
+    int last = (int)fmin(floor(end), have - 1), first = (int)fmin(ceil(begin), last);
+    out.first = first;
+    out.count = last - first;
+    out.body = (float)(1.0 / size);
+    if (first - begin > 1e-3) {
+        out.first--;
+        out.count++;
+        out.head = (float)((first - begin) / size);
+    }
+    if (end - last > 1e-3) {
+        out.count++;
+        out.tail = (float)(fmin(fmin(end - last, 1.0), size) / size);
+    }
+    return out;
+}
+
+INLINE float share(const Span *span, int index)
+{
+    return index == 0 && span->head > 0 ? span->head
+           : index == span->count - 1 && span->tail > 0 ? span->tail
+           : span->body;
+}
+
+/* Row y of the part, averaged sideways: four numbers a pixel. The last one is kept: two of the result may share it. */
+INLINE const float *shrunk(const Source *source, Scratch *s, int y, int width)
+{
+    if (s->line_row == y)
+        return s->line;
+    s->line_row = y;
+    convert(source, s, y);
+    for (ptrdiff_t i = 0; i < width; i++) {
+        const Span *span = &s->spans[i];
+        const uint8_t *pixels = (const uint8_t *)(s->pixels + span->first);
+        float sums[4] = {0, 0, 0, 0};
+        for (int k = 0; k < span->count; k++) {
+            float weight = share(span, k);
+            for (int c = 0; c < 4; c++)
+                sums[c] += (float)pixels[4 * k + c] * weight;
+        }
+        memcpy(s->line + 4 * i, sums, sizeof(sums));
+    }
+    return s->line;
+}
+
+/* A row of the result as means of the areas under its pixels. */
+INLINE void average(const Source *source, Scratch *s, int row, int width, int height)
+{
+    Span rows = span(source->height, height, row, s->whole);
+    uint8_t *mixed = (uint8_t *)s->mixed;
+    float *sums = s->sums;
+    for (ptrdiff_t i = 0; i < 4 * width; i++)
+        sums[i] = 0.0f;
+    for (int k = 0; k < rows.count; k++) {
+        const float *line = shrunk(source, s, source->y + rows.first + k, width);
+        float weight = share(&rows, k);
+        for (ptrdiff_t i = 0; i < 4 * width; i++)
+            sums[i] += line[i] * weight;
+    }
+    float scale = s->whole ? 1.0f / (float)(rows.count * s->spans[0].count) : 1.0f;
+    for (ptrdiff_t i = 0; i < 4 * width; i++) {
+        float level = (sums[i] * scale + 12582912.0f) - 12582912.0f; /* 1.5 * 2^23: rounds to whole, halves to even */
+        mixed[i] = (uint8_t)(int32_t)(level > 255.0f ? 255.0f : level);
     }
 }
 
@@ -287,7 +377,9 @@ CLONES static void run(const Source *source, const Target *t, Scratch *s)
     int right = t->left + t->inner_width, bottom = t->top + t->inner_height;
     for (int y = 0; y < t->height; y++) {
         int inside = y >= t->top && y < bottom;
-        if (inside)
+        if (inside && s->means)
+            average(source, s, y - t->top, t->inner_width, t->inner_height);
+        else if (inside)
             mix(source, s, y - t->top, t->inner_width, t->inner_height);
         for (int c = 0; c < t->channels; c++) {
             if (inside) {

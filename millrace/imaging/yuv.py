@@ -24,6 +24,7 @@ Plane = NDArray[np.uint8]
 Levels = NDArray[np.int16]
 
 YUV = ("I420", "NV12", "P010")
+BAND = 64  # rows converted at a time: what lies between stays in the processor's cache, and in memory used before
 
 
 def resize(plane: NDArray[Any], width: int, height: int, antialias: bool = False) -> NDArray[Any]:
@@ -66,40 +67,40 @@ def levels(image: Image, part: Part, grey: bool) -> Sequence[Plane]:
     times the same.
     """
     x1, y1, x2, y2 = part
-    if image.format not in YUV:
-        pixels = to_8_bit(np.ascontiguousarray(image.planes[0][y1:y2, x1:x2]))
-        if image.format in ("GRAY8", "GRAY16"):
-            return [pixels] * (1 if grey else 3)
-        if grey:
-            return [cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY if image.format == "RGB" else cv2.COLOR_BGR2GRAY)]
-        return [cv2.extractChannel(pixels, index) for index in ((0, 1, 2) if image.format == "RGB" else (2, 1, 0))]
-    luma_table, tint_tables = _tables(image.matrix, image.full_range)
-    luma = cv2.LUT(to_8_bit(np.ascontiguousarray(image.planes[0][y1:y2, x1:x2])), luma_table)
+    if image.format in YUV:
+        out = empty((1 if grey else 3, y2 - y1, x2 - x1), np.uint8)
+        for top in range(y1, y2, BAND):
+            bottom = min(y2, top + BAND)
+            _convert(image, (x1, top, x2, bottom), out[:, top - y1 : bottom - y1])
+        return list(out)
+    pixels = to_8_bit(np.ascontiguousarray(image.planes[0][y1:y2, x1:x2]))
+    if image.format in ("GRAY8", "GRAY16"):
+        return [pixels] * (1 if grey else 3)
     if grey:
-        return [np.clip(luma, 0, 255).astype(np.uint8)]
-    u, v = (
-        to_8_bit(np.ascontiguousarray(c[y1 // 2 : (y2 + 1) // 2, x1 // 2 : (x2 + 1) // 2])) for c in samples(image)[1:]
-    )
-    return [_tinted(luma, tint, x1 % 2, y1 % 2) for tint in _tints(u, v, tint_tables)]
+        return [cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY if image.format == "RGB" else cv2.COLOR_BGR2GRAY)]
+    return [cv2.extractChannel(pixels, index) for index in ((0, 1, 2) if image.format == "RGB" else (2, 1, 0))]
 
 
-def _tints(u: Plane, v: Plane, tables: Sequence[Levels]) -> list[Levels]:
-    """What chroma adds to red, green and blue."""
-    red, green_u, green_v, blue = tables
-    return [cv2.LUT(v, red), cv2.add(cv2.LUT(u, green_u), cv2.LUT(v, green_v)), cv2.LUT(u, blue)]
-
-
-def _tinted(luma: Levels, tint: Levels, odd_x: int, odd_y: int) -> Plane:
-    """Luma and the chroma of each 2x2 pixels, saturated. `odd`: the first column (row) is a second one."""
-    twice = (tint.view(np.uint16).astype(np.uint32) * 0x10001).view(np.int16)  # each one two times: quicker than repeat
-    twice = twice[:, odd_x : odd_x + luma.shape[1]]
-    total = empty(luma.shape, np.int16)
-    for row in (0, 1):
-        lines = luma[row::2]
-        np.add(lines, twice[(row + odd_y) // 2 :][: len(lines)], out=total[row::2])
-    out = empty(luma.shape, np.uint8)
-    np.copyto(out, np.clip(total, 0, 255, out=total), casting="unsafe")
-    return out
+def _convert(image: Image, part: Part, out: Plane) -> None:
+    """The part of a picture of YUV into `out` [3 or 1, h, w]."""
+    x1, y1, x2, y2 = part
+    luma_table, (red, green_u, green_v, blue) = _tables(image.matrix, image.full_range)
+    luma_plane, *chroma_planes = samples(image)
+    luma = cv2.LUT(to_8_bit(np.ascontiguousarray(luma_plane[y1:y2, x1:x2])), luma_table)
+    if len(out) == 1:
+        np.copyto(out[0], np.clip(luma, 0, 255, out=luma), casting="unsafe")
+        return
+    half = np.s_[y1 // 2 : (y2 + 1) // 2, x1 // 2 : (x2 + 1) // 2]
+    u, v = (to_8_bit(np.ascontiguousarray(plane[half])) for plane in chroma_planes)
+    tints = (cv2.LUT(v, red), cv2.add(cv2.LUT(u, green_u), cv2.LUT(v, green_v)), cv2.LUT(u, blue))
+    total = np.empty_like(luma)
+    for plane, tint in zip(out, tints, strict=True):
+        twice = (tint.view(np.uint16).astype(np.uint32) * 0x10001).view(np.int16)  # each two times: quicker than repeat
+        twice = twice[:, x1 % 2 : x1 % 2 + luma.shape[1]]
+        for row in (0, 1):  # of the two that share a row of chroma
+            lines = luma[row::2]
+            np.add(lines, twice[(row + y1 % 2) // 2 :][: len(lines)], out=total[row::2])
+        np.copyto(plane, np.clip(total, 0, 255, out=total), casting="unsafe")
 
 
 @lru_cache(maxsize=16)

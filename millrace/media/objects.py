@@ -84,6 +84,7 @@ class Object:
     box is turned about its centre by it. `mask` [h, w] (booleans, or weights 0..1) is stretched over the box.
     `keypoints` [k, 3] are x, y, confidence. `embedding` has length 1. `depth` is the median of a depth model's answer.
     `age` is seconds since its first detection, `trajectory` where it was since (if the tracker was asked to keep it).
+    `origin` is set in a copy: the object that it, or what it was copied from, is a copy of.
     """
 
     box: Box
@@ -106,14 +107,20 @@ class Object:
     extras: dict[str, Any] = field(default_factory=dict)
     age: float | None = None
     trajectory: Trajectory | None = None
+    origin: Object | None = field(default=None, repr=False)
+
+    @property
+    def attributes(self) -> str:
+        """What classifiers said, as DeepStream writes it: `red car `, each value with a space behind it."""
+        return "".join(f"{label.value} " for label in self.labels)
 
     def fork(self) -> Object:
-        """The same arrays, lists and dict of its own."""
+        """The same arrays, lists and dict of its own; `media.merging` puts copies together again."""
         return Object(
             self.box, self.class_id, self.label, self.confidence, self.id, self.detected_box,
             self.track_confidence, self.stage, self.parent, list(self.labels), self.mask, self.keypoints,
             self.angle, self.embedding, self.text, self.depth, self.velocity, dict(self.extras), self.age,
-            self.trajectory,
+            self.trajectory, self.origin or self,
         )  # fmt: skip
 
 

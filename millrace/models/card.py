@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Interval
 
@@ -198,6 +198,26 @@ class ModelCard:
 INNER: dict[str, type[InputCard | ObjectsCard | ClassCard]] = {
     "input": InputCard, "objects": ObjectsCard, "every_class": ClassCard, "by_class": ClassCard,
 }  # fmt: skip
+
+
+Part = TypeVar("Part", InputCard, ObjectsCard)
+
+
+def read_part(kind: type[Part], values: Mapping[str, Any], where: str) -> Part:
+    """A part of a card that a setting gives, checked. Raises ConfigError that begins with `where`."""
+    from pydantic import TypeAdapter, ValidationError
+
+    known = [one.name for one in fields(kind) if "help" in one.metadata]
+    for name in values:
+        if name not in known:
+            hint = did_you_mean(str(name), known) or f" There are: {', '.join(known)}"
+            raise ConfigError(f"{where}.{name} is not known.{hint}")
+    try:
+        return TypeAdapter(kind).validate_python(dict(values))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        key = str(problem["loc"][0])
+        raise ConfigError(f"{where}.{key}={values[key]!r} is not allowed: {problem['msg']}") from None
 
 
 def find_card(model: str | os.PathLike[str]) -> Path | None:

@@ -11,7 +11,7 @@ from ..core.errors import ConfigError
 from ..deepstream import Report
 from ..deepstream.kinds import kind_of
 from ..deepstream.paths import INSTALLED
-from .card import ModelCard
+from .card import ModelCard, read_card
 from .nvdspostprocess import read_nvdspostprocess
 from .nvdspreprocess import read_nvdspreprocess
 from .nvinfer import read_nvinfer
@@ -41,6 +41,14 @@ def read_model(path: str | os.PathLike[str]) -> ModelCard | None:
         raise ConfigError(f"{path} configures {kind}: it names no model that could be run")
     card, report = (read_nvinfer if kind == "nvinfer" else read_nvinferserver)(path)
     return replace(card, warnings=tuple(report.warnings()))
+
+
+def read_outputs_card(path: str | os.PathLike[str]) -> ModelCard:
+    """How outputs are read, by a card or a file of nvdspostprocess, nvinfer or nvinferserver. Raises ConfigError."""
+    if kind_of(path) == "nvdspostprocess":
+        card, report = read_nvdspostprocess(path)
+        return replace(card, warnings=tuple(report.warnings()))
+    return read_model(path) or read_card(path)
 
 
 def where_else(model: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..deepstream import KeyFile, Report, Section, read
-from .card import Kind, ModelCard, ObjectsCard
+from .card import Kind, ModelCard
 from .class_attrs import CLUSTERING, GROUPS, read_classes
 from .nvinfer import KINDS, LAYOUTS
 from .symbols import SYMBOLS
@@ -20,7 +20,7 @@ _FUNCTIONS = ("parse-bbox-func-name", "parse-bbox-instance-mask-func-name", "par
 
 
 def read_nvdspostprocess(path: str | os.PathLike[str]) -> tuple[ModelCard, Report]:
-    """The card that a file amounts to (without a model of its own: `id` names whose tensors it reads), and the report.
+    """The card that a file amounts to, without a model of its own, and what became of its keys.
 
     Raises ConfigError with file and line.
     """
@@ -36,17 +36,16 @@ def nvdspostprocess_card(file: KeyFile) -> tuple[ModelCard, Report]:
     kind = _kind(section)
     labels = section.path("labelfile-path", None)
     outputs = section.texts("output-blob-names", None)
-    second = section.choice("process-mode", "frames", {1: "frames", 2: "objects"}) == "objects"
-    classes = section.integers("operate-on-class-ids", None)
+    section.choice("process-mode", None, {1: "frames", 2: "objects"})
+    section.integers("operate-on-class-ids", None)
+    section.boolean("release-tensor-meta", False)
     drop = section.integers("filter-out-class-ids", None)
     card = ModelCard(
         id=section.integer("gie-unique-id", None, least=0),
         kind=kind,
         outputs=None if outputs is None else list(outputs),
         labels=None if labels is None else os.fspath(labels),
-        objects=ObjectsCard(classes=None if classes is None else list(classes)) if second else None,
         drop=None if drop is None else list(drop),
-        tensors=not section.boolean("release-tensor-meta", False),
         masks=section.boolean("output-instance-mask", False) if kind == "instances" else True,
         mask_threshold=section.number("segmentation-threshold", 0.0, least=0),
         output_layout=section.choice("segmentation-output-order", None, LAYOUTS),
@@ -57,8 +56,9 @@ def nvdspostprocess_card(file: KeyFile) -> tuple[ModelCard, Report]:
     card = replace(card, **_parser(section), **_classes(report, section, card))
     section.ignore("the setting `device` says where a model runs", "gpu-id")
     section.ignore("tensors of regions are read like those of frames", "preprocessor-support")
-    if not second:
-        section.ignore("the model works on whole frames (process-mode 1)", "operate-on-class-ids")
+    section.ignore("the setting `stage` of `postprocess` says whose tensors are read", "gie-unique-id")
+    section.ignore("tensors of frames and of objects are both read", "process-mode", "operate-on-class-ids")
+    section.ignore("the setting `keep` of `postprocess` says whether tensors stay", "release-tensor-meta")
     report.finish()
     return card, report
 
@@ -100,5 +100,7 @@ def _classes(report: Report, section: Section, card: ModelCard) -> dict[str, Any
     report.ignore(why, GROUPS)
     if own is not None:
         every.note("classifier-threshold", "")
+    if card.kind == "segmentation":
+        return {"confidence": card.mask_threshold}
     confident = card.kind in ("classifier", "keypoints")
     return {"confidence": own if own is not None else threshold} if confident else {}

@@ -17,7 +17,7 @@ from ..media.tensor import Colour, Fit, Layout
 from .card import InputCard, Kind, ModelCard, ObjectsCard
 from .class_attrs import CLUSTERING, GROUPS, NOT_IN_YAML, read_classes
 from .model_files import choose_model
-from .symbols import SYMBOLS
+from .symbols import SYMBOLS, dictionary
 
 KINDS: dict[int, Kind] = {0: "detector", 1: "classifier", 2: "segmentation", 3: "instances", 100: "raw"}
 PRECISIONS = {0: "FP32", 1: "INT8", 2: "FP16", 3: "BEST"}
@@ -32,7 +32,7 @@ INT_MAX = (1 << 31) - 1
 
 _ENGINE = "TensorRT's; what engines are made of here is chosen by measuring (`millrace build`)"
 _PRECISION = "the runtime's own is taken; `options: {precision: …}` of a card, and `millrace build`, take another"
-_DEBUG = "writes or replaces tensors to find mistakes in DeepStream; the element `dump` writes what a pipeline carries"
+_DEBUG = "writes or replaces tensors to find mistakes; `tensors: true` of a card hands them to your Python"
 IGNORED: Mapping[str, str] = {
     "gpu-id": "the setting `device` says where a model runs",
     "enable-dla": "there is no DLA core; the setting `device` says where a model runs",
@@ -51,7 +51,7 @@ IGNORED: Mapping[str, str] = {
     "custom-network-config": "a network is not made by a C++ function; give its ONNX",
     "custom-lib-path": "compiled functions are not loaded; those that are known by name are built in",
     "disable-output-host-copy": "where outputs are read is the runtime's choice",
-    "warmup-engine": "a model is run once before frames come, always",
+    "warmup-engine": "a runtime makes itself ready when it is opened",
     "stabilize-buffer-count": "no frames are dropped to settle in",
     "dynamic-properties": "settings are changed while running by `Pipeline.set`",
     "raw-output-file-write": _DEBUG,
@@ -225,6 +225,10 @@ def _objects(section: Section, kind: Kind) -> ObjectsCard | None:
 def _results(section: Section, card: ModelCard) -> dict[str, Any]:
     """The card's keys about what is kept: thresholds that are not a detector's, names, tensors, masks."""
     labels = section.path("labelfile-path", None)
+    characters = dictionary(card.parser, section.report.file.path)
+    if characters is not None:
+        section.ignore(f"the function has its characters from {characters}", "labelfile-path")
+        labels = characters
     kept: dict[str, Any] = {
         "labels": None if labels is None else os.fspath(labels),
         "drop": _list(section.integers("filter-out-class-ids", None)),

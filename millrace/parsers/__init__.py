@@ -108,7 +108,10 @@ def guesses(model: Model) -> list[Guess]:
 
 def named(name: str, model: Model) -> Guess:
     """What is known of a model whose parser somebody named: what recognition says, if it says the same, or defaults."""
-    alike = [guess for guess in guesses(model) if guess.parser == name] if name in TABLE else []
+    known = guesses(model)
+    if known and (name == "raw" or is_custom(name)):  # the input is what it is, whoever reads the outputs
+        return Guess(name, 1.0, "named by the card or the settings", known[0].input, class_count=known[0].class_count)
+    alike = [guess for guess in known if guess.parser == name]
     whole = kind_of(name) in ("classifier", "embedding", "text", "segmentation", "depth")
     plain = {"fit": "stretch"} if whole else {}  # as such models are used to it
     found = alike[0] if alike else Guess(name, 1.0, "named by the card or the settings", plain)

@@ -105,6 +105,7 @@ class Guess:
     class_agnostic: bool | None = None
     orig_size_input: str | None = None  # an extra int64 input [N, 2] that wants (width, height) of the boxes' frame
     class_count: int | None = None  # where the shapes tell it
+    names: Mapping[int, str] = field(default_factory=dict)  # of classes, where such models always have the same
 
 
 def empty() -> Detections:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,30 @@ def finish(
         return empty()
     rest = {name: column[rows] for name, column in columns.items()}
     return Detections(merged, np.asarray(scores[rows], np.float32), np.asarray(classes[rows], np.int64), **rest)
+
+
+def finish_all(
+    pictures: Any, count: int, boxes: Any, scores: Any, classes: Any, settings: ParserSettings
+) -> list[Detections]:
+    """The candidates of all pictures of a batch → the detections of each; `pictures` says whose each is, in order.
+
+    What `finish` gives for each picture; only clustering is done picture by picture, for it compares all with all.
+    """
+    rows = np.flatnonzero(wanted(scores, classes, settings))
+    boxes, scores = np.asarray(boxes[rows], np.float32), np.asarray(scores[rows], np.float32)
+    classes = np.asarray(classes[rows], np.int64)
+    bounds = np.searchsorted(pictures[rows], np.arange(count + 1)).tolist()
+    mode = settings.cluster or "nms"
+    found = []
+    for start, end in pairwise(bounds):
+        if start == end:
+            found.append(empty())
+            continue
+        sure, kinds = scores[start:end], classes[start:end]
+        kept, merged = cluster(mode, boxes[start:end], sure, kinds, settings)
+        kept = kept[: settings.top_k]
+        found.append(Detections(merged[: settings.top_k], sure[kept], kinds[kept]))
+    return found
 
 
 def choose(

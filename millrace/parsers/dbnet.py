@@ -81,4 +81,4 @@ def guess(model: Model) -> Guess | None:
     wants = {"colour": "BGR", "scale": 1 / 255, "fit": "letterbox-top-left", "pad": 0}
     wants |= {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
     why = f"{output.name} is a map over a picture of any size, as text detectors have it"
-    return Guess("dbnet", 0.5, why, wants, confidence=0.6, class_count=1)
+    return Guess("dbnet", 0.5, why, wants, confidence=0.6, class_count=1, names={0: "text"})

@@ -27,8 +27,8 @@ def _one(coverage: np.ndarray, boxes: np.ndarray, settings: ParserSettings) -> D
     if not len(classes):
         return empty()
     high, wide = coverage.shape[1:]
-    centre_x = (columns * (settings.width // wide) + OFFSET) / SCALE
-    centre_y = (rows * (settings.height // high) + OFFSET) / SCALE
+    centre_x = (columns * -(-settings.width // wide) + OFFSET) / SCALE
+    centre_y = (rows * -(-settings.height // high) + OFFSET) / SCALE
     left, top, right, bottom = boxes.reshape(len(coverage), 4, high, wide)[classes, :, rows, columns].T
     sides = (centre_x - left, centre_y - top, centre_x + right, centre_y + bottom)
     pixels = np.stack(sides, axis=1).astype(np.float32) * np.float32(SCALE)

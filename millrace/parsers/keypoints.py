@@ -12,6 +12,7 @@ from ..media import Detections, Reading
 from .base import Guess, Model, Outputs, ParserSettings
 from .common import Floats, finish, image_input, input_size, is_nhwc
 
+PERSON = {0: "person"}
 _MULTIPOSE = 56  # 17 points of three numbers, four of a box, a score
 
 
@@ -89,14 +90,16 @@ def guess(model: Model) -> Guess | None:
     shape, name = model.outputs[0].shape, model.outputs[0].name
     pose = {"colour": "RGB", "scale": 1.0, "fit": "letterbox", "pad": 0}
     if len(model.outputs) == 1 and shape[1:] == (1, 17, 3) and is_nhwc(image):
-        return Guess("movenet", 0.95, f"{name} has 17 points of one person", pose, confidence=0.2)
+        return Guess("movenet", 0.95, f"{name} has 17 points of one person", pose, confidence=0.2, names=PERSON)
     if len(model.outputs) == 1 and shape[2:] == (_MULTIPOSE,) and is_nhwc(image):
-        return Guess("movenet_multi", 0.95, f"{name} has people of 17 points and a box", pose)
+        return Guess("movenet_multi", 0.95, f"{name} has people of 17 points and a box", pose, names=PERSON)
     names = {output.name.lower() for output in model.outputs}
     imagenet = {"colour": "RGB", "scale": 1 / 255, "fit": "stretch"}
     imagenet |= {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
     if names == {"simcc_x", "simcc_y"}:
-        return Guess("simcc", 0.95, "simcc_x and simcc_y hold the axes of keypoints", imagenet, confidence=0.2)
+        return Guess(
+            "simcc", 0.95, "simcc_x and simcc_y hold the axes of keypoints", imagenet, confidence=0.2, names=PERSON
+        )
     if "heatmap" in name.lower() and len(model.outputs) == 1 and len(shape) == 4 and size is not None:
-        return Guess("heatmaps", 0.6, f"{name} has a map for each keypoint", imagenet, confidence=0.2)
+        return Guess("heatmaps", 0.6, f"{name} has a map for each keypoint", imagenet, confidence=0.2, names=PERSON)
     return None

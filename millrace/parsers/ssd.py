@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,36 @@ _PLAIN: Mapping[str, Any] = {"colour": "BGR", "scale": 1.0, "fit": "stretch"}
 def parse(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detections]:
     """boxes [N, A, 4] x1 y1 x2 y2 and scores [N, A, C] of all anchors, before suppression.
 
-    `background` is the class that means "nothing"; when it is not told and the scores of an anchor sum to one
-    (softmax), it is the class that most anchors of the picture choose. Class ids keep the model's numbering.
+    Extra: `priors: ultraface`: where boxes are turned inside out they are no boxes yet, but offsets from that model's
+    priors (its Caffe file gives them so). `background` is the class that means "nothing"; when it is not told and the
+    scores of an anchor sum to one (softmax), it is the class that most anchors of the picture choose. Class ids keep
+    the model's numbering.
     """
     boxes, scores = _named(outputs, "box"), _named(outputs, "score", "conf", "prob")
+    if settings.extras.get("priors") == "ultraface" and bool((boxes[..., 2] < boxes[..., 0]).any()):
+        boxes = _from_priors(np.asarray(boxes, np.float32), settings)
     return [_anchors(boxes[picture], scores[picture], settings) for picture in range(count)]
+
+
+def _from_priors(offsets: Floats, settings: ParserSettings) -> Floats:
+    """Offsets [N, A, 4] from priors as boxes in fractions of the input (variances 0.1 and 0.2)."""
+    priors = _ultraface_priors(settings.width, settings.height)
+    centres = offsets[..., :2] * 0.1 * priors[:, 2:] + priors[:, :2]
+    half = np.exp(offsets[..., 2:] * 0.2) * priors[:, 2:] / 2
+    return np.asarray(np.concatenate([centres - half, centres + half], axis=-1), np.float32)
+
+
+@lru_cache(maxsize=4)
+def _ultraface_priors(width: int, height: int) -> Floats:
+    """cx cy w h of each prior, fractions: Ultra-Light-Fast-Generic-Face-Detector-1MB, vision/ssd/config."""
+    priors = []
+    for stride, sizes in ((8, (10, 16, 24)), (16, (32, 48)), (32, (64, 96)), (64, (128, 192, 256))):
+        columns, rows = math.ceil(width / stride), math.ceil(height / stride)
+        for row in range(rows):
+            for column in range(columns):
+                centre = (column + 0.5) * stride / width, (row + 0.5) * stride / height
+                priors += [(*centre, size / width, size / height) for size in sizes]
+    return np.clip(np.array(priors, np.float32), 0, 1)
 
 
 def _anchors(boxes: np.ndarray, scores: np.ndarray, settings: ParserSettings) -> Detections:
@@ -110,7 +137,10 @@ def _guess_anchors(boxes: TensorInfo, scores: TensorInfo) -> Guess:
     if (anchors, classes) in ((4420, 2), (17640, 2)):
         # Ultra-Light-Fast-Generic-Face-Detector at 320x240 and 640x480: the anchors of no other model we know
         wants = {"colour": "RGB", "scale": 1.0, "mean": (127.0,) * 3, "std": (128.0,) * 3, "fit": "stretch"}
-        return Guess("ssd", 0.9, why + " of UltraFace", input=wants, background=0, iou=0.4, class_count=2)
+        extras = {"priors": "ultraface"}
+        return Guess(
+            "ssd", 0.9, why + " of UltraFace", wants, extras, background=0, iou=0.4, class_count=2, names={1: "face"}
+        )
     return Guess("ssd", 0.8, why, input=_PLAIN, background=0 if classes == 2 else None, iou=0.45, class_count=classes)
 
 

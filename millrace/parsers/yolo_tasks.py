@@ -143,4 +143,5 @@ def _guess_pose(head: TensorInfo, numbers: int, extras: dict[str, Any], model: M
         return None
     why = f"{head.name} has boxes, {classes} class scores and {points} keypoints for each cell"
     extras = {**extras, "points": points, "point_size": size}
-    return Guess("yolo_pose", 0.95, why, INPUT, extras, iou=0.45, class_count=classes)
+    names = {0: "person"} if classes == 1 and points == PERSON_POINTS else {}
+    return Guess("yolo_pose", 0.95, why, INPUT, extras, iou=0.45, class_count=classes, names=names)

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import os
 import queue
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 
-from ..media import TensorInfo
-from .base import choose, refuse, usable_cores
-from .pool import PooledRuntime, check_feed
+# Importing openvino would start a thread that reports its use to its makers; without this module it does not.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+import openvino as ov  # noqa: E402
+
+from ..media import TensorInfo  # noqa: E402
+from .base import choose, refuse, usable_cores  # noqa: E402
+from .pool import PooledRuntime, check_feed  # noqa: E402
 
 PRECISIONS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "auto": ""}
 HINTS = ("throughput", "latency")

@@ -28,6 +28,7 @@ class PooledRuntime:
         self.metadata: Mapping[str, str] = dict(metadata or {})
         self.parallel = parallel
         self.device = device
+        self.report: Callable[[str], None] = lambda message: None
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix=f"millrace-{name}")
 
     def call(self, feed: dict[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class TorchRuntime:
         self.parallel = parallel
         self.batches = True
         self.device = gpu.name
+        self.report: Callable[[str], None] = lambda message: None
         self._torch = torch
         self._gpu = gpu
         self._tuned = tuned

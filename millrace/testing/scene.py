@@ -70,12 +70,12 @@ class Scene:
 
     def frame(self, index: int) -> tuple[Rgb, list[TruthObject]]:
         """One frame: its picture and its objects."""
-        drawn = self._drawn(index)
-        return self._paint(index, drawn), self._seen(drawn)
+        drawn = self.drawn(index / self.fps)
+        return self._paint(index, drawn), self.seen(drawn)
 
     def objects(self, index: int) -> list[TruthObject]:
         """The objects of one frame, without painting it."""
-        return self._seen(self._drawn(index))
+        return self.seen(self.drawn(index / self.fps))
 
     @cached_property
     def truth(self) -> Truth:
@@ -87,7 +87,7 @@ class Scene:
     @cached_property
     def line(self) -> tuple[Point, Point]:
         """A line across road and pavements where objects are well in view: start and end, source pixels."""
-        y, edge = self._middle(), self.layout.pavement
+        y, edge = self.middle(), self.layout.pavement
         a, b = self._on_ground([(-edge, y), (edge, y)])
         ok, first, second = cv2.clipLine(
             (0, 0, self.width, self.height), (round(a[0]), round(a[1])), (round(b[0]), round(b[1]))
@@ -99,13 +99,37 @@ class Scene:
     @cached_property
     def zone(self) -> tuple[Point, ...]:
         """A part of the road and pavements as a polygon in source pixels, inside the picture."""
-        y, edge = self._middle(), self.layout.pavement
-        corners = self._on_ground([(-edge, y - 3), (edge, y - 3), (edge, y + 7), (-edge, y + 7)])
-        frame = np.array([[0, 0], [self.width, 0], [self.width, self.height], [0, self.height]], np.float32)
+        return self.area(-self.layout.pavement, self.layout.pavement)
+
+    @cached_property
+    def calibration(self) -> dict[str, list[list[float]]]:
+        """Four places of the ground in the picture and in metres: what `analyze` calls `world`."""
+        y, edge = self.middle(), self.layout.pavement
+        world = [(-edge, y - 4), (edge, y - 4), (edge, y + 18), (-edge, y + 18)]
+        return {"image": [[u, v] for u, v in self._on_ground(world)], "world": [list(place) for place in world]}
+
+    def way(self, x: float) -> tuple[Point, Point]:
+        """Away from the camera along the street at x metres, as two points of the picture."""
+        start, end = self._on_ground([(x, self.middle() - 3), (x, self.middle() + 7)])
+        return start, end
+
+    def area(self, left: float, right: float, inset: float = 0.0) -> tuple[Point, ...]:
+        """The zone's part of the street from x `left` to x `right` (metres), inside the picture.
+
+        `inset` keeps it away from the picture's edges by that share of width and height: there boxes are cut. Empty
+        where none of it is in view.
+        """
+        y = self.middle()
+        corners = self._on_ground([(left, y - 3), (right, y - 3), (right, y + 7), (left, y + 7)])
+        x1, y1 = inset * self.width, inset * self.height
+        x2, y2 = self.width - x1, self.height - y1
+        frame = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]], np.float32)
         _, inside = cv2.intersectConvexConvex(np.array(corners, np.float32), frame)
+        if inside is None:
+            return ()
         return tuple((round(float(x), 1), round(float(y), 1)) for x, y in inside[:, 0])
 
-    def _middle(self) -> float:
+    def middle(self) -> float:
         """How far along the street the line lies: most of it well inside the picture, and near the picture's middle.
 
         At the picture's edges boxes are cut, so that their lower edge says little of where an object is.
@@ -133,9 +157,8 @@ class Scene:
         at, _ = self.camera.project(np.array([(x, y, 0.0) for x, y in places]))
         return [(float(u), float(v)) for u, v in at]
 
-    def _drawn(self, index: int) -> list[Drawn]:
-        """What is in view, far to near."""
-        time = index / self.fps
+    def drawn(self, time: float) -> list[Drawn]:
+        """What is in view at a time in seconds, far to near: nothing is painted."""
         found = []
         for actor in self.actors:
             where = actor.place(time)
@@ -169,7 +192,7 @@ class Scene:
             picture = cv2.subtract(cv2.add(picture, grain[..., 0]), grain[..., 1])
         return np.asarray(picture, dtype=np.uint8)
 
-    def _seen(self, drawn: list[Drawn]) -> list[TruthObject]:
+    def seen(self, drawn: list[Drawn]) -> list[TruthObject]:
         """Paint outlines far to near and see what is left of each."""
         owner = np.zeros((self.height, self.width), np.uint16)
         entries: list[tuple[Drawn, tuple[float, float, float, float], tuple[slice, slice]]] = []

@@ -72,10 +72,20 @@ class Actor:
     path: Path
     start: float  # metres along the path at time 0; negative: not there yet
     speed: float
+    pauses: tuple[tuple[float, float], ...] = ()  # (metres along the path, seconds that it stands there), in order
+
+    def travelled(self, time: float) -> float:
+        """Metres along the path at a time in seconds."""
+        distance = self.start + self.speed * time
+        for at, seconds in self.pauses:
+            if distance <= at:
+                break
+            distance = max(at, distance - self.speed * seconds)
+        return distance
 
     def place(self, time: float) -> tuple[float, float, float, float] | None:
         """x, y, heading, distance at a time in seconds; None when not on the way."""
-        distance = self.start + self.speed * time
+        distance = self.travelled(time)
         if not 0 <= distance <= self.path.length:
             return None
         x, y = self.path.at(distance)

@@ -25,9 +25,29 @@ def test_the_trembling_is_found(sigma: float, dropped: float) -> None:
         paths = Paths()
         for n in range(60):
             if rng.random() >= dropped:
-                (seen,) = paths.update([at(3 * n + rng.normal(0, sigma), n + rng.normal(0, sigma), key)], n * 40 * MS)
-        found.append(seen.doubt)
+                paths.update([at(3 * n + rng.normal(0, sigma), n + rng.normal(0, sigma), key)], n * 40 * MS)
+        found.append(paths.known[key].doubt)
     assert np.mean(found) == pytest.approx(sigma, rel=0.15)
+
+
+def test_one_that_trembles_is_moved_to_where_its_path_leads() -> None:
+    rng = np.random.default_rng(2)
+    raw, moved, doubts = [], [], []
+    for key in range(30):
+        paths = Paths()
+        for n in range(40):
+            x, y = 3 * n, 100 + 2 * n
+            given = at(x + rng.normal(0, 2), y + rng.normal(0, 2), key)
+            (seen,) = paths.update([given], n * 40 * MS)
+            if n > 20:
+                raw.append(given.y2 - y)
+                moved.append(seen.y2 - y)
+                doubts.append(seen.doubt)
+                assert seen.height == pytest.approx(20)
+    assert np.std(raw) == pytest.approx(2.0, rel=0.1)
+    assert np.std(moved) == pytest.approx(np.mean(doubts), rel=0.2)
+    assert np.std(moved) < 0.65 * np.std(raw)
+    assert abs(np.mean(moved)) < 0.15  # it does not lag behind
 
 
 def test_what_moves_smoothly_does_not_tremble() -> None:

@@ -28,6 +28,7 @@ CAPS = Caps(
 def element(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Element:
     """An element made by the registry, with values for what must be given."""
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")  # a window that nobody sees
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))  # where what waits is kept
     return registry.create(request.param, **required(request.param, tmp_path))
 
 
@@ -35,6 +36,17 @@ def required(name: str, folder: Path) -> dict[str, Any]:
     values: dict[str, Any] = {"path": str(folder / "out.mp4"), "count": 2, "call": lambda item: None, "size": 1}
     if name == "infer":
         values["model"] = small_model(folder)
+    values["broker"] = f"file:{folder / 'messages.jsonl'}"
+    if name == "preprocess":
+        values["input"] = {"width": 8, "height": 8}
+    if name == "identify":
+        from millrace.testing.models import make_vector_model
+
+        (folder / "people").mkdir(exist_ok=True)
+        (folder / "vectors.yaml").write_text("kind: embedding\n")
+        values |= {"gallery": str(folder / "people"), "model": make_vector_model(folder / "vectors.onnx")}
+    if name == "postprocess":
+        values["stage"] = "model"
     if name == "segments":
         values["path"] = str(folder / "out-%05d.mp4")
     if name == "dump":
@@ -45,6 +57,7 @@ def required(name: str, folder: Path) -> dict[str, Any]:
         return {"path": str(folder / "{stream}-{index}.png")}
     wanted = [setting.name for setting in registry.settings_of(registry.get(name)) if setting.required]
     assert set(wanted) <= set(values), f"{name}: this suite does not know what to give for {wanted}"
+    wanted += {"preprocess": ["input"], "postprocess": ["stage"]}.get(name, [])
     return {setting: values[setting] for setting in wanted}
 
 

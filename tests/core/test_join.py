@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -35,6 +36,16 @@ class Merge(Element):
         if item.partial:
             there[0].notes.append("partial")
         yield there[0]
+
+
+class Held(Pass):
+    """Holds what comes until it is told to go on."""
+
+    go_on: Any = state(threading.Event)
+
+    def process(self, item: Num) -> Iterator[Num]:
+        assert self.go_on.wait(WAIT)
+        yield item
 
 
 class Odd(Element):
@@ -97,15 +108,15 @@ def test_a_direct_link_and_a_batched_branch():
 
 
 def test_live_streams_do_not_wait_longer_than_max_wait():
-    graph, sink, _ = diamond([Slow(delay=0.3), Note(text="left")], [Note(text="right")], Merge(max_wait=0.02))
+    held = Held()
+    graph, sink, _ = diamond([held, Note(text="left")], [Note(text="right")], Merge(max_wait=0.02))
     pipeline = Pipeline(graph)
-    pipeline.add_source("a", Count(count=3, live=True, delay=0.01), "fork")
-    began = time.monotonic()
+    pipeline.add_source("a", Forever(delay=0.01, live=True), "fork")
     with pipeline:
-        while not sink.got and time.monotonic() - began < 5:
-            time.sleep(0.002)
-        assert time.monotonic() - began < 0.25
-        assert pipeline.wait(10)
+        until(lambda: sink.got)  # while the left branch still holds it
+        held.go_on.set()
+        pipeline.drain()
+        assert pipeline.wait(WAIT)
     assert sink.got[0].notes == ["right", "partial"]
 
 

@@ -84,10 +84,10 @@ def test_deadline_fires_for_a_single_item():
     graph, _ = chain(Pairs(wait=0.05), sink)
     pipeline = Pipeline(graph)
     pipeline.add_source("a", Forever(delay=60.0), "e0")
+    began = time.monotonic()
     with pipeline:
-        began = time.monotonic()
         until(lambda: sink.got)
-        assert 0.04 <= time.monotonic() - began < 2.0
+        assert time.monotonic() - began >= 0.05
         assert len(sink.got[0].frames) == 1
 
 
@@ -216,6 +216,13 @@ def test_stream_error_in_a_bundle_takes_that_streams_frames_out():
     assert [f.index for f in frames if f.stream == "b"] == [0, 1, 2]
 
 
+def stands_still(sink: Sink) -> bool:
+    """Nothing came for a time in which a source that is not paused gives a hundred items."""
+    count = len(sink.got)
+    time.sleep(0.1)
+    return len(sink.got) == count
+
+
 def test_pause_gates_and_resume_continues():
     graph, _ = chain(Pass(), sink := Sink())
     pipeline = Pipeline(graph)
@@ -223,10 +230,8 @@ def test_pause_gates_and_resume_continues():
     with pipeline:
         until(lambda: len(sink.got) > 5)
         pipeline.pause()
-        time.sleep(0.05)
+        until(lambda: stands_still(sink))
         count = len(sink.got)
-        time.sleep(0.1)
-        assert len(sink.got) <= count + 1
         pipeline.resume()
         until(lambda: len(sink.got) > count + 5)
 
@@ -250,7 +255,7 @@ def test_stop_while_everyone_is_blocked_is_quick():
     time.sleep(0.05)
     began = time.monotonic()
     pipeline.stop()
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 5, "the bound is for a busy machine; it waits 30 s for who does not return"
     assert pipeline.state == "stopped"
 
 
@@ -302,9 +307,9 @@ def test_remove_works_when_paused_and_when_blocked():
     pipeline.add_source("b", Forever(stream="b"), "e0")
     with pipeline:
         until(lambda: pipeline.stats()["e0"].depth >= 8)
-        pipeline.remove_source("a", timeout=1.0)
+        pipeline.remove_source("a", timeout=WAIT)
         pipeline.pause()
-        pipeline.remove_source("b", timeout=1.0)
+        pipeline.remove_source("b", timeout=WAIT)
         pipeline.resume()
         gate.go = True
         gate.context.wake()
@@ -464,7 +469,7 @@ def test_a_result_leaves_when_ready_without_another_item():
     pipeline = Pipeline(graph)
     pipeline.add_source("a", Forever(delay=60.0), "e0")
     with pipeline:
-        until(lambda: sink.got, timeout=2.0)
+        until(lambda: sink.got)
 
 
 def test_select_demultiplexes():

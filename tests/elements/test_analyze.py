@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -323,3 +325,16 @@ def test_lines_of_json_carry_it_all() -> None:
     last = json.loads(frame_line(shown))
     assert last["analytics"]["lines"] == {"door": {"in": 1, "out": 0}}
     assert last["objects"][0]["analytics"]["directions"] == ["down"]
+
+
+def test_what_was_seen_before_an_identity_was_given_counts_with_it() -> None:
+    place = namedtuple("place", "pts x1 y1 x2 y2 confidence")
+    analyze = opened("a", lines=DOOR, zones={"dock": {"points": [[0, 0], [150, 0], [150, 100], [0, 100]]}})
+    shown = frame(2, seen(7, 50, 70))
+    trajectory = [place(n * 40_000_000, 45, 20 + 10 * n, 55, 30 + 10 * n, 0.9) for n in range(3)]
+    past = SimpleNamespace(id=7, label="car", class_id=0, trajectory=trajectory)
+    shown.extras["tracks"] = SimpleNamespace(past=[past])
+    run(analyze, frame(0), frame(1), shown)
+    told = [(e.kind, e.direction, e.extras.get("seconds")) for e in shown.events]
+    assert told == [("zone", "enter", 0.08), ("line", "in", None)]
+    assert run(analyze, frame(3, seen(7, 50, 71))) == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -21,7 +23,8 @@ CASES = cases.cases(DATA)
 def flow(data, case, folder, pixels="BGR"):
     """The pipeline of a case; cards are written to `folder`."""
     first = "plates_ocr/ppocr_v3_det.onnx" if case.classes == ("text",) else cases.PRIMARY
-    (folder / "second.yaml").write_text(f"model: {data / 'models' / case.model}\n{case.card}", encoding="utf-8")
+    model = cases.model_file(case, data, folder)
+    (folder / "second.yaml").write_text(f"model: {model}\n{case.card}", encoding="utf-8")
     out = millrace.open(str(data / case.clip)).convert(format=pixels)
     wanted = range(case.start, case.start + case.every * case.frames, case.every)
     out = out.map(lambda frame: frame.index in wanted)
@@ -42,6 +45,26 @@ def compared(data, case, folder):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_says_what_the_published_steps_say(corpus, tmp_path, case):
+    tally = compared(corpus, case, tmp_path)
+    assert tally.wanted, "nothing was found to compare"
+    for what in tally.wanted:
+        assert tally.share(what) >= 0.99, f"{case.model}: {tally}"
+
+
+@pytest.fixture(scope="session")
+def started(corpus):
+    """Libraries that start threads of their own, once for the process, have started them."""
+    if importlib.util.find_spec("openvino"):
+        cases.session_of(corpus / "models/openvino_ir/vehicle-attributes-0039.xml")
+
+
+@pytest.mark.parametrize("case", cases.other_formats(DATA, Path("codes")), ids=lambda case: case.name)
+def test_other_formats(started, corpus, tmp_path, case):
+    if case.needs:
+        pytest.importorskip(case.needs)
+    if case.clip == "codes":
+        (tmp_path / "codes").mkdir()
+        case = replace(case, clip=str(cases.qr_codes(tmp_path / "codes")))
     tally = compared(corpus, case, tmp_path)
     assert tally.wanted, "nothing was found to compare"
     for what in tally.wanted:

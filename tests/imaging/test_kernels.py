@@ -18,7 +18,7 @@ LUMA, CHROMA = np.zeros((8, 10), np.uint8), np.zeros((4, 5), np.uint8)
 GOOD = {
     "target": np.zeros((3, 6, 7), np.float32), "planes": (LUMA, CHROMA, CHROMA),
     "colours": (16, 9539, 13075, -3209, -6660, 16525), "part": (0, 0, 10, 8), "place": (0, 1, 7, 4),
-    "reverse": False, "pad": 114, "values": np.tile(np.float32([1, 0]), (3, 1)),
+    "reverse": False, "pad": 114, "values": np.tile(np.float32([1, 0]), (3, 1)), "means": False,
 }  # fmt: skip
 
 
@@ -63,6 +63,8 @@ def test_good_is_good():
         {"place": (-1, 1, 7, 4)},
         {"place": (0, 1, 0, 4)},
         {"place": (2**31 - 1, 2**31 - 1, 7, 4)},
+        {"place": (0, 1, 7, 4), "part": (0, 0, 6, 8), "means": True},
+        {"place": (0, 1, 7, 4), "part": (0, 0, 10, 3), "means": True},
         {"pad": 256},
         {"pad": -1},
         {"values": np.zeros((3, 256), np.float32)},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,15 +135,20 @@ def test_grey_models_see_luma_over_the_whole_range():
     assert tensor.shape == (1, 1, 8, 8) and np.all(tensor == 255)
 
 
+@pytest.mark.parametrize("size", [(97, 54), (120, 110), (24, 22), (36, 22), (12, 11), (13, 400), (12, 30)])
 @pytest.mark.parametrize("format", FORMATS)
-def test_antialias_averages_areas(format: str):
+def test_antialias_averages_areas(format: str, size: tuple[int, int]):
     import cv2
 
-    image, spec = picture(format, 97, 54), InputSpec(12, 11, fit="stretch", antialias=True)
+    image, spec = picture(format, *size), InputSpec(12, 11, fit="stretch", antialias=True)
     wanted = cv2.resize(rgb_of(image), (12, 11), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
-    assert np.array_equal(imaging.to_tensor([image], spec)[0][0], wanted)
-    wider = replace(spec, width=120)  # no area to average along one side: plain bilinear, as without
-    assert np.array_equal(imaging.to_tensor([image], wider)[0][0], tensor_of(image, wider))
+    off = imaging.to_tensor([image], spec)[0][0] - wanted
+    assert np.abs(off).max() <= 1 and (off == 0).mean() > 0.99  # other builds of OpenCV may add in another order
+
+
+def test_antialias_where_a_side_grows_is_plain_bilinear():
+    image, spec = picture("I420", 97, 54), InputSpec(120, 11, fit="stretch", antialias=True)
+    assert np.array_equal(imaging.to_tensor([image], spec)[0][0], tensor_of(image, spec))
 
 
 def test_several_pictures_of_several_sizes_and_a_given_out():
@@ -265,5 +269,5 @@ def test_our_reading_of_opencv_s_resize_is_right():
 
 def test_the_c_part_is_the_one_that_runs(monkeypatch: pytest.MonkeyPatch):
     if kernels.THERE:
-        monkeypatch.setattr(cpu, "_levels", None)  # the other way is not gone
+        monkeypatch.setattr(cpu, "levels", None)  # the other way is not gone
         imaging.to_tensor([picture()], InputSpec(8, 8))

@@ -128,7 +128,7 @@ def test_model_repositories(tmp_path):
     assert read(text % -1, place)[0].model == str(tmp_path / "repo/m/10/model.plan")
     assert read(text % 2, place)[0].model == str(tmp_path / "repo/m/2/model.plan")
     server = 'infer_config { backend { triton { model_name: "m" version: 3 grpc { url: "h:8001" } } } }'
-    assert read(server)[0].model == "grpc://h:8001/m/versions/3"
+    assert read(server)[0].model == "grpc://h:8001/m/3"
 
 
 @pytest.mark.parametrize(

@@ -62,25 +62,92 @@ class Case:
     compare: Compare
     start: int = 0
     every: int = 5
-    frames: int = 8
+    frames: int = 3
     primary: str | None = None
     classes: tuple[str, ...] = ()
+    needs: str = ""  # a library that the format needs
 
     @property
     def name(self) -> str:
         return re.sub(r"\W+", "_", Path(self.model).stem)
 
 
+class Asked:
+    """Something that answers a feed by name, with the face of an ONNX Runtime session."""
+
+    def __init__(self, answer: Callable[[dict[str, Any]], Any]) -> None:
+        self.answer = answer
+
+    def run(self, names: list[str] | None, feed: dict[str, Any]) -> list[Any]:
+        out = self.answer(feed)
+        return [np.asarray(out[name]) for name in names or out]
+
+
 def session_of(path: Path) -> Any:
+    """What runs the model for the reference: its own framework, straight; for Caffe plain NumPy, layer by layer."""
+    if path.suffix == ".caffemodel":
+        from millrace.converters.caffe import convert
+
+        return Asked(convert(path).reference)
+    if path.suffix == ".xml":
+        import openvino as ov
+
+        model = ov.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return Asked(lambda feed: {out.any_name: value for out, value in model(list(feed.values())).items()})
+    if path.suffix == ".tflite":
+        return Asked(_tflite(path))
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def boxes(model: str) -> Compare:
+def _tflite(path: Path) -> Callable[[dict[str, Any]], Any]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def answer(feed: dict[str, Any]) -> dict[str, Any]:
+        (value,) = feed.values()
+        interpreter.set_tensor(taken["index"], value.astype(taken["dtype"]))
+        interpreter.invoke()
+        return {given["name"]: interpreter.get_tensor(given["index"])}
+
+    return answer
+
+
+def model_file(case: Case, data: Path, folder: Path) -> Path:
+    """The file that millrace runs: the model itself, or for Caffe what the converter makes of it, in `folder`."""
+    path = data / "models" / case.model
+    if path.suffix != ".caffemodel":
+        return path
+    import onnx
+
+    from millrace.converters.caffe import convert
+
+    out = folder / f"{path.stem}.onnx"
+    onnx.save(convert(path).model, str(out))
+    return out
+
+
+def qr_codes(folder: Path) -> Path:
+    """Pictures with a QR code in them: there is none in the test data."""
+    import cv2
+
+    for n in range(5):
+        code = cv2.QRCodeEncoder.create().encode(f"millrace {n}")
+        code = cv2.resize(code, None, fx=5, fy=5, interpolation=cv2.INTER_NEAREST)
+        picture = np.full((384, 500, 3), 200, np.uint8)
+        picture[80 : 80 + code.shape[0], 60 + 30 * n : 60 + 30 * n + code.shape[1]] = code[..., None]
+        cv2.imwrite(str(folder / f"code{n}.png"), picture)
+    return folder
+
+
+def boxes(model: str, steps: Any = None) -> Compare:
     """A detector: sure boxes of each side must be on the other, with the same class and nearly the same score."""
-    steps = detectors.STEPS[model]
+    steps = steps or detectors.STEPS[model]
 
     def compare(session: Any, frame: Any, picture: np.ndarray, tally: Tally) -> None:
         theirs = steps(session, picture, 0.3)
@@ -227,7 +294,7 @@ def plate(session: Any, frame: Any, picture: np.ndarray, tally: Tally) -> None:
 COCO = "confidence: 0.3\n"
 PVB = "parser: ssd\nlabels: [vehicle, person, bike]\nbackground: 3\nconfidence: 0.3\n"
 PLAIN = "input: {colour: BGR, scale: 1, mean: 0, std: 1, fit: stretch}\n"
-HALF = "input: {width: 320, height: 32, colour: BGR, scale: 0.00392156862745098, mean: 0.5, std: 0.5, pad: 127, fit: letterbox-top-left}\n"
+HALF = "input: {width: 640, height: 32, colour: BGR, scale: 0.00392156862745098, mean: 0.5, std: 0.5, pad: 127, fit: letterbox-top-left}\n"
 PLATE = f"parser: ctc\nextras: {{blank: 70}}\n{PLAIN}labels: [{', '.join(repr(c) for c in kinds.plate_letters())}]\n"
 VEHICLE = (
     f"parser: classifier\nattribute: [colour, type]\n{PLAIN}"
@@ -247,10 +314,29 @@ TEXT = (
 )
 
 
+def other_formats(folder: Path, codes: Path) -> list[Case]:
+    """OpenVINO's IR, TFLite, Caffe. `codes` is a folder of pictures with QR codes."""
+    cars, tflite = ("vehicle",), "tf_tflite/movenet_singlepose_lightning_int8.tflite"
+    of_car: Any = {"primary": PVB, "classes": cars, "start": 180, "needs": "openvino"}
+    pvb = COCO + "labels: [vehicle, person, bike]\n"
+    attributes = VEHICLE.replace("attribute: [colour, type]", "attribute: [colour, type]\noutputs: [color, type]")
+    qr = "labels: [nothing, code]\nconfidence: 0.2\ninput: {colour: GRAY, scale: 0.00392156862745098, fit: stretch}\n"
+    return [
+        Case("openvino_ir/pvb-2002.xml", pvb, CARS, boxes("", kinds.omz_2002), 180, needs="openvino"),
+        Case("openvino_ir/vehicle-attributes-0039.xml", attributes, CARS, of_objects(vehicle, *cars), **of_car),
+        Case(tflite, "kind: keypoints\n", ONE, pose, 300, needs="ai_edge_litert"),
+        Case("caffe/face-detection-retail-0044.caffemodel", COCO, ONE, boxes("", kinds.face_0044), 300, frames=1),
+        Case(
+            "caffe/ultraface_RFB-320.caffemodel", COCO, ONE, boxes("", kinds.ultraface_caffe), 330, every=10, frames=3
+        ),
+        Case("caffe/wechat_detect.caffemodel", qr, str(codes), boxes("", kinds.wechat), every=1, frames=2),
+    ]
+
+
 def cases(folder: Path) -> list[Case]:
-    """All of them; `folder` is the test data's."""
+    """All ONNX models; `folder` is the test data's."""
     line = f"parser: ctc\nextras: {{blank: 0, space: true}}\nlabels: {folder / 'models/plates_ocr/en_dict.txt'}\n{HALF}"
-    cls = HALF.replace("width: 320, height: 32", "width: 192, height: 48")
+    cls = HALF.replace("width: 640, height: 32", "width: 192, height: 48")
     cls = f"parser: classifier\nattribute: direction\nlabels: [upright, turned]\n{cls}"
     people, cars = ("person",), ("vehicle",)
     road = f"kind: segmentation\nlabels: [background, road, curb, mark]\n{PLAIN}"
@@ -272,19 +358,19 @@ def cases(folder: Path) -> list[Case]:
         *(Case(f"face/{name}.onnx", COCO, ONE, boxes(name), 300) for name in (
             "omz_face_detection_retail_0004_300", "ultraface_rfb_320",
         )),
-        *(Case(f"agpl_interop_only/{name}.onnx", COCO + iou, PEOPLE, boxes(name), 180, frames=4) for name, iou in (
+        *(Case(f"agpl_interop_only/{name}.onnx", COCO + iou, PEOPLE, boxes(name), 180, frames=2) for name, iou in (
             ("yolov8n_int8", "iou: 0.5\n"), ("yolov5n_nhwc_from_tflite", ""),
         )),
         Case("classify/omz_vehicle_attributes_0039_72.onnx", VEHICLE, CARS, of_objects(vehicle, *cars), **of_car),
         Case("classify/omz_person_attributes_0230_80x160.onnx", PERSON, PEOPLE, of_objects(person, *people), **of_person),
         Case("reid/osnet_x0_25_msmt17.onnx", OSNET, PEOPLE, of_objects(vector(kinds.osnet), *people), **of_person),
         Case("reid/omz_person_reid_0287_nhwc.onnx", reid, PEOPLE, of_objects(vector(kinds.person_reid), *people), **of_person),
-        Case("segment/deeplabv3_mnv2_voc_257_nhwc.onnx", "kind: segmentation\n", CARS, class_map(kinds.deeplab), 180, frames=4),
+        Case("segment/deeplabv3_mnv2_voc_257_nhwc.onnx", "kind: segmentation\n", ONE, class_map(kinds.deeplab), 300, frames=2),
         Case("segment/omz_road_segmentation_adas_0001_nhwc.onnx", road, DASH, class_map(kinds.road), frames=3),
-        Case("segment/instseg_yolov8seg_layout_640.onnx", COCO, ONE, instances, 300, every=20, frames=5),
+        Case("segment/instseg_yolov8seg_layout_640.onnx", COCO, ONE, instances, 300, every=20, frames=3),
         Case("pose/movenet_singlepose_lightning_192.onnx", "kind: keypoints\n", ONE, pose, 300),
         Case("plates_ocr/ppocr_v3_det.onnx", TEXT, SIGN, text_boxes, frames=1),
         Case("plates_ocr/ppocr_en_number_rec.onnx", line, SIGN, of_objects(line_of(folder), "text"), **of_text),
         Case("plates_ocr/ppocr_cls.onnx", cls, SIGN, of_objects(direction, "text"), **of_text),
-        Case("plates_ocr/omz_license_plate_recognition_barrier_0007.onnx", PLATE, "plates/images", plate, every=1, frames=40),
+        Case("plates_ocr/omz_license_plate_recognition_barrier_0007.onnx", PLATE, "plates/images", plate, every=1, frames=20),
     ]  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from detectors import chw, letterbox, overlap
+from detectors import Row, chw, clipped, letterbox, overlap, suppress
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PROVINCES = "皖京渝闽甘粤桂贵琼冀黑豫港鄂湘蒙苏赣吉辽澳宁青陕鲁沪晋川津藏新云浙警"
@@ -151,10 +151,10 @@ def text_boxes(session: Any, picture: np.ndarray, width: int, height: int) -> li
 
 
 def text_line(session: Any, picture: np.ndarray, letters: list[str]) -> tuple[str, float]:
-    """PP-OCR's recogniser: 32 pixels high, at its aspect, at most 320 wide; the rest is the grey that becomes 0."""
-    ratio = min(320 / picture.shape[1], 32 / picture.shape[0])
+    """PP-OCR's recogniser: 32 pixels high, at its aspect, at most 640 wide; the rest is the grey that becomes 0."""
+    ratio = min(640 / picture.shape[1], 32 / picture.shape[0])
     inner = max(1, round(picture.shape[1] * ratio)), max(1, round(picture.shape[0] * ratio))
-    canvas = np.full((32, 320, 3), 127, np.uint8)
+    canvas = np.full((32, 640, 3), 127, np.uint8)
     canvas[: inner[1], : inner[0]] = cv2.resize(picture, inner)
     (scores,) = session.run(None, {"x": chw((canvas.astype(np.float32) / 255 - 0.5) / 0.5)})
     text, sure, before = "", [], 0
@@ -186,3 +186,56 @@ def polygon_overlap(a: np.ndarray, b: np.ndarray) -> float:
     both, _ = cv2.intersectConvexConvex(a.astype(np.float32), b.astype(np.float32))
     areas = cv2.contourArea(a.astype(np.float32)) + cv2.contourArea(b.astype(np.float32))
     return both / (areas - both) if areas > both else 0.0
+
+
+def rows_of_seven(rows: np.ndarray, picture: np.ndarray, confidence: float) -> list[Row]:
+    """DetectionOutput of SSD: picture, class, score, x1 y1 x2 y2 in fractions; -1 ends the list."""
+    height, width = picture.shape[:2]
+    found: list[Row] = []
+    for image, kind, score, x1, y1, x2, y2 in rows.reshape(-1, 7).tolist():
+        if image < 0:
+            break
+        if score >= confidence:
+            found.append((x1 * width, y1 * height, x2 * width, y2 * height, score, int(kind)))
+    return clipped(found, picture)
+
+
+def omz_2002(session: Any, picture: np.ndarray, confidence: float) -> list[Row]:
+    (rows,) = session.run(["detection_out"], {"image": chw(cv2.resize(picture, (512, 512)))})
+    return rows_of_seven(rows, picture, confidence)
+
+
+def face_0044(session: Any, picture: np.ndarray, confidence: float) -> list[Row]:
+    (rows,) = session.run(["detection_out"], {"data": chw(cv2.resize(picture, (300, 300)))})
+    return rows_of_seven(rows, picture, confidence)
+
+
+def wechat(session: Any, picture: np.ndarray, confidence: float) -> list[Row]:
+    grey = cv2.cvtColor(cv2.resize(picture, (384, 384)), cv2.COLOR_BGR2GRAY)
+    feed = grey[None, None].astype(np.float32) / np.float32(255)
+    (rows,) = session.run(["detection_output"], {"data": feed})
+    return rows_of_seven(rows, picture, confidence)
+
+
+def ultraface_caffe(session: Any, picture: np.ndarray, confidence: float) -> list[Row]:
+    small = (cv2.resize(rgb(picture), (320, 240)).astype(np.float32) - 127) / 128
+    offsets, scores = session.run(["boxes", "scores"], {"input": chw(small)})
+    height, width = picture.shape[:2]
+    rows: list[Row] = []
+    anchor = 0
+    for stride, sizes in ((8, (10, 16, 24)), (16, (32, 48)), (32, (64, 96)), (64, (128, 192, 256))):
+        for gy in range(math.ceil(240 / stride)):
+            for gx in range(math.ceil(320 / stride)):
+                for size in sizes:
+                    dx, dy, dw, dh = offsets[0, anchor].tolist()
+                    score = float(scores[0, anchor, 1])
+                    anchor += 1
+                    if score < confidence:
+                        continue
+                    wide, high = min(size / 320, 1), min(size / 240, 1)
+                    cx = dx * 0.1 * wide + min((gx + 0.5) * stride / 320, 1)
+                    cy = dy * 0.1 * high + min((gy + 0.5) * stride / 240, 1)
+                    w, h = math.exp(dw * 0.2) * wide, math.exp(dh * 0.2) * high
+                    corners = (cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height
+                    rows.append((*corners, score, 1))
+    return clipped(suppress(rows, 0.4), picture)

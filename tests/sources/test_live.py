@@ -59,7 +59,7 @@ def test_a_server_that_never_answers(scheme):
     began = time.monotonic()
     with pytest.raises(SourceError, match=r"no answer or packet for 0\.4 s"):
         read(f"{scheme}://127.0.0.1:{server.port}/x", timeout=0.4)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15, "the bound is for a busy machine"
     server.close()
 
 
@@ -68,10 +68,10 @@ def test_a_blocked_read_can_be_interrupted(scheme):
     """Also the proof that PyAV still keeps time as interrupt.py believes."""
     server = Silent()
     source = open_source("a", f"{scheme}://127.0.0.1:{server.port}/x", timeout=60)
-    threading.Timer(0.3, source.interrupt).start()
     began = time.monotonic()
+    threading.Timer(0.3, source.interrupt).start()
     assert list(source.read()) == []
-    assert 0.25 < time.monotonic() - began < 0.8
+    assert 0.3 <= time.monotonic() - began < 20, "long before its timeout"
     server.close()
 
 
@@ -80,7 +80,7 @@ def test_the_pause_between_attempts_can_be_interrupted():
     threading.Timer(0.2, source.interrupt).start()
     began = time.monotonic()
     assert list(source.read()) == []
-    assert time.monotonic() - began < 0.7
+    assert time.monotonic() - began < 20, "long before the next attempt"
 
 
 def test_attempts_are_counted_and_warned_of_once():

@@ -15,11 +15,12 @@ from typing import Any
 from ..core.errors import ConfigError, MissingExtraError
 from ..engines import Built, Engine, cache, machine
 from .calibration import Pictures, pictures
-from .candidates import LeftOut, candidates, default
+from .candidates import DEFAULT, LeftOut, candidates, default
 from .int8 import int8
 from .measure import NOISY, By, take_turns
 from .quantise import to_half
 from .report import Report
+from .rewrite import unfocus
 from .subject import Subject, open_subject
 from .trial import Bench, Trial
 from .wishes import Wishes
@@ -49,6 +50,8 @@ def build(
     began = time.monotonic()
     subject = open_subject(model, device)
     try:
+        if not subject.path.is_file():
+            raise ConfigError(f"{model}: engines are built for models that are files here, not folders or addresses")
         settings = wishes.settings() | {"judged": [*map(_source, sources), crops_of, *(classes or ())]}
         before = None if fresh else cache.same(subject.path, device, settings)
         if before is not None:
@@ -116,11 +119,13 @@ def _agreement(trial: Trial) -> float:
 
 
 def _all(bench: Bench, wishes: Wishes, say: Say) -> Iterator[Engine | LeftOut | Trial]:
-    """Every candidate; those that need a file of their own last, when it is known how cores are best shared."""
-    yield from candidates(bench.subject, wishes)
+    """Every candidate; those that need a file of their own after those that do not."""
+    plain = list(candidates(bench.subject, wishes))
+    yield from plain
     if bench.subject.device != "cpu" or bench.subject.path.suffix != ".onnx":
         return
     base = default(bench.subject)
+    yield from _rewritten(bench, plain)
     if "fp16" in wishes.precisions:
         try:
             say("converting to FP16")
@@ -130,6 +135,19 @@ def _all(bench: Bench, wishes: Wishes, say: Say) -> Iterator[Engine | LeftOut | 
             yield LeftOut("onnx fp16", str(error))
     if "int8" in wishes.precisions:
         yield from int8(bench, wishes, base, say)
+
+
+def _rewritten(bench: Bench, plain: Sequence[Engine | LeftOut]) -> Iterator[Engine | LeftOut]:
+    """The engines that are plain otherwise, on the graph without its focus."""
+    try:
+        if not unfocus(bench.subject.path, bench.folder / "unfocused.onnx"):
+            return
+    except MissingExtraError as error:
+        yield LeftOut("rewritten graph", str(error))
+        return
+    for engine in plain:
+        if isinstance(engine, Engine) and engine.batch == 1 and engine.note in ("", DEFAULT):
+            yield replace(engine, file="unfocused.onnx", note="focus folded")
 
 
 def _final(bench: Bench, trials: list[Trial], wishes: Wishes, say: Say) -> tuple[list[Trial], float, By]:

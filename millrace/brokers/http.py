@@ -1,0 +1,76 @@
+"""Webhooks: each message is POSTed."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+from collections.abc import Sequence
+from urllib.parse import quote, urlencode
+
+from ._tls import TLS_OPTIONS, tls_context
+from .base import Address, BrokerError, Message, RefusedError
+
+OPTIONS = ("timeout", *TLS_OPTIONS)
+AGAIN = (408, 425, 429)  # of the client errors: these may go away
+
+
+class Http:
+    """`https://user:password@host/path`; the topic goes along as the header X-Millrace-Topic.
+
+    A message is acknowledged by any 2xx answer, refused for good by other answers below 500 but 408, 425 and 429.
+    The id is the header Idempotency-Key. Options: `timeout` seconds, `ca`, `cert`, `key`; others are the receiver's
+    and stay in the address.
+    """
+
+    def __init__(self, address: Address) -> None:
+        Address(address.scheme, address.host).check()
+        self.address = address
+        theirs = {name: value for name, value in address.options.items() if name not in OPTIONS}
+        self._target = (quote(address.path) or "/") + (f"?{urlencode(theirs)}" if theirs else "")
+        self._tls = tls_context(address) if address.scheme == "https" else None
+        self._headers = {}
+        if address.username is not None:
+            pair = f"{address.username}:{address.password or ''}".encode()
+            self._headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
+        self._connection: http.client.HTTPConnection | None = None
+
+    def connect(self) -> None:
+        self.close()
+        host, port, timeout = self.address.host, self.address.port, self.address.number("timeout", 10)
+        self._connection = (
+            http.client.HTTPSConnection(host, port, timeout=timeout, context=self._tls)
+            if self._tls is not None
+            else http.client.HTTPConnection(host, port, timeout=timeout)
+        )
+        try:
+            self._connection.connect()
+        except OSError as error:
+            raise BrokerError(f"{self.address.scheme}: {host}: {error}") from error
+
+    def send(self, messages: Sequence[Message]) -> None:
+        for done, message in enumerate(messages):
+            status, reason = self._post(message, done)
+            if 200 <= status < 300:
+                continue
+            text = f"{self.address.scheme}: {self.address.host}: {status} {reason}"
+            raise (BrokerError if status >= 500 or status in AGAIN else RefusedError)(text, done)
+
+    def _post(self, message: Message, done: int) -> tuple[int, str]:
+        assert self._connection is not None
+        headers = {
+            **self._headers, "Content-Type": message.content_type, "Idempotency-Key": message.id,
+            "X-Millrace-Topic": message.topic, "X-Millrace-Key": message.key,
+        }  # fmt: skip
+        try:
+            self._connection.request("POST", self._target, message.body, headers)
+            with self._connection.getresponse() as answer:
+                answer.read()
+                return answer.status, answer.reason
+        except (OSError, http.client.HTTPException) as error:
+            text = str(error) or type(error).__name__
+            raise BrokerError(f"{self.address.scheme}: {self.address.host}: {text}", done) from error
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

@@ -1,0 +1,110 @@
+"""NATS JetStream with nats-py."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from ..core.errors import MissingExtraError
+from ._tls import TLS_OPTIONS, tls_context
+from .base import Address, BrokerError, Message, RefusedError
+
+OPTIONS = ("timeout", *TLS_OPTIONS)
+
+
+class Nats:
+    """`nats://user:password@host:4222/subject`. A JetStream stream must cover the subject: it acknowledges.
+
+    Options: `timeout` seconds; with any of `ca`, `cert`, `key` it uses TLS. The message's id is JetStream's
+    `Nats-Msg-Id`, so the server itself drops what comes twice within its window. The client is asynchronous: a
+    thread of its own runs it.
+    """
+
+    def __init__(self, address: Address) -> None:
+        try:
+            import nats
+        except ImportError as error:
+            raise MissingExtraError("a broker at nats:", "nats-py", "nats") from error
+        address.check(*OPTIONS)
+        self.address = address
+        self._nats = nats
+        self._timeout = address.number("timeout", 10)
+        self._tls = tls_context(address) if any(name in address.options for name in TLS_OPTIONS) else None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._client: Any = None
+
+    def connect(self) -> None:
+        self.close()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="millrace-nats", daemon=True)
+        self._thread.start()
+        try:
+            self._client = self._run(self._connect())
+        except (OSError, TimeoutError, self._nats.errors.Error) as error:
+            raise self._error(error) from error
+
+    async def _connect(self) -> Any:
+        async def quiet(error: Exception) -> None:
+            """What goes wrong comes back from the call that it concerns."""
+
+        given = {"user": self.address.username, "password": self.address.password, "tls": self._tls}
+        return await self._nats.connect(
+            f"nats://{self.address.host}:{self.address.port or 4222}", connect_timeout=self._timeout,
+            allow_reconnect=False, error_cb=quiet, **{name: value for name, value in given.items() if value},
+        )  # fmt: skip
+
+    def send(self, messages: Sequence[Message]) -> None:
+        for done, answer in enumerate(self._run(self._publish(messages))):
+            if isinstance(answer, self._nats.errors.MaxPayloadError):
+                raise RefusedError(f"nats: {answer}", done)
+            if isinstance(answer, Exception):
+                raise self._error(answer, done)
+
+    async def _publish(self, messages: Sequence[Message]) -> list[Any]:
+        stream = self._client.jetstream(timeout=self._timeout)
+        calls = [
+            stream.publish(m.topic, m.body, headers={"Nats-Msg-Id": m.id, "key": m.key, "content-type": m.content_type})
+            for m in messages
+        ]  # they are written in this order; answers are awaited together
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        assert self._loop is not None
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(self._timeout + 5)
+        except TimeoutError:
+            future.cancel()
+            raise self._error(TimeoutError("no acknowledgement")) from None
+
+    def _error(self, error: Exception, done: int = 0) -> BrokerError:
+        text = str(error) or type(error).__name__
+        if isinstance(error, self._nats.js.errors.NoStreamResponseError):
+            text = "no JetStream stream covers the subject: create one"
+        return BrokerError(f"nats: {self.address.host}:{self.address.port or 4222}: {text}", done)
+
+    def close(self) -> None:
+        client, loop, thread = self._client, self._loop, self._thread
+        self._client = self._loop = self._thread = None
+        if loop is None or thread is None:
+            return
+        if client is not None:
+            closing = asyncio.run_coroutine_threadsafe(client.close(), loop)
+            try:
+                closing.result(2.0)
+            except (OSError, TimeoutError, self._nats.errors.Error):  # it broke while closing: closed it is
+                closing.cancel()
+        asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(2.0)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(2.0)
+        loop.close()
+
+
+async def _cancel_all() -> None:
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

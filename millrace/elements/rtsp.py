@@ -1,0 +1,137 @@
+"""Packets → an RTSP server that anybody may play from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from ..core.caps import PACKETS
+from ..core.element import Context, Element, setting, state
+from ..core.errors import ConfigError, OutputError, StreamError
+from ..core.item import Item, StreamStart
+from ..media import Packet
+from ..media.nal import split
+from ..streaming.loop import Loop
+from ..streaming.mount import Mount
+from ..streaming.rtsp import RtspServer
+
+LATE = 0.5  # seconds behind its time at which a stream's clock starts anew; as many ahead are never waited for
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class Rtsp(Element):
+    """Serve streams by RTSP and pass the packets on: `rtsp: {port: 8554}` gives rtsp://127.0.0.1:8554/STREAM.
+
+    H.264 and HEVC, encoded once for all clients, over TCP and UDP. A client that joins begins with the next key picture
+    (`encode: {gop: 30}` makes them frequent); one that reads too slowly loses pictures and holds up nobody. It listens
+    on loopback unless `host` says otherwise; then give `users`.
+    """
+
+    takes = PACKETS
+    threaded: ClassVar[bool] = True
+    writes: ClassVar[bool] = True
+
+    port: int = setting(default=8554, minimum=0, maximum=65535, help="where to listen; 0: any free port")
+    host: str = setting(default="127.0.0.1", help="the address to listen on; 0.0.0.0: all of this machine's")
+    name: str = setting(default="{stream}", help="the path of each stream; {stream} becomes its name")
+    users: dict[str, str] = setting(factory=dict, help="names and passwords of those who may watch; none: everybody")
+    most: int = setting(default=128, minimum=1, help="clients at a time")
+    sync: bool = setting(default=True, help="give out files at their own speed, which holds up what is beside it")
+
+    loop: Loop | None = state(lambda: None)
+    server: RtspServer | None = state(lambda: None)
+    mounts: dict[str, Mount] = state(dict)
+    clocks: dict[str, int] = state(dict)  # what to add to pts to get the time at which it is due, ns of monotonic
+    live: set[str] = state(set)
+    context: Context | None = state(lambda: None)
+
+    def validate(self) -> None:
+        if not self.name.strip("/"):
+            raise ConfigError("rtsp: name is empty: give the path of the streams, such as cam or {stream}")
+
+    def open(self, context: Context) -> None:
+        self.validate()
+        self.context = context
+        self.loop = Loop("millrace-rtsp")
+        self.server = RtspServer(self.host, self.port, self.users, self.most)
+        try:
+            self.loop.run(self.server.start())
+        except OSError as error:
+            self.loop.close()
+            self.loop = self.server = None
+            raise OutputError(f"rtsp://{self.host}:{self.port}", error) from error
+        if self.host not in LOOPBACK and not self.users:
+            context.warn(f"rtsp listens on {self.host} without passwords: whoever reaches this machine can watch", None)
+
+    @property
+    def listens_on(self) -> int:
+        """The port, also where any free one was asked for."""
+        return self.server.port if self.server is not None else self.port
+
+    def start_stream(self, start: StreamStart) -> StreamStart:
+        assert self.loop is not None and self.server is not None
+        stream = start.stream
+        if start.caps.kind != PACKETS:
+            raise StreamError(stream, f"rtsp takes packets, not {start.caps.kind}; encode first")
+        self.clocks.pop(stream, None)
+        (self.live.add if start.live else self.live.discard)(stream)
+        codec = start.caps["parameters"]
+        known = self.mounts.get(stream)
+        if known is not None and known.codec == codec:
+            return start
+        path = self.name.replace("{stream}", stream).strip("/")
+        if any(other.name == path for name, other in self.mounts.items() if name != stream):
+            raise StreamError(stream, f"rtsp: another stream is served as /{path}: put {{stream}} into name")
+        try:
+            mount = Mount(path, codec)
+        except ValueError as error:
+            raise StreamError(stream, str(error)) from error
+        if known is not None:
+            self.loop.soon(known.end)
+        self.mounts[stream] = mount
+        self.loop.soon(self.server.mounts.__setitem__, path, mount)
+        return start
+
+    def process(self, item: Any) -> Iterator[Item]:
+        if isinstance(item, Packet) and item.kind == "video" and item.pts is not None:
+            self._give(item)
+        yield item
+
+    def _give(self, packet: Packet) -> None:
+        assert self.loop is not None
+        if self.sync and packet.stream not in self.live:
+            self._wait(packet.stream, packet.dts if packet.dts is not None else packet.pts or 0)
+        mount = self.mounts[packet.stream]
+        try:
+            units = split(packet.data, mount.rtp.length_size)
+        except ValueError as error:
+            if self.context is not None:
+                self.context.warn(f"a packet is left out: {error}", packet.stream)
+            return
+        self.loop.soon(mount.feed, units, packet.pts, packet.key)
+
+    def _wait(self, stream: str, at: int) -> None:
+        """Until a packet is due by its stream's clock."""
+        now = time.monotonic_ns()
+        due = self.clocks.get(stream, now - at) + at
+        if stream not in self.clocks or abs(due - now) > LATE * 1e9:
+            self.clocks[stream], due = now - at, now
+        if due > now:
+            time.sleep((due - now) / 1e9)
+
+    def end_stream(self, stream: str) -> Iterator[Item]:
+        mount = self.mounts.pop(stream, None)
+        self.clocks.pop(stream, None)
+        self.live.discard(stream)
+        if mount is not None and self.loop is not None and self.server is not None:
+            self.loop.soon(self.server.mounts.pop, mount.name, None)
+            self.loop.soon(mount.end)
+        yield from super().end_stream(stream)
+
+    def close(self) -> None:
+        loop, self.loop = self.loop, None
+        if loop is not None and self.server is not None:
+            loop.run(self.server.stop())
+            loop.close()
+            self.server = None

@@ -1,0 +1,89 @@
+"""NAL units of H.264 and HEVC: out of packets as containers hold them, and out of byte streams.
+
+ISO/IEC 14496-15: containers write each NAL unit after its length and keep the parameter sets in a header (avcC,
+hvcC). ITU-T H.264 and H.265, Annex B: in a byte stream each NAL unit stands after a start code and the parameter
+sets stand among the others.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import Any
+
+_START = re.compile(rb"\x00\x00\x01")
+
+
+def read_header(codec: str, extradata: bytes | None) -> tuple[int, list[bytes]]:
+    """Bytes of a NAL unit's length in packets (0: start codes instead), and the parameter sets of the header.
+
+    Raises ValueError for a header that is cut off.
+    """
+    if not extradata or codec not in ("h264", "hevc"):
+        return 0, []
+    data = bytes(extradata)
+    if data[0] != 1:
+        return 0, split(data, 0)
+    try:
+        return _read_avcc(data) if codec == "h264" else _read_hvcc(data)
+    except (IndexError, struct.error):
+        raise ValueError(f"the header of the {codec} stream is cut off") from None
+
+
+def split(data: Any, length_size: int) -> list[bytes]:
+    """The NAL units of a packet (anything with the buffer protocol), without lengths or start codes.
+
+    Raises ValueError when lengths do not add up.
+    """
+    source = bytes(data)
+    units: list[bytes] = []
+    if not length_size:
+        starts = [match.end() for match in _START.finditer(source)]
+        for at, end in zip(starts, [*(start - 3 for start in starts[1:]), len(source)], strict=False):
+            unit = source[at:end].rstrip(b"\x00")  # trailing zeros, and the longer start code's first byte
+            if unit:
+                units.append(unit)
+        return units
+    at = 0
+    while at + length_size <= len(source):
+        length = int.from_bytes(source[at : at + length_size], "big")
+        at += length_size
+        if at + length > len(source):
+            break
+        if length:
+            units.append(source[at : at + length])
+        at += length
+    if at != len(source):
+        raise ValueError("the lengths of a packet's NAL units do not add up")
+    return units
+
+
+def _read_avcc(header: bytes) -> tuple[int, list[bytes]]:
+    """AVCDecoderConfigurationRecord, 14496-15 section 5.3.3.1."""
+    units: list[bytes] = []
+    at = 5
+    for mask in (0x1F, 0xFF):  # how many SPS (in the low 5 bits), how many PPS
+        count = header[at] & mask
+        at = _units(header, at + 1, count, units)
+    return (header[4] & 3) + 1, units
+
+
+def _read_hvcc(header: bytes) -> tuple[int, list[bytes]]:
+    """HEVCDecoderConfigurationRecord, 14496-15 section 8.3.3.1."""
+    units: list[bytes] = []
+    at = 23
+    for _ in range(header[22]):
+        (count,) = struct.unpack_from(">H", header, at + 1)
+        at = _units(header, at + 3, count, units)
+    return (header[21] & 3) + 1, units
+
+
+def _units(header: bytes, at: int, count: int, units: list[bytes]) -> int:
+    """Append `count` NAL units, each after a length of two bytes; returns where the next thing stands."""
+    for _ in range(count):
+        (length,) = struct.unpack_from(">H", header, at)
+        if at + 2 + length > len(header):
+            raise IndexError("a parameter set is cut off")
+        units.append(header[at + 2 : at + 2 + length])
+        at += 2 + length
+    return at

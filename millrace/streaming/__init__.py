@@ -1,0 +1,1 @@
+"""Packets → clients: servers that a pipeline feeds."""

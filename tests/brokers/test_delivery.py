@@ -1,0 +1,148 @@
+"""The delivery: everything once more after an error, in order, counted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from millrace.brokers import delivery as module
+from millrace.brokers.base import BrokerError, Message, RefusedError
+from millrace.brokers.delivery import Delivery
+from millrace.brokers.spool import Spool
+
+
+class Fake:
+    """A broker in this process: away when told, fails after some messages when told."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.fail_after: int | None = None
+        self.poison: set[str] = set()
+        self.got: list[str] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def connect(self) -> None:
+        if self.away:
+            raise BrokerError("mqtt://user:secret@host: refused")
+
+    def send(self, messages: Sequence[Message]) -> None:
+        self.gate.wait(10)
+        for done, message in enumerate(messages):
+            if self.away or self.fail_after == 0:
+                self.fail_after = None
+                raise BrokerError("it broke", done)
+            if message.id in self.poison:
+                raise RefusedError("too large", done)
+            if self.fail_after is not None:
+                self.fail_after -= 1
+            self.got.append(message.id)
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(str(tmp_path / "spool.sqlite"), most=20)
+
+
+@pytest.fixture
+def started(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[Fake, Delivery, list[str]]]]:
+    monkeypatch.setattr(module, "RETRY", (0.01, 0.05))
+    made: list[Delivery] = []
+
+    def start(full: str = "drop_newest", **state: object) -> tuple[Fake, Delivery, list[str]]:
+        fake, said = Fake(), []
+        for name, value in state.items():
+            setattr(fake, name, value)
+        delivery = Delivery(fake, spool, full, said.append)  # type: ignore[arg-type]
+        made.append(delivery)
+        return fake, delivery, said
+
+    yield start
+    for delivery in made:
+        delivery.close()
+
+
+def batch(*numbers: int) -> list[Message]:
+    return [Message(str(number), "t", "k", b"x") for number in numbers]
+
+
+def test_all_arrives_in_order(started: Callable[..., tuple[Fake, Delivery, list[str]]]) -> None:
+    fake, delivery, said = started()
+    for n in range(10):
+        assert delivery.accept(batch(n))
+    assert delivery.drain(10) == 0
+    assert fake.got == [str(n) for n in range(10)] and said == []
+    assert delivery.counts.accepted == delivery.counts.delivered == 10
+
+
+def test_after_an_error_only_what_was_not_acknowledged_is_sent_again(started: Callable[..., object]) -> None:
+    fake, delivery, said = started(fail_after=3)
+    delivery.accept(batch(*range(6)))
+    assert delivery.drain(10) == 0
+    assert fake.got == ["0", "1", "2", "3", "4", "5"]
+    assert len(said) == 2 and "the broker is away: it broke; messages wait in" in said[0] and "is back" in said[1]
+    assert delivery.counts.retries == 1 and delivery.counts.delivered == 6
+
+
+def test_messages_wait_while_the_broker_is_away_and_the_password_is_not_told(started: Callable[..., object]) -> None:
+    fake, delivery, said = started(away=True)
+    delivery.accept(batch(1, 2, 3))
+    assert delivery.drain(0.2) == 3 and fake.got == []
+    fake.away = False
+    assert delivery.drain(10) == 0 and fake.got == ["1", "2", "3"]
+    assert "secret" not in "".join(said) and len(said) == 2  # said once, however often it was tried
+    assert delivery.counts.retries > 1
+
+
+def test_a_message_that_can_never_be_taken_does_not_hold_up_the_others(started: Callable[..., object]) -> None:
+    fake, delivery, said = started(poison={"2"})
+    delivery.accept(batch(1, 2, 3))
+    assert delivery.drain(10) == 0
+    assert fake.got == ["1", "3"] and delivery.counts.refused == 1 and delivery.counts.delivered == 2
+    assert said == ["the broker refused message 2, it is dropped: too large"]
+
+
+def test_a_full_spool_drops_the_newest(started: Callable[..., object]) -> None:
+    fake, delivery, said = started(away=True)
+    assert delivery.accept(batch(*range(20))) and not delivery.accept(batch(20))
+    fake.away = False
+    assert delivery.drain(10) == 0 and fake.got == [str(n) for n in range(20)]
+    assert delivery.counts.dropped == 1 and any("new messages are dropped" in text for text in said)
+
+
+def test_a_full_spool_drops_the_oldest(started: Callable[..., object]) -> None:
+    fake, delivery, _ = started("drop_oldest", away=True)
+    assert delivery.accept(batch(*range(20))) and delivery.accept(batch(20, 21))
+    fake.away = False
+    assert delivery.drain(10) == 0 and fake.got == [str(n) for n in range(2, 22)]
+    assert delivery.counts.dropped == 2
+
+
+def test_a_full_spool_makes_the_pipeline_wait(started: Callable[..., object]) -> None:
+    fake, delivery, _ = started("wait", away=True)
+    delivery.accept(batch(*range(20)))
+    helper = threading.Timer(0.2, lambda: setattr(fake, "away", False))
+    helper.start()
+    assert delivery.accept(batch(20))
+    helper.join(5)
+    assert delivery.drain(10) == 0 and fake.got == [str(n) for n in range(21)] and delivery.counts.dropped == 0
+
+
+def test_closing_ends_a_wait_and_keeps_what_is_left(started: Callable[..., object], tmp_path: Path) -> None:
+    _, delivery, _ = started("wait", away=True)
+    delivery.accept(batch(*range(20)))
+    waiting = threading.Thread(target=delivery.accept, args=(batch(20),))
+    waiting.start()
+    time.sleep(0.05)
+    delivery.close()
+    waiting.join(5)
+    assert not waiting.is_alive()
+    again = Spool(str(tmp_path / "spool.sqlite"))
+    assert len(again) == 20
+    again.close()

@@ -1,0 +1,109 @@
+"""`publish`: what goes into a pipeline comes out of a broker."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from pictures import frame
+
+import millrace
+from millrace.core import Context
+from millrace.core.errors import ConfigError
+from millrace.elements.publish import Publish, default_spool
+from millrace.media import Event, Frame
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "messages.jsonl"
+
+
+def publish(out: Path, **settings: object) -> Publish:
+    return Publish(broker=f"file:{out}", spool=str(out.parent / "spool.sqlite"), **settings)  # type: ignore[arg-type]
+
+
+def through(element: Publish, *frames: Frame) -> list[str]:
+    """Warnings of a run of these frames."""
+    said: list[str] = []
+    element.validate()
+    element.open(Context("publish", warn=lambda text, stream: said.append(text)))
+    for each in frames:
+        element.process_frame(each)
+    element.close()
+    return said
+
+
+def test_every_frame_is_a_message_in_order(out: Path) -> None:
+    through(publish(out, topic="cams/{stream}"), *(frame("gate", n) for n in range(5)))
+    told = lines(out)
+    assert [line["body"]["frame"]["frame"] for line in told] == [0, 1, 2, 3, 4]
+    assert {(line["topic"], line["key"]) for line in told} == {("cams/gate", "gate")}
+    assert len({line["id"] for line in told}) == 5 and all(line["id"] == line["body"]["id"] for line in told)
+
+
+def test_every_nth_frame_and_all_events(out: Path) -> None:
+    frames = [frame("gate", n) for n in range(6)]
+    frames[4].events.append(Event("line", "gate", frames[4].pts, "door", direction="in"))
+    through(publish(out, every=3, what=["frames", "events"]), *frames)
+    assert [(line["body"]["kind"], line["body"].get("index")) for line in lines(out)] == [
+        ("frame", None), ("frame", None), ("event", 4),
+    ]  # fmt: skip
+
+
+def test_what_a_broker_that_is_away_did_not_take_comes_in_the_next_run(out: Path) -> None:
+    folder = out.parent / "not there yet"
+    away = Publish(broker=f"file:{folder}/m.jsonl", spool=str(out.parent / "s.sqlite"), linger=0.1)
+    said = through(away, frame("gate", 0), frame("gate", 1))
+    assert "the broker is away: file: [Errno 2]" in said[0] and "messages wait in" in said[0]
+    assert said[-1] == "2 messages wait in the spool for the next run"
+    folder.mkdir()
+    through(Publish(broker=f"file:{folder}/m.jsonl", spool=str(out.parent / "s.sqlite")), frame("gate", 2))
+    assert [line["body"]["frame"]["frame"] for line in lines(folder / "m.jsonl")] == [0, 1, 2]
+
+
+def test_a_pipeline_publishes_from_yaml(out: Path, clip) -> None:
+    path = out.parent / "pipeline.yaml"
+    path.write_text(
+        f"streams:\n  a: {{uri: {clip('a.mp4', 6)}}}\n  b: {{uri: {clip('b.mp4', 4)}}}\npipeline:\n"
+        f"  - publish: {{broker: 'file:{out}', spool: {out.parent}/s.sqlite, payload: deepstream-protobuf}}\n"
+    )
+    from millrace.flow import load
+
+    load(path).run()
+    assert sorted(line["key"] for line in lines(out)) == ["a"] * 6 + ["b"] * 4
+
+
+def test_an_output_that_is_full_does_not_stop_the_pipeline(out: Path, clip) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        flow = millrace.open(str(clip("a.mp4", 10))).publish(
+            f"http://127.0.0.1:{port}/x?timeout=1", spool=str(out.parent / "s.sqlite"), most=4, linger=0.2
+        )
+        assert len([each for each in flow]) == 10
+
+
+def test_wrong_settings_are_errors_before_the_first_frame(out: Path) -> None:
+    for settings, said in (
+        ({"what": ["frame"]}, "some of frames, objects, events"),
+        ({"payload": "nonsense"}, "payload 'nonsense' is not known"),
+        ({"payload": "deepstream", "options": {"config": "/nowhere.txt"}}, "nowhere.txt: cannot be read"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            publish(out, **settings).validate()
+    with pytest.raises(ConfigError, match="begins with one of"):
+        Publish(broker="localhost:1883").validate()
+
+
+def test_the_default_spool_does_not_depend_on_the_password(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert default_spool("mqtt://a:b@h/t", None) == default_spool("mqtt://a:c@h/t", None)
+    assert default_spool("mqtt://h/t", None) != default_spool("mqtt://h/u", None)
+    assert default_spool("mqtt://h/t", None).startswith(str(tmp_path / "millrace" / "spool"))

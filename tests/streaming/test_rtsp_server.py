@@ -1,0 +1,266 @@
+"""The RTSP server against what no player sends: it refuses, and goes on serving the others."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from millrace.media import CodecParameters
+from millrace.streaming.loop import Loop
+from millrace.streaming.mount import Mount
+from millrace.streaming.rtsp import RtspServer
+
+CODEC = CodecParameters("h264", 64, 48)
+KEY = [b"\x67sps", b"\x68pps", b"\x65" + bytes(2000)]
+
+
+class Served:
+    """A server with one mount, /cam, in a loop of its own."""
+
+    def __init__(self, **settings: object) -> None:
+        self.loop = Loop("test-rtsp")
+        self.server = RtspServer("127.0.0.1", 0, **settings)  # type: ignore[arg-type]
+        self.mount = Mount("cam", CODEC)
+        self.server.mounts["cam"] = self.mount
+        self.loop.run(self.server.start())
+        self.url = f"rtsp://127.0.0.1:{self.server.port}/cam"
+
+    def feed(self, units: list[bytes], key: bool = True, pts: int = 0) -> None:
+        async def now() -> None:
+            self.mount.feed(units, pts, key)
+
+        self.loop.run(now())
+
+    def close(self) -> None:
+        self.loop.run(self.server.stop())
+        self.loop.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Served]]:
+    made: list[Served] = []
+
+    def start(**settings: object) -> Served:
+        made.append(Served(**settings))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.close()
+
+
+class Talk:
+    """A client that says exactly what it is told."""
+
+    def __init__(self, served: Served) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", served.server.port), timeout=5)
+        self.url, self.count, self.buffer = served.url, 0, b""
+
+    def send(self, text: str | bytes) -> None:
+        self.socket.sendall(text if isinstance(text, bytes) else text.encode())
+
+    def ask(self, method: str, url: str | None = None, **headers: str) -> tuple[int, dict[str, str], str]:
+        self.count += 1
+        lines = [f"{method} {url or self.url} RTSP/1.0", f"CSeq: {self.count}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self.send("\r\n".join(lines) + "\r\n\r\n")
+        return self.answer()
+
+    def answer(self) -> tuple[int, dict[str, str], str]:
+        while b"\r\n\r\n" not in self.buffer:
+            if not (more := self.socket.recv(65536)):
+                raise EOFError(self.buffer)
+            self.buffer += more
+        head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
+        first, *rest = head.decode().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in rest)
+        length = int(headers.get("Content-Length", 0))
+        while len(self.buffer) < length:
+            self.buffer += self.socket.recv(65536)
+        body, self.buffer = self.buffer[:length].decode(), self.buffer[length:]
+        return int(first.split(" ")[1]), headers, body
+
+    def ended(self) -> bool:
+        """Whether the server hangs up."""
+        try:
+            while self.socket.recv(65536):
+                pass
+        except ConnectionResetError:
+            return True
+        return True
+
+    def play(self) -> None:
+        status, headers, _ = self.ask("SETUP", f"{self.url}/track1", Transport="RTP/AVP/TCP;unicast;interleaved=0-1")
+        assert status == 200
+        assert self.ask("PLAY", Session=headers["Session"].partition(";")[0])[0] == 200
+
+    def packet(self) -> bytes:
+        """The next interleaved packet."""
+        while len(self.buffer) < 4 or len(self.buffer) < 4 + int.from_bytes(self.buffer[2:4], "big"):
+            if not (more := self.socket.recv(65536)):
+                raise EOFError
+            self.buffer += more
+        size = 4 + int.from_bytes(self.buffer[2:4], "big")
+        packet, self.buffer = self.buffer[:size], self.buffer[size:]
+        return packet
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+@pytest.fixture
+def talk() -> Iterator[Callable[[Served], Talk]]:
+    made: list[Talk] = []
+
+    def start(served: Served) -> Talk:
+        made.append(Talk(served))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.close()
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, "it did not come true in time"
+        time.sleep(0.01)
+
+
+def test_a_whole_conversation(serve: Callable[..., Served], talk: Callable[[Served], Talk]) -> None:
+    served = serve()
+    client = talk(served)
+    assert "PLAY" in client.ask("OPTIONS")[1]["Public"]
+    status, headers, sdp = client.ask("DESCRIBE", Accept="application/sdp")
+    assert status == 200 and headers["Content-Base"] == served.url + "/"
+    assert "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n" in sdp and "a=control:track1" in sdp
+    client.play()
+    served.feed([b"\x41between"], key=False)  # not before a key picture
+    served.feed(KEY)
+    packets = [client.packet() for _ in range(4)]
+    assert [packet[1] for packet in packets] == [0] * 4 and packets[0][16:] == KEY[0]
+    assert client.ask("GET_PARAMETER")[0] == 200
+    assert client.ask("PAUSE", Session=headers.get("Session", "wrong"))[0] == 454
+    assert client.ask("TEARDOWN")[0] == 200 and client.ended()
+    wait_until(lambda: not served.server.clients and not served.mount.watchers)
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("nonsense\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        ("DESCRIBE rtsp://x/cam RTSP/9.9\r\nCSeq: 1\r\n\r\n", 505),
+        ("OPTIONS * RTSP/1.0\r\nno colon\r\n\r\n", 400),
+        ("OPTIONS * RTSP/1.0\r\n" + "".join(f"A{n}: b\r\n" for n in range(100)) + "\r\n", 400),
+        ("OPTIONS * RTSP/1.0\r\nA: " + "b" * 100_000 + "\r\n\r\n", 413),
+        ("OPTIONS * RTSP/1.0\r\nContent-Length: minus one\r\n\r\n", 400),
+        ("SET_PARAMETER * RTSP/1.0\r\nContent-Length: 99999999\r\n\r\n", 413),
+        (b"\x80\x00\xff\xfe" * 10 + b"\r\n\r\n", 400),
+        ("PLAY rtsp://x/cam\r\n", None),  # and then nothing
+        (b"", None),
+    ],
+)
+def test_what_is_no_request_ends_the_connection_and_no_other(
+    serve: Callable[..., Served], talk: Callable[[Served], Talk], said: str | bytes, status: int | None
+) -> None:
+    served = serve()
+    good, bad = talk(served), talk(served)
+    good.play()
+    bad.send(said)
+    if status is None:
+        bad.socket.shutdown(socket.SHUT_WR)
+    else:
+        assert bad.answer()[0] == status
+    assert bad.ended()
+    served.feed(KEY)
+    assert good.packet()[16:] == KEY[0]
+    wait_until(lambda: len(served.server.clients) == 1)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("DESCRIBE", "/../../etc/passwd", {}, 404),
+        ("DESCRIBE", "/%2e%2e/%2fetc", {}, 404),
+        ("DESCRIBE", "/other", {}, 404),
+        ("SETUP", "/cam/track1", {"Transport": "RTP/AVP;multicast"}, 461),
+        ("SETUP", "/cam/track1", {"Transport": "RTP/AVP;unicast;client_port=9-70000"}, 461),
+        ("SETUP", "/cam/track1", {"Transport": "RTP/AVP/TCP;interleaved=300-301"}, 461),
+        ("SETUP", "/cam/track1", {}, 461),
+        ("PLAY", "/cam", {"Session": "deadbeef"}, 454),
+        ("RECORD", "/cam", {}, 501),
+    ],
+)
+def test_what_cannot_be_done_is_refused(
+    serve: Callable[..., Served], talk: Callable[[Served], Talk], method: str, path: str, headers: dict, status: int
+) -> None:
+    served = serve()
+    client = talk(served)
+    assert client.ask(method, served.url.removesuffix("/cam") + path, **headers)[0] == status
+    assert client.ask("OPTIONS")[0] == 200  # the connection goes on
+
+
+def test_passwords(serve: Callable[..., Served], talk: Callable[[Served], Talk]) -> None:
+    served = serve(users={"me": "word"})
+    client = talk(served)
+    status, headers, _ = client.ask("DESCRIBE")
+    assert status == 401 and "WWW-Authenticate" in headers
+    for pair, wanted in (("me:word", 200), ("me:wrong", 401), ("you:word", 401), ("me", 401)):
+        secret = base64.b64encode(pair.encode()).decode()
+        assert client.ask("DESCRIBE", Authorization=f"Basic {secret}")[0] == wanted
+    assert client.ask("DESCRIBE", Authorization="Basic ???")[0] == 401
+    nonce = re.search(r'nonce="(\w+)"', served.server.authentication.challenges[0])[1]  # type: ignore[index]
+
+    def digest(password: str, nonce: str = nonce) -> str:
+        def md5(text: str) -> str:
+            return hashlib.md5(text.encode()).hexdigest()
+
+        response = md5(f"{md5(f'me:millrace:{password}')}:{nonce}:{md5(f'DESCRIBE:{served.url}')}")
+        return f'Digest username="me", realm="millrace", nonce="{nonce}", uri="{served.url}", response="{response}"'
+
+    assert client.ask("DESCRIBE", Authorization=digest("word"))[0] == 200
+    assert client.ask("DESCRIBE", Authorization=digest("wrong"))[0] == 401
+    assert client.ask("DESCRIBE", Authorization=digest("word", "stale"))[0] == 401
+
+
+def test_a_client_that_does_not_read_loses_pictures_and_holds_up_nobody(
+    serve: Callable[..., Served], talk: Callable[[Served], Talk]
+) -> None:
+    served = serve()
+    slow, good = talk(served), talk(served)
+    slow.play()
+    good.play()
+    large = [b"\x65" + bytes(1 << 20)]
+    for n in range(20):
+        served.feed(large, pts=n * 40_000_000)
+        for _ in range(len(large[0]) // 1386 + 1):
+            good.packet()
+    assert served.server.dropped > 5
+    assert len(served.mount.watchers) == 2
+
+
+def test_a_hundred_clients_come_and_go(serve: Callable[..., Served]) -> None:
+    served = serve(most=10)
+    for _ in range(20):
+        clients = [Talk(served) for _ in range(5)]
+        for client in clients:
+            client.play()
+        served.feed(KEY)
+        for client in clients:
+            assert client.packet()[16:] == KEY[0]
+            client.close()
+        wait_until(lambda: not served.server.clients)
+    assert not served.mount.watchers
+    crowd = [Talk(served) for _ in range(11)]
+    assert [client.ask("OPTIONS")[0] for client in crowd[:10]] == [200] * 10
+    assert crowd[10].answer()[0] == 453
+    for client in crowd:
+        client.close()
