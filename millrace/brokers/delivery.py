@@ -131,7 +131,9 @@ class Delivery:
             self._broker.send([message for _, message in batch])
         except RefusedError as error:
             self.counts.refused += 1
-            self._warn(f"the broker refused message {batch[error.acknowledged][1].id}, it is dropped: {error}")
+            self._warn(
+                f"the broker refused message {batch[error.acknowledged][1].id}, it is dropped: {redact(str(error))}"
+            )
             self._done(batch[: error.acknowledged + 1], error.acknowledged)
         except BrokerError as error:
             self._done(batch[: error.acknowledged], error.acknowledged)

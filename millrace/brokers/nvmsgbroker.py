@@ -63,7 +63,7 @@ def _host(parts: list[str], section: Section, kind: str) -> tuple[str, str]:
     host = parts[0].strip() if parts else section.text("hostname", "")
     port = parts[1].strip() if len(parts) > 1 else str(section.integer("port", 0) or "")
     if not host or (port and not port.isdigit()):
-        raise ConfigError(f"{kind}: the connection string {';'.join(parts)!r} is not `host;port`")
+        raise ConfigError(f"{kind}: the connection string {';'.join(parts[:2])!r}… is not `host;port`")
     section.ignore("the connection string says it", "hostname", "port") if parts else None
     return host, port
 

@@ -14,7 +14,7 @@ from ..brokers.delivery import Counts, Delivery
 from ..brokers.payload import KINDS, Body, Converter, Texts, open_converter
 from ..brokers.spool import Spool
 from ..core.element import Context, Element, Seconds, setting, state
-from ..core.errors import SettingError, redact
+from ..core.errors import SettingError
 from ..media import Frame
 from ..outputs.jsonl import event_text, frame_line
 
@@ -106,5 +106,8 @@ class Publish(Element):
 def default_spool(broker: str, topic: str | None) -> str:
     """A file of this user for an address (without its password, which may change)."""
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    name = hashlib.sha256(f"{redact(broker)} {topic}".encode()).hexdigest()[:16]
+    at = Address.parse(broker)
+    options = {name: value for name, value in at.options.items() if name != "sas"}
+    where = f"{at.scheme}://{at.host}:{at.port}{at.path} {options} {topic}"
+    name = hashlib.sha256(where.encode()).hexdigest()[:16]
     return str(Path(home) / "millrace" / "spool" / f"{name}.sqlite")

@@ -88,3 +88,9 @@ def test_addresses_that_cannot_work() -> None:
         open_broker("mqtt://user:secret@host:port/x")
     with pytest.raises(ConfigError, match=r"there is no file /nowhere/ca\.pem \(option ca\)"):
         open_broker("mqtts://host/x?ca=/nowhere/ca.pem")
+
+
+def test_an_address_that_is_no_url_is_told_without_its_password() -> None:
+    with pytest.raises(ConfigError, match="are written %2F") as caught:
+        open_broker("mqtt://me:wo#rd@host/t")
+    assert "wo" not in str(caught.value).replace("password", "")

@@ -105,5 +105,8 @@ def test_wrong_settings_are_errors_before_the_first_frame(out: Path) -> None:
 def test_the_default_spool_does_not_depend_on_the_password(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert default_spool("mqtt://a:b@h/t", None) == default_spool("mqtt://a:c@h/t", None)
+    azure = "azure://h?device=a&sas="
+    assert default_spool(azure + "b", None) == default_spool(azure + "c", None)
+    assert default_spool("http://h/?token=b", None) != default_spool("http://h/?token=c", None)  # another receiver
     assert default_spool("mqtt://h/t", None) != default_spool("mqtt://h/u", None)
     assert default_spool("mqtt://h/t", None).startswith(str(tmp_path / "millrace" / "spool"))
