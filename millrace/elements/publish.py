@@ -68,7 +68,11 @@ class Publish(Element):
         self.converter = self._converter()
         broker = open_broker(self.broker)
         spool = Spool(self.spool or default_spool(self.broker, self.topic), self.most)
-        self.delivery = Delivery(broker, spool, self.full, context.warn)
+        self.delivery = Delivery(broker, spool, self.full, context.warn, context.wake)
+
+    @property
+    def ready(self) -> bool:
+        return self.delivery is None or self.delivery.has_room
 
     def _converter(self) -> Converter:
         return open_converter(self.payload, tuple(self.what), Texts(frame_line, event_text), self.options)

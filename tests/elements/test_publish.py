@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,37 @@ def test_an_output_that_is_full_does_not_stop_the_pipeline(out: Path, clip) -> N
             f"http://127.0.0.1:{port}/x?timeout=1", spool=str(out.parent / "s.sqlite"), most=4, linger=0.2
         )
         assert len([each for each in flow]) == 10
+
+
+def test_a_pipeline_that_waits_for_room_can_be_stopped(out: Path, clip) -> None:
+    element = Publish(
+        broker=f"file:{out.parent}/nowhere/m.jsonl", spool=str(out.parent / "s.sqlite"), most=3, full="wait", linger=0.1
+    )
+    run = millrace.open(str(clip("a.mp4", 20))).add(element).start()
+    until = time.monotonic() + 20
+    while element.counts.accepted < 3 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not run.pipeline.wait(0.3)  # nothing more is taken, nothing ends
+    assert element.counts.accepted == 3 and element.counts.dropped == 0
+    stopping = threading.Thread(target=run.pipeline.stop)
+    stopping.start()
+    stopping.join(20)
+    assert not stopping.is_alive()
+
+
+def test_a_pipeline_that_waits_for_room_goes_on(out: Path, clip) -> None:
+    folder = out.parent / "later"
+    element = Publish(
+        broker=f"file:{folder}/m.jsonl", spool=str(out.parent / "s.sqlite"), most=3, full="wait", what=["frames"]
+    )
+    run = millrace.open(str(clip("a.mp4", 20))).add(element).start()
+    until = time.monotonic() + 20
+    while element.counts.accepted < 3 and time.monotonic() < until:
+        time.sleep(0.01)
+    folder.mkdir()
+    run.finish()
+    assert run.pipeline.wait(30)
+    assert [line["body"]["frame"]["frame"] for line in lines(folder / "m.jsonl")] == list(range(20))
 
 
 def test_wrong_settings_are_errors_before_the_first_frame(out: Path) -> None:
