@@ -110,14 +110,14 @@ def test_a_pipeline_that_waits_for_room_can_be_stopped(out: Path, clip) -> None:
 
 def test_a_pipeline_that_waits_for_room_goes_on(out: Path, clip) -> None:
     folder = out.parent / "later"
-    element = Publish(
-        broker=f"file:{folder}/m.jsonl", spool=str(out.parent / "s.sqlite"), most=3, full="wait", what=["frames"]
-    )
+    element = Publish(broker=f"file:{folder}/m.jsonl", spool=str(out.parent / "s.sqlite"), most=3, full="wait")
     run = millrace.open(str(clip("a.mp4", 20))).add(element).start()
     until = time.monotonic() + 20
     while element.counts.accepted < 3 and time.monotonic() < until:
         time.sleep(0.01)
     folder.mkdir()
+    while element.counts.delivered < 20 and time.monotonic() < until:
+        time.sleep(0.01)
     run.finish()
     assert run.pipeline.wait(30)
     assert [line["body"]["frame"]["frame"] for line in lines(folder / "m.jsonl")] == list(range(20))
