@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -76,6 +77,10 @@ class Publish(Element):
 
     def _converter(self) -> Converter:
         return open_converter(self.payload, tuple(self.what), Texts(frame_line, event_text), self.options)
+
+    def expect(self, streams: Sequence[str]) -> None:
+        if self.converter is not None:
+            self.converter.expect(streams)
 
     def process_frame(self, frame: Frame) -> None:
         assert self.converter is not None and self.delivery is not None

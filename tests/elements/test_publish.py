@@ -15,7 +15,7 @@ import millrace
 from millrace.core import Context
 from millrace.core.errors import ConfigError
 from millrace.elements.publish import Publish, default_spool
-from millrace.media import Event, Frame
+from millrace.media import Event, Frame, Object, box
 
 
 def lines(path: Path) -> list[dict]:
@@ -121,6 +121,23 @@ def test_a_pipeline_that_waits_for_room_goes_on(out: Path, clip) -> None:
     run.finish()
     assert run.pipeline.wait(30)
     assert [line["body"]["frame"]["frame"] for line in lines(folder / "m.jsonl")] == list(range(20))
+
+
+def test_sensors_are_numbered_as_streams_are_declared_whoever_comes_first(out: Path, tmp_path: Path) -> None:
+    config = tmp_path / "msgconv.txt"
+    config.write_text("[sensor0]\nenable=1\nid=GATE\n[sensor1]\nenable=1\nid=YARD\n")
+    for payload in ("deepstream-minimal", "deepstream", "deepstream-new"):
+        out.unlink(missing_ok=True)
+        element = publish(out, payload=payload, options={"config": str(config)})
+        element.open(Context("publish"))
+        element.expect(["gate", "yard"])
+        for name in ("yard", "gate"):
+            seen = frame(name, 0)
+            seen.objects.append(Object(box([1, 2, 3, 4]), 0, "car", 0.5, id=1))
+            element.process_frame(seen)
+        element.close()
+        bodies = [line["body"] for line in lines(out)]
+        assert [body.get("sensorId") or body["sensor"]["id"] for body in bodies] == ["YARD", "GATE"], payload
 
 
 def test_wrong_settings_are_errors_before_the_first_frame(out: Path) -> None:
