@@ -281,8 +281,13 @@ class Client:
         elif self._address is not None:
             self.server.send_udp(1, data, (self._address[0], self._address[1][1]))
 
-    def end(self) -> None:
-        """The stream has ended: hang up, which every player understands."""
+    def end(self, goodbye: bytes) -> None:
+        """The stream has ended: hang up, which players understand; over UDP some wait for RTCP's word.
+
+        (Over TCP GStreamer would answer it, and take the hanging up for an error.)
+        """
+        if self._channels is None:
+            self.report(goodbye)
         self.close()
 
     def _leave(self) -> None:

@@ -240,6 +240,25 @@ def test_passwords(serve: Callable[..., Served], talk: Callable[[Served], Talk])
     assert client.ask("DESCRIBE", Authorization=digest("word", "stale"))[0] == 401
 
 
+def test_the_end_of_a_stream_is_told(serve: Callable[..., Served], talk: Callable[[Served], Talk]) -> None:
+    served = serve()
+    tcp, udp = talk(served), talk(served)
+    tcp.play()
+
+    async def end() -> None:
+        served.mount.end()
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taker:
+        taker.bind(("127.0.0.1", 0))
+        taker.settimeout(5)
+        port = taker.getsockname()[1]
+        headers = udp.ask("SETUP", f"{served.url}/track1", Transport=f"RTP/AVP;unicast;client_port={port}-{port}")[1]
+        assert udp.ask("PLAY", Session=headers["Session"].partition(";")[0])[0] == 200
+        served.loop.run(end())
+        assert taker.recv(2000)[-7] == 203
+    assert tcp.ended() and udp.ended()
+
+
 def test_a_client_that_does_not_read_loses_pictures_and_holds_up_nobody(
     serve: Callable[..., Served], talk: Callable[[Served], Talk]
 ) -> None:
