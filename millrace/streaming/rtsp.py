@@ -138,10 +138,13 @@ class Client:
         self._playing = False
         self._waits_for_key = True
         self._given_up = False
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: one that takes nothing for so long, or is gone, is cut off
+            line = writer.get_extra_info("socket")
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(TIMEOUT * 1000))
 
     async def serve(self) -> None:
         while not self._given_up:
-            # over UDP the connection may stay silent while receiver reports come; RTSP's own keep-alives are asked for
+            # interleaved, the connection itself shows that somebody is there; over UDP requests do, which players send
             limit = None if self._playing and self._channels else TIMEOUT * 1.5
             try:
                 request = await asyncio.wait_for(read_request(self._reader), limit)

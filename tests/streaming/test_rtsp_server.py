@@ -337,3 +337,34 @@ def test_a_hundred_clients_come_and_go(serve: Callable[..., Served]) -> None:
     assert crowd[10].answer()[0] == 453
     for client in crowd:
         client.close()
+
+
+def test_who_vanishes_or_says_nothing_is_forgotten(
+    serve: Callable[..., Served], talk: Callable[[Served], Talk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("millrace.streaming.rtsp.TIMEOUT", 0.5)
+    served = serve()
+    silent, gone, there = talk(served), talk(served), talk(served)
+    there.play()
+    headers = gone.ask("SETUP", f"{served.url}/track1", Transport="RTP/AVP;unicast;client_port=9-9")[1]
+    assert gone.ask("PLAY", Session=headers["Session"].partition(";")[0])[0] == 200
+    assert len(served.mount.watchers) == 2
+    silent.send("OPTIONS * RTSP/1.0\r\n")  # and no more
+    wait_until(lambda: len(served.server.clients) == 1)
+    served.feed(KEY)
+    assert there.packet()[16:] == KEY[0] and len(served.mount.watchers) == 1
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux only")
+def test_who_takes_nothing_for_long_is_cut_off(
+    serve: Callable[..., Served], talk: Callable[[Served], Talk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("millrace.streaming.rtsp.TIMEOUT", 1.0)
+    served = serve()
+    slow = talk(served)
+    slow.play()
+    for n in range(20):
+        served.feed([b"\x65" + bytes(1 << 20)], pts=n * 40_000_000)
+    assert served.server.dropped > 0
+    wait_until(lambda: not served.server.clients, 30)
+    assert not served.mount.watchers
