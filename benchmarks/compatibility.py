@@ -9,6 +9,7 @@ FOLDER holds configuration files as they stand in NVIDIA's public repositories, 
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -19,12 +20,15 @@ from millrace.cli.check_deepstream import CHECKS
 from millrace.core.errors import ConfigError
 from millrace.deepstream import Finding
 from millrace.deepstream.kinds import kind_of
+from millrace.models.symbols import SYMBOLS
 
 TITLES = {
     "nvinfer": "nvinfer: a model that TensorRT runs",
     "nvinferserver": "nvinferserver: a model that Triton runs",
     "nvdspreprocess": "nvdspreprocess: regions and sequences",
     "nvdspostprocess": "nvdspostprocess: outputs read apart",
+    "nvtracker": "nvtracker: tracking",
+    "nvmsgconv": "nvmsgconv: sensors and places of messages",
     "nvdsanalytics": "nvdsanalytics: regions, crowds, lines and directions",
 }
 REFUSED = {
@@ -34,9 +38,24 @@ TOP = """# Compatibility with DeepStream's files
 
 <!-- Made by `python benchmarks/compatibility.py FOLDER > docs/compatibility.md`. -->
 
-`millrace check FILE` says of each key of such a file what becomes of it here; `Infer(model=FILE)` runs the model that
-it describes. This page counts what `check` says of the configuration files in NVIDIA's public repositories (DeepStream
-9.1, deepstream_reference_apps, deepstream_tao_apps, deepstream_python_apps) and in DeepStream-Yolo.
+Where a file can stand, it stands unchanged:
+
+```yaml
+- preprocess: {config: config_preprocess.txt}     # nvdspreprocess
+- infer: {model: config_infer_primary.txt}        # nvinfer or nvinferserver
+- postprocess: {stage: net, card: post.yml}       # nvdspostprocess
+- track: {config: config_tracker_NvSORT.yml}      # nvtracker
+- analyze: {config: config_nvdsanalytics.txt}     # nvdsanalytics
+```
+
+Paths in a file are relative to it. What lies below /opt/nvidia/deepstream/deepstream is looked for below the folder
+that `MILLRACE_DEEPSTREAM_ROOT` names. Of the models that an nvinfer file names, its ONNX is taken, else Caffe's pair,
+else an ONNX beside the others (`net.onnx` beside `net.etlt` or `net.onnx_b1_gpu0_fp16.engine`), else TensorRT's engine.
+
+`millrace check FILE` says of each key what becomes of it here, and exits with 0, with 3 when only files that it names
+are missing, with 2 when it is wrong. This page counts what `check` says of the configuration files in NVIDIA's public
+repositories (DeepStream 9.1, deepstream_reference_apps, deepstream_tao_apps, deepstream_python_apps) and in
+DeepStream-Yolo.
 
 * **applied**: it has the effect that it has in DeepStream
 * **accepted**: it is understood and has no effect here; the reason is told
@@ -64,6 +83,11 @@ def main(folder: Path) -> None:
             print(f"\n## {TITLES.get(kind, kind)}\n")
             print(*keys(mine), sep="\n")
     print(*unknown(files), sep="\n")
+    print("\n## Parsing functions\n\nCompiled functions are not loaded; these are known by their names.\n")
+    print("| function | parser | |\n| --- | --- | --- |")
+    for function, symbol in sorted(SYMBOLS.items()):
+        said = ", ".join(f"{key}: {value}" for key, value in symbol.extras.items())
+        print(f"| {function} | {symbol.parser} | {said} |")
     if others:
         print("\n## Files that are not read yet\n")
         print(*(f"* {count} of {name}" for name, count in sorted(others.items())), sep="\n")
@@ -126,14 +150,12 @@ def keys(files: list[File]) -> Iterator[str]:
 
 
 def group(text: str) -> str:
-    """class-attrs-3 → class-attrs-N, so that they share rows."""
-    parts = text.split("#")[0].rsplit("-", 1)
-    return f"{parts[0]}-N" if len(parts) == 2 and parts[1].isdigit() else text.split("#")[0]
+    """class-attrs-3 → class-attrs-N, sensor0 → sensorN: groups that differ in their number share rows."""
+    return name(text.partition("#")[0])
 
 
 def name(key: str) -> str:
-    parts = key.rsplit("-", 1)
-    return f"{parts[0]}-N" if len(parts) == 2 and parts[1].isdigit() else key
+    return re.sub(r"(?<=[a-z-])\d+$", "N", key)
 
 
 def reason(why: str) -> str:

@@ -52,7 +52,7 @@ def flow(data: Path, case: cases.Case, folder: Path, pixels: str) -> Any:
 
 
 def check(data: Path, case: cases.Case, pixels: str, pictures: Path | None) -> cases.Tally:
-    tally, session = cases.Tally(), cases.session_of(data / "models" / case.model)
+    tally, session = cases.Tally(), cases.session_of(data / "models" / case.model, slowly=True)
     last: Frame | None = None
     with tempfile.TemporaryDirectory() as folder, flow(data, case, Path(folder), pixels) as running:
         for frame in islice(running, case.frames):

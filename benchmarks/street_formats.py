@@ -107,7 +107,11 @@ def evaluate(tf: Any, model: Any, images: Any) -> Any:
     for node in model.graph.node:
         a = {x.name: onnx.helper.get_attribute_value(x) for x in node.attribute}
         x = [values[name] if name else None for name in node.input]
-        values[node.output[0]] = operation(tf, node.op_type, a, x)
+        if node.op_type != "Shape" and all(value is None or isinstance(value, np.ndarray) for value in x):
+            with tf.init_scope():  # numbers known beforehand stay numbers
+                values[node.output[0]] = np.asarray(operation(tf, node.op_type, a, x))
+        else:
+            values[node.output[0]] = operation(tf, node.op_type, a, x)
     return values[model.graph.output[0].name]
 
 
@@ -126,7 +130,8 @@ def operation(tf: Any, kind: str, a: dict[str, Any], x: list[Any]) -> Any:
             return tf.transpose(y, first)
         case "Resize":
             y = tf.transpose(x[0], last)
-            scale = [int(s) for s in np.asarray(x[2])[2:]]
+            given = x[2] if x[2] is not None and x[2].size else x[3] / np.array(x[0].shape)
+            scale = [int(s) for s in given[2:]]
             return tf.transpose(tf.repeat(tf.repeat(y, scale[0], 1), scale[1], 2), first)
         case "Concat":
             return tf.concat(x, a["axis"])

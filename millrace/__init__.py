@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from .builder import build
     from .core import Bus, Graph, Message, Pipeline
     from .core.element import Context, Element, Seconds, Source, setting, state
     from .core.errors import ConfigError, ElementError, MillraceError, SourceError, StreamError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .summary import Summary
 
 _HOMES = {
+    "builder": ("build",),
     "core": ("Bus", "Graph", "Message", "Pipeline"),
     "core.element": ("Context", "Element", "Seconds", "Source", "setting", "state"),
     "core.errors": ("ConfigError", "ElementError", "MillraceError", "SourceError", "StreamError"),
@@ -36,7 +38,7 @@ _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Batch", "Bus", "ConfigError", "Context", "Element", "ElementError", "Event", "Flow", "Frame", "Graph", "Image",
     "Message", "MillraceError", "Object", "Packet", "Pipeline", "Push", "Seconds", "Source", "SourceError",
-    "StreamError", "Summary", "__version__", "load", "open", "setting", "state",
+    "StreamError", "Summary", "__version__", "build", "load", "open", "setting", "state",
 ]  # fmt: skip
 
 

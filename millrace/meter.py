@@ -115,6 +115,8 @@ class Counter:
                 if found.id is not None:
                     tally.identities.add((found.extras.get("stream"), found.id))  # `tile` mixes streams
         for event in frame.events:
+            if event.phase == "update" or (event.phase == "end" and event.direction is None):
+                continue  # told again, not happened again
             key = (event.kind, event.name, event.direction or "")
             tally.events[key] = tally.events.get(key, 0) + 1
 

@@ -27,6 +27,12 @@ def no_thread_leaks() -> Iterator[None]:
     pytest.fail(f"threads left behind: {', '.join(thread.name for thread in left)}")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What this machine's user has built or fetched is nothing to the tests."""
+    os.environ["MILLRACE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def corpus() -> Path:
     """The folder of real clips, models and ground truth; skips the test when it is not there."""

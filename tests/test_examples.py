@@ -18,6 +18,7 @@ SAYS = {
     "quickstart.py": "30 frames at",
     "iterate.py": "car 1 at 16,16 to 60,60",
     "custom_element.py": "frame 20:",
+    "own_parser.py": "29 [",
     "function_element.py": "clip: 30 of 30 frames have large objects",
     "explicit_pipeline.py": "limit: ",
     "pipeline.yaml": "30 frames in",

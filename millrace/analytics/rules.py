@@ -15,6 +15,7 @@ from .events import Journal
 from .lines import LineCounter
 from .paths import Path
 from .sightings import Point, Sighting
+from .world import Homography
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class Look:
     speeds: Mapping[int, float]  # by identity, where known
     ground: Mapping[int, Point]  # places on the floor plan by identity, metres, where known
     journal: Journal
+    plane: Homography | None = None
     past: Sequence[tuple[int, Sighting]] = ()  # (pts, where) of those who have their identity only now, oldest first
     trace: list[dict[str, Any]] | None = None  # what came near and did not count
     marks: dict[int, dict[str, Any]] = field(default_factory=dict)  # id(object) → what analytics says of it

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from .dwell import Change
 from .paths import Path
 from .sightings import SECOND, Sighting
 
+MANY = 1024  # identities that may be remembered without having been too fast for long enough
 LEAST = 300_000_000  # ns of path from which a speed is taken
 
 
@@ -31,7 +32,7 @@ class SpeedLimit:
         self.since: dict[int, int] = {}
         self.known: dict[int, tuple[str, int, int]] = {}  # label, since, seen
 
-    def update(self, seen: Iterable[Sighting], speeds: Mapping[int, float], pts: int) -> list[Change]:
+    def update(self, seen: Sequence[Sighting], speeds: Mapping[int, float], pts: int) -> list[Change]:
         out = []
         for found in seen:
             speed = speeds.get(found.id)
@@ -55,11 +56,10 @@ class SpeedLimit:
                 del self.known[key]
                 self.since.pop(key, None)
                 out.append(Change(key, label, False, since, {"gone": True}))
+        if len(self.since) > MANY:
+            here = {found.id for found in seen}
+            self.since = {key: since for key, since in self.since.items() if key in here or key in self.known}
         return out
-
-    def leave(self, key: int) -> None:
-        """It is out of the area where the limit holds."""
-        self.since.pop(key, None)
 
     def forget(self) -> None:
         self.since.clear()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from .dwell import Change
 from .sightings import SECOND, Anchor, Point, Sighting
 
+NEAR = 0.4  # metres
 SLOW = 0.5  # metres per second: a box's trembling looks like so much, a walker does more
 
 
@@ -68,6 +70,9 @@ class Stopped:
                 if drift(rest.ground) > SLOW:
                     self.rests[found.id] = Rest(found.label, pts, pts, point)
                     continue
+                rest.since = max(rest.since, settled(rest.ground))
+                if pts - rest.since < self.after:
+                    continue
                 rest.told = True
                 facts: dict[str, object] = {"point": rest.point, "reach": limit, "after": self.after / SECOND}
                 out.append(Change(found.id, rest.label, True, rest.since, facts))
@@ -84,6 +89,24 @@ class Stopped:
 
     def forget(self) -> None:
         self.rests.clear()
+
+
+def settled(places: list[tuple[float, float, float]]) -> int:
+    """Since when (ns) all places have been about the mean of the later half: within NEAR, or three deviations.
+
+    One that comes straight towards the camera seems to stand, in the picture, before it does.
+    """
+    if len(places) < 6:
+        return 0
+    half = places[len(places) // 2 :]
+    x, y = (sum([place[n] for place in half]) / len(half) for n in (1, 2))
+    off = math.sqrt(sum([(place[1] - x) ** 2 + (place[2] - y) ** 2 for place in half]) / len(half))
+    limit = max(NEAR, 3 * off)
+    since = places[0][0]
+    for (_, before_x, before_y), (time, _, _) in pairwise(places):
+        if math.hypot(before_x - x, before_y - y) > limit:
+            since = time
+    return round(since * SECOND)
 
 
 def drift(places: list[tuple[float, float, float]]) -> float:

@@ -162,7 +162,9 @@ class StreamAnalytics:
         trace: list[dict[str, Any]] | None = [] if self.options.trace else None
         whole_frame = everything(frame.objects) if self.instant else []
         ground = {found.id: place for found, place in zip(seen, whole or (), strict=False) if place is not None}
-        look = Look(frame.pts, seen, whole_frame, self.paths.known, speeds, ground, self.journal, past, trace)
+        look = Look(
+            frame.pts, seen, whole_frame, self.paths.known, speeds, ground, self.journal, self.ground, past, trace
+        )
         if self.moves:
             for found in seen:
                 speed = speed_of(self.paths.known[found.id], whole is not None)

@@ -143,7 +143,7 @@ class ZoneRule(Rule):
         if self.stopped is not None:
             self._tell("stopped", self.stopped.update(inside, pts, look.ground), look)
         if self.wrong_way is not None:
-            self._tell("wrong_way", self.wrong_way.update(inside, look.paths, pts), look)
+            self._tell("wrong_way", self.wrong_way.update(inside, look.paths, pts, look.plane), look)
         if self.limit is not None:
             self._tell("speed", self.limit.update(inside, look.speeds, pts), look)
         for found in inside:

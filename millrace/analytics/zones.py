@@ -64,6 +64,8 @@ class ZoneCounter:
         if len(polygon) < 3:
             raise ValueError(f"a zone needs at least 3 points, got {len(polygon)}")
         self.edges = [(polygon[n - 1], polygon[n]) for n in range(len(polygon))]
+        xs, ys = [x for x, _ in polygon], [y for _, y in polygon]
+        self.bounds = (min(xs), min(ys), max(xs), max(ys))
         self.forget()
 
     def forget(self) -> None:
@@ -81,7 +83,7 @@ class ZoneCounter:
             if visit is None:
                 visit = self.visits[found.id] = Visit(found.label, pts, point)
             visit.label, visit.seen, visit.point = found.label, pts, point
-            depth = signed_distance(point, self.edges)
+            depth = self._depth(point, visit.inside)
             visit.depth = depth = -depth if self.inverse else depth
             if visit.inside and depth < -least:
                 out.append(self._leave(found.id, visit, pts))
@@ -128,6 +130,14 @@ class ZoneCounter:
             "classes": dict(sorted(self.identities.items())),
             "dwell": self.dwell.totals(),
         }
+
+    def _depth(self, point: Point, inside: bool) -> float:
+        """signed_distance; where it is plainly outside and was so before, no more than that is worked out."""
+        x, y = point
+        left, top, right, bottom = self.bounds
+        if not inside and not self.inverse and not (left <= x <= right and top <= y <= bottom):
+            return -1.0
+        return signed_distance(point, self.edges)
 
     def _enter(self, key: int, visit: Visit) -> Passage:
         visit.inside = True

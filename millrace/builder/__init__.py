@@ -1,11 +1,11 @@
 """`millrace build`: the engine for this machine. Candidates are made, measured, judged, and the best one is kept.
 
-`build.py` tells the whole; each other file does one part of it.
+`whole.py` tells the whole; each other file does one part of it.
 """
 
 from __future__ import annotations
 
 __all__ = ["Wishes", "build"]
 
-from .build import build
+from .whole import build
 from .wishes import Wishes

@@ -42,7 +42,7 @@ def pictures(
     if not sources:
         from ..testing import scene_source  # noqa: F401  the address scene: is known from here on
 
-        sources = ["scene:?seconds=20"]
+        sources = ["scene:?seconds=6"]
         what = "a generated street: not what your cameras see"
     else:
         what = ", ".join(os.path.basename(source) or source for source in sources)

@@ -118,6 +118,8 @@ class Bench:
         gain = own.rate / ahead.rate
         promise = gain if self.wishes.goal == "latency" else (gain * ahead.cpu / own.cpu) ** 0.5
         trial = Trial(engine, load, accuracy, own.rate, own.cpu, once, gain, promise)
+        if engine.batch > 1:  # it is of use to who measures; `run` would not reach its speed
+            return replace(trial, refused="frames come one by one on a CPU")
         return replace(trial, refused=self._too_far(accuracy))
 
     def speed(self, runtime: Runtime, calls: Sequence[Mapping[str, Any]], batch: int, seconds: float) -> Any:

@@ -144,12 +144,11 @@ def build(
         return command.show_kept()
     if clear:
         return command.clear(model)
-    if beside:
-        rounds, seconds = command.step_back()
+    wishes = {"rounds": rounds, "seconds": seconds} | (command.step_back() if beside else {})
     command.run(
         model, calibrate or [], crops_of, classes, device, fresh, html, quiet,
-        accuracy=accuracy, goal=goal, precisions=precisions, runtimes=runtimes, frames=frames, rounds=rounds,
-        seconds=seconds, labels=labels, map_loss=map_loss,
+        accuracy=accuracy, goal=goal, precisions=precisions, runtimes=runtimes, frames=frames,
+        labels=labels, map_loss=map_loss, **wishes,
     )  # fmt: skip
 
 

@@ -74,7 +74,22 @@ def _analytics(path: Path) -> Checked:
     return Checked([report] if report else [], [], [])
 
 
+def _msgconv(path: Path) -> Checked:
+    from ..brokers.msgconv import Msgconv
+
+    report = Msgconv(str(path)).report
+    return Checked([report] if report else [], [], [])
+
+
+def _tracker(path: Path) -> Checked:
+    from ..trackers.nvtracker import read_nvtracker
+
+    return Checked([read_nvtracker(path).report], [], [])
+
+
 CHECKS: dict[str, Callable[[Path], Checked]] = {
     **{kind: _model(kind) for kind in READERS},
     "nvdsanalytics": _analytics,
+    "nvmsgconv": _msgconv,
+    "nvtracker": _tracker,
 }

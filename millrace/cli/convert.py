@@ -15,6 +15,7 @@ from ..converters.base import Conversion, Difference, compare
 from ..core.errors import ConfigError
 from ..media import TensorInfo
 from ..models.card import find_card
+from ..runtimes.base import parse_info
 from ..runtimes.files import format_of
 
 SEEDS = (1, 2, 3)
@@ -34,7 +35,7 @@ def convert(
     if not path.exists():
         raise ConfigError(f"there is no file {path}")
     try:
-        options = _torch(path, kind, size, model, inputs) if kind in ("torchscript", "export", "weights") else {}
+        options = _options(path, kind, size, model, inputs)
         made = converters.convert(path, kind, **options)
         differences = write(made, output, tolerance)
     except ValueError as error:
@@ -130,6 +131,16 @@ def _fix_batch(model: Any) -> None:
         dims = value.type.tensor_type.shape.dim
         if dims and not dims[0].HasField("dim_value"):
             dims[0].dim_value = 1
+
+
+def _options(path: Path, kind: str, size: str | None, model: str | None, inputs: list[str] | None) -> dict[str, Any]:
+    """What the converter of this format is told besides the file."""
+    if kind in ("torchscript", "export", "weights"):
+        return _torch(path, kind, size, model, inputs)
+    if kind == "frozen" and inputs:
+        infos = [parse_info(*item.split("=", 1)) for item in inputs if "=" in item]
+        return {"shapes": {info.name: info.shape for info in infos}}
+    return {}
 
 
 def _torch(path: Path, kind: str, size: str | None, model: str | None, inputs: list[str] | None) -> dict[str, Any]:

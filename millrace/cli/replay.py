@@ -42,6 +42,7 @@ def altered(steps: Steps, tracker: str | None, zones: Path | None, options: list
         steps = changed(steps, "track", tracker_settings(tracker, options), whole=tracker is not None)
     if zones is not None:
         steps = changed(steps, "analyze", {"config": str(zones)}, whole=True)
+        steps = changed(steps, "track", {"report": ["past"]})  # as a pipeline asks for it
     return steps
 
 
@@ -57,7 +58,7 @@ def tracker_settings(tracker: str | None, options: list[str]) -> dict[str, Any]:
             raise ConfigError(f"{tracker}: it is a table of the settings of track")
         out = dict(data)
     elif tracker is not None:
-        out = {"tracker": tracker}
+        out = {"tracker": tracker, "report": ["past"]}
     return {**out, **settings(options)}
 
 

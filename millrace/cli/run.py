@@ -194,6 +194,7 @@ def header(options: Options) -> dict[str, Any]:
     """What a recorded run says of itself: settings, model and its hash, engine, sources."""
     import onnxruntime
 
+    from .. import engines
     from .._version import __version__
     from ..models import model_file
 
@@ -207,6 +208,9 @@ def header(options: Options) -> dict[str, Any]:
         path = model_file(options.model)
         digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
         out["model"] = {"path": str(path), "sha256": digest}
+        built = None if options.no_cache else engines.find(path, options.device)
+        if built is not None and not built.is_default:
+            out["engine"] = f"{built.engine.label} on {options.device}"
     return out
 
 

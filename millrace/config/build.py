@@ -32,6 +32,7 @@ class _Pass(Element):
 
     takes = None
     queue = 16  # as many packets as wait before decode would
+    burst = 128  # after a stall packets come at once, as at the door of decode
 
 
 class End(NamedTuple):
@@ -104,7 +105,23 @@ def complete(plan: Plan) -> Line:
     if not line or not isinstance(line[0], Step):
         # a node that all sources can enter: packets only where some branch wants them
         line.insert(0, Step(_Pass(), name="streams") if _first(line) == PACKETS else Step("decode"))
-    return _tell_records(_convert(line, PACKETS)[0])
+    return _tell_records(_ask_for_the_past(_convert(line, PACKETS)[0]))
+
+
+def _ask_for_the_past(line: Line) -> Line:
+    """Where analytics follow, a tracker tells where it saw those before whom it gives an identity only now."""
+    out: Line = []
+    for index, step in enumerate(line):
+        if isinstance(step, Tee):
+            step = replace(step, branches={name: _ask_for_the_past(branch) for name, branch in step.branches.items()})
+        elif isinstance(step, Step) and step.element == "track" and _analysed(line[index + 1 :]):
+            step = replace(step, settings={"report": ["past"], **step.settings})
+        out.append(step)
+    return out
+
+
+def _analysed(line: Line) -> bool:
+    return any(isinstance(step, Step) and step.element == "analyze" for step in line)
 
 
 def _tell_records(line: Line) -> Line:

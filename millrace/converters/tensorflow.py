@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,12 @@ from .graph import OPSET
 Reference = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def convert(path: str | os.PathLike[str], kind: str) -> Conversion:
+def convert(
+    path: str | os.PathLike[str], kind: str, shapes: Mapping[str, Sequence[int | None]] | None = None
+) -> Conversion:
     """Convert a SavedModel's folder, a frozen graph (.pb) or a .tflite file.
 
+    `shapes` of inputs by name, where a frozen graph does not say them.
     Raises ValueError naming the operation that cannot be converted.
     """
     with tempfile.TemporaryDirectory() as name:
@@ -43,6 +46,9 @@ def convert(path: str | os.PathLike[str], kind: str) -> Conversion:
             plain = folder / "plain.pb"
             plain.write_bytes(graph.SerializeToString())
             inputs, outputs = _ends(graph)
+            for number, name in enumerate(inputs):
+                shape = (shapes or {}).get(name.partition(":")[0])
+                inputs[number] += "" if shape is None else str([dim or -1 for dim in shape]).replace(" ", "")
             arguments = ["--graphdef", str(plain), "--inputs", ",".join(inputs), "--outputs", ",".join(outputs)]
             reference = _session(graph, outputs)
         model = _run(path, arguments, folder / "model.onnx")
@@ -105,18 +111,26 @@ def _frozen(path: Any) -> Any:
         raise ValueError(f"{path} is not a frozen TensorFlow graph: {error}") from error
     if not graph.node:
         raise ValueError(f"{path} is not a frozen TensorFlow graph: it has no nodes")
-    quantised = [node.name for node in graph.node if node.op == "Dequantize"]
-    if quantised:
-        values = _evaluate(graph, [f"{name}:0" for name in quantised])
-        for node in graph.node:
-            if node.op == "Dequantize":
-                value = values[quantised.index(node.name)]
-                del node.input[:]
-                node.op = "Const"
-                node.attr.clear()
-                node.attr["dtype"].type = tf.float32.as_datatype_enum
-                node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, tf.float32))
+    constants = {node.name: node for node in graph.node if node.op == "Const"}
+    for node in graph.node:
+        if node.op == "Dequantize" and all(name in constants for name in node.input):
+            parts = [tf.make_ndarray(constants[name].attr["value"].tensor) for name in node.input]
+            mode = node.attr["mode"].s.decode() or "MIN_COMBINED"
+            value = _dequantised(path, node.name, mode, *parts)
+            del node.input[:]
+            node.op = "Const"
+            node.attr.clear()
+            node.attr["dtype"].type = tf.float32.as_datatype_enum
+            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, tf.float32))
     return graph
+
+
+def _dequantised(path: Any, name: str, mode: str, stored: Any, low: Any, high: Any) -> Any:
+    """The numbers that a quantised constant stands for; where its range is one number that one, not 0 / 0."""
+    if mode not in ("MIN_FIRST", "MIN_COMBINED") or stored.dtype.itemsize != 1:
+        raise ValueError(f"{path} cannot be converted: {name} is quantised as {mode} of {stored.dtype}")
+    steps = stored.view(np.uint8).astype(np.float32)
+    return np.float32(low) + steps * np.float32((high - low) / 255)
 
 
 def _evaluate(graph: Any, names: Sequence[str], feed: dict[str, Any] | None = None) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import partial
 
 from .channel import Channel, Policy
@@ -117,10 +118,16 @@ class Plant:
         if worker in self.workers[head]:
             return self.nodes[link.target][self.workers[head].index(worker)]
         sheds = any(node.element.sheds for node in worker.nodes)
-        way = self.way_into(link.target, live=sheds, inlet=worker.channel)
+        inlets = [channel for each in (worker, *self._before(worker)) if (channel := each.channel) is not None]
+        way = self.way_into(link.target, live=sheds, inlets=inlets if sheds else ())
         worker.outlets.append(way)
         worker.closers.append(way.close)
         return self._port(link, way)
+
+    def _before(self, worker: Worker) -> list[Worker]:
+        """The workers that feed this one; none where sources do."""
+        links = [link for node in worker.nodes[:1] for link in self.graph.into(node.name)]
+        return [each for link in links for each in self.workers[self.heads[link.source]]]
 
     def _port(self, link: LinkSpec, target: Target) -> Target:
         if link.target not in self._windows:
@@ -138,17 +145,17 @@ class Plant:
             reach[stream] = {n for n, link in links if link.source in reached and link.stream in (None, stream)}
         return reach
 
-    def way_into(self, name: str, live: bool = False, inlet: Channel | None = None) -> Link | Partition:
+    def way_into(self, name: str, live: bool = False, inlets: Sequence[Channel] = ()) -> Link | Partition:
         """A new way into an element; all ways into the same one agree on the worker of each stream.
 
         `live`: live streams do not wait there, but drop: it is the door of a source, or leads away from an element
-        that sheds, whose channel is `inlet`. Raises Closed when the element has ended.
+        that sheds, whose channel, and those before it, are `inlets`. Raises Closed when the element has ended.
         """
         links: list[Link] = []
         burst = self.graph.nodes[name].element.burst if name in self.graph.entries() else None
         try:
             for channel in self.entry(name):
-                links.append(Link(channel, "drop_oldest" if live else None, burst, inlet))
+                links.append(Link(channel, "drop_oldest" if live else None, burst, inlets))
         except Closed:
             for link in links:
                 link.close()

@@ -25,24 +25,24 @@ class Link:
     `live` is the policy for live streams: a link from a source is their door, where they drop and never wait.
     `burst` items of each wait there before one is dropped (default: the channel's size).
 
-    Behind an element that sheds, `inlet` is the channel before it. There a live stream waits as a file does, so that
-    a burst after a stall of the network loses nothing, until it is late: more than LOW items of it have been waiting
-    in the inlet for PATIENCE seconds. Then it drops, so that it stays LOW items behind, until it has been in time
-    for as long.
+    Behind an element that sheds, `inlets` are the channel before it and those before that. There a live stream waits
+    as a file does, so that a burst after a stall of the network loses nothing, until it is late: more than LOW items
+    of it have been waiting in the inlets for PATIENCE seconds. Then it drops, so that it stays LOW items behind, until
+    it has been in time for as long.
     """
 
     LOW = 4
     PATIENCE = 1.0
 
     def __init__(
-        self, channel: Channel, live: Policy | None = None, burst: int | None = None, inlet: Channel | None = None
+        self, channel: Channel, live: Policy | None = None, burst: int | None = None, inlets: Sequence[Channel] = ()
     ) -> None:
         self.channel = channel
         self.closed = False
         self._live_policy = live
         self._burst = burst
-        self._inlet = inlet
-        self._behind: dict[str, float] = {}  # since when a stream has had too much waiting in the inlet
+        self._inlets = inlets
+        self._behind: dict[str, float] = {}  # since when a stream has had too much waiting in the inlets
         self._late: dict[str, float] = {}  # until when a stream counts as late
         self._live: set[str] = set()
         channel.add_sender()
@@ -65,17 +65,17 @@ class Link:
     def room(self, stream: str | None, waiter: Signal | None = None) -> bool:
         if stream not in self._live:
             return self.channel.room(stream, waiter)
-        return self._inlet is None or self.channel.room(stream, waiter) or self._drops(stream, self._inlet)
+        return not self._inlets or self.channel.room(stream, waiter) or self._drops(stream)
 
-    def _drops(self, stream: str, inlet: Channel) -> bool:
+    def _drops(self, stream: str) -> bool:
         """Whether a live stream that finds no room is so late that it drops."""
         now = time.monotonic()
-        waiting = inlet.depth(stream)
+        waiting = sum(inlet.depth(stream) for inlet in self._inlets)
         if waiting <= self.LOW:
             self._behind.pop(stream, None)
             return False
         since = self._behind.setdefault(stream, now)
-        if now - since < self.PATIENCE and now >= self._late.get(stream, 0.0) and waiting < inlet.size * 16:
+        if now - since < self.PATIENCE and now >= self._late.get(stream, 0.0) and waiting < self._inlets[0].size * 16:
             return False
         self._late[stream] = now + self.PATIENCE
         return True

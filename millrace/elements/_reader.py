@@ -123,9 +123,15 @@ class Reader:
             mask_threshold=first(card.mask_threshold, 0.5),
             names=self.names,
             heads=self.heads,
-            extras={**guess.extras, **({"order": card.output_layout} if card.output_layout else {}), **card.extras},
+            extras={**self._extras(), **card.extras},
         )
         self.limits = Limits.of(self)
+
+    def _extras(self) -> dict[str, Any]:
+        """What the parser is told besides the card's own extras."""
+        layout = {"order": self.card.output_layout} if self.card.output_layout else {}
+        theirs = {"mask_logits": True} if self.card.theirs else {}  # DeepStream compares what the model gives
+        return {**theirs, **self.guess.extras, **layout}
 
     @staticmethod
     def _rule(own: ClassCard) -> dict[str, Any]:

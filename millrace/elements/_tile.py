@@ -9,9 +9,9 @@ from fractions import Fraction
 
 from ..devices import part
 from ..imaging.base import Area, Colour
-from ..imaging.mapping import Affine, map_objects, map_rules
+from ..imaging.mapping import Affine, map_objects, map_readings, map_rules
 from ..imaging.wall import Wall
-from ..media import Event, Frame, Object
+from ..media import Event, Frame, Object, Reading
 from ..media.image import Matrix
 
 MOST_WAITING = 64  # frames of a stream that runs ahead in batches; beyond, it is shown early
@@ -63,7 +63,7 @@ class Seat:
         """The stream has ended: its last picture stays, what was in it does not."""
         self.ended = True
         if self.shown is not None:
-            self.shown.objects, self.shown.extras = [], {}
+            self.shown.objects, self.shown.extras, self.shown.readings = [], {}, []
 
     def objects(self, stream: str) -> list[Object]:
         """The shown frame's objects where they lie on the wall; each names its stream in its extras."""
@@ -73,6 +73,12 @@ class Seat:
         for found in out:
             found.extras["stream"] = stream
         return out
+
+    def readings(self) -> list[Reading]:
+        """What was said of the shown frame as a whole, where it lies on the wall."""
+        if self.shown is None or self.way is None:
+            return []
+        return map_readings(self.shown.readings, self.way, self.shown.image.width, self.shown.image.height)
 
     def rules(self) -> list[dict[str, object]]:
         if self.shown is None or self.way is None:
@@ -146,6 +152,7 @@ class Board:
         frame.wall = max((each.wall for each in shown if each.wall is not None), default=None)
         for name, seat in self.seats.items():
             frame.objects += seat.objects(name)
+            frame.readings += seat.readings()
             frame.events += seat.events
             seat.events = []
         if rules := [rule for seat in self.seats.values() for rule in seat.rules()]:

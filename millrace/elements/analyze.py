@@ -15,6 +15,7 @@ from ..core.element import Context, Element, Seconds, setting, state
 from ..core.errors import ConfigError, OutputError, SettingError
 from ..core.item import Item, StreamStart
 from ..media import Frame
+from . import _recording as _recording  # rules may ask for clips
 
 BLIND = 50  # frames with objects and not one identity: tell the user
 TABLES = ("lines", "zones", "directions")

@@ -9,7 +9,7 @@ from ..core.errors import SettingError, StreamError
 from ..core.item import StreamStart
 from ..devices import part
 from ..imaging.base import Area, Imaging
-from ..imaging.mapping import cut, map_events, map_objects, map_rules, shifted
+from ..imaging.mapping import cut, map_events, map_objects, map_readings, map_rules, shifted
 from ..imaging.wall import custom
 from ..media import Frame
 
@@ -53,6 +53,7 @@ class Crop(Element):
         moved = map_objects(frame.objects, way, image.width, image.height)
         frame.objects = [found for found in moved if cut(found, *size)]
         frame.events = map_events(frame.events, way)
+        frame.readings = map_readings(frame.readings, way, image.width, image.height)
         if "analytics" in frame.extras:
             frame.extras["analytics"] = map_rules(frame.extras["analytics"], way)
 

@@ -8,7 +8,7 @@ from ..core.element import Element, setting, state
 from ..core.item import StreamStart
 from ..devices import part
 from ..imaging.base import Imaging, Turn
-from ..imaging.mapping import map_events, map_objects, map_rules, turned
+from ..imaging.mapping import map_events, map_objects, map_readings, map_rules, turned
 from ..media import Frame
 
 WAYS = ("horizontal", "vertical", "clockwise", "counterclockwise", "half")
@@ -40,5 +40,6 @@ class Flip(Element):
         frame.image = self.imagings[image.memory].turn(image, how)
         frame.objects = map_objects(frame.objects, way, image.width, image.height)
         frame.events = map_events(frame.events, way)
+        frame.readings = map_readings(frame.readings, way, image.width, image.height)
         if "analytics" in frame.extras:
             frame.extras["analytics"] = map_rules(frame.extras["analytics"], way)

@@ -126,7 +126,11 @@ class Infer(Element):
         for warning in loaded.card.warnings:
             context.warn(warning)
         self.name = self.stage or loaded.path.stem
-        self.use(loaded)
+        try:
+            self.use(loaded)
+        except ConfigError:
+            loaded.runtime.close()
+            raise
         self.renewals = Renewals(self)
 
     def load(self, model: str) -> LoadedModel:
@@ -211,7 +215,7 @@ class Infer(Element):
 
     def process(self, item: Frame | Batch) -> Iterator[Frame | Batch]:
         frames = item.frames if isinstance(item, Batch) else [item]
-        units = [unit for frame in frames if frame.index % self.step == 0 for unit in self.ask(frame)]
+        units = [unit for frame in frames for unit in self.ask(frame)]
         fresh = [unit for unit in units if unit.fresh]
         waiting = Waiting(item, units, list(calls(fresh, self.loaded)), self.results)
         if self.objects is not None and not self.objects.card.wait:
@@ -224,9 +228,13 @@ class Infer(Element):
         yield from self.on_wake()
 
     def ask(self, frame: Frame) -> Iterator[Unit]:
-        """What the model is asked for a frame, and what it need not be asked again."""
+        """What the model is asked for a frame, and what it need not be asked again.
+
+        In a frame that is passed over (`every`) objects get what is known of them.
+        """
+        due = frame.index % self.step == 0
         if self.objects is None:
-            yield from of_frame(frame, self.name, self.takes_prepared, self.loaded.card.id)
+            yield from of_frame(frame, self.name, self.takes_prepared, self.loaded.card.id) if due else ()
             return
         if not self.objects.card.wait:
             self.collect(frame)
@@ -235,7 +243,9 @@ class Infer(Element):
             if unit is None:
                 continue
             if self.memory is not None and found.id is not None:
-                unit.fresh = self.memory.asks(frame, found)
+                unit.fresh = due and self.memory.asks(frame, found)
+            elif not due:
+                continue
             elif not self.objects.card.wait:
                 self.behind.untracked(self.context, frame.stream)
                 continue

@@ -18,7 +18,7 @@ from ..media.geometry import to_pixels
 from ..models.card import InputCard, read_part
 from ..models.nvdspreprocess import read_nvdspreprocess
 from ..models.preprocess_card import PreprocessCard, RegionCard
-from ._calls import find_function
+from ..parsers.custom import load_custom
 from ._model import mean_picture
 from ._units import Imagings, Prepared, Wanted, wanted_objects
 
@@ -97,7 +97,7 @@ class Preprocess(Element):
     mean: NDArray[np.float32] | None = state(lambda: None)
 
     def validate(self) -> None:
-        self.call = find_function(self.function) if self.function is not None else None
+        self.call = load_custom(self.function).call if self.function is not None else None
         if self.config is not None:
             self._read_config(self.config)
         elif self.input is None:

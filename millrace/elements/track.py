@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from ..core.item import StreamStart
 from ..media import Frame, Object
 from ..trackers import rules_of
 from ..trackers.base import Rules, Tracker
+from ..trackers.camera import Camera
+from ..trackers.nvtracker import NvTracker
 from ..trackers.tracing import Misses
 
 OWN = (
@@ -36,6 +39,12 @@ class Track(Element):
     """
 
     tracker: str = setting(default="default", help="default, bytetrack, ocsort, sort or iou")
+    config: str | None = setting(
+        default=None, help="DeepStream's tracker file (ll-config-file) instead; several for sub_batches: a.yml;b.yml"
+    )
+    sub_batches: str | None = setting(
+        default=None, help="which streams each file is for, by number (0,1;2,3) or how many each takes (2:2)"
+    )
     max_age: Seconds | None = setting(
         default=None, help="seconds of stream time that an unseen track is kept", minimum=0
     )
@@ -57,6 +66,9 @@ class Track(Element):
     report: list[str] | None = setting(
         default=None, help='any of terminated, shadows, past: lists for each frame, in extras["tracks"]'
     )
+    camera_motion: bool = setting(
+        default=False, help="find out how the camera moves, and take it off (pictures in the processor's memory)"
+    )
     reset_ids: str = setting(
         default="end", help="when identities count from 1 again: stream jumps (reset), or ends",
         choices=("never", "reset", "end", "both"),
@@ -69,23 +81,41 @@ class Track(Element):
 
     trackers: dict[str, Tracker] = state(dict)
     misses: dict[str, Misses] = state(dict)
+    cameras: dict[str, Camera] = state(dict)
     counts: dict[str, int] = state(dict)  # of streams that ended, where identities go on
+    order: list[str] = state(list)  # streams by number
 
     def validate(self) -> None:
-        for stream in (None, *self.streams):  # a wrong setting is an error before the first stream
-            self._rules(stream)
+        files = self._files()
+        if self.sub_batches is not None and len(files) != len(batches(self.sub_batches)):
+            count = f"{len(files)} files for {len(batches(self.sub_batches))} batches of streams"
+            raise SettingError("track", "sub_batches", self.sub_batches, f"{count}: one file for each in config")
+        for file in files or (None,):  # a wrong setting is an error before the first stream
+            for stream in (None, *self.streams):
+                self._rules(stream, file)
 
     def open(self, context: Context) -> None:
         self.validate()
+        for file in self._files():
+            rules = self._rules(None, file)
+            if isinstance(rules, NvTracker):
+                for line in rules.file.report.warnings():
+                    context.warn(line)
+
+    def expect(self, streams: Sequence[str]) -> None:
+        if self.sub_batches is not None:
+            self.order += [stream for stream in streams if stream not in self.order]
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         tracker = self.trackers.get(start.stream)
         if tracker is not None and self.reset_ids not in ("reset", "both"):
             tracker.discontinuity()
+            self.cameras[start.stream].forget()
             return start
-        rules = self._rules(start.stream)
+        rules = self._rules(start.stream, self._file_of(start.stream))
         self.trackers[start.stream] = rules.open()
         self.trackers[start.stream].ids = self.counts.pop(start.stream, 0)
+        self.cameras[start.stream] = Camera()
         self.misses[start.stream] = Misses(self.trackers[start.stream], rules.name)
         return start
 
@@ -95,7 +125,8 @@ class Track(Element):
             own = [found for found in frame.objects if found.parent is None]
             rest = [found for found in frame.objects if found.parent is not None]
         tracker = self.trackers[frame.stream]
-        tracked = tracker.update(own, frame.pts, bool(frame.inferred), frame.image)
+        warp = self.cameras[frame.stream].warp(frame.image, own) if self.camera_motion else None
+        tracked = tracker.update(own, frame.pts, bool(frame.inferred), frame.image, warp)
         if len(tracked) > len(own):  # those that were not detected in this frame stand at the end
             tracked = tracked[: len(own)] + [found for found in tracked[len(own) :] if clip(found, frame)]
         if self.trace and frame.inferred and (missed := self.misses[frame.stream].update(tracked, frame.pts)):
@@ -107,16 +138,33 @@ class Track(Element):
     def end_stream(self, stream: str) -> Any:
         tracker = self.trackers.pop(stream, None)
         self.misses.pop(stream, None)
+        self.cameras.pop(stream, None)
         if tracker is not None and self.reset_ids in ("never", "reset"):
             self.counts[stream] = tracker.ids
         return super().end_stream(stream)
 
-    def _rules(self, stream: str | None) -> Rules:
+    def _files(self) -> list[str]:
+        return [part.strip() for part in (self.config or "").split(";") if part.strip()]
+
+    def _file_of(self, stream: str) -> str | None:
+        """The file for a stream: that of its batch. Streams beyond all batches take the last."""
+        files = self._files()
+        if not files or self.sub_batches is None:
+            return files[0] if files else None
+        if stream not in self.order:
+            self.order.append(stream)
+        number = self.order.index(stream)
+        groups = batches(self.sub_batches)
+        return next((file for file, group in zip(files, groups, strict=True) if number in group), files[-1])
+
+    def _rules(self, stream: str | None, file: str | None) -> Rules:
         settings = {name: value for name in OWN if (value := getattr(self, name)) is not None}
         given = {"tracker": self.tracker, **settings, **self.options}
+        if file is not None:
+            given |= {"tracker": "nvtracker", "config": file}
         if stream is not None and stream in self.streams:
             other = self.streams[stream]
-            if other.get("tracker", self.tracker) != self.tracker:
+            if other.get("tracker", given["tracker"]) != given["tracker"]:
                 given = {}  # what was said of one tracker is not said of another
             given = {**given, **other}
         try:
@@ -125,6 +173,18 @@ class Track(Element):
             raise
         except TypeError as error:
             raise ConfigError(f"track: {error}") from error
+
+
+def batches(text: str) -> list[frozenset[int]]:
+    """`0,1;2,3` names the streams of each batch, `2:2` says how many each takes. Raises SettingError."""
+    try:
+        if ":" in text:
+            sizes = [int(part) for part in text.split(":")]
+            starts = [sum(sizes[:n]) for n in range(len(sizes))]
+            return [frozenset(range(start, start + size)) for start, size in zip(starts, sizes, strict=True)]
+        return [frozenset(int(number) for number in part.split(",")) for part in text.split(";") if part.strip()]
+    except ValueError:
+        raise SettingError("track", "sub_batches", text, "it is written 0,1;2,3 or 2:2") from None
 
 
 def clip(found: Object, frame: Frame) -> bool:

@@ -47,5 +47,7 @@ def _built(built: Built, where: str, options: dict[str, Any]) -> Runtime:
     engine = built.engine
     if "parallel" in options:
         engine = engine.with_options(parallel=options["parallel"])
+    if engine.runtime == "openvino":  # what it compiles is kept too: the next start is quicker
+        engine = engine.with_options(cache=str(built.folder / "compiled"))
     key = key_of(where, built.device, f"{built.folder}", engine.options)
     return shared(key, lambda: engine.load(where, built.device, built.folder))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..media import Event, Object
+from ..media import Event, Object, Reading
 from .base import Turn
 
 
@@ -95,6 +95,23 @@ def _mapped(old: Object, way: Affine, width: int, height: int) -> Object:
         x, y = old.velocity
         new.velocity = (way.xx * x + way.xy * y, way.yx * x + way.yy * y)
     return new
+
+
+def map_readings(readings: Iterable[Reading], way: Affine, width: int, height: int) -> list[Reading]:
+    """What models said of a whole picture of width x height, or of regions, carried over with its maps and points."""
+    whole = np.array([0, 0, width, height], np.float32)
+    out = []
+    for old in readings:
+        new = replace(old, area=way.box(whole if old.area is None else old.area), input_to_source=None)
+        if old.class_map is not None:
+            new.class_map = way.mask(old.class_map)
+        if old.depth is not None:
+            new.depth = way.mask(old.depth)
+        if old.keypoints is not None:
+            new.keypoints = old.keypoints.copy()
+            new.keypoints[:, :2] = way.points(old.keypoints[:, :2])
+        out.append(new)
+    return out
 
 
 def map_rules(rules: Iterable[Mapping[str, Any]], way: Affine) -> list[dict[str, Any]]:

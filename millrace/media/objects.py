@@ -109,6 +109,11 @@ class Object:
     trajectory: Trajectory | None = None
     origin: Object | None = field(default=None, repr=False)
 
+    @property
+    def attributes(self) -> str:
+        """What classifiers said, as DeepStream writes it: `red car `, each value with a space behind it."""
+        return "".join(f"{label.value} " for label in self.labels)
+
     def fork(self) -> Object:
         """The same arrays, lists and dict of its own; `media.merging` puts copies together again."""
         return Object(

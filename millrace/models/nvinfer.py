@@ -17,7 +17,7 @@ from ..media.tensor import Colour, Fit, Layout
 from .card import InputCard, Kind, ModelCard, ObjectsCard
 from .class_attrs import CLUSTERING, GROUPS, NOT_IN_YAML, read_classes
 from .model_files import choose_model
-from .symbols import SYMBOLS
+from .symbols import SYMBOLS, dictionary
 
 KINDS: dict[int, Kind] = {0: "detector", 1: "classifier", 2: "segmentation", 3: "instances", 100: "raw"}
 PRECISIONS = {0: "FP32", 1: "INT8", 2: "FP16", 3: "BEST"}
@@ -225,6 +225,10 @@ def _objects(section: Section, kind: Kind) -> ObjectsCard | None:
 def _results(section: Section, card: ModelCard) -> dict[str, Any]:
     """The card's keys about what is kept: thresholds that are not a detector's, names, tensors, masks."""
     labels = section.path("labelfile-path", None)
+    characters = dictionary(card.parser, section.report.file.path)
+    if characters is not None:
+        section.ignore(f"the function has its characters from {characters}", "labelfile-path")
+        labels = characters
     kept: dict[str, Any] = {
         "labels": None if labels is None else os.fspath(labels),
         "drop": _list(section.integers("filter-out-class-ids", None)),

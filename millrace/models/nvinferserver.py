@@ -16,7 +16,7 @@ from ..media.tensor import Colour, Fit, Layout
 from .card import ClassCard, InputCard, Kind, ModelCard, ObjectsCard, Shade
 from .class_attrs import DRAWN
 from .nvinfer import antialias
-from .symbols import SYMBOLS
+from .symbols import SYMBOLS, dictionary
 
 _MODELS = ("model.onnx", "model.plan", "model.savedmodel", "model.graphdef", "model.pt", "model.xml")
 _COLOURS: dict[str, Colour | None] = {
@@ -119,6 +119,9 @@ def _names(report: Report, which: str) -> list[str]:
 
 def _input(report: Report) -> InputCard:
     names = _names(report, "inputs")
+    if len(names) > 1:
+        for _, each in report.sections(rf"infer_config\.backend\.inputs{_AGAIN}"):
+            each.ignore("tensor_name says which takes the picture", "name")
     section = report.section("infer_config.preprocess")
     normalize = report.section("infer_config.preprocess.normalize")
     colour = section.word("network_format", None, _COLOURS)
@@ -212,6 +215,10 @@ def _results(report: Report, kind: Kind) -> dict[str, Any]:
         found |= _parser(section, "custom_parse_segmentation_func")
     elif kind == "raw":
         report.section(f"{_POST}.other").ignore("is reserved", "type_name")
+    characters = dictionary(found.get("parser"), report.file.path)
+    if characters is not None:
+        post.ignore(f"the function has its characters from {characters}", "labelfile_path")
+        found["labels"] = os.fspath(characters)
     return found
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+DICTIONARY = "dict.txt"  # of characters; NvDsInferParseCustomNVPlate opens it in the current folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +69,11 @@ SYMBOLS: Mapping[str, Symbol] = {
     "NvDsParseCustomPoseClassification": Symbol("classifier", {"activation": "softmax"}),
     "NvDsInferParseCustomNVPlate": Symbol("lprnet"),
 }
+
+
+def dictionary(parser: str | None, config: str) -> Path | None:
+    """The characters of a plate reader, which its function has from a file of its own; None without one."""
+    if parser != "lprnet":
+        return None
+    places = (Path(DICTIONARY), Path(config).parent / DICTIONARY)
+    return next((place.absolute() for place in places if place.is_file()), None)

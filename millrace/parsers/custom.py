@@ -70,7 +70,7 @@ def load_custom(name: str, folder: str | os.PathLike[str] = ".") -> CustomParser
 class CustomParser:
     """A user's function, called for each picture. What it answers is checked: an error names it and what is wrong."""
 
-    def __init__(self, name: str, call: Callable[[Outputs, ParserSettings], Any]) -> None:
+    def __init__(self, name: str, call: Callable[..., Any]) -> None:
         self.name = name
         self.call = call
 

@@ -12,24 +12,22 @@ import numpy as np
 
 from ..media import Detections, TensorInfo
 from .base import Guess, Model, Outputs, ParserSettings, empty
-from .common import corners, finish, image_input, input_size, is_nhwc, strides_for, to_input
+from .common import corners, finish_all, image_input, input_size, is_nhwc, strides_for, to_input
 
 INPUT: Mapping[str, Any] = {"colour": "RGB", "scale": 1 / 255, "fit": "letterbox", "pad": 114}
 
 
 def parse_v5(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detections]:
     """[N, boxes, 5 + C]: cx cy w h (input pixels or fractions), objectness, class scores, all decoded."""
-    rows = next(iter(outputs.values()))
-    return [_rows(rows[picture], settings) for picture in range(count)]
-
-
-def _rows(rows: np.ndarray, settings: ParserSettings) -> Detections:
-    rows = np.asarray(rows[rows[:, 4] >= settings.floor], np.float32)  # no score is above its objectness
-    if not len(rows):
-        return empty()
+    cells = next(iter(outputs.values()))[:count]
+    pictures, chosen = np.nonzero(cells[..., 4] >= settings.floor)  # no score is above its objectness
+    if not len(chosen):
+        return [empty() for _ in range(count)]
+    rows = np.asarray(cells[pictures, chosen], np.float32)
     classes = rows[:, 5:].argmax(axis=1)
     scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + classes]
-    return finish(to_input(corners(rows[:, :4]), settings), scores, classes, settings)
+    boxes = to_input(corners(rows[:, :4]), settings)
+    return finish_all(pictures, count, boxes, scores, classes, settings)
 
 
 def parse_v8(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detections]:
@@ -37,21 +35,18 @@ def parse_v8(outputs: Outputs, count: int, settings: ParserSettings) -> list[Det
 
     Extras: `transposed` (boxes stand in rows), `coefficients` (numbers after the scores that are not classes).
     """
-    heads = next(iter(outputs.values()))
-    return [_columns(heads[picture], settings) for picture in range(count)]
-
-
-def _columns(head: np.ndarray, settings: ParserSettings) -> Detections:
-    if settings.extras.get("transposed", head.shape[0] > head.shape[1]):
-        head = head.T
-    scores = head[4 : head.shape[0] - int(settings.extras.get("coefficients", 0))]
-    chosen = np.flatnonzero(scores.max(axis=0) >= settings.floor)
+    heads = next(iter(outputs.values()))[:count]
+    if settings.extras.get("transposed", heads.shape[1] > heads.shape[2]):
+        heads = heads.swapaxes(1, 2)
+    scores = heads[:, 4 : heads.shape[1] - int(settings.extras.get("coefficients", 0))]
+    pictures, chosen = np.nonzero(scores.max(axis=1) >= settings.floor)
     if not len(chosen):
-        return empty()
-    candidates = scores[:, chosen]
-    classes = candidates.argmax(axis=0)
-    best = candidates[classes, np.arange(len(chosen))]
-    return finish(to_input(corners(head[:4, chosen].T), settings), best, classes, settings)
+        return [empty() for _ in range(count)]
+    candidates = scores[pictures, :, chosen]
+    classes = candidates.argmax(axis=1)
+    best = candidates[np.arange(len(chosen)), classes]
+    boxes = to_input(corners(heads[pictures, :4, chosen]), settings)
+    return finish_all(pictures, count, boxes, best, classes, settings)
 
 
 def guess(model: Model) -> Guess | None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..media import Detections
 from .base import Guess, Model, Outputs, ParserSettings, empty
-from .common import corners, finish, grid, image_input, input_size, is_nhwc, strides_for
+from .common import corners, finish_all, grid, image_input, input_size, is_nhwc, strides_for
 
 
 def parse(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detections]:
@@ -14,24 +14,21 @@ def parse(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detect
 
     cx = (o0 + column) * stride, w = exp(o2) * stride; the score is objectness * best class score.
     """
-    rows = next(iter(outputs.values()))
-    return [_one(rows[picture], settings) for picture in range(count)]
-
-
-def _one(rows: np.ndarray, settings: ParserSettings) -> Detections:
-    strides = strides_for(settings.width, settings.height, len(rows))
+    cells = next(iter(outputs.values()))[:count]
+    strides = strides_for(settings.width, settings.height, cells.shape[1])
     if strides is None:
-        raise ValueError(f"{len(rows)} rows do not fit the grids of a {settings.width}x{settings.height} input")
-    chosen = np.flatnonzero(rows[:, 4] >= settings.floor)  # the score cannot be above the objectness
+        raise ValueError(f"{cells.shape[1]} rows do not fit the grids of a {settings.width}x{settings.height} input")
+    pictures, chosen = np.nonzero(cells[..., 4] >= settings.floor)  # the score cannot be above the objectness
     if not len(chosen):
-        return empty()
-    rows = np.asarray(rows[chosen], np.float32)
+        return [empty() for _ in range(count)]
+    rows = np.asarray(cells[pictures, chosen], np.float32)
     classes = rows[:, 5:].argmax(axis=1)
     scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + classes]
     points, steps = grid(settings.width, settings.height, strides)
     centres = (rows[:, :2] + points[chosen]) * steps[chosen]
     sizes = np.exp(rows[:, 2:4]) * steps[chosen]
-    return finish(corners(np.concatenate([centres, sizes], axis=1)), scores, classes, settings)
+    boxes = corners(np.concatenate([centres, sizes], axis=1))
+    return finish_all(pictures, count, boxes, scores, classes, settings)
 
 
 def guess(model: Model) -> Guess | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 from ..core.errors import did_you_mean
 from ..media import TensorInfo
 
+_INFO = re.compile(r"(bool|u?int(?:8|16|32|64)|float(?:16|32|64))\[([\d\s,?]*)\]")
 Tensors = Mapping[str, Any]
 Inputs = Tensors | Callable[[], Tensors]
 
@@ -37,6 +39,15 @@ class Runtime(Protocol):
     def submit(self, inputs: Inputs, done: Callable[[], None] | None = None) -> Future[dict[str, Any]]: ...
 
     def close(self) -> None: ...
+
+
+def parse_info(name: str, text: str) -> TensorInfo:
+    """`float32[?, 3, 384, 640]` as the description of a tensor. Raises ValueError."""
+    match = _INFO.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"inputs: {name}: {text!r} is not of the form float32[?, 3, 384, 640]")
+    dims = [dim.strip() for dim in match[2].split(",") if dim.strip()]
+    return TensorInfo(name, tuple(None if dim == "?" else int(dim) for dim in dims), match[1])
 
 
 def usable_cores() -> int:

@@ -22,10 +22,10 @@ from typing import Any
 import torch
 
 from ..media import TensorInfo
+from .base import parse_info
 
 _FACTS = ("metadata.json", "config.txt")  # JSON that exporters put into the archive; the second is Ultralytics' name
 _NESTED = ("state_dict", "model_state_dict", "model")  # where checkpoints keep the weights
-_INPUT = re.compile(r"(\w+)\[([\d\s,?]*)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +261,7 @@ def _inputs(
 ) -> list[TensorInfo]:
     """The inputs: as the user says, else pictures of the size that is known."""
     if inputs:
-        return [_parsed(name, text) for name, text in inputs.items()]
+        return [parse_info(name, text) for name, text in inputs.items()]
     numbers = [int(number) for number in re.findall(r"\d+", facts.get("imgsz", ""))]
     size = size or ((numbers[0], numbers[-1]) if numbers else None)
     if size is None or len(names) != 1:
@@ -271,14 +271,6 @@ def _inputs(
             f" (`input: {{width: …, height: …}}`) or `options: {{inputs: {{{example}}}}}`"
         )
     return [TensorInfo(names[0], (None, 3, *size), "float32")]
-
-
-def _parsed(name: str, text: str) -> TensorInfo:
-    match = _INPUT.fullmatch(text.strip())
-    if match is None or not hasattr(torch, match[1]):
-        raise ValueError(f"inputs: {name}: {text!r} is not of the form float32[?, 3, 384, 640]")
-    dims = [dim.strip() for dim in match[2].split(",") if dim.strip()]
-    return TensorInfo(name, tuple(None if dim == "?" else int(dim) for dim in dims), match[1])
 
 
 def _probed(

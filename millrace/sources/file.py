@@ -47,7 +47,7 @@ class FileSource(CodedSource, RecordedSource):
             kind = container.format.name
             turned = rotation(path, video.id) if kind.startswith("mov") else 0
             sound = container.streams.best("audio", related=video) if self.sound else None
-            parameters = None if sound is None else _sound_parameters(sound)
+            parameters = None if sound is None else sound_parameters(sound)
             caps = caps_of(container, video, turned)
             caps = caps if parameters is None else caps.replace(sound=parameters)
             origin = to_ns(video.start_time, video.time_base) if video.start_time is not None else 0
@@ -195,7 +195,7 @@ def caps_of(container: Any, video: Any, turned: int) -> Caps:
     )
 
 
-def _sound_parameters(track: Any) -> SoundParameters | None:
+def sound_parameters(track: Any) -> SoundParameters | None:
     """None for a codec that FFmpeg does not know, or a track that does not say what it is."""
     context = track.codec_context
     if context is None or not context.sample_rate or context.format is None:

@@ -24,7 +24,7 @@ from ..core.errors import ConfigError, SourceError, redact
 from ..core.item import Item, StreamStart
 from ..media import Packet
 from .base import CodedSource, to_ns
-from .file import caps_of
+from .file import caps_of, sound_parameters
 from .interrupt import Interrupt
 
 SECOND = 1_000_000_000
@@ -75,6 +75,7 @@ class LiveSource(CodedSource):
     reconnect: dict[str, Any] = setting(
         factory=dict, help="{attempts: 0, backoff: [1, 30]}: attempts in a row (0: for ever), seconds between them"
     )
+    sound: bool = setting(default=False, help="give the packets of the best sound track too; who saves it asks for it")
     insist: bool = setting(default=False, help="try again, too, when the very first attempt fails")
 
     context: Context | None = state(lambda: None)
@@ -166,11 +167,15 @@ class LiveSource(CodedSource):
     def _session(self, container: Any) -> Iterator[Item | StreamStart]:
         video = self._choose(container)
         live = self._was_live = self.is_live(container)
-        caps = self._caps(container, video)
+        caps, sound = self._caps(container, video), None
+        if self.sound:
+            sound = container.streams.best("audio", related=video)
+            parameters = None if sound is None else sound_parameters(sound)
+            sound, caps = (None, caps) if parameters is None else (sound, caps.replace(sound=parameters))
         self._shift = None
         started, bursty = False, self.is_bursty(container)
         patience = time.monotonic() + self.timeout
-        for packet in container.demux(video):
+        for packet in container.demux(*([video] if sound is None else [video, sound])):
             if self._interrupt.asked:
                 return
             if not packet.size:
@@ -178,6 +183,10 @@ class LiveSource(CodedSource):
             if bursty:
                 self._pace(packet)
             arrived = time.monotonic_ns()
+            if packet.stream_index != video.index:
+                if started and packet.pts is not None:  # before the first picture nobody wants it
+                    yield self._heard(packet, arrived)
+                continue
             if not started:
                 if not packet.is_keyframe and time.monotonic() < patience:
                     continue  # nothing can be seen before a key picture
@@ -229,6 +238,15 @@ class LiveSource(CodedSource):
         before = self._last[0] if self._last is not None else 0
         self._last = (before if latest is None else max(before, latest), arrived)
         return out
+
+    def _heard(self, packet: Any, arrived: int) -> Packet:
+        """A packet of sound; its times are moved as those of the pictures, so the two stay in step."""
+        base, duration = packet.time_base, packet.duration
+        pts = to_ns(packet.pts, base) + self._offset
+        return Packet(
+            self.stream, packet, pts, pts, to_ns(duration, base) if duration else None, True, self._epoch,
+            "audio", arrived, wall_time(packet),
+        )  # fmt: skip
 
     def _wait(self, why: str) -> None:
         """Until the next attempt. Raises SourceError when there is none."""

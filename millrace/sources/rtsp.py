@@ -27,7 +27,8 @@ class RtspSource(LiveSource):
         chosen = {"rtsp_flags": "prefer_tcp"} if self.transport == "auto" else {"rtsp_transport": self.transport}
         return {
             **chosen,
-            "allowed_media_types": "video",  # sound is not read; to ask for it would only delay the first picture
+            # where nobody saves sound it is not asked for: that would only delay the first picture
+            "allowed_media_types": "video+audio" if self.sound else "video",
             "timeout": str(round(self.timeout * 1e6)),
             "max_delay": str(round(self.jitter * 1e6)),
             "buffer_size": str(1 << 20),  # of the socket: the burst of packets of a key picture

@@ -62,7 +62,7 @@ class Known:
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
-        self.seconds = scene.frame_count / scene.fps
+        self.start, self.seconds = 0.0, scene.frame_count / scene.fps
         self.tracks: dict[int, Track] = {}
         self.kept: list[list[TruthObject]] = []  # KEPT frames a second
         for n in range(round((self.seconds - 1 / KEPT) * RATE) + 1):
@@ -81,13 +81,13 @@ class Known:
                 track.times.append(time)
                 track.points.append(self._stands(thing.actor, time))
 
-    def end(self, seconds: float) -> None:
-        """Cut the scene: nothing is known of what comes later."""
-        self.seconds = seconds
-        self.kept = self.kept[: math.ceil(seconds * KEPT)]
+    def cut(self, start: float, end: float) -> None:
+        """Cut the scene to what happens between two times in seconds, which stay as they are."""
+        self.start, self.seconds = start, end
+        self.kept = self.kept[round(start * KEPT) : math.ceil(end * KEPT)]
         for track in self.tracks.values():
-            number = bisect_left(track.times, seconds)
-            track.times, track.points = track.times[:number], track.points[:number]
+            part = slice(bisect_left(track.times, start), bisect_left(track.times, end))
+            track.times, track.points = track.times[part], track.points[part]
         self.tracks = {key: track for key, track in self.tracks.items() if track.times}
 
     def frames(self, fps: int) -> list[list[TruthObject]]:
@@ -129,12 +129,15 @@ class Known:
 
     def crowded(self, visits: list[Stayed], least: int) -> list[tuple[float, float]]:
         """The times when at least so many are inside."""
-        times = np.arange(round(self.seconds * RATE)) / RATE
+        times = np.arange(round(self.start * RATE), round(self.seconds * RATE)) / RATE
         counts = np.zeros(len(times), int)
         for visit in visits:
             counts += (times >= visit.start) & (times <= visit.end)
         edges = np.flatnonzero(np.diff(np.concatenate([[0], (counts >= least).astype(int), [0]])))
-        return [(float(a) / RATE, float(b) / RATE) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+        return [
+            (self.start + float(a) / RATE, self.start + float(b) / RATE)
+            for a, b in zip(edges[::2], edges[1::2], strict=True)
+        ]
 
     def speed(self, key: int) -> float:
         """Metres per second while it moves."""
@@ -146,8 +149,8 @@ class Known:
         for key, track in self.tracks.items():
             for at, seconds in track.actor.pauses:
                 start = (at - track.actor.start) / track.actor.speed
-                if start + seconds < self.seconds:
-                    out[key] = (start, start + seconds)
+                if start < self.seconds and start + seconds > self.start:
+                    out[key] = (max(start, self.start), min(start + seconds, self.seconds))
         return out
 
     def _stands(self, actor: Actor, time: float) -> Point:

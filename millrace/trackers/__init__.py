@@ -13,18 +13,21 @@ if TYPE_CHECKING:
 
 TABLE = {
     "bytetrack": "bytetrack:ByteTrack",
+    "dcf": "dcf:Dcf",
     "default": "default:Default",
     "iou": "iou:Iou",
     "ocsort": "ocsort:OcSort",
     "sort": "sort:Sort",
 }
+FROM_FILE = {"nvtracker": "nvtracker:NvTracker"}  # what a file says alone
 
 
 def rules_of(name: str = "default", **settings: Any) -> Rules:
     """The rules of a tracker by name. Raises ConfigError for a name or a setting that there is not."""
-    if name not in TABLE:
+    table = TABLE | FROM_FILE
+    if name not in table:
         raise ConfigError(f"tracker {name!r} is not known;{did_you_mean(name, TABLE)} there are: {', '.join(TABLE)}")
-    module, _, kind = TABLE[name].partition(":")
+    module, _, kind = table[name].partition(":")
     made = getattr(import_module(f".{module}", __package__), kind)
     allowed = [each.name for each in fields(made)]
     for setting, value in settings.items():

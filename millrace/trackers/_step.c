@@ -731,6 +731,31 @@ static void speed_of(const double *t, int filter, double *out) {
 }
 
 
+/* the targets that were not detected in this frame and are shown all the same, a tuple each; arrays.py: unseen */
+static PyObject *unseen(PyObject *self, PyObject *args) {
+    PyObject *table_;
+    int n, filter, unlooked;
+    double now, coast, longest;
+    if (!PyArg_ParseTuple(args, "Oiiddpd", &table_, &n, &filter, &now, &coast, &unlooked, &longest)) return NULL;
+    Py_buffer table;
+    if (n < 0 || doubles(table_, &table, (Py_ssize_t)n * WIDTH, 0, "table") < 0)
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "unseen: n is below 0");
+    PyObject *out = PyList_New(0);
+    for (int i = 0; out && i < n; i++) {
+        const double *t = (const double *)table.buf + (Py_ssize_t)i * WIDTH;
+        double since = now - t[SEEN], box[4], speed[2];
+        if (!(t[ID] > 0) || !(t[MISSES] > 0 ? since <= coast : unlooked && since <= longest)) continue;
+        corners(t + POS, box);
+        speed_of(t, filter, speed);
+        PyObject *one = Py_BuildValue("(Liddd(dd)(dddd))", (long long)t[ID], (int)t[KIND], t[CONF], since, now - t[BORN],
+                                      speed[0], speed[1], box[0], box[1], box[2], box[3]);
+        if (!one || PyList_Append(out, one) < 0) Py_CLEAR(out);
+        Py_XDECREF(one);
+    }
+    PyBuffer_Release(&table);
+    return out;
+}
+
 static int publish_one(PyObject *object, const double *t, PyObject *smooth, Py_ssize_t at, float *row, int filter, double now) {
     if (smooth) {
         double box[4];
@@ -784,6 +809,7 @@ no_match:
 static PyMethodDef METHODS[] = {
     {"gather", gather, METH_VARARGS, "gather(objects, detections, kinds, known): read objects."},
     {"publish", publish, METH_VARARGS, "publish(objects, match, table, n, boxes, filter, now): write what is known to objects."},
+    {"unseen", unseen, METH_VARARGS, "unseen(table, n, filter, now, coast, unlooked, longest): targets to be shown."},
     {"predict", predict, METH_VARARGS, "predict(table, n, life, seconds): move n targets on."},
     {"step", step, METH_VARARGS,
      "step(table, n, detections, m, stages, life, now, first, serial, match, gone, extras) -> (n, gone, activated, serial)"},

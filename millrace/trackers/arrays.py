@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..media import Object
-from .table import BORN, CONFIDENCE, HITS, ID, Columns, corners, speeds
+from .table import BORN, CONFIDENCE, HITS, ID, KIND, MISSES, SEEN, Columns, corners, speeds
 
 Kinds = dict[
     tuple[str | None, int], int
@@ -53,3 +53,30 @@ def publish(
         item.age = float(now - target[BORN])
         if target[HITS] >= 2:  # seen once: nobody knows how it moves
             item.velocity = (float(velocity[row, 0]), float(velocity[row, 1]))
+
+
+Unseen = tuple[int, int, float, float, float, tuple[float, float], tuple[float, float, float, float]]
+
+
+def unseen(
+    table: Columns, n: int, filtered: bool, now: float, coast: float, unlooked: bool, longest: float
+) -> list[Unseen]:
+    """The identities that were not detected in this frame and are shown all the same.
+
+    Of each: identity, kind, confidence, seconds since it was seen and since it was first, velocity, box. They are those
+    that a look lost at most `coast` seconds ago; with `unlooked`, when no model looked, those that the last look saw.
+    """
+    table = table[:n]
+    since = now - table[:, SEEN]
+    lost = table[:, MISSES] > 0
+    shown = np.flatnonzero((table[:, ID] > 0) & np.where(lost, since <= coast, unlooked & (since <= longest)))
+    return describe(table[shown], filtered, now)
+
+
+def describe(table: Columns, filtered: bool, now: float) -> list[Unseen]:
+    """What `unseen` says of targets."""
+    rows = zip(table.tolist(), speeds(table, filtered).tolist(), corners(table).tolist(), strict=True)
+    return [
+        (int(t[ID]), int(t[KIND]), t[CONFIDENCE], now - t[SEEN], now - t[BORN], tuple(speed), tuple(box))
+        for t, speed, box in rows
+    ]

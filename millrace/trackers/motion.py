@@ -17,20 +17,17 @@ from .rules import INACTIVE, TENTATIVE, life_array, stages_array
 from .step import step
 from .table import (
     BORN,
-    CONFIDENCE,
     COUNT,
     DETECTION,
     HITS,
     ID,
     KIND,
-    MISSES,
     SEEN,
     SERIAL,
     STATE,
     WIDTH,
     Columns,
     corners,
-    speeds,
 )
 from .warp import move
 
@@ -90,7 +87,7 @@ class MotionTracker:
             self._grow(self.n + m, m)
         (self._native or arrays).gather(own, self.found, self.kinds, self.known)
         if not inferred:
-            return [*objects, *self._carried(self.rules.coast, True)] if self.n else objects
+            return objects + self._carried(self.rules.coast, True) if self.n else objects
         gone, activated = self._step(m)
         if activated:
             self._name()
@@ -104,8 +101,8 @@ class MotionTracker:
             arrays.publish(own, self.match, self.table[: self.n], boxes, filtered, self.now)
         if self.trails is not None:
             self._remember(own, pts)
-        if self.rules.coast and self.n:
-            return [*objects, *self._carried(self.rules.coast, False)]
+        if self.rules.coast and self.n and (carried := self._carried(self.rules.coast, False)):
+            return objects + carried
         return objects
 
     def discontinuity(self) -> None:
@@ -113,10 +110,6 @@ class MotionTracker:
         kalman.rest(self.table[: self.n], self.life)
         self.table[: self.n, COUNT] = 0
         self.lost.clear()
-
-    def restart(self) -> None:
-        """Forget all targets, and count identities from 1 again."""
-        self.__init__(self.rules, self._native is not None)  # type: ignore[misc]
 
     def end(self) -> list[Past]:
         """See trackers.base.Tracker."""
@@ -211,31 +204,24 @@ class MotionTracker:
                 found.trajectory = trails[serial]
         if "shadows" in self.rules.report:
             table = self.table[: self.n]
-            self.reports.shadows = self._objects(np.flatnonzero((table[:, STATE] == INACTIVE) & (table[:, ID] > 0)))
+            shadows = table[(table[:, STATE] == INACTIVE) & (table[:, ID] > 0)]
+            self.reports.shadows = self._objects(arrays.describe(shadows, self.life.filter != BOX_ALONE, self.now))
 
     def _carried(self, coast: float, unlooked: bool) -> list[Object]:
         """The identities that the last look saw (`unlooked`), or lost a moment ago, where they should be now."""
-        table = self.table[: self.n]
-        unseen = self.now - table[:, SEEN]
-        shown = (table[:, MISSES] > 0) & (unseen <= coast)
-        if unlooked:
-            shown |= (table[:, MISSES] == 0) & (unseen <= self.life.max_age)
-        return self._objects(np.flatnonzero(shown & (table[:, ID] > 0)))
+        filtered = self.life.filter != BOX_ALONE
+        unseen = (self._native or arrays).unseen
+        return self._objects(unseen(self.table, self.n, filtered, self.now, coast, unlooked, self.life.max_age))
 
-    def _objects(self, rows: NDArray[np.intp]) -> list[Object]:
+    def _objects(self, unseen: list[arrays.Unseen]) -> list[Object]:
         """New objects for targets that were not detected in this frame."""
-        table = self.table[rows]
-        boxes = corners(table).astype(np.float32)
-        velocity = speeds(table, self.life.filter != BOX_ALONE).tolist()
         out = []
-        for n, target in enumerate(table.tolist()):
-            class_id, label, stage = self.known[int(target[KIND])]
-            follows = Object(boxes[n], class_id, label, target[CONFIDENCE], int(target[ID]))
+        for identity, kind, confidence, since, age, velocity, box in unseen:
+            class_id, label, stage = self.known[kind]
+            follows = Object(np.array(box, np.float32), class_id, label, confidence, identity)
             follows.stage = stage
-            age = self.now - target[SEEN]
-            follows.track_confidence = target[CONFIDENCE] * max(0.0, 1 - age / (self.life.max_age or 1.0))
-            follows.velocity = (velocity[n][0], velocity[n][1])
-            follows.age = self.now - target[BORN]
+            follows.track_confidence = confidence * max(0.0, 1 - since / (self.life.max_age or 1.0))
+            follows.velocity, follows.age = velocity, age
             out.append(follows)
         return out
 

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from millrace.builder.build import choose
 from millrace.builder.measure import Pace, Turns, alone, pace, take_turns
 from millrace.builder.trial import Trial
+from millrace.builder.whole import choose
 from millrace.engines import Engine
 
 

@@ -43,6 +43,27 @@ def test_pages_are_written_and_those_of_gone_elements_removed(
     assert capsys.readouterr().out.strip() == page("track", registry.get("track")).strip()
 
 
+PREPROCESS = """[property]
+target-unique-ids=4
+network-input-order=0
+network-input-shape=8;3;16;16
+processing-width=16
+processing-height=16
+network-color-format=0
+tensor-data-type=0
+tensor-name=images
+scaling-filter=1
+scaling-pool-memory-type=0
+custom-lib-path=lib.so
+custom-tensor-preparation-function=CustomTensorPreparation
+[user-configs]
+pixel-normalization-factor=0.00392156862745098
+[group-0]
+src-ids=0
+process-on-roi=0
+"""
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_docstring_shows_an_example_that_builds(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cls = registry.get(name)
@@ -68,9 +89,13 @@ def indented(text: str) -> str:
 
 
 def make_files(settings: Any, folder: Path) -> None:
-    """What an example names: its model, its module, the folders of its files."""
-    for value in settings.values():
-        if isinstance(value, str) and value.endswith(".onnx"):
+    """What an example names: its model, its module, its folders, a file of DeepStream's."""
+    for key, value in settings.items():
+        if key == "gallery":
+            (folder / value).mkdir()
+        elif value == "config_preprocess.txt":
+            (folder / value).write_text(PREPROCESS)
+        elif isinstance(value, str) and value.endswith(".onnx"):
             make_detector(folder / value, [(8, 8, 30, 30, 0.9, 2)])
         elif isinstance(value, str) and ":" in value and value.replace(".", "").replace(":", "").isidentifier():
             module, _, function = value.partition(":")

@@ -107,7 +107,7 @@ def test_a_crossing_and_one_that_did_not_count_are_explained(
         assert ((shown[..., 2] > 180) & (shown[..., 0] < 90)).sum() > 200  # the line, red
         assert invoke(["explain", str(file), turned.split()[0], "--stream", "gate"]) == 0
         out = capsys.readouterr().out
-        assert "px past the line, and went back" in out
+        assert re.search(r"it came 1\.\d px past the line, and went back", out)
         assert "it must be past the line by 2.0 px" in out
         assert invoke(["explain", str(file), beyond.split()[0], "--stream", "gate"]) == 0
         assert "of its length: from 0 to 1 is between the ends" in capsys.readouterr().out

@@ -176,3 +176,22 @@ def test_an_element_that_takes_anything_may_stand_alone() -> None:
     built.pipeline.start()
     assert built.pipeline.wait(20)
     assert built.pipeline.stats()["discard"].items_in == 5
+
+
+def test_a_tracker_before_analytics_is_asked_for_the_past() -> None:
+    def settings(text: str) -> dict[str, Any]:
+        plan = loads(f"pipeline: [{text}]")
+        plan.streams = [Stream("a", "x")]
+        steps = [step for step in complete(plan) if isinstance(step, Step) and step.element == "track"]
+        return dict(steps[0].settings)
+
+    assert settings("track, analyze") == {"report": ["past"]}
+    assert settings("{track: {report: [shadows]}}, analyze") == {"report": ["shadows"]}
+    assert settings("track, {json: {path: a}}") == {}
+
+
+def test_a_record_is_told_the_steps_that_follow() -> None:
+    plan = loads("pipeline: [{infer: {model: a}}, {record: {path: r}}, {track: {max_age: 3}}, {json: {path: j}}, draw]")
+    plan.streams = [Stream("a", "x")]
+    (record,) = (step for step in complete(plan) if isinstance(step, Step) and step.element == "record")
+    assert record.settings["header"] == {"line": [{"track": {"max_age": 3}}, {"draw": {}}]}

@@ -98,7 +98,7 @@ def test_behind_an_element_that_sheds_a_burst_waits_and_lateness_drops(monkeypat
     now = [100.0]
     monkeypatch.setattr("millrace.core.link.time.monotonic", lambda: now[0])
     inlet, channel = Channel(4), Channel(2)
-    link = Link(channel, "drop_oldest", inlet=inlet)
+    link = Link(channel, "drop_oldest", inlets=[inlet])
     link.push(StreamStart("a", Caps("x"), live=True))
     for n in range(2):
         assert link.room("a")

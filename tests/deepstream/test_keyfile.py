@@ -243,7 +243,7 @@ LINES = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(lines=st.lists(LINES, max_size=6))
 def test_agrees_with_glib(library: Library, lines: list[str]):
     text = "[a]\n" + "\n".join(lines)

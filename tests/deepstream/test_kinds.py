@@ -6,6 +6,8 @@ import csv
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from millrace.core.errors import ConfigError
 from millrace.deepstream.kinds import kind_of
@@ -46,6 +48,16 @@ def test_a_broken_file_of_theirs_is_an_error(tmp_path: Path):
     for name in ("a.txt", "a.yml"):
         with pytest.raises(ConfigError, match=name):
             kind_of(tmp_path / name)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(alphabet="[]property=:\n -a1{}infer_config", max_size=40), suffix=st.sampled_from([".txt", ".yml"]))
+def test_any_text_has_a_kind_or_is_refused(tmp_path: Path, text: str, suffix: str):
+    (tmp_path / f"a{suffix}").write_text(text)
+    try:
+        assert kind_of(tmp_path / f"a{suffix}") is None or text
+    except ConfigError as error:
+        assert f"a{suffix}" in str(error)
 
 
 def test_corpus(deepstream_corpus: Path):

@@ -243,6 +243,12 @@ def test_every_second_frame(opened):
     frames = [scene(n, objects=[((8, 8, 40, 40), 20, None, "car")]) for n in range(4)]
     through(element, *frames)
     assert [len(f.objects[0].labels) for f in frames] == [1, 0, 1, 0]
+    element = opened(on={"refresh": 1}, every=2)
+    element.loaded.runtime = counted = Counted(element.loaded.runtime)
+    frames = [scene(n, objects=[((8, 8, 40, 40), 20 if n < 2 else 240, 7, "car")]) for n in range(4)]
+    through(element, *frames)  # known objects keep their labels in the frames between
+    assert [said(f.objects[0])[0][1] for f in frames] == ["dark", "dark", "light", "light"]
+    assert sum(counted.calls) == 2
 
 
 def test_several_heads(opened):
@@ -392,3 +398,50 @@ def test_what_lies_at_an_angle_is_turned_upright_first(opened):
     level.image.planes[0][:] = frame.image.planes[0]
     through(opened(on={}), level)
     assert said(level.objects[0]) != [("shade", "light")]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_two_streams_through_a_whole_chain_give_the_same_lines_twice(tmp_path, clip, wait):
+    import millrace
+
+    clips = [str(clip(name, count=20)) for name in ("one.mp4", "two.mp4")]
+    detector = make_detector(tmp_path / "d.onnx", [(8, 8, 30, 30, 0.9, 0), (34, 20, 60, 50, 0.8, 1)])
+    shades = make_shade_model(tmp_path / "shade.onnx", {"shade": (0.2, 0.4, 0.6, 0.8)})
+    (tmp_path / "shade.yaml").write_text(CARD + "labels: [a, b, c, d]\n")
+
+    def lines(number):
+        out = tmp_path / f"{number}-{{stream}}.jsonl"
+        flow = millrace.open(*clips).infer(detector).track(min_hits=1)
+        flow.infer(shades, on={"refresh": 5, "wait": wait}).json(str(out)).run()
+        return [(tmp_path / f"{number}-{name}.jsonl").read_text() for name in ("one", "two")]
+
+    first, second = lines(1), lines(2)
+    assert first == second
+    assert all(text.count('"labels"') >= 20 for text in first)
+
+
+def test_a_slow_machine_does_not_heap_up_calls_of_a_live_stream(opened):
+    from concurrent.futures import Future
+
+    element = opened(on={"wait": False}, live=True)
+    runtime, futures = element.loaded.runtime, []
+
+    class Slow:
+        def __getattr__(self, name):
+            return getattr(runtime, name)
+
+        def submit(self, inputs, done=None):
+            futures.append(Future())
+            return futures[-1]
+
+    element.loaded.runtime = Slow()
+    for n in range(60):  # somebody new in every frame
+        list(element.process(scene(n, objects=[((8, 8, 40, 40), 20, n + 1, "car")])))
+    assert len(futures) == 16
+    for future in futures:
+        future.set_result({"shade": np.array([[1, 0, 0]], np.float32)})
+    frames = [scene(60 + n, objects=[((8, 8, 40, 40), 20, number, "car")]) for n, number in enumerate((16, 50))]
+    through(element, *frames)
+    assert said(frames[0].objects[0]) == [("shade", "dark")]  # it was asked for in time
+    assert len(futures) == 17 and frames[1].objects[0].labels == []  # it is asked for now
+    futures[-1].set_result({"shade": np.array([[1, 0, 0]], np.float32)})

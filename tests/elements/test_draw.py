@@ -316,3 +316,42 @@ def test_the_same_identity_in_two_tiles_has_two_trails():
         shown = frame(index, things)
         element.process_frame(shown)
     assert changed(shown)[:, 30:44].any() and not changed(shown)[:, 60:110].any()
+
+
+def test_rules_with_colours_directions_and_counts_of_classes():
+    plain = {"labels": False, "ids": False, "confidence": False}
+    line = {"kind": "line", "name": "", "points": [(20, 60), (140, 60)], "direction": [(80, 30), (80, 90)]}
+    red = frame(analytics=[{**line, "colour": (255, 0, 0)}])
+    draw(**plain).process_frame(red)
+    pixels = red.image.to_rgb()
+    assert pixels[60, 30, 0] > 200 and pixels[60, 30, 2] < 60
+    assert changed(red)[40, 78:83].any()  # its own direction, not the arrow of "in"
+    hidden = frame(analytics=[{**line, "hidden": True}])
+    draw(**plain).process_frame(hidden)
+    assert not changed(hidden).any()
+    way = frame(analytics=[{"kind": "direction", "name": "", "points": [(20, 60), (140, 60)], "colour": "#00ff00"}])
+    draw(**plain).process_frame(way)
+    assert way.image.to_rgb()[60, 40, 1] > 200
+    counts = frame(analytics=[{"kind": "count", "name": "objects", "points": [(5.0, 5.0)], "text": "car=2"}])
+    draw(**plain).process_frame(counts)
+    assert changed(counts)[5:22, 5:40].any() and not changed(counts)[40:].any()
+
+
+def test_captions_say_what_analytics_found():
+    style = draw()._style(frame())
+    found = car(identity=12)
+    found.extras["analytics"] = {"speed": 12.34, "position": [1, 2], "wrong_way": True, "zones": ["dock"]}
+    assert style.caption(found) == "car 12 0.87 12.3 m/s wrong way"
+    found.extras["analytics"] = {"speed": 300.0}  # pixels per second: nobody wants to read them
+    assert style.caption(found) == "car 12 0.87"
+
+
+def test_the_heatmap_of_analyze_goes_before_our_own():
+    class Heat:
+        density = np.zeros((2, 2), np.float32)
+
+    Heat.density[1, 1] = 1.0
+    shown = frame(objects=[car(x=10, y=10)], heatmap=Heat())
+    draw(boxes=False, labels=False, ids=False, confidence=False, trails=0, heatmap=0.8).process_frame(shown)
+    assert changed(shown)[90:, 120:].any()
+    assert not changed(shown)[:30, :40].any()

@@ -101,3 +101,25 @@ def test_json_writes_masks_and_vectors_where_asked(tmp_path):
     jsonschema.validate(line, schema())
     assert sum(line["objects"][0]["mask"]["counts"][1::2]) == 400
     assert line["objects"][0]["embedding"] == [0.6, 0.8]
+
+
+def test_readings_go_along_when_the_picture_is_cut_turned_or_tiled():
+    from millrace.elements.crop import Crop
+    from millrace.elements.flip import Flip
+
+    shown = frame()
+    shown.readings = [Reading(class_map=halves(), keypoints=np.array([[10, 20, 0.9]], np.float32))]
+    flip, crop = Flip(direction="horizontal"), Crop(box=[40, 0, 160, 120])
+    for element in (flip, crop):
+        element.open(Context("x"))
+    flip.process_frame(shown)
+    (reading,) = shown.readings
+    assert reading.class_map[0].tolist() == [2, 2, 2, 2, 0, 0, 0, 0]
+    np.testing.assert_allclose(reading.keypoints, [[150, 20, 0.9]])
+    crop.process_frame(shown)
+    (reading,) = shown.readings
+    assert reading.area.tolist() == [-40, 0, 120, 120]
+    draw(maps=0.8).process_frame(shown)
+    pixels = shown.image.to_rgb()
+    assert (pixels[60, 10] != pixels[60, 110]).any() and pixels.shape == (120, 120, 3)
+    assert (pixels[60, 110] == frame().image.to_rgb()[0, 0]).all()  # background lies to the right now

@@ -283,3 +283,10 @@ def test_a_build_that_fails_is_a_warning_and_one_that_goes_on_ends_with_the_run(
     time.sleep(0.2)
     other.close()
     assert Child.last.returncode == -9
+
+
+def test_an_open_that_fails_leaves_no_session(tmp_path):
+    element = Infer(model=make_detector(tmp_path / "m.onnx", LEFT, classes=5), classes=["car"])
+    with pytest.raises(ConfigError, match="has no class"):
+        element.open(Context("infer"))
+    assert open_sessions() == 0

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
+import tracemalloc
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -82,3 +87,123 @@ def test_a_wrong_setting_is_an_error_at_open() -> None:
         opened(tracker="nosuch")
     with pytest.raises(ConfigError, match="colour"):
         opened(options={"colour": 1})
+
+
+def test_streams_may_have_trackers_of_their_own() -> None:
+    track = opened("a", "b", streams={"b": {"tracker": "iou", "max_age": 1.0}}, min_hits=1)
+    assert [track.trackers[stream].rules.name for stream in "ab"] == ["default", "iou"]
+    with pytest.raises(ConfigError, match="max_agge"):
+        opened(streams={"b": {"max_agge": 1}})
+
+
+@pytest.mark.parametrize(
+    ("mode", "after_jump", "after_end"), [("never", 1, 2), ("reset", 1, 2), ("end", 1, 1), ("both", 1, 1)]
+)
+def test_when_identities_count_anew(mode: str, after_jump: int, after_end: int) -> None:
+    track = opened("a", min_hits=1, reset_ids=mode)
+    assert ids(track, frame(0, (0, 0, 20, 20))) == [1]
+    track.start_stream(StreamStart("a", CAPS, epoch=1, discontinuity=True))
+    assert ids(track, frame(1, (0, 0, 20, 20))) == [after_jump]
+    assert track.trackers["a"].ids == 1
+    list(track.end_stream("a"))
+    track.start_stream(StreamStart("a", CAPS))
+    assert ids(track, frame(0, (0, 0, 20, 20))) == [after_end]
+
+
+def test_reports_stand_in_extras() -> None:
+    track = opened("a", min_hits=1, max_age=0.1, report=["terminated"], options={"coast": 0})
+    ids(track, frame(0, (0, 0, 20, 20)))
+    for n in range(1, 9):
+        shown = frame(n)
+        ids(track, shown)
+        ended = shown.extras["tracks"].terminated
+        if ended:
+            assert ended[0].id == 1
+            return
+    pytest.fail("nothing ended")
+
+
+def test_only_some_classes_are_tracked() -> None:
+    track = opened("a", min_hits=1, classes=["bus"])
+    shown = frame(0, (0, 0, 40, 40), (80, 10, 120, 60))
+    shown.objects[1].label = "bus"
+    assert ids(track, shown) == [None, 1]
+
+
+NVSORT = """%YAML:1.0
+BaseConfig:
+  minDetectorConfidence: 0.1345
+TargetManagement:
+  maxTargetsPerStream: 30
+  probationAge: 2
+  maxShadowTrackingAge: 26
+  outputTerminatedTracks: 1
+  surprise: 1
+DataAssociator:
+  associationMatcherType: 1
+  minMatchingScore4Iou: 0.2
+StateEstimator:
+  stateEstimatorType: 2
+"""
+
+
+def test_deepstreams_file_is_a_tracker(tmp_path: Path) -> None:
+    (tmp_path / "sort.yml").write_text(NVSORT)
+    (tmp_path / "iou.yml").write_text("TargetManagement:\n  probationAge: 0\n")
+    warned: list[str] = []
+    track = Track(config=f"{tmp_path}/sort.yml;{tmp_path}/iou.yml", sub_batches="0;1,2")
+    track.open(Context("track", lambda: None, lambda message, stream: warned.append(message)))
+    track.expect(["x", "y", "z"])
+    for stream in ("z", "x"):
+        track.start_stream(StreamStart(stream, CAPS))
+    assert "surprise: unknown" in warned[0]
+    assert track.trackers["x"].rules.max_targets == 1000
+    assert track.trackers["x"].rules.report == ["terminated"]
+    assert len(track.trackers["x"].rules.stages()) == 3
+    assert len(track.trackers["z"].rules.stages()) == 1
+    assert ids(track, frame(0, (0, 0, 20, 20), stream="x")) == [1]
+    with pytest.raises(ConfigError, match="2 files for 3 batches"):
+        opened(config=f"{tmp_path}/sort.yml;{tmp_path}/iou.yml", sub_batches="1:1:1")
+    with pytest.raises(ConfigError, match="2:2"):
+        opened(config=f"{tmp_path}/sort.yml", sub_batches="one")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        opened(config=f"{tmp_path}/nowhere.yml")
+
+
+def test_a_thousand_streams_come_and_go() -> None:
+    """Identities are never used twice in a stream, what a stream needs is freed, and a repetition gives the same."""
+
+    def run() -> tuple[str, int]:
+        track, out, most = opened(), hashlib.sha256(), 0
+        random = np.random.default_rng(3)
+        for first in range(0, 1000, 50):
+            streams = [f"s{number}" for number in range(first, first + 50)]
+            for stream in streams:
+                track.start_stream(StreamStart(stream, CAPS))
+            for n in range(6):
+                for stream in streams:
+                    boxes = [(x, y, x + 20, y + 20) for x, y in random.uniform(0, 100, (4, 2)).tolist()]
+                    shown = frame(n, *boxes, stream=stream)
+                    found = ids(track, shown)
+                    known = [identity for identity in found if identity is not None]
+                    assert len(set(known)) == len(known)
+                    out.update(f"{stream} {found} {[o.box.tolist() for o in shown.objects]}".encode())
+            most = max(most, len(track.trackers))
+            for stream in streams:
+                list(track.end_stream(stream))
+        assert track.trackers == track.misses == track.counts == {}
+        return out.hexdigest(), most
+
+    tracemalloc.start()
+    try:
+        first, most = run()
+        gc.collect()
+        kept = tracemalloc.get_traced_memory()[0]
+        second, _ = run()
+        gc.collect()
+        again = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert first == second
+    assert most == 50
+    assert again - kept < 100_000  # a thousand streams' tables would be 40 MB

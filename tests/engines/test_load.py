@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib.util import find_spec
 
 import pytest
 
@@ -48,6 +49,15 @@ def test_it_is_not_taken_where_something_else_was_asked_for(model, asked):
     assert opened(model, **asked).built is None
 
 
+@pytest.mark.skipif(find_spec("openvino") is None, reason="needs millrace[openvino]")
+def test_openvino_keeps_what_it_compiled(model):
+    engine = Engine("openvino", {"parallel": 1, "threads": 1}, "fp32")
+    with cache.kept(model, "cpu", {}) as place:
+        cache.write(place, Built(engine, place, "m.onnx", "cpu", 1.0, 60.0, 1.5), {})
+    assert opened(model).built.engine.runtime == "openvino"
+    assert any((cache.find(model).folder / "compiled").iterdir())
+
+
 def test_a_kept_default_is_just_the_default(model):
     keep(model, file=None, gain=1.0)
     assert opened(model).built is None
@@ -68,3 +78,15 @@ def test_run_says_which_engine_it_used_and_can_do_without(model, clip, tmp_path,
     assert "engine onnx fp16, 1 call of 1 thread (built" in capfd.readouterr().out
     assert invoke(["run", str(clip()), "--model", model, "--no-cache"]) == 0
     assert "engine onnx" not in capfd.readouterr().out
+
+
+def test_a_recorded_run_names_the_engine(model, clip, tmp_path):
+    import json
+
+    from millrace.cli import invoke
+
+    keep(model)
+    for more, named in (([], "onnx fp16, 1 call of 1 thread on cpu"), (["--no-cache"], "onnxruntime")):
+        assert invoke(["run", str(clip()), "--model", model, "--record", str(tmp_path / "r.jsonl"), "-q", *more]) == 0
+        header = json.loads((tmp_path / "r.jsonl").read_text().splitlines()[0])
+        assert named in json.dumps(header)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from millrace.core.errors import ConfigError
 from millrace.deepstream.keyfile import parse_keyfile
@@ -105,3 +107,19 @@ def test_wrong_values_have_a_line(text, said):
     with pytest.raises(ConfigError) as error:
         read(text)
     assert said in str(error.value)
+
+
+VALUES = st.text(alphabet="0123;.-x ", max_size=9)
+
+
+@settings(max_examples=200, deadline=None)
+@given(shape=VALUES, offsets=VALUES, ids=VALUES, rois=VALUES)
+def test_any_values_give_a_card_or_an_error_with_a_line(shape, offsets, ids, rois):
+    text = PROPERTY.replace("8;3;368;640", shape).replace("=CustomTensor", "=CustomSequenceTensor")
+    text += f"[user-configs]\noffsets={offsets}\n[group-0]\nsrc-ids={ids}\nprocess-on-roi=1\nroi-params-src-0={rois}\n"
+    try:
+        card, _ = read(text)
+    except ConfigError as error:
+        assert str(error).startswith("f:")
+    else:
+        assert card.sequence is not None and card.regions[0].rois

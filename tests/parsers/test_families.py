@@ -161,3 +161,25 @@ def test_scores_that_are_no_softmax_have_no_background_unless_told():
     assert found.classes.tolist() == [2]
     (found,) = parsers.get("ssd")(outputs, 1, ParserSettings(*SIZE, background=2))
     assert found.classes.tolist() == [0] and found.scores[0] == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("family", ["yolox", "yolov5", "yolov8"])
+@pytest.mark.parametrize("rules", [{}, {"class_agnostic": True}, {"rules": {1: {"iou": 0.2}}}, {"top_k": 2}])
+def test_a_batch_gives_what_its_pictures_give_alone(family, rules):
+    random = np.random.default_rng(2)
+    pictures = []
+    for n in range(5):
+        corners = random.uniform(0, 60, (0 if n == 2 else 6, 2))
+        sides = np.concatenate([corners, corners + random.uniform(12, 30, corners.shape)], axis=1)
+        boxes = [
+            (*b, s, k) for b, s, k in zip(sides, random.uniform(0.2, 1, 6), random.integers(0, 3, 6), strict=False)
+        ]
+        pictures.append(encode(family, boxes, *SIZE, classes=5))
+    together = {name: np.concatenate([each[name] for each in pictures]) for name in pictures[0]}
+    settings = settings_for(recognised(family, pictures[0]), **rules)
+    parse = parsers.get(family)
+    for whole, alone in zip(parse(together, 5, settings), pictures, strict=True):
+        (single,) = parse(alone, 1, settings)
+        np.testing.assert_array_equal(whole.boxes, single.boxes)
+        np.testing.assert_array_equal(whole.scores, single.scores)
+        np.testing.assert_array_equal(whole.classes, single.classes)

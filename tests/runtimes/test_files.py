@@ -92,13 +92,33 @@ def test_what_cannot_be_says_why(name, device, runtime, message):
 
 @pytest.mark.parametrize(
     ("library", "name", "device", "extra"),
-    [("openvino", "m.xml", "cpu", "openvino")],
+    [
+        ("openvino", "m.xml", "cpu", "openvino"),
+        ("torch", "m.pth", "cpu", "torch"),
+        ("ai_edge_litert", "m.tflite", "cpu", "tflite"),
+        ("tensorrt", "m.engine", "cuda:0", "tensorrt"),
+    ],
 )
 def test_a_missing_library_names_its_extra(tmp_path, monkeypatch, library, name, device, extra):
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.delitem(sys.modules, f"millrace.runtimes.{runtimes.choose_runtime(name, device)}", raising=False)
     with pytest.raises(MissingExtraError, match=rf"needs {library}.*: pip install 'millrace\[{extra}\]'"):
         runtimes.load(tmp_path / name, device)
+
+
+def test_a_missing_client_of_servers_names_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tritonclient", None)
+    monkeypatch.delitem(sys.modules, "millrace.runtimes.triton_grpc", raising=False)
+    with pytest.raises(MissingExtraError, match=r"needs tritonclient.*: pip install 'millrace\[triton\]'"):
+        runtimes.load("triton://127.0.0.1:1/m")
+
+
+def test_a_missing_converter_names_its_extra(tmp_path, monkeypatch):
+    from millrace import converters
+
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(MissingExtraError, match=r"needs tensorflow.*: pip install 'millrace\[tensorflow\]'"):
+        converters.convert(tmp_path / "m.tflite", "tflite")
 
 
 def test_the_size_of_pictures_reaches_only_those_that_need_it(tmp_path):

@@ -329,10 +329,40 @@ def test_a_card_names_a_remote_model(triton, tmp_path):
     check_files(str(card))
     loaded = load_model(str(card))
     try:
-        assert loaded.label(0) == "thing"
+        assert loaded.runtime.inputs[0].name == "images"
         assert loaded.runtime.parallel == 1
     finally:
         loaded.runtime.close()
     card.write_text("model: http://127.0.0.1:1/v2/models/x\n")
     with pytest.raises(ConfigError, match="no answer"):
         load_model(str(card))
+
+
+@pytest.mark.parametrize("way", ["grpc", "http"])
+def test_a_real_detector_on_triton_finds_what_it_finds_here(corpus, tmp_path, way):
+    """Every frame of a real clip, every box and score as with local inference: so mAP is equal too."""
+    import millrace
+
+    pytest.importorskip("tritonclient", reason="needs millrace[triton]")
+    path = corpus / "models/detect/yolox_nano_384x640_dynbatch.onnx"
+    server = Triton(tmp_path)
+    add_model(server, "yolox", path)
+    server.start()
+    try:
+        address = {
+            "grpc": f"triton://127.0.0.1:{server.grpc}/yolox",
+            "http": f"http://127.0.0.1:{server.http}/v2/models/yolox",
+        }[way]
+        clip = str(corpus / "videos/pedestrians_626x360_vfr.mp4")
+        runs = []
+        for model in (str(path), address):
+            flow = millrace.open(clip).infer(model, confidence=0.3).limit(count=40)
+            runs.append([[(o.class_id, o.confidence, *o.box) for o in frame.objects] for frame in flow])
+    finally:
+        server.kill()
+    assert len(runs[0]) == len(runs[1]) == 40
+    assert sum(map(len, runs[0])) > 20
+    for ours, theirs in zip(*runs, strict=True):
+        assert len(ours) == len(theirs)
+        for a, b in zip(ours, theirs, strict=True):
+            assert a == pytest.approx(b, abs=1e-3)

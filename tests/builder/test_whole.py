@@ -72,7 +72,9 @@ def test_a_detector_is_judged_by_its_detections(tmp_path, folder):
     assert report.kind == "detections"
     judged = report.trials[0].accuracy
     assert (judged.how, judged.agreement, judged.evidence) == ("F1", 1.0, 24)
-    assert {trial.engine.batch for trial in report.trials} >= {1, 2, 4, 8}
+    batched = [trial for trial in report.trials if trial.engine.batch > 1]
+    assert {trial.engine.batch for trial in batched} == {2, 4, 8}
+    assert all(trial.rate > 0 and "one by one" in trial.refused for trial in batched)  # measured, but not taken
 
 
 def test_two_detections_are_too_few_to_allow_a_loss(tmp_path, folder):
@@ -183,3 +185,22 @@ def test_wrong_options_are_one_sentence(arguments, said, tmp_path, capfd):
 
     assert invoke(["build", *arguments]) == 2
     assert said in capfd.readouterr().err
+
+
+def test_beside_a_pipeline_it_waits_for_its_turn(tmp_path, folder):
+    """As `optimize: background` starts it; a second one waits while another builds."""
+    import fcntl
+
+    model = make_classifier(tmp_path / "m.onnx")
+    asked = [sys.executable, "-m", "millrace", "build", str(model), "--calibrate", folder, "--beside", "-q",
+             "--precisions", "fp32", "--runtimes", "onnx"]  # fmt: skip
+    (tmp_path / "cache").mkdir()
+    with open(tmp_path / "cache" / "building.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        child = subprocess.Popen(asked, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.getcwd()},
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # fmt: skip
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.communicate(timeout=1.5)
+    _, said = child.communicate(timeout=100)
+    assert (child.returncode, said) == (0, b"")
+    assert cache.find(model) is not None

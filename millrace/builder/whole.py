@@ -50,6 +50,8 @@ def build(
     began = time.monotonic()
     subject = open_subject(model, device)
     try:
+        if not subject.path.is_file():
+            raise ConfigError(f"{model}: engines are built for models that are files here, not folders or addresses")
         settings = wishes.settings() | {"judged": [*map(_source, sources), crops_of, *(classes or ())]}
         before = None if fresh else cache.same(subject.path, device, settings)
         if before is not None:

@@ -1,0 +1,51 @@
+"""PyTorch's own files on a GPU: the results are those of the network on the CPU."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from millrace.runtimes import load  # noqa: E402
+
+SIZE = (64, 96)
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(3)
+    layers = torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.SiLU(), torch.nn.Conv2d(8, 4, 3, 1, 1), torch.nn.Sigmoid()
+    return torch.nn.Sequential(*layers).eval()
+
+
+def files(net, folder):
+    free = ({0: torch.export.Dim("batch", min=1, max=64)},)
+    with warnings.catch_warnings():  # PyTorch's own, about PyTorch
+        warnings.simplefilter("ignore")
+        exported = torch.export.export(net, (torch.zeros(2, 3, *SIZE),), dynamic_shapes=free)
+        torch.export.save(exported, str(folder / "net.pt2"))
+        torch.jit.save(torch.jit.trace(net, torch.zeros(1, 3, *SIZE)), str(folder / "net.pt"))
+    return {"net.pt2": {}, "net.pt": {"size": SIZE}}
+
+
+@pytest.mark.parametrize("graphs", [True, False])
+@pytest.mark.parametrize("name", ["net.pt2", "net.pt"])
+@pytest.mark.parametrize(("precision", "limit"), [("float32", 1e-5), ("float16", 5e-3)])
+def test_programs(device, net, tmp_path, name, graphs, precision, limit):
+    options = files(net, tmp_path)[name]
+    runtime = load(tmp_path / name, device, prefer="torch", graphs=graphs, precision=precision, **options)
+    try:
+        (info,) = runtime.inputs
+        assert info.dtype == precision
+        for count in (1, 3, 8, 3):
+            x = np.random.default_rng(count).uniform(0, 1, (count, 3, *SIZE)).astype(precision)
+            with torch.inference_mode():
+                want = net(torch.from_numpy(x.astype(np.float32))).numpy()
+            (got,) = runtime.run({info.name: x}).values()
+            assert got.dtype == np.float32
+            assert np.abs(got - want).max() < limit
+    finally:
+        runtime.close()
