@@ -13,6 +13,7 @@ from ..core.item import StreamStart
 from ..media import Frame, Object
 from ..trackers import rules_of
 from ..trackers.base import Rules, Tracker
+from ..trackers.camera import Camera
 from ..trackers.nvtracker import NvTracker
 from ..trackers.tracing import Misses
 
@@ -65,6 +66,9 @@ class Track(Element):
     report: list[str] | None = setting(
         default=None, help='any of terminated, shadows, past: lists for each frame, in extras["tracks"]'
     )
+    camera_motion: bool = setting(
+        default=False, help="find out how the camera moves, and take it off (pictures in the processor's memory)"
+    )
     reset_ids: str = setting(
         default="end", help="when identities count from 1 again: stream jumps (reset), or ends",
         choices=("never", "reset", "end", "both"),
@@ -77,6 +81,7 @@ class Track(Element):
 
     trackers: dict[str, Tracker] = state(dict)
     misses: dict[str, Misses] = state(dict)
+    cameras: dict[str, Camera] = state(dict)
     counts: dict[str, int] = state(dict)  # of streams that ended, where identities go on
     order: list[str] = state(list)  # streams by number
 
@@ -105,10 +110,12 @@ class Track(Element):
         tracker = self.trackers.get(start.stream)
         if tracker is not None and self.reset_ids not in ("reset", "both"):
             tracker.discontinuity()
+            self.cameras[start.stream].forget()
             return start
         rules = self._rules(start.stream, self._file_of(start.stream))
         self.trackers[start.stream] = rules.open()
         self.trackers[start.stream].ids = self.counts.pop(start.stream, 0)
+        self.cameras[start.stream] = Camera()
         self.misses[start.stream] = Misses(self.trackers[start.stream], rules.name)
         return start
 
@@ -118,7 +125,8 @@ class Track(Element):
             own = [found for found in frame.objects if found.parent is None]
             rest = [found for found in frame.objects if found.parent is not None]
         tracker = self.trackers[frame.stream]
-        tracked = tracker.update(own, frame.pts, bool(frame.inferred), frame.image)
+        warp = self.cameras[frame.stream].warp(frame.image, own) if self.camera_motion else None
+        tracked = tracker.update(own, frame.pts, bool(frame.inferred), frame.image, warp)
         if len(tracked) > len(own):  # those that were not detected in this frame stand at the end
             tracked = tracked[: len(own)] + [found for found in tracked[len(own) :] if clip(found, frame)]
         if self.trace and frame.inferred and (missed := self.misses[frame.stream].update(tracked, frame.pts)):
@@ -130,6 +138,7 @@ class Track(Element):
     def end_stream(self, stream: str) -> Any:
         tracker = self.trackers.pop(stream, None)
         self.misses.pop(stream, None)
+        self.cameras.pop(stream, None)
         if tracker is not None and self.reset_ids in ("never", "reset"):
             self.counts[stream] = tracker.ids
         return super().end_stream(stream)

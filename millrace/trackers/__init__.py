@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 TABLE = {
     "bytetrack": "bytetrack:ByteTrack",
+    "dcf": "dcf:Dcf",
     "default": "default:Default",
     "iou": "iou:Iou",
     "ocsort": "ocsort:OcSort",

@@ -111,10 +111,6 @@ class MotionTracker:
         self.table[: self.n, COUNT] = 0
         self.lost.clear()
 
-    def restart(self) -> None:
-        """Forget all targets, and count identities from 1 again."""
-        self.__init__(self.rules, self._native is not None)  # type: ignore[misc]
-
     def end(self) -> list[Past]:
         """See trackers.base.Tracker."""
         return [self._past(row) for row in self.table[: self.n] if row[ID] > 0]

@@ -17,7 +17,7 @@ from ..deepstream import Report, Section, read
 from .base import Rules
 from .rules import ACTIVE, ANY, BOX, CONFIRMED, FULL, NO_VELOCITY_OF_SIDES, RATE, TENTATIVE, Life, Stage
 
-NEEDS_DCF = "needs a correlation-filter tracker, which is not there yet: motion alone is used"
+NEEDS_DCF = "of correlation filters: such files run on motion alone (`tracker: dcf` looks at pictures)"
 NEEDS_REID = "needs a re-identification network in the tracker, which is not there yet"
 NO_GROUP = {
     "VisualTracker": NEEDS_DCF,
@@ -128,7 +128,7 @@ def _targets(section: Section) -> tuple[dict[str, Any], dict[str, Any]]:
     settings = {"report": report, "trajectory": LONGEST if length < 0 else length}
     section.ignore('lists are in frame.extras["tracks"]; files are not written', "terminatedTrackFilename")
     section.ignore('lists are in frame.extras["tracks"]; files are not written', "shadowTrackFilename")
-    section.ignore("motion is always sure of what it matches: " + NEEDS_DCF, "minTrackerConfidence")
+    section.ignore("motion is always sure of what it matches", "minTrackerConfidence")
     section.ignore(NEEDS_DCF, "searchRegionPaddingScale", "SearchRegionPaddingScale")
     section.ignore("identities are counted for each stream, always in its order", "preserveStreamUpdateOrder")
     section.ignore("boxes that leave the picture are not guessed on", "enableBboxUnClipping")

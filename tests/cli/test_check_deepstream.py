@@ -66,5 +66,16 @@ def test_the_other_kinds(tmp_path: Path, capsys):
     assert invoke(["check", str(tmp_path / "p.yml")]) == OK
     (tmp_path / "a.txt").write_text("[property]\nconfig-width=640\nconfig-height=480\n")
     assert invoke(["check", str(tmp_path / "a.txt")]) == OK
+    (tmp_path / "t.yml").write_text("%YAML:1.0\nTargetManagement:\n  probationAge: 3\n")
+    assert invoke(["check", str(tmp_path / "t.yml")]) == OK
     (tmp_path / "b.txt").write_text("[message-broker]\npartition-key=x\n")
     assert invoke(["check", str(tmp_path / "b.txt")]) == WRONG
+
+
+def test_a_trackers_file(tmp_path: Path, capsys):
+    path = tmp_path / "config_tracker.yml"
+    path.write_text("TargetManagement:\n  probationAge: 3\n  minTrackerConfidence: 0.2\n  probationAgge: 1\n")
+    assert invoke(["check", str(path)]) == OK
+    out = capsys.readouterr().out
+    assert "nvtracker configuration" in out and "[TargetManagement] probationAge: applied" in out
+    assert "minTrackerConfidence: ignored: motion is always sure" in out and "probationAgge: unknown" in out
