@@ -27,6 +27,7 @@ TITLES = {
     "nvinferserver": "nvinferserver: a model that Triton runs",
     "nvdspreprocess": "nvdspreprocess: regions and sequences",
     "nvdspostprocess": "nvdspostprocess: outputs read apart",
+    "nvtracker": "nvtracker: tracking",
     "nvmsgconv": "nvmsgconv: sensors and places of messages",
     "nvdsanalytics": "nvdsanalytics: regions, crowds, lines and directions",
 }
@@ -43,6 +44,7 @@ Where a file can stand, it stands unchanged:
 - preprocess: {config: config_preprocess.txt}     # nvdspreprocess
 - infer: {model: config_infer_primary.txt}        # nvinfer or nvinferserver
 - postprocess: {stage: net, card: post.yml}       # nvdspostprocess
+- track: {config: config_tracker_NvSORT.yml}      # nvtracker
 - analyze: {config: config_nvdsanalytics.txt}     # nvdsanalytics
 ```
 

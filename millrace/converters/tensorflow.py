@@ -111,18 +111,26 @@ def _frozen(path: Any) -> Any:
         raise ValueError(f"{path} is not a frozen TensorFlow graph: {error}") from error
     if not graph.node:
         raise ValueError(f"{path} is not a frozen TensorFlow graph: it has no nodes")
-    quantised = [node.name for node in graph.node if node.op == "Dequantize"]
-    if quantised:
-        values = _evaluate(graph, [f"{name}:0" for name in quantised])
-        for node in graph.node:
-            if node.op == "Dequantize":
-                value = values[quantised.index(node.name)]
-                del node.input[:]
-                node.op = "Const"
-                node.attr.clear()
-                node.attr["dtype"].type = tf.float32.as_datatype_enum
-                node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, tf.float32))
+    constants = {node.name: node for node in graph.node if node.op == "Const"}
+    for node in graph.node:
+        if node.op == "Dequantize" and all(name in constants for name in node.input):
+            parts = [tf.make_ndarray(constants[name].attr["value"].tensor) for name in node.input]
+            mode = node.attr["mode"].s.decode() or "MIN_COMBINED"
+            value = _dequantised(path, node.name, mode, *parts)
+            del node.input[:]
+            node.op = "Const"
+            node.attr.clear()
+            node.attr["dtype"].type = tf.float32.as_datatype_enum
+            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, tf.float32))
     return graph
+
+
+def _dequantised(path: Any, name: str, mode: str, stored: Any, low: Any, high: Any) -> Any:
+    """The numbers that a quantised constant stands for; where its range is one number that one, not 0 / 0."""
+    if mode not in ("MIN_FIRST", "MIN_COMBINED") or stored.dtype.itemsize != 1:
+        raise ValueError(f"{path} cannot be converted: {name} is quantised as {mode} of {stored.dtype}")
+    steps = stored.view(np.uint8).astype(np.float32)
+    return np.float32(low) + steps * np.float32((high - low) / 255)
 
 
 def _evaluate(graph: Any, names: Sequence[str], feed: dict[str, Any] | None = None) -> list[Any]:

@@ -37,7 +37,9 @@ KINDS: dict[str, Callable[[Facts], bool]] = {  # the first that holds
     "deepstream-app": lambda f: f.group(
         "application|tiled-display|primary-gie|secondary-gie\\d+|source\\d+|sink\\d+|streammux|source-list|osd"
     ) and "property" not in f.groups,
-    "nvtracker": lambda f: f.group("BaseConfig|TargetManagement|TrajectoryManagement|DataAssociator|StateEstimator"),
+    "nvtracker": lambda f: f.group(
+        "BaseConfig|TargetManagement|TrajectoryManagement|DataAssociator|StateEstimator|NvDCF"
+    ),
     "nvdsmetamux": lambda f: "active-pad" in f.property,
     "nvstreammux": lambda f: bool(f.property & {"algorithm-type", "adaptive-batching", "max-same-source-frames"}),
     "nvdsanalytics": lambda f: bool(f.property & {"config-width", "config-height", "osd-mode"})

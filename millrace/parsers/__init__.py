@@ -46,7 +46,7 @@ TABLE = {
     "ssd_final": "ssd:parse_final",
     "ssd_rows": "ssd:parse_rows",
     "tf_ssd": "tao:parse_tf_ssd",
-    "yolo_face": "yolo_tasks:parse_pose",
+    "yolo_face": "yolo_tasks:parse_face",
     "yolo_obb": "yolo_tasks:parse_obb",
     "yolo_pose": "yolo_tasks:parse_pose",
     "yolo_seg": "yolo_tasks:parse_seg",

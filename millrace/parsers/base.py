@@ -60,6 +60,11 @@ class ParserSettings:
         own = [rule["confidence"] for rule in self.rules.values() if "confidence" in rule]
         self.floor = min([self.confidence, *own, *self.thresholds.values()])
 
+    @property
+    def limits(self) -> bool:
+        """Whether classes have rules of their own after clustering."""
+        return bool(self.rules or self.confidence_after > 0 or self.class_top_k)
+
     def rule(self, class_id: int, name: str) -> Any:
         """What holds for a class: its own, else that of all."""
         own = self.rules.get(class_id, {})

@@ -33,7 +33,10 @@ def cluster(mode: str, boxes: Boxes, scores: Scores, classes: NDArray[np.int64],
     * hybrid: boxes that belong to no cluster go, the others are left to nms
     * none: all stay
     """
-    if mode == "nms" and not (settings.rules or settings.confidence_after > 0 or settings.class_top_k):
+    if mode == "none" and not settings.limits:
+        order = np.argsort(-scores, kind="stable")
+        return order, boxes[order]
+    if mode == "nms" and not settings.limits:
         kept = nms(boxes, scores, None if settings.class_agnostic else classes, settings.iou)
         return kept, boxes[kept]
     if mode == "nms" and settings.class_agnostic:

@@ -28,21 +28,27 @@ def finish(
 
 
 def finish_all(
-    pictures: Any, count: int, boxes: Any, scores: Any, classes: Any, settings: ParserSettings
+    pictures: Any, count: int, boxes: Any, scores: Any, classes: Any, settings: ParserSettings, suppress: bool = True
 ) -> list[Detections]:
     """The candidates of all pictures of a batch → the detections of each; `pictures` says whose each is, in order.
 
     What `finish` gives for each picture; only clustering is done picture by picture, for it compares all with all.
     """
     rows = np.flatnonzero(wanted(scores, classes, settings))
+    mode = settings.cluster or ("nms" if suppress else "none")
+    if mode == "none" and not settings.limits:
+        rows = rows[np.lexsort((-scores[rows], pictures[rows]))]
     boxes, scores = np.asarray(boxes[rows], np.float32), np.asarray(scores[rows], np.float32)
     classes = np.asarray(classes[rows], np.int64)
     bounds = np.searchsorted(pictures[rows], np.arange(count + 1)).tolist()
-    mode = settings.cluster or "nms"
     found = []
     for start, end in pairwise(bounds):
         if start == end:
             found.append(empty())
+            continue
+        if mode == "none" and not settings.limits:  # they are sorted and stay as they are
+            end = min(end, start + settings.top_k)
+            found.append(Detections(boxes[start:end], scores[start:end], classes[start:end]))
             continue
         sure, kinds = scores[start:end], classes[start:end]
         kept, merged = cluster(mode, boxes[start:end], sure, kinds, settings)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..media import Detections
 from .base import Guess, Model, Outputs, ParserSettings
-from .common import finish, image_input, is_nhwc, to_input
+from .common import finish_all, image_input, is_nhwc, to_input
 
 
 def parse(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detections]:
@@ -20,14 +20,12 @@ def parse(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detect
         if count != 1:
             raise ValueError(f"rows {rows.shape} of {count} pictures do not say which picture each belongs to")
         rows = rows[None]
-    return [_one(np.asarray(rows[picture], np.float32), settings) for picture in range(count)]
-
-
-def _one(rows: np.ndarray, settings: ParserSettings) -> Detections:
     names = str(settings.extras.get("order", "x1 y1 x2 y2 score class")).split()
     columns = [names.index(name) for name in ("x1", "y1", "x2", "y2")]
-    scores, classes = rows[:, names.index("score")], rows[:, names.index("class")].astype(np.int64)
-    return finish(to_input(rows[:, columns], settings), scores, classes, settings, suppress=False)
+    pictures = np.repeat(np.arange(count), rows.shape[1])
+    flat = np.asarray(rows[:count], np.float32).reshape(-1, rows.shape[2])
+    scores, classes = flat[:, names.index("score")], flat[:, names.index("class")].astype(np.int64)
+    return finish_all(pictures, count, to_input(flat[:, columns], settings), scores, classes, settings, suppress=False)
 
 
 def guess(model: Model) -> Guess | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,23 @@ def _posed(head: NDArray[Any], settings: ParserSettings) -> Detections:
     if settings.extras.get("normalised"):
         places = places * np.array([settings.width, settings.height, 1], np.float32)
     return finish(boxes, scores, classes, settings, keypoints=places)
+
+
+def parse_face(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Detections]:
+    """Faces with five points: boxes [N, B, 4], scores [N, B, 1] and landmarks [N, B, 10 or 15], as DeepStream-Yolo-Face
+    exports them; a single output is read as `yolo_pose`.
+
+    Boxes are cx cy w h; `corners: true` where they are x1 y1 x2 y2.
+    """
+    if len(outputs) == 1:
+        return parse_pose(outputs, count, settings)
+    boxes = next(v for v in outputs.values() if v.shape[-1] == 4)
+    scores = next(v for v in outputs.values() if v.shape[-1] == 1 or v.ndim == 2)
+    points = next(v for v in outputs.values() if v.shape[-1] in (10, 15))
+    rows = (boxes.reshape(count, -1, 4), scores.reshape(count, -1, 1), points.reshape(count, -1, points.shape[-1]))
+    heads = np.concatenate(rows, axis=2)
+    told = {"transposed": True, "points": 5, "point_size": points.shape[-1] // 5, **settings.extras}
+    return parse_pose({"faces": heads}, count, replace(settings, extras=told))
 
 
 def parse_obb(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Detections]:

@@ -66,6 +66,8 @@ def test_the_other_kinds(tmp_path: Path, capsys):
     assert invoke(["check", str(tmp_path / "p.yml")]) == OK
     (tmp_path / "a.txt").write_text("[property]\nconfig-width=640\nconfig-height=480\n")
     assert invoke(["check", str(tmp_path / "a.txt")]) == OK
+    (tmp_path / "t.yml").write_text("%YAML:1.0\nTargetManagement:\n  probationAge: 3\n")
+    assert invoke(["check", str(tmp_path / "t.yml")]) == OK
     (tmp_path / "b.txt").write_text("[message-broker]\npartition-key=x\n")
     assert invoke(["check", str(tmp_path / "b.txt")]) == WRONG
 

@@ -23,10 +23,10 @@ def net():
 
 def files(net, folder):
     free = ({0: torch.export.Dim("batch", min=1, max=64)},)
-    exported = torch.export.export(net, (torch.zeros(2, 3, *SIZE),), dynamic_shapes=free)
-    torch.export.save(exported, str(folder / "net.pt2"))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings():  # PyTorch's own, about PyTorch
         warnings.simplefilter("ignore")
+        exported = torch.export.export(net, (torch.zeros(2, 3, *SIZE),), dynamic_shapes=free)
+        torch.export.save(exported, str(folder / "net.pt2"))
         torch.jit.save(torch.jit.trace(net, torch.zeros(1, 3, *SIZE)), str(folder / "net.pt"))
     return {"net.pt2": {}, "net.pt": {"size": SIZE}}
 

@@ -100,5 +100,5 @@ def test_files_that_cannot_be_run(device, tmp_path):
         load(tmp_path / "bad.onnx", device)
     with pytest.raises(ValueError, match="there is no file"):
         load(tmp_path / "none.onnx", device)
-    with pytest.raises(ValueError, match="float16 or float32"):
+    with pytest.raises(ValueError, match="precision='int8' is not allowed: float32, float16"):
         load(tmp_path / "bad.onnx", device, precision="int8")

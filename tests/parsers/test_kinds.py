@@ -198,6 +198,21 @@ def test_yolo_pose():
     np.testing.assert_allclose(again.boxes, found.boxes)
 
 
+@pytest.mark.parametrize("size", [2, 3])
+def test_faces_with_landmarks_in_outputs_of_their_own(size):
+    landmarks = np.zeros((1, 9, 5 * size), np.float32)
+    landmarks[0, 4] = np.arange(5 * size)
+    outputs = {
+        "boxes": np.tile(np.array([60, 40, 20, 30], np.float32), (1, 9, 1)),
+        "scores": np.zeros((1, 9, 1), np.float32),
+        "landmarks": landmarks,
+    }
+    outputs["scores"][0, 4] = 0.9
+    (found,) = read("yolo_face", outputs)
+    np.testing.assert_allclose(found.boxes, [[50, 25, 70, 55]])
+    np.testing.assert_allclose(found.keypoints[0, :, :size], np.arange(5 * size).reshape(5, size))
+
+
 def test_points_without_confidence_by_the_exporters_word():
     head = np.zeros((1, 4 + 2 + 8, 252), np.float32)
     head[0, :6, 3] = 60, 40, 20, 30, 0.1, 0.9

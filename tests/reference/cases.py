@@ -83,12 +83,19 @@ class Asked:
         return [np.asarray(out[name]) for name in names or out]
 
 
-def session_of(path: Path) -> Any:
-    """What runs the model for the reference: its own framework, straight; for Caffe plain NumPy, layer by layer."""
+def session_of(path: Path, slowly: bool = False) -> Any:
+    """What runs the model for the reference: its own framework, straight.
+
+    For Caffe it is plain NumPy, layer by layer, if `slowly`; else the converted model, whose layers have tests of their
+    own (tests/converters).
+    """
     if path.suffix == ".caffemodel":
         from millrace.converters.caffe import convert
 
-        return Asked(convert(path).reference)
+        converted = convert(path)
+        if slowly:
+            return Asked(converted.reference)
+        return ort.InferenceSession(converted.model.SerializeToString(), providers=["CPUExecutionProvider"])
     if path.suffix == ".xml":
         import openvino as ov
 
