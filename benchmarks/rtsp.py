@@ -8,6 +8,7 @@ Clients that are not installed are left out; aiortsp is run by the Python that i
 from __future__ import annotations
 
 import argparse
+import shlex
 import statistics
 import subprocess
 import tempfile
@@ -71,14 +72,16 @@ def packets(command: list[str], seen: Seen, offset: int) -> None:
 
 
 def players(url: str) -> dict[str, list[str]]:
-    gst = "rtspsrc location={} protocols={} latency=100 ! rtph264depay ! h264parse ! openh264dec ! videoconvert ! "
-    gst += "video/x-raw,format=GRAY8 ! fdsink fd=1 sync=false"
+    gst = "rtspsrc location={} protocols={} latency=100 ! rtph264depay ! h264parse ! "
+    gst += "video/x-h264,stream-format=byte-stream,alignment=au ! fdsink fd=1 sync=false"
     out = {}
     for way in ("tcp", "udp"):
         flags = ["-v", "quiet", "-fflags", "nobuffer", "-flags", "low_delay", "-rtsp_transport", way]
         grey = ["-f", "rawvideo", "-pix_fmt", "gray", "-fps_mode", "passthrough", "-"]
         out[f"ffmpeg {way}"] = ["ffmpeg", *flags, "-i", url, *grey]
-        out[f"rtspsrc {way}"] = ["gst-launch-1.0", "-q", *gst.format(url, way).split()]
+        decoder = ["ffmpeg", *flags[:6], "-probesize", "1000", "-f", "h264", "-i", "-", *grey]  # openh264dec loses some
+        line = f"{shlex.join(['gst-launch-1.0', '-q', *gst.format(url, way).split()])} | {shlex.join(decoder)}"
+        out[f"rtspsrc {way}"] = ["sh", "-c", line]
     return out
 
 
@@ -89,7 +92,7 @@ def main() -> None:
     given = parser.parse_args()
     import millrace.elements.rtsp as module
 
-    module.Mount = Timed  # type: ignore[misc]
+    module.Mount = Timed  # type: ignore[attr-defined]
     with tempfile.TemporaryDirectory() as folder:
         clip = numbered_clip(Path(folder) / "in.mp4", (given.seconds + 15) * FPS, WIDTH, HEIGHT)
         element = Rtsp(port=0)
