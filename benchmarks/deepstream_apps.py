@@ -28,10 +28,12 @@ from millrace.core.errors import MillraceError
 from millrace.deepstream import paths
 from millrace.summary import Run
 
-CLIP = "videos/car-detection.mp4"
+CLIP = "videos/pedestrians_626x360_vfr.mp4"
 DETECTOR = """[property]
 onnx-file={data}/models/detect/detectnet_v2_style_yoloxnano_384x640.onnx
-net-scale-factor=1
+net-scale-factor=0.00392156862745098
+model-color-format=0
+maintain-aspect-ratio=1
 network-type=0
 cluster-mode=2
 num-detected-classes=3
@@ -86,7 +88,7 @@ def main() -> None:
 def attempt(path: Path, data: Path, folder: Path, frames: int) -> tuple[int, str]:
     """How many things were substituted, and what came of the run."""
     os.chdir(folder)
-    table = {"rtsp://foo.com/stream2.mp4": str(data / CLIP)}  # what no machine answers to
+    table = {f"rtsp://foo.com/stream{number}.mp4": str(data / CLIP) for number in (1, 2)}  # what no machine answers to
     os.environ[paths.SUBSTITUTIONS] = str(folder / "subst.yaml")
     (folder / "subst.yaml").write_text(yaml.safe_dump(table))
     try:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .deepstream import deepstream
+from .deepstream import deepstream, migrate
 
 app = typer.Typer(
     name="millrace",
@@ -96,6 +96,7 @@ def run(
 
 
 app.command("app")(deepstream)
+app.command()(migrate)
 
 
 @app.command()

@@ -22,3 +22,13 @@ def deepstream(
 
     options = Options([], max_frames=max_frames, device=device, quiet=quiet, verbose=verbose)
     raise typer.Exit(command(config, uri or [], captions, options))
+
+
+def migrate(
+    file: Annotated[str, typer.Argument(help="A file of deepstream-app.")],
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show tracebacks.")] = False,
+) -> None:
+    """Print DeepStream's application file as a pipeline file of ours, which runs the same."""
+    from .migrate import migrate as command
+
+    command(file)

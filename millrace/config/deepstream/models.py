@@ -26,6 +26,7 @@ class Models:
 
     def __init__(self, app: App) -> None:
         self.app = app
+        self.prefix = ""  # of the names of steps, where several files have groups of one name
         self.stages: dict[int, str] = {}  # gie-unique-id → the name of its step
         self.styles: dict[str, dict[str, Any]] = {}
 
@@ -64,7 +65,7 @@ class Models:
         if path is None:
             section.reject("config-file", "is missing: an nvinfer or nvinferserver file")
             return []
-        name = section.group.name
+        name = self.prefix + section.group.name
         number = section.integer("gie-unique-id", None, least=0)
         number = section.integer("unique-id", number, least=0)
         card = self._card(section, path)

@@ -67,6 +67,7 @@ def _follow(part: tuple[App, Section], models: Models) -> Line:
     else:
         own_models = Models(app)
         own_models.stages, own_models.styles = models.stages, models.styles
+        own_models.prefix = f"{name}."
         line = own_models.secondaries()
     app.report.finish()
     app.remarks += app.report.warnings()

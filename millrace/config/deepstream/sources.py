@@ -67,6 +67,8 @@ def _source(app: App, section: Section, number: int) -> None:
     count = section.integer("num-sources", 1, least=1)
     uri = section.text("uri", "")
     options, live = _options(section), {}
+    if kind is None and "type" in section:
+        return  # it is no number, which is noted
     if kind not in TYPES:
         known = ", ".join(f"{n} ({name})" for n, name in TYPES.items())
         section.reject("type", f"{kind} is not one of {known}" if "type" in section else f"is missing: one of {known}")
