@@ -81,7 +81,7 @@ def person_vehicle_bike() -> Iterator[tuple[str, str]]:
         b = [(row[3:7], row[2], int(row[1])) for row in theirs if row[2] > 0.35]
         total += max(len(a), len(b))
         for box, score, label in a:
-            same = [other for other in b if other[2] == label or other[2] == label + 1]
+            same = [other for other in b if other[2] == label]
             best = min(same, key=lambda other: largest(other[0], box), default=None)
             if best is not None and largest(best[0], box) < 0.01:
                 matched += 1

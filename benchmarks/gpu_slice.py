@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gpu_common as common
 from gpu_parts import decode_only
@@ -48,6 +48,7 @@ class LoopingFile(Source):
     stream: str = setting(help="name of the stream")
     uri: str = setting(help="the file")
     stopped: bool = state(bool)
+    quick: ClassVar[bool] = True  # as any file is: the decode workers read it
 
     def read(self) -> Iterator[Item | StreamStart]:
         offset, end, first = 0, 0, True

@@ -4,7 +4,7 @@
 
 The reference (tests/reference) is plain NumPy and OpenCV, on the very pixels that the pipeline had: once as BGR, so
 that preprocessing starts from the same numbers, and once on the decoder's YUV, as pipelines run, where the reference
-gets the picture that the equations of BT.601 or BT.709 make of it. `--pictures` writes the last frame of each, drawn.
+gets the picture that FFmpeg's swscale makes of it. `--pictures` writes the last frame of each, drawn.
 The table goes to stdout, or between the two marks of a page.
 """
 
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reference"))
+import av
 import cases
 import cv2
 import numpy as np
@@ -56,7 +57,7 @@ def check(data: Path, case: cases.Case, pixels: str, pictures: Path | None) -> c
     last: Frame | None = None
     with tempfile.TemporaryDirectory() as folder, flow(data, case, Path(folder), pixels) as running:
         for frame in islice(running, case.frames):
-            bgr = frame.image.planes[0] if pixels == "BGR" else by_equations(frame.image)
+            bgr = frame.image.planes[0] if pixels == "BGR" else by_swscale(frame.image)
             case.compare(session, frame, bgr, tally)
             last = frame
     if pictures is not None and last is not None:
@@ -64,17 +65,14 @@ def check(data: Path, case: cases.Case, pixels: str, pictures: Path | None) -> c
     return tally
 
 
-def by_equations(image: Image) -> Any:
-    """I420 by the equations of BT.601 and BT.709 with bilinear chroma, in floating point, rounded once."""
-    kr, kb = (0.2126, 0.0722) if image.matrix == "bt709" else (0.299, 0.114)
-    luma, u, v = (plane.astype(np.float32) for plane in image.planes)
-    size = (image.width, image.height)
-    u, v = (cv2.resize(plane, size) - 128 for plane in (u, v))
-    if not image.full_range:
-        luma, u, v = (luma - 16) * (255 / 219), u * (255 / 224), v * (255 / 224)
-    red, blue = luma + 2 * (1 - kr) * v, luma + 2 * (1 - kb) * u
-    green = (luma - kr * red - kb * blue) / (1 - kr - kb)
-    return np.clip(np.rint(np.stack([blue, green, red], axis=-1)), 0, 255).astype(np.uint8)
+def by_swscale(image: Image) -> Any:
+    """I420 as FFmpeg's swscale makes it BGR: a grey level darker than the equations say, as most programs have it."""
+    frame = av.VideoFrame(image.width, image.height, "yuv420p")
+    for plane, values in zip(frame.planes, image.planes, strict=True):
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        rows[: values.shape[0], : values.shape[1]] = values
+    frame.colorspace, frame.color_range = (1 if image.matrix == "bt709" else 5), (2 if image.full_range else 1)
+    return frame.to_ndarray(format="bgr24")
 
 
 def drawn(frame: Frame) -> Any:
@@ -128,7 +126,8 @@ def main() -> int:
         bgr, yuv = (check(options.data, case, p, options.pictures if p == "I420" else None) for p in ("BGR", "I420"))
         good &= bool(bgr.wanted) and all(bgr.share(what) >= 0.99 for what in bgr.wanted)
         cells = [short(bgr), short(yuv)]
-        lines.append(f"| {case.model} | {Path(case.clip).name}, {case.frames} | {cells[0]} | {cells[1]} |")
+        shown = "QR codes made here" if Path(case.clip) == codes else Path(case.clip).name
+        lines.append(f"| {case.model} | {shown}, {case.frames} | {cells[0]} | {cells[1]} |")
         print(lines[-1], flush=True)
     told = [*lines, "", f"Licence plates read by omz_license_plate_recognition_barrier_0007: {plates(options.data)}."]
     told += ["", f"{date.today()}, {platform.machine()}, `python benchmarks/models_check.py`."]

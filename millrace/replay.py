@@ -162,8 +162,21 @@ class Blank:
     def __call__(self, entry: RecordedFrame) -> Image:
         size = (entry.width, entry.height)
         if size not in self._known:
-            self._known[size] = Image("GRAY8", (), *size)
+            image = self._known[size] = Image("GRAY8", (), *size)
+            image.planes = _NoPlanes()
         return self._known[size]
+
+
+class _NoPlanes(tuple[Any, ...]):
+    """Says what is missing as soon as somebody looks."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: Any) -> Any:
+        raise ConfigError("a tracker or another step looks at pixels, which a recorded run does not hold: give --video")
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self[0],))
 
 
 class FromVideo:

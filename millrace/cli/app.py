@@ -49,7 +49,7 @@ def run(
             show_default=False,
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="A model file, its card, or a name: street, yolox-nano.")] = None,
+    model: Annotated[str | None, typer.Option(help="A model file, its card, or a name: street, fastestdet.")] = None,
     track: Annotated[bool | None, typer.Option(help="Give objects identities (on with --line, --zone).")] = None,
     tracker: Annotated[str | None, typer.Option(help="The tracker to use; turns tracking on.")] = None,
     save: Annotated[str | None, typer.Option(help="Write the video: out.mp4, or out-{stream}.mp4.")] = None,
@@ -164,7 +164,7 @@ app.add_typer(models, name="models")
 
 @models.callback(invoke_without_command=True)
 def models_(context: typer.Context) -> None:
-    """List the models that can be had by name: `millrace run street.mp4 --model yolox-nano`."""
+    """List the models that can be had by name: `millrace run street.mp4 --model fastestdet`."""
     if context.invoked_subcommand is None:
         from .models import show
 

@@ -22,7 +22,7 @@ def check(path: Path) -> None:
 
         raise typer.Exit(check_deepstream(path, theirs))
     kind = path.suffix.lower()
-    if kind == ".onnx":
+    if _is_model(path):
         lines = model_lines(path)
     elif kind in (".yaml", ".yml"):
         lines = _yaml_lines(path)
@@ -31,6 +31,17 @@ def check(path: Path) -> None:
     for line in list(lines):
         typer.echo(line)
     typer.echo("ok")
+
+
+def _is_model(path: Path) -> bool:
+    """Whether it is of a format that models have."""
+    from ..runtimes.files import format_of
+
+    try:
+        format_of(path)
+    except ConfigError:
+        return False
+    return True
 
 
 def _yaml_lines(path: Path) -> Iterator[str]:

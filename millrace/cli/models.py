@@ -44,7 +44,6 @@ def _show_one(name: str) -> None:
 _CHECKED = {
     "copy": "a copy with this hash was run",
     "authors": "the hash is the one that the authors publish",
-    "recorded": "the hash is the one that independent projects record for the authors' address",
 }
 
 

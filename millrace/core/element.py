@@ -31,8 +31,10 @@ Who calls what, and when:
 * `close()` once, in the same thread as `open`, whether or not anything failed. An `open` that raises cleans up
   after itself: its `close` is not called.
 
-No two of these run at the same time (but `prepare`), so an element needs no lock. Only markers are hidden from
-an element: the engine forwards them in their place.
+* `cancel()` from another thread when the pipeline is stopped, for elements that wait for the world outside.
+
+No two of these run at the same time (but `prepare` and `cancel`), so an element needs no lock. Only markers are hidden
+from an element: the engine forwards them in their place.
 """
 
 from __future__ import annotations
@@ -163,6 +165,9 @@ class Element:
     def apply(self, prepared: Any) -> None:
         for name, value in prepared.items():
             setattr(self, name, value)
+
+    def cancel(self) -> None:
+        """Make what waits for the world outside end soon: the pipeline stops. Called from another thread."""
 
     def close(self) -> None: ...
 

@@ -93,6 +93,13 @@ class Node:
         except Exception as error:
             self._failed(error, None)
 
+    def cancel(self) -> None:
+        """Any thread: the pipeline stops, and nobody wants what the element may be waiting for."""
+        try:
+            self.element.cancel()
+        except Exception as error:
+            self.host.warned(self, f"cancelling it failed: {error}", None)
+
     def expect(self) -> None:
         """Tell the element which streams are to come; runs in its thread."""
         if not self.closed and not self.broken:

@@ -109,6 +109,8 @@ class Worker:
         self.cancelled = True
         if self.channel is not None:
             self.channel.cancel()
+        for node in self.nodes:
+            node.cancel()
         self.signal.set()
 
     def abandon(self) -> None:

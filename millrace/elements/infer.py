@@ -331,6 +331,10 @@ class Infer(Element):
             if number is not None:
                 frame.extras["models"] = {**frame.extras.get("models", {}), number: self.name}
 
+    def cancel(self) -> None:
+        if self.loaded and hasattr(self.loaded.runtime, "cancel"):
+            self.loaded.runtime.cancel()
+
     def close(self) -> None:
         self.waiting.clear()
         self.imaging.clear()

@@ -98,6 +98,11 @@ class Shared:
     def submit(self, inputs: Inputs, done: Callable[[], None] | None = None) -> Future[dict[str, Any]]:
         return self._runtime.submit(inputs, done)
 
+    def cancel(self) -> None:
+        """For runtimes that wait for a server; those are never shared (see `key_of`)."""
+        if hasattr(self._runtime, "cancel"):
+            self._runtime.cancel()
+
     def close(self) -> None:
         """Give the share back; the last one ends the session. May be called twice."""
         if not self._closed:

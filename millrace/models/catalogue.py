@@ -46,7 +46,7 @@ class Entry:
     page: str
     licence: str
     licence_page: str
-    checked: Literal["copy", "authors", "recorded"]
+    checked: Literal["copy", "authors"]
     files: list[File]
     card: dict[str, Any] = field(default_factory=dict)
     needs: str | None = None  # a library besides the base install, as a pip extra

@@ -44,6 +44,9 @@ class PooledRuntime:
             future.add_done_callback(lambda _: done())
         return future
 
+    def cancel(self) -> None:
+        """Any thread: nobody wants the results of calls that wait for the world outside; let them end soon."""
+
     def close(self) -> None:
         """Wait for the calls that run, drop those that do not yet, end the threads. May be called twice."""
         self._pool.shutdown(wait=True, cancel_futures=True)

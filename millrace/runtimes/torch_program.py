@@ -178,7 +178,8 @@ def _script(path: str | os.PathLike[str]) -> tuple[Any, dict[str, str]]:
 
 def _exported(path: str | os.PathLike[str], device: str) -> Program:
     extra = dict.fromkeys(_FACTS, "")
-    exported = torch.export.load(os.fspath(path), extra_files=extra)
+    with quiet():  # about buffers that nobody writes
+        exported = torch.export.load(os.fspath(path), extra_files=extra)
     if device != "cpu":
         from torch.export.passes import move_to_device_pass
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from ..core.errors import MissingExtraError, redact
+from ..core.errors import Cancelled, MissingExtraError, redact
 from ..media import TensorInfo
 from .base import choose, refuse
 from .pool import PooledRuntime, check_feed
@@ -98,6 +98,9 @@ class TritonRuntime(PooledRuntime):
         parts = [self._with_retries({k: v[at : at + size] for k, v in feed.items()}) for at in range(0, count, size)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
+    def cancel(self) -> None:
+        self._closed.set()
+
     def close(self) -> None:
         """End the calls that wait for the server, and give back shared memory. May be called twice."""
         self._closed.set()
@@ -121,13 +124,13 @@ class TritonRuntime(PooledRuntime):
                     gone = time.monotonic() - began
                     if gone + wait > self._retry:
                         raise ValueError(f"{self._address} has not answered for {gone:.1f} s: {error}") from error
-                    if not telling and self._away.acquire(blocking=False):
+                    if not telling and not self._closed.is_set() and self._away.acquire(blocking=False):
                         telling = True
                         self.report(f"{self._address} does not answer, trying for {self._retry:g} s: {error}")
                 except ValueError as error:
                     raise ValueError(f"{self._address} refused the call: {error}") from error
                 if self._closed.wait(wait):
-                    raise ValueError(f"{self._address} was given up: the pipeline stops")
+                    raise Cancelled(f"{self._address} was given up: the pipeline stops")
                 wait = min(2 * wait, _LONGEST)
         finally:
             if telling:

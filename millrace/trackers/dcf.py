@@ -47,8 +47,8 @@ class Dcf(Default):
     memory.
     """
 
-    peak: float = 7.0
-    trust: float = 0.5
+    peak: float = 10.0
+    trust: float = 0.3
     learning: float = 0.2
 
     name = "dcf"

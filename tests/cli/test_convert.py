@@ -131,3 +131,17 @@ def test_weights_need_a_class_and_a_size(tmp_path):
     assert "--size" in str(run(tmp_path / "net.pth", "--size", "big", "--network", "torch.nn:Conv2d").exception)
     with pytest.raises(ConfigError, match="holds weights alone"):
         command.convert(tmp_path / "net.pth", None, 1e-3)
+
+
+def test_check_understands_models_of_other_formats(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    case = detector()
+    path = write(
+        case._replace(shape=(1, 3, 12, 16), blobs={k: [(n[0], 3, 1, 1), b] for k, (n, b) in case.blobs.items()}),
+        tmp_path,
+    )
+    result = CliRunner().invoke(app, ["check", str(path.with_suffix(".prototxt"))])
+    assert result.exit_code == 0, result.output
+    assert "parser  ssd_rows" in result.output
+    result = CliRunner().invoke(app, ["check", str(tmp_path / "none.xml")])
+    assert "there is no such file" in str(result.exception)

@@ -85,6 +85,12 @@ def test_what_cannot_be_replayed_is_said(tmp_path: Path, capsys: pytest.CaptureF
     assert "convert cannot be repeated" in capsys.readouterr().err
 
 
+def test_a_tracker_that_looks_at_pixels_wants_the_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = recorded(tmp_path)
+    assert invoke(["replay", str(run), "--tracker", "dcf"]) == 2
+    assert "looks at pixels, which a recorded run does not hold: give --video" in capsys.readouterr().err
+
+
 def test_a_crossing_and_one_that_did_not_count_are_explained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -160,9 +160,9 @@ def test_a_file_of_that_name_goes_before(served, tmp_path, monkeypatch):
 def test_the_list_and_the_details(served, capfd):
     assert invoke(["models"]) == 0
     out = capfd.readouterr().out
-    assert "yolox-nano" in out and "street" in out and "boxes" in out
-    assert invoke(["models", "show", "yolox-nano"]) == 0
+    assert "fastestdet" in out and "street" in out and "boxes" in out
+    assert invoke(["models", "show", "fastestdet"]) == 0
     out = capfd.readouterr().out
-    assert "Apache-2.0" in out and "sha256:" in out and "Megvii" in out
-    assert invoke(["models", "show", "yolox-nanno"]) == 2
-    assert "Did you mean 'yolox-nano'?" in capfd.readouterr().err
+    assert "BSD-3-Clause" in out and "sha256:" in out and "Xuehao Ma" in out
+    assert invoke(["models", "show", "fastestdett"]) == 2
+    assert "Did you mean 'fastestdet'?" in capfd.readouterr().err

@@ -100,6 +100,8 @@ def test_what_cannot_be_says_why(name, device, runtime, message):
     ],
 )
 def test_a_missing_library_names_its_extra(tmp_path, monkeypatch, library, name, device, extra):
+    for loaded in [each for each in sys.modules if each.startswith(f"{library}.")]:  # other tests have used it
+        monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.delitem(sys.modules, f"millrace.runtimes.{runtimes.choose_runtime(name, device)}", raising=False)
     with pytest.raises(MissingExtraError, match=rf"needs {library}.*: pip install 'millrace\[{extra}\]'"):

@@ -15,6 +15,7 @@ from servers.triton import Triton, add_model
 
 from millrace.core import ConfigError, Element, Graph, Pipeline, Source, StreamStart, setting, state
 from millrace.core.caps import FRAMES, Caps
+from millrace.core.errors import Cancelled
 from millrace.elements.infer import Infer
 from millrace.media import Frame, Image
 from millrace.runtimes import load, onnx
@@ -160,7 +161,7 @@ def test_closing_ends_a_call_that_waits(server):
     began = time.monotonic()
     runtime.close()
     assert time.monotonic() - began < 3
-    with pytest.raises(ValueError, match="was given up: the pipeline stops"):
+    with pytest.raises(Cancelled, match="was given up: the pipeline stops"):
         future.result(timeout=5)
 
 
@@ -312,6 +313,52 @@ def test_killed_in_mid_run_the_pipeline_waits_and_goes_on(triton, way):
         assert boxes[0][0] == pytest.approx(16 * (index % 200) / 255, abs=0.2)
     indices = [index for _, index, _ in remote.what]
     assert indices == sorted(set(indices))
+
+
+def test_a_pipeline_that_waits_for_a_server_can_be_stopped(server):
+    """At once, and stopped: not failed, and not after `retry` seconds."""
+    told = []
+    element = Waits(url=server.url)
+    graph = Graph()
+    graph.add("ask", element)
+    pipeline = Pipeline(graph)
+    pipeline.bus.subscribe(lambda message: told.append(message))
+    pipeline.add_source("a", Camera(), "ask")
+    server.trouble = [(503, {"error": "busy"})] * 999
+    pipeline.start()
+    try:
+        until(lambda: element.asked)
+        began = time.monotonic()
+    finally:
+        pipeline.stop()
+    assert time.monotonic() - began < 5
+    assert pipeline.failure is None, pipeline.failure
+    assert not [message for message in told if message.kind == "error"]
+
+
+class Waits(Element):
+    """Asks a server for every frame and waits for the answer."""
+
+    threaded = True
+
+    url: str = setting()
+    asked: int = state(int)
+    runtime: object = state(lambda: None)
+
+    def open(self, context):
+        self.runtime = load(self.url, retry=25.0)
+
+    def process(self, frame):
+        future = self.runtime.submit({"x": X})
+        self.asked += 1
+        future.result()
+        yield frame
+
+    def cancel(self):
+        self.runtime.cancel()
+
+    def close(self):
+        self.runtime.close()
 
 
 def until(condition, timeout=40):
