@@ -5,7 +5,8 @@
 CORPUS holds configuration files and INDEX.csv, DATA clips and models. What a file names and what is not there is
 substituted (MILLRACE_SUBSTITUTIONS): models by a detector or a classifier, streams by a clip, brokers by a file. Each
 file is run to its end in a folder of its own, after so many frames of each stream; windows are invisible. It ran when
-every stream gave all its frames, and every file that it shall write is there. Prints a table in Markdown.
+every stream gave all its frames, and every file that it shall write is there. Then its migrated form is run, and what
+both found is compared. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ import yaml
 
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
+from millrace.config import loads
 from millrace.config.deepstream import App, load_app
-from millrace.config.plan import Line, Step, Tee
+from millrace.config.plan import Line, Plan, Step, Tee
+from millrace.config.write import dumps
 from millrace.core.errors import MillraceError
 from millrace.deepstream import paths
 from millrace.summary import Run
@@ -74,15 +77,17 @@ def main() -> None:
     corpus, data = given.corpus.resolve(), given.data.resolve()
     with open(corpus / "INDEX.csv", newline="", encoding="utf-8") as index:
         rows = [row["path"] for row in csv.DictReader(index) if row["category"] == "deepstream_app"]
-    ran = 0
+    ran = same = 0
     print("| file | result |\n| --- | --- |")
     for path in rows:
         if given.only in path:
             with tempfile.TemporaryDirectory() as folder:
                 text = attempt(corpus / path, data, Path(folder), given.frames)
             ran += text.startswith("ran")
+            same += text.endswith("migrated: the same")
             print(f"| {path} | {text} |", flush=True)
-    print(f"\n{ran} of {sum(given.only in path for path in rows)} files ran to their end.")
+    count = sum(given.only in path for path in rows)
+    print(f"\n{ran} of {count} files ran to their end; {same} found the same when migrated.")
 
 
 def attempt(path: Path, data: Path, folder: Path, frames: int) -> str:
@@ -149,22 +154,37 @@ def substitute(group: str, key: str, path: str, data: Path, folder: Path) -> str
 
 
 def run(app: App, frames: int) -> str:
-    """Run it to its end and look at what it wrote."""
+    """Run it and its migrated form to their end, and look at what they wrote."""
     if not app.plan.streams:
         return "it has no streams"
-    app.plan.line.insert(0, Step("limit", {"count": frames}))
-    summary = Run(app.plan).run()
-    named = [stream.name for stream in app.plan.streams]
+    ours = loads(dumps(app.plan))
+    said = once(app.plan, frames, "theirs")
+    if not said.startswith("ran"):
+        return said
+    other = once(ours, frames, "ours")
+    if not other.startswith("ran"):
+        return f"migrated: {other}"
+    found = [sorted(path.read_bytes() for path in Path().glob(f"{name}*.jsonl")) for name in ("theirs", "ours")]
+    return said + ("; migrated: the same" if found[0] and found[0] == found[1] else "; migrated: NOT the same")
+
+
+def once(plan: Plan, frames: int, name: str) -> str:
+    """Run a plan to its end, with a JSON file of what was found."""
+    last = plan.line[-1:] if plan.line and isinstance(plan.line[-1], Tee) else []
+    rest = plan.line[: len(plan.line) - len(last)]
+    plan.line = [Step("limit", {"count": frames}), *rest, Step("json", {"path": f"{name}.jsonl"}), *last]
+    summary = Run(plan).run()
+    named = [stream.name for stream in plan.streams]
     if summary.errors:
         return f"failed: {summary.errors[0].text}"
-    short = [name for name in named if summary.streams[name].frames_out != frames]
+    short = [stream for stream in named if summary.streams[stream].frames_out != frames]
     if short:
         return f"frames are missing in {', '.join(short)}"
-    wrong = [name for name in outputs(app.plan.line) if not any(Path().glob(name))]
+    wrong = [path for path in outputs(plan.line) if not any(Path().glob(path))]
     if wrong:
         return f"nothing was written to {', '.join(wrong)}"
-    found = sum(summary.streams[name].objects for name in named)
-    return f"ran: {len(named)} streams, {found} objects; {', '.join(ends(app.plan.line)) or 'nothing is shown'}"
+    found = sum(summary.streams[stream].objects for stream in named)
+    return f"ran: {len(named)} streams, {found} objects; {', '.join(ends(plan.line)) or 'nothing is shown'}"
 
 
 def ends(line: Line) -> list[str]:

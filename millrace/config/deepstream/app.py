@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...core.errors import ConfigError
 from ...deepstream import KeyFile, Report, read
-from ..plan import Line, Stream, Tee
+from ..plan import Line, Step, Stream, Tee
 from .display import osd, tiler
 from .models import Models, analytics, dumps, preprocess, tracker
 from .others import pass_over, sample_sinks
@@ -38,6 +38,7 @@ def load_app(path: str | os.PathLike[str], uris: Sequence[str] = (), captions: b
 def app_of(file: KeyFile, uris: Sequence[str] = (), captions: bool = False) -> App:
     """The same of a file that was read already."""
     app = App(Report(file), captions=captions, sample="application" not in file.groups)
+    app.uri = uris[0] if uris else ""
     _application(app)
     read_sources(app)
     if uris and not app.plan.streams:
@@ -96,8 +97,6 @@ def _shown(app: App, sinks: list[Sink], models: Models) -> Line:
     kind, tiles = tiler(app, report.section(name))
     draw = osd(app, report.section("osd"), models.styles, bool(tiles))
     if not draw and app.sample and "osd" not in report.file.groups:
-        from ..plan import Step
-
         draw = [Step("draw", {"confidence": False, "trails": 0.0, "styles": models.styles})]
     if kind or app.sample:
         for sink in seen:

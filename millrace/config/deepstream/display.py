@@ -90,9 +90,7 @@ def _maps(app: App, section: Section) -> float:
     if not app.on(section):
         return 0.0
     alpha = section.number("alpha", 1.0, least=0, most=1)
-    section.integer("orig_background", 0)
-    section.integer("original-background", 0)
+    section.ignore("class maps are drawn onto the frame", "orig_background", "original-background")
     section.ignore("class maps are drawn onto the frame, in its size", "width", "height", "batch-size")
     section.ignore(MEMORY, "gpu-id", "nvbuf-memory-type")
-    section.note("alpha", "")
     return alpha

@@ -12,11 +12,12 @@ def branches(app: App, models: Models) -> Line:
     """A tee with a branch for each [primary-gieN], joined behind it; none where there are no such groups."""
     report = app.report
     lines: dict[str, Line] = {}
+    numbers = {section.integer("pgie-id", None): int(match[1]) for match, section in report.sections(r"branch(\d+)")}
     for match, section in report.sections(r"primary-gie(\d+)"):
-        number = int(match[1])
         line = models.primary(section)
         if not line:
             continue
+        number = numbers.get(section.integer("gie-unique-id", None), int(match[1]))  # of the branch that it is for
         line = _only(app, report.section(f"branch{number}")) + line
         line += [each for part in _fragments(app, number) for each in _follow(part, models)]
         lines[section.group.name] = line
@@ -31,7 +32,6 @@ def branches(app: App, models: Models) -> Line:
 
 def _only(app: App, section: Section) -> Line:
     """src-ids: the streams that a branch looks at."""
-    section.integer("pgie-id", None)
     numbers = section.integers("src-ids", ())
     names = [app.plan.streams[number].name for number in numbers if 0 <= number < len(app.plan.streams)]
     if not names or len(names) == len(app.plan.streams):

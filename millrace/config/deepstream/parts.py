@@ -44,6 +44,7 @@ class App:
     remarks: list[str] = field(default_factory=list)
     perf: float | None = None
     sample: bool = False
+    uri: str = ""  # of the first source that gives none (-i)
     captions: bool = False  # tiles show captions even where there are several (-t)
 
     def on(self, section: Section) -> bool:

@@ -65,7 +65,9 @@ def read_streammux(app: App) -> None:
 def _source(app: App, section: Section, number: int) -> None:
     kind = section.integer("type", None)
     count = section.integer("num-sources", 1, least=1)
-    uri = section.text("uri", "")
+    uri = section.text("uri", "") or ""
+    if not uri and kind in (2, 3, 4):
+        uri, app.uri = app.uri, ""
     options, live = _options(section), {}
     if kind is None and "type" in section:
         return  # it is no number, which is noted

@@ -112,3 +112,11 @@ def test_a_table_of_sources(write, folder):
     (folder / "sources.csv").write_text("enable,type,uri\n1,many,file://street.mp4\n")
     with pytest.raises(ConfigError, match=r"sources.csv:2: \[source0\] type: 'many' is not a whole number"):
         streams(write, text, name="app.yml")
+
+
+def test_an_address_from_outside_stands_where_none_is_given(write, folder):
+    path = write("[application]\n[source0]\nenable=1\ntype=2\n[source1]\nenable=1\ntype=2\nuri=file://street.mp4")
+    found = load_app(path, ["rtsp://10.0.0.9/a"]).plan.streams
+    assert [stream.uri for stream in found] == ["rtsp://10.0.0.9/a", str(folder / "street.mp4")]
+    with pytest.raises(ConfigError, match="uri: is missing"):
+        load_app(path)
