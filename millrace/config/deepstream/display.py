@@ -9,7 +9,7 @@ from ...deepstream import Section
 from ..plan import Line, Step
 from .parts import MEMORY, App, step
 
-_COLOURS = "text is white on a dark ground"
+_COLOURS = "captions have the colour of their box, with text that can be read on it"
 
 
 def tiler(app: App, section: Section) -> tuple[int, Line]:
