@@ -73,8 +73,11 @@ class Address:
         try:
             parts = urlsplit(url)
             port = parts.port
-        except ValueError as error:
-            raise ConfigError(f"the broker's address is not a URL: {error}") from None
+        except ValueError:  # what it says may hold a piece of the password
+            raise ConfigError(
+                "the broker's address is not a URL: scheme://user:password@host:port/topic; "
+                "/, #, ?, @ and : in user and password are written %2F, %23, %3F, %40 and %3A"
+            ) from None
         return cls(
             scheme=parts.scheme.lower(),
             host=parts.hostname or "",

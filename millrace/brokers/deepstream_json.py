@@ -75,6 +75,7 @@ class Full:
 
     def __init__(self, what: tuple[str, ...], texts: Texts, config: str | None = None) -> None:
         self._config = Msgconv(config)
+        self.expect = self._config.expect
 
     def __call__(self, frame: Frame, due: bool = True) -> Iterator[Body]:
         for found in frame.objects if due else ():
@@ -118,6 +119,7 @@ class FullNew:
 
     def __init__(self, what: tuple[str, ...], texts: Texts, config: str | None = None) -> None:
         self._config = Msgconv(config)
+        self.expect = self._config.expect
 
     def __call__(self, frame: Frame, due: bool = True) -> Iterator[Body]:
         for found in frame.objects if due else ():
@@ -145,6 +147,7 @@ class Minimal:
         self, what: tuple[str, ...], texts: Texts, config: str | None = None, dummy: bool = False, newapi: bool = False
     ) -> None:
         self._config = Msgconv(config)
+        self.expect = self._config.expect
         self._dummy, self._newapi = dummy, newapi
 
     def __call__(self, frame: Frame, due: bool = True) -> Iterator[Body]:

@@ -41,6 +41,7 @@ class Protobuf:
 
     def __init__(self, what: tuple[str, ...], texts: Texts, config: str | None = None) -> None:
         self._config = Msgconv(config)
+        self.expect = self._config.expect
 
     def __call__(self, frame: Frame, due: bool = True) -> Iterator[Body]:
         if not due:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ Full = Literal["wait", "drop_newest", "drop_oldest"]
 
 BATCH = 200  # messages of one call
 RETRY = (0.2, 10.0)  # seconds before the first and between later attempts
+CLOSING = 5.0  # seconds that the end waits for a call that is under way
 
 
 @dataclass(slots=True)
@@ -33,46 +35,52 @@ class Delivery:
     """A thread that empties a spool into a broker. What `accept` took is delivered, now or in a later run.
 
     Messages go out in the order of acceptance; after an error those not acknowledged are sent again (at least once,
-    with the same ids). `warn` is called from the thread, once for each loss of the broker and once for its return.
+    with the same ids). `warn` is called from the thread, once for each loss of the broker and once for its return;
+    `on_room` after messages have left the spool.
     """
 
     def __init__(
-        self, broker: Broker, spool: Spool, full: Full = "drop_newest", warn: Callable[[str], None] = lambda text: None
+        self,
+        broker: Broker,
+        spool: Spool,
+        full: Full = "drop_newest",
+        warn: Callable[[str], None] = lambda text: None,
+        on_room: Callable[[], None] = lambda: None,
     ) -> None:
         self.counts = Counts()
-        self._broker, self._spool, self._full, self._warn = broker, spool, full, warn
+        self._broker, self._spool, self._full, self._warn, self._on_room = broker, spool, full, warn, on_room
         self._change = threading.Condition()
         self._stopping = False
         self._said_full = False
         self._thread = threading.Thread(target=self._run, name="millrace-delivery", daemon=True)
         self._thread.start()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether messages may come: with the policy `wait` not while the spool is full."""
+        return self._full != "wait" or not self._spool.full
+
     def accept(self, messages: list[Message]) -> bool:
         """Take messages for delivery: they are on disk when this returns True. False: dropped, the spool being full.
 
-        With the policy `wait` it waits for room until the delivery is closed. Raises OutputError for a full disk.
+        Never waits: with the policy `wait` whoever calls it waits for `has_room` before, which `on_room` tells; what
+        comes all the same is taken. Raises OutputError for a full disk.
         """
         if not messages:
             return True
-        while not self._spool.put(messages):
+        taken = self._spool.put(messages, all_at_once=self._full == "wait")
+        if not taken and self._full == "drop_oldest":
+            self.counts.dropped += self._spool.drop_oldest(messages)
+            taken = self._spool.put(messages)
+        if not taken or not self.has_room:
             self._say_full()
-            if self._full == "drop_oldest" and len(messages) <= self._spool.most:
-                self.counts.dropped += self._spool.drop_oldest(messages)
-                continue
-            if self._full == "wait":
-                with self._change:
-                    if self._change.wait_for(lambda: self._stopping, timeout=0.05):
-                        break
-                continue
+        if not taken:
             self.counts.dropped += len(messages)
             return False
-        else:
-            self.counts.accepted += len(messages)
-            with self._change:
-                self._change.notify_all()
-            return True
-        self.counts.dropped += len(messages)
-        return False
+        self.counts.accepted += len(messages)
+        with self._change:
+            self._change.notify_all()
+        return True
 
     def drain(self, seconds: float) -> int:
         """Wait until all is delivered, no longer than that; returns how many messages are left."""
@@ -80,42 +88,48 @@ class Delivery:
             self._change.wait_for(lambda: not len(self._spool) or self._stopping, timeout=seconds)
         return len(self._spool)
 
-    def interrupt(self) -> None:
-        """End waiting calls of `accept` and `drain` soon. Any thread."""
+    def close(self) -> None:
+        """End the thread and the connection; what is left stays in the spool.
+
+        A broker that holds a call longer than CLOSING seconds is left to itself: its thread ends when the call does.
+        """
         with self._change:
             self._stopping = True
             self._change.notify_all()
-
-    def close(self) -> None:
-        """End the thread and the connection; what is left stays in the spool."""
-        self.interrupt()
-        self._thread.join()
+        self._thread.join(CLOSING)
         self._spool.close()
 
     def _run(self) -> None:
         away, pause = False, RETRY[0]
         connected = False
-        try:
-            while self._wait_for_work(pause if away else 0.0):
-                try:
-                    if not connected:
-                        self._broker.connect()
-                        connected = True
-                    self._deliver()
-                except BrokerError as error:
-                    connected = False
-                    self.counts.retries += 1
-                    self._broker.close()
-                    if not away:
-                        self._warn(f"the broker is away: {redact(str(error))}; messages wait in {self._spool.path}")
-                    pause = min(RETRY[1], pause * 2) if away else RETRY[0]
-                    away = True
-                else:
-                    if away:
-                        self._warn(f"the broker is back; {len(self._spool)} messages are being sent")
-                    away = False
-        finally:
+        while self._wait_for_work(pause if away else 0.0):
+            try:
+                if not connected:
+                    self._broker.connect()
+                    connected = True
+                self._deliver()
+            except Exception as error:  # noqa: BLE001 of any library: the thread must go on
+                connected = False
+                self.counts.retries += 1
+                self._hang_up()
+                if not away:
+                    kind = "" if isinstance(error, BrokerError) else f"{type(error).__name__}: "
+                    self._say(f"the broker is away: {kind}{redact(str(error))}; messages wait in {self._spool.path}")
+                pause = min(RETRY[1], pause * 2) if away else RETRY[0]
+                away = True
+            else:
+                if away:
+                    self._say(f"the broker is back; {len(self._spool)} messages are being sent")
+                away = False
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        with suppress(Exception):  # what breaks while closing is closed, too
             self._broker.close()
+
+    def _say(self, text: str) -> None:
+        if not self._stopping:  # nobody may listen any more
+            self._warn(text)
 
     def _wait_for_work(self, pause: float) -> bool:
         """Wait for messages, and for `pause` seconds before; False when it is time to end."""
@@ -130,23 +144,26 @@ class Delivery:
         try:
             self._broker.send([message for _, message in batch])
         except RefusedError as error:
+            self._done(batch[: error.acknowledged + 1], refused=1)
             self.counts.refused += 1
-            self._warn(f"the broker refused message {batch[error.acknowledged][1].id}, it is dropped: {error}")
-            self._done(batch[: error.acknowledged + 1], error.acknowledged)
+            if str(self.counts.refused).strip("0") == "1":  # the first, the tenth, the hundredth, …
+                name = batch[error.acknowledged][1].id
+                self._say(f"the broker refused message {name}, it is dropped: {redact(str(error))}")
         except BrokerError as error:
-            self._done(batch[: error.acknowledged], error.acknowledged)
+            self._done(batch[: error.acknowledged])
             raise
         else:
-            self._done(batch, len(batch))
+            self._done(batch)
 
-    def _done(self, messages: list[tuple[int, Message]], delivered: int) -> None:
-        self._spool.done(messages)
-        self.counts.delivered += delivered
+    def _done(self, messages: list[tuple[int, Message]], refused: int = 0) -> None:
+        self.counts.delivered += max(0, self._spool.done(messages) - refused)
         with self._change:
             self._change.notify_all()
+        if self._full == "wait":
+            self._on_room()
 
     def _say_full(self) -> None:
         if not self._said_full:
             self._said_full = True
             does = {"wait": "the pipeline waits", "drop_newest": "new messages are dropped"}
-            self._warn(f"the spool {self._spool.path} is full: {does.get(self._full, 'the oldest are dropped')}")
+            self._say(f"the spool {self._spool.path} is full: {does.get(self._full, 'the oldest are dropped')}")

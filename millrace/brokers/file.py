@@ -26,7 +26,9 @@ class File:
     def connect(self) -> None:
         self.close()
         try:
-            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            if _is_torn(self._file):
+                os.write(self._file, b"\n")  # a line that a crash cut off stays by itself
         except OSError as error:
             raise BrokerError(f"file: {error}") from error
 
@@ -44,6 +46,12 @@ class File:
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
+
+
+def _is_torn(file: int) -> bool:
+    """Whether its last line has no end."""
+    size = os.fstat(file).st_size
+    return size > 0 and os.pread(file, 1, size - 1) != b"\n"
 
 
 def _line(message: Message) -> bytes:

@@ -11,15 +11,15 @@ from ._tls import TLS_OPTIONS, tls_context
 from .base import Address, BrokerError, Message, RefusedError
 
 OPTIONS = ("timeout", *TLS_OPTIONS)
-AGAIN = (408, 425, 429)  # of the client errors: these may go away
+NEVER = (400, 409, 410, 413, 415, 422)  # answers that lie in the message; others (401, 404, …) may go away
 
 
 class Http:
     """`https://user:password@host/path`; the topic goes along as the header X-Millrace-Topic.
 
-    A message is acknowledged by any 2xx answer, refused for good by other answers below 500 but 408, 425 and 429.
-    The id is the header Idempotency-Key. Options: `timeout` seconds, `ca`, `cert`, `key`; others are the receiver's
-    and stay in the address.
+    A message is acknowledged by any 2xx answer and refused for good by 400, 409, 410, 413, 415 and 422; after any other
+    answer it is sent again. The id is the header Idempotency-Key; topic and key are percent-encoded. Options:
+    `timeout` seconds, `ca`, `cert`, `key`; others are the receiver's and stay in the address.
     """
 
     def __init__(self, address: Address) -> None:
@@ -53,13 +53,13 @@ class Http:
             if 200 <= status < 300:
                 continue
             text = f"{self.address.scheme}: {self.address.host}: {status} {reason}"
-            raise (BrokerError if status >= 500 or status in AGAIN else RefusedError)(text, done)
+            raise (RefusedError if status in NEVER else BrokerError)(text, done)
 
     def _post(self, message: Message, done: int) -> tuple[int, str]:
         assert self._connection is not None
         headers = {
             **self._headers, "Content-Type": message.content_type, "Idempotency-Key": message.id,
-            "X-Millrace-Topic": message.topic, "X-Millrace-Key": message.key,
+            "X-Millrace-Topic": quote(message.topic), "X-Millrace-Key": quote(message.key),
         }  # fmt: skip
         try:
             self._connection.request("POST", self._target, message.body, headers)

@@ -11,7 +11,8 @@ from .base import Address, BrokerError, Message, RefusedError
 
 
 class Kafka:
-    """`kafka://host:9092,host2:9092/topic`. Messages are partitioned by key, so those of one stream keep their order.
+    """`kafka://host:9092/topic`; further brokers as `?servers=host:9092,host2:9092`. Messages are partitioned by key,
+    so those of one stream keep their order.
 
     Options are librdkafka's own by name (`kafka://host:9092/topic?security.protocol=SSL&ssl.ca.location=ca.pem`),
     and `timeout` seconds. The producer is idempotent and waits for all replicas. User and password of the address

@@ -14,6 +14,7 @@ from ._tls import TLS_OPTIONS, tls_context
 from .base import Address, BrokerError, Message, RefusedError
 
 OPTIONS = ("qos", "retain", "client_id", "version", "keepalive", "timeout", *TLS_OPTIONS)
+NEVER = (0x90, 0x99)  # reasons that lie in the message: topic name invalid, payload format invalid
 VERSIONS = {"5": 5, "3.1.1": 4}
 
 
@@ -48,6 +49,7 @@ class Mqtt:
         self._state = threading.Condition()
         self._answer: str | None = None  # of the broker to our connect: "" is welcome
         self._acknowledged: set[int] = set()
+        self._refused: dict[int, Any] = {}  # reason codes by packet: MQTT 5 acknowledges and refuses in one
 
     def connect(self) -> None:
         self.close()
@@ -65,6 +67,7 @@ class Mqtt:
         client.on_publish = self._on_publish
         self._answer = None
         self._acknowledged.clear()
+        self._refused.clear()
         port = self.address.port or (8883 if self._tls is not None else 1883)
         client.connect_timeout = self._timeout
         try:
@@ -97,11 +100,15 @@ class Mqtt:
         """Wait until the broker has acknowledged these packets; BrokerError says how many of the first it has."""
         until = time.monotonic() + self._timeout
         with self._state:
-            while self._answer == "" and not self._acknowledged.issuperset(numbers):
+            while self._answer == "" and not all(n in self._acknowledged or n in self._refused for n in numbers):
                 if not self._state.wait(until - time.monotonic()) and time.monotonic() >= until:
                     break
             done = next((n for n, number in enumerate(numbers) if number not in self._acknowledged), len(numbers))
             self._acknowledged.difference_update(numbers)
+            reason = self._refused.get(numbers[done]) if done < len(numbers) else None
+        if reason is not None:
+            text = f"mqtt: {self.address.host}: {reason}"
+            raise (RefusedError if reason.value in NEVER else BrokerError)(text, done)
         if done < (len(numbers) if wanted is None else wanted):
             raise BrokerError(f"mqtt: {self.address.host}: {self._answer or 'no acknowledgement'}", done)
 
@@ -135,5 +142,8 @@ class Mqtt:
 
     def _on_publish(self, client: Any, data: Any, number: int, reason: Any, properties: Any) -> None:
         with self._state:
-            self._acknowledged.add(number)
+            if reason is not None and reason.is_failure:
+                self._refused[number] = reason
+            else:
+                self._acknowledged.add(number)
             self._state.notify_all()

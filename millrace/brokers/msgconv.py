@@ -1,6 +1,7 @@
 """nvmsgconv's configuration: where each sensor stands and what it is called (`sensorN`, `placeN`, `analyticsN`).
 
-Read from INI, YAML or CSV as DeepStream 9.1 does; N is the number of the stream, in the order in which streams come.
+Read from INI, YAML or CSV as DeepStream 9.1 does; N is the number of the stream in the order in which
+they are declared.
 """
 
 from __future__ import annotations
@@ -66,6 +67,11 @@ class Msgconv:
             "location": found["location"],
             part: own,
         }
+
+    def expect(self, streams: Sequence[str]) -> None:
+        """Give these streams their numbers, in this order; those that have one keep it."""
+        for stream in streams:
+            self._number(stream)
 
     def _number(self, stream: str) -> int:
         return self._numbers.setdefault(stream, len(self._numbers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from ._tls import TLS_OPTIONS, tls_context
 from .base import Address, BrokerError, Message, RefusedError
 
 OPTIONS = ("timeout", *TLS_OPTIONS)
+SUBJECT = re.compile(r"[^\s.*>]+(\.[^\s.*>]+)*")
 
 
 class Nats:
@@ -57,6 +59,13 @@ class Nats:
         )  # fmt: skip
 
     def send(self, messages: Sequence[Message]) -> None:
+        bad = next((n for n, message in enumerate(messages) if not SUBJECT.fullmatch(message.topic)), None)
+        if bad is not None:
+            self._send(messages[:bad])
+            raise RefusedError(f"nats: {messages[bad].topic!r} is no subject: no spaces, *, > or empty parts", bad)
+        self._send(messages)
+
+    def _send(self, messages: Sequence[Message]) -> None:
         for done, answer in enumerate(self._run(self._publish(messages))):
             if isinstance(answer, self._nats.errors.MaxPayloadError):
                 raise RefusedError(f"nats: {answer}", done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -63,13 +64,18 @@ def _host(parts: list[str], section: Section, kind: str) -> tuple[str, str]:
     host = parts[0].strip() if parts else section.text("hostname", "")
     port = parts[1].strip() if len(parts) > 1 else str(section.integer("port", 0) or "")
     if not host or (port and not port.isdigit()):
-        raise ConfigError(f"{kind}: the connection string {';'.join(parts)!r} is not `host;port`")
+        raise ConfigError(f"{kind}: the connection string {';'.join(parts[:2])!r}… is not `host;port`")
     section.ignore("the connection string says it", "hostname", "port") if parts else None
     return host, port
 
 
 def _topic(parts: list[str], topic: str) -> str:
     return topic or (parts[2].strip() if len(parts) > 2 else "")
+
+
+def _who(user: str | None, word: str | None, kind: str) -> tuple[str | None, str | None]:
+    """User and password; those of the environment win, as in DeepStream."""
+    return os.environ.get(f"USER_{kind}") or user, os.environ.get(f"PASSWORD_{kind}") or word
 
 
 def _kafka(section: Section, parts: list[str], topic: str, whole: str) -> str:
@@ -95,7 +101,7 @@ def _mqtt(section: Section, parts: list[str], topic: str, whole: str) -> str:
     if secure:
         options |= {"ca": ca or folder, "cert": cert, "key": key}
     section.ignore("the client has a thread of its own", "loop-timeout", "set-threaded")
-    user, word = section.text("username", None), section.text("password", None)
+    user, word = _who(section.text("username", None), section.text("password", None), "MQTT")
     return _url("mqtts" if secure else "mqtt", host, port, _topic(parts, topic), options, user, word)
 
 
@@ -103,6 +109,7 @@ def _amqp(section: Section, parts: list[str], topic: str, whole: str) -> str:
     host, port = _host(parts, section, "amqp")
     user = parts[2].strip() if len(parts) > 2 else section.text("username", None)
     word = parts[3].strip() if len(parts) > 3 else section.text("password", None)
+    user, word = _who(user, word, "AMQP")
     options = {
         "exchange": section.text("exchange", None), "frame_max": section.integer("amqp-framesize", None),
         "heartbeat": section.integer("amqp-heartbeat", None),
@@ -117,7 +124,7 @@ def _redis(section: Section, parts: list[str], topic: str, whole: str) -> str:
     section.ignore("it is for consuming", "consumergroup", "consumername")
     section.ignore("every batch is flushed and acknowledged", "flush-timeout")
     section.ignore("the payload names the sensor", "sensorid")
-    word = section.text("password", None)
+    _, word = _who(None, section.text("password", None), "REDIS")
     return _url("redis", host, port, _topic(parts, topic), options, "default" if word else None, word)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.resources import files
@@ -38,6 +38,10 @@ class Converter(Protocol):
 
     def __call__(self, frame: Frame, due: bool = True) -> Iterator[Body]:
         """`due` is False for frames between those that are sent: only events are."""
+        ...
+
+    def expect(self, streams: Sequence[str]) -> None:
+        """The streams that are to come, in the order in which they are declared."""
         ...
 
 
@@ -78,6 +82,8 @@ class Custom:
     def __init__(self, function: Callable[[Frame], Any]) -> None:
         self._function = function
 
+    def expect(self, streams: Sequence[str]) -> None: ...
+
     def __call__(self, frame: Frame, due: bool = True) -> Iterator[Body]:
         for made in (self._function(frame) if due else None) or ():
             if isinstance(made, bytes):
@@ -96,6 +102,8 @@ class Millrace:
     def __init__(self, what: tuple[str, ...], texts: Texts) -> None:
         self._what, self._texts = what, texts
         self._run = uuid.uuid4().hex[:12]
+
+    def expect(self, streams: Sequence[str]) -> None: ...
 
     def __call__(self, frame: Frame, due: bool = True) -> Iterator[Body]:
         if not due and not (frame.events and "events" in self._what):

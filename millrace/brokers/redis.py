@@ -58,11 +58,13 @@ class Redis:
         except self._redis.RedisError as error:
             raise self._error(error) from error
         for done, answer in enumerate(answers):
-            if isinstance(answer, (self._redis.BusyLoadingError, self._redis.ConnectionError)):
-                raise self._error(answer, done)
-            if isinstance(answer, Exception):
-                transient = str(answer).startswith(("OOM", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "MISCONF"))
-                raise self._error(answer, done) if transient else RefusedError(f"redis: {answer}", done)
+            if isinstance(answer, Exception):  # a right, room or a setting that is missing: it may be given
+                wrong_key = str(answer).startswith("WRONGTYPE")
+                raise (
+                    RefusedError(f"redis: {messages[done].topic}: {answer}", done)
+                    if wrong_key
+                    else self._error(answer, done)
+                )
 
     def _error(self, error: Exception, done: int = 0) -> BrokerError:
         return BrokerError(f"redis: {self.address.host}:{self.address.port or 6379}: {error}", done)

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..core.errors import ConfigError, OutputError
 from .base import Message
@@ -32,6 +33,7 @@ class Spool:
         self.path = path
         self.most, self.most_bytes = most, most_bytes
         self._lock = threading.Lock()
+        self._file: Any = None
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             self._file = sqlite3.connect(path, check_same_thread=False, timeout=1.0, isolation_level=None)
@@ -43,6 +45,8 @@ class Spool:
             self._file.execute("COMMIT")
             row = self._file.execute("SELECT COUNT(*), COALESCE(SUM(LENGTH(body)), 0) FROM message").fetchone()
         except (OSError, sqlite3.Error) as error:
+            if self._file is not None:
+                self._file.close()
             hint = "another run is using it: give each a spool of its own" if "locked" in str(error) else str(error)
             raise ConfigError(f"the spool {path} cannot be used: {hint}") from error
         self._count, self._bytes = row
@@ -50,11 +54,20 @@ class Spool:
     def __len__(self) -> int:
         return int(self._count)
 
-    def put(self, messages: Sequence[Message]) -> bool:
-        """Take all of them, or none when there is no room. Raises OutputError when the disk does not take them."""
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for one more message."""
+        return bool(self._count >= self.most or self._bytes >= self.most_bytes)
+
+    def put(self, messages: Sequence[Message], all_at_once: bool = False) -> bool:
+        """Take all of them, or none when there is no room. Raises OutputError when the disk does not take them.
+
+        With `all_at_once` one more message's room is room for all: they belong together.
+        """
         size = sum(len(message.body) for message in messages)
         with self._lock:
-            if self._count + len(messages) > self.most or self._bytes + size > self.most_bytes:
+            fits = self._count + len(messages) <= self.most and self._bytes + size <= self.most_bytes
+            if not fits and (self.full or not all_at_once):
                 return False
             rows = [(m.id, m.topic, m.key, m.body, m.content_type) for m in messages]
             try:
@@ -75,23 +88,25 @@ class Spool:
             rows = self._file.execute(f"SELECT number, {_COLUMNS} FROM message ORDER BY number LIMIT ?", (count,))
             return [(number, Message(*rest)) for number, *rest in rows]
 
-    def done(self, messages: Sequence[tuple[int, Message]]) -> None:
-        """Forget these: the oldest ones, as `first` gave them."""
+    def done(self, messages: Sequence[tuple[int, Message]]) -> int:
+        """Forget these: the oldest ones, as `first` gave them; returns how many of them were still there."""
         if not messages:
-            return
-        with self._lock:
-            self._file.execute("DELETE FROM message WHERE number <= ?", (messages[-1][0],))
-            self._count -= len(messages)
-            self._bytes -= sum(len(message.body) for _, message in messages)
+            return 0
+        upto = (messages[-1][0],)
+        with self._lock:  # counted anew: the same ones may have been dropped in the meantime
+            told = "SELECT COUNT(*), COALESCE(SUM(LENGTH(body)), 0) FROM message WHERE number <= ?"
+            count, size = self._file.execute(told, upto).fetchone()
+            self._file.execute("DELETE FROM message WHERE number <= ?", upto)
+            self._count -= count
+            self._bytes -= size
+        return int(count)
 
     def drop_oldest(self, messages: Sequence[Message]) -> int:
         """Make room for these by forgetting the oldest; returns how many were forgotten."""
         size = sum(len(message.body) for message in messages)
         dropped = 0
         while len(self) and (len(self) + len(messages) > self.most or self._bytes + size > self.most_bytes):
-            oldest = self.first(max(1, len(messages)))
-            self.done(oldest)
-            dropped += len(oldest)
+            dropped += self.done(self.first(max(1, len(messages))))
         return dropped
 
     def close(self) -> None:

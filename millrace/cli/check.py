@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -72,12 +73,17 @@ def pipeline_lines(path: Path) -> Iterator[str]:
     for name in graph.order():
         element = graph.nodes[name].element
         changed = [
-            f"{setting.name}={getattr(element, setting.name)!r}"
+            f"{setting.name}={_shown(setting.name, getattr(element, setting.name))!r}"
             for setting in registry.settings_of(type(element))
             if getattr(element, setting.name) != setting.default
         ]
         feeding = [link.source + (f"[{link.stream}]" if link.stream else "") for link in graph.into(name)]
         yield redact(" ".join([f"{name} ←", ", ".join(feeding) or "streams", *changed]))
+
+
+def _shown(name: str, value: Any) -> Any:
+    """A setting's value without passwords."""
+    return dict.fromkeys(value, "***") if name == "users" else value
 
 
 def _is_local(uri: str) -> bool:

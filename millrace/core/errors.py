@@ -17,11 +17,12 @@ import re
 from collections.abc import Iterable
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_SECRETS = re.compile(r"(?i)(?<=[?&;])([\w.-]*(?:password|passwd|secret|token|key|sas|sig|signature)=)[^&;\s'\"]+")
 
 
 def redact(text: str) -> str:
-    """The text without user names and passwords of URLs, fit for a log."""
-    return _CREDENTIALS.sub("***@", text)
+    """The text without user names and passwords of URLs and without secret options in them, fit for a log."""
+    return _SECRETS.sub(r"\1***", _CREDENTIALS.sub("***@", text))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -14,7 +15,7 @@ from ..brokers.delivery import Counts, Delivery
 from ..brokers.payload import KINDS, Body, Converter, Texts, open_converter
 from ..brokers.spool import Spool
 from ..core.element import Context, Element, Seconds, setting, state
-from ..core.errors import SettingError, redact
+from ..core.errors import SettingError
 from ..media import Frame
 from ..outputs.jsonl import event_text, frame_line
 
@@ -68,10 +69,18 @@ class Publish(Element):
         self.converter = self._converter()
         broker = open_broker(self.broker)
         spool = Spool(self.spool or default_spool(self.broker, self.topic), self.most)
-        self.delivery = Delivery(broker, spool, self.full, context.warn)
+        self.delivery = Delivery(broker, spool, self.full, context.warn, context.wake)
+
+    @property
+    def ready(self) -> bool:
+        return self.delivery is None or self.delivery.has_room
 
     def _converter(self) -> Converter:
         return open_converter(self.payload, tuple(self.what), Texts(frame_line, event_text), self.options)
+
+    def expect(self, streams: Sequence[str]) -> None:
+        if self.converter is not None:
+            self.converter.expect(streams)
 
     def process_frame(self, frame: Frame) -> None:
         assert self.converter is not None and self.delivery is not None
@@ -106,5 +115,8 @@ class Publish(Element):
 def default_spool(broker: str, topic: str | None) -> str:
     """A file of this user for an address (without its password, which may change)."""
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    name = hashlib.sha256(f"{redact(broker)} {topic}".encode()).hexdigest()[:16]
+    at = Address.parse(broker)
+    options = {name: value for name, value in at.options.items() if name != "sas"}
+    where = f"{at.scheme}://{at.host}:{at.port}{at.path} {options} {topic}"
+    name = hashlib.sha256(where.encode()).hexdigest()[:16]
     return str(Path(home) / "millrace" / "spool" / f"{name}.sqlite")

@@ -83,7 +83,7 @@ class Recorder(Element):
             raise StreamError(start.stream, f"recorder takes packets, not {start.caps.kind}; put it before decode")
         known = self.streams.pop(start.stream, None)
         if known is not None:
-            known.close()
+            self._guarded(known.close, start.stream)
         self.streams[start.stream] = Clips(start.caps, self.cache, self.sound)
         return start
 
@@ -125,6 +125,7 @@ class Recorder(Element):
 
     def _do(self, clips: Clips, wish: Wish) -> bool:
         if wish.stop:
+            self.late = [each for each in self.late if (each.stream, each.name) != (wish.stream, wish.name)]
             clips.stop(wish.name)
             return True
         return self._start(clips, wish)

@@ -16,7 +16,8 @@ from ..streaming.loop import Loop
 from ..streaming.mount import Mount
 from ..streaming.rtsp import RtspServer
 
-LATE = 0.5  # seconds behind its time at which a stream's clock starts anew; as many ahead are never waited for
+LATE = 0.5  # seconds behind its time at which a stream's clock starts anew
+AHEAD = 30.0  # the same before its time: a jump, not a slow stream
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -44,6 +45,7 @@ class Rtsp(Element):
     mounts: dict[str, Mount] = state(dict)
     clocks: dict[str, int] = state(dict)  # what to add to pts to get the time at which it is due, ns of monotonic
     live: set[str] = state(set)
+    held: Packet | None = state(lambda: None)  # it is not due yet
     context: Context | None = state(lambda: None)
 
     def validate(self) -> None:
@@ -58,6 +60,7 @@ class Rtsp(Element):
         try:
             self.loop.run(self.server.start())
         except OSError as error:
+            self.loop.run(self.server.stop())
             self.loop.close()
             self.loop = self.server = None
             raise OutputError(f"rtsp://{self.host}:{self.port}", error) from error
@@ -93,15 +96,34 @@ class Rtsp(Element):
         self.loop.soon(self.server.mounts.__setitem__, path, mount)
         return start
 
+    @property
+    def ready(self) -> bool:
+        return self.held is None
+
     def process(self, item: Any) -> Iterator[Item]:
+        yield from self._release()
         if isinstance(item, Packet) and item.kind == "video" and item.pts is not None:
+            due = None if item.stream in self.live or not self.sync else self._due(item)
+            if due is not None:
+                self.held, self.deadline = item, due
+                return
             self._give(item)
         yield item
 
+    def on_deadline(self) -> Iterator[Item]:
+        yield from self._release()
+
+    def flush(self, stream: str) -> Iterator[Item]:
+        yield from self._release()
+
+    def _release(self) -> Iterator[Item]:
+        held, self.held = self.held, None
+        if held is not None:
+            self._give(held)
+            yield held
+
     def _give(self, packet: Packet) -> None:
         assert self.loop is not None
-        if self.sync and packet.stream not in self.live:
-            self._wait(packet.stream, packet.dts if packet.dts is not None else packet.pts or 0)
         mount = self.mounts[packet.stream]
         try:
             units = split(packet.data, mount.rtp.length_size)
@@ -111,23 +133,23 @@ class Rtsp(Element):
             return
         self.loop.soon(mount.feed, units, packet.pts, packet.key)
 
-    def _wait(self, stream: str, at: int) -> None:
-        """Until a packet is due by its stream's clock."""
+    def _due(self, packet: Packet) -> float | None:
+        """When a packet is due by its stream's clock, in seconds of time.monotonic; None: now."""
+        at = packet.dts if packet.dts is not None else packet.pts or 0
         now = time.monotonic_ns()
-        due = self.clocks.get(stream, now - at) + at
-        if stream not in self.clocks or abs(due - now) > LATE * 1e9:
-            self.clocks[stream], due = now - at, now
-        if due > now:
-            time.sleep((due - now) / 1e9)
+        due = self.clocks.get(packet.stream, now - at) + at
+        if packet.stream not in self.clocks or not -LATE < (due - now) / 1e9 < AHEAD:
+            self.clocks[packet.stream], due = now - at, now
+        return due / 1e9 if due > now else None
 
     def end_stream(self, stream: str) -> Iterator[Item]:
+        yield from super().end_stream(stream)
         mount = self.mounts.pop(stream, None)
         self.clocks.pop(stream, None)
         self.live.discard(stream)
         if mount is not None and self.loop is not None and self.server is not None:
             self.loop.soon(self.server.mounts.pop, mount.name, None)
             self.loop.soon(mount.end)
-        yield from super().end_stream(stream)
 
     def close(self) -> None:
         loop, self.loop = self.loop, None

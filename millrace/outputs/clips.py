@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ..core.caps import Caps
 from ..core.errors import OutputError
@@ -16,6 +15,7 @@ from .container import Container, format_of, open_container
 from .sound import holds
 
 SECOND = 1_000_000_000
+MOST = 256 << 20  # bytes that are kept of one stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Recorded:
 
 @dataclass(slots=True)
 class _Clip:
+    stream: str
     name: str
     until: int  # ns; pictures that are decoded from there on are left out
     file: Container
@@ -50,7 +51,9 @@ class Clips:
         self._cache = round(cache * SECOND)
         self._kept: deque[Packet] = deque()
         self._keys: deque[int] = deque()  # times of the key pictures in the cache
+        self._bytes = 0  # of the packets in the cache
         self._newest = 0
+        self._decoded = 0  # when the latest picture is decoded
         self._open: list[_Clip] = []
 
     @property
@@ -70,8 +73,7 @@ class Clips:
 
     def stop(self, name: str | None = None) -> None:
         """End the open clips of that name, or all, with the last picture that came."""
-        for clip in [clip for clip in self._open if name is None or clip.name == name]:
-            self._finish(clip)
+        self._each([clip for clip in self._open if name is None or clip.name == name], self._finish)
 
     def start(
         self, name: str, path: str, since: int, until: int, done: Callable[[Recorded], None] | None = None
@@ -85,7 +87,15 @@ class Clips:
         first = max((key for key in self._keys if key <= since), default=self._keys[0])
         fits = "sound" not in self._caps or holds(format_of(path), self._caps["sound"])
         clip = _Clip(
-            name, until, open_container(path, self._caps, self._sound and fits), path, first, first, first, done
+            self._kept[-1].stream,
+            name,
+            until,
+            open_container(path, self._caps, self._sound and fits),
+            path,
+            first,
+            first,
+            first,
+            done,
         )
         self._open.append(clip)
         begun = False
@@ -102,35 +112,47 @@ class Clips:
             return
         if packet.kind == "video":
             self._newest = max(self._newest, packet.pts)
+            self._decoded = packet.pts if packet.dts is None else packet.dts
         if packet.leads:
             self._keys.append(packet.pts)
-            self._forget()
         if self._keys:
             self._kept.append(packet)
-        for clip in list(self._open):
-            self._write(clip, packet)
+            self._bytes += memoryview(packet.data).nbytes
+            self._forget()
+        self._each(self._open, lambda clip: self._write(clip, packet))
         self._end_those_due()
 
     def close(self) -> None:
         """Finish all. Raises the first error after the others were finished, too."""
+        try:
+            self._each(self._open, self._finish)
+        finally:
+            self._kept.clear()
+            self._keys.clear()
+            self._bytes = 0
+
+    def _each(self, clips: Sequence[_Clip], call: Callable[[_Clip], None]) -> None:
+        """Call it for all of them, then raise the first OutputError."""
         failed: OutputError | None = None
-        for clip in list(self._open):
+        for clip in list(clips):
             try:
-                self._finish(clip)
+                call(clip)
             except OutputError as error:
                 failed = failed or error
-        self._kept.clear()
-        self._keys.clear()
         if failed is not None:
             raise failed
 
     def _forget(self) -> None:
-        """Drop whole groups of pictures that are older than the cache is long."""
-        while len(self._keys) > 1 and self._keys[1] <= self._newest - self._cache:
+        """Drop whole groups of pictures that are older than the cache is long, or too many for MOST."""
+        while len(self._keys) > 1 and (self._keys[1] <= self._newest - self._cache or self._bytes > MOST):
             self._keys.popleft()
             first = self._keys[0]
             while self._kept and not (self._kept[0].leads and self._kept[0].pts == first):
-                self._kept.popleft()
+                self._bytes -= memoryview(self._kept.popleft().data).nbytes
+        if self._bytes > MOST:  # one group alone: a camera that hardly ever sends a key picture
+            self._kept.clear()
+            self._keys.clear()
+            self._bytes = 0
 
     def _write(self, clip: _Clip, packet: Packet) -> None:
         assert packet.pts is not None
@@ -147,19 +169,21 @@ class Clips:
         except OutputError:
             self._open.remove(clip)
             raise
+        except ValueError as error:  # a packet that no container can hold
+            self._open.remove(clip)
+            clip.file.close()
+            raise OutputError(clip.path, OSError(str(error))) from error
 
     def _end_those_due(self) -> None:
         # no picture that is shown before the end can follow one that is decoded after it
-        newest = self._kept[-1].dts if self._kept and self._kept[-1].kind == "video" else None
-        for clip in [clip for clip in self._open if newest is not None and newest >= max(clip.until, clip.last)]:
-            self._finish(clip)
+        due = [clip for clip in self._open if self._decoded >= max(clip.until, clip.last)]
+        self._each(due, self._finish)
 
     def _finish(self, clip: _Clip) -> None:
         self._open.remove(clip)
         clip.file.close()
         if clip.done is not None:
-            stream: Any = self._kept[-1].stream if self._kept else ""
-            clip.done(Recorded(stream, clip.path, clip.name, clip.start, clip.end))
+            clip.done(Recorded(clip.stream, clip.path, clip.name, clip.start, clip.end))
 
 
 @dataclass(frozen=True, slots=True)

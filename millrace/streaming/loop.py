@@ -9,12 +9,15 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+WAITING = 64  # calls that may wait: a thread that feeds a server must not run away from it
+
 
 class Loop:
     """Runs coroutines for other threads."""
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
+        self._room = threading.Semaphore(WAITING)
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
@@ -23,8 +26,13 @@ class Loop:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
 
     def soon(self, call: Callable[..., Any], *arguments: Any) -> None:
-        """Call it there soon, in the order of these calls."""
-        self._loop.call_soon_threadsafe(call, *arguments)
+        """Call it there soon, in the order of these calls; waits while very many are to be made still."""
+        self._room.acquire()
+        self._loop.call_soon_threadsafe(self._call, call, arguments)
+
+    def _call(self, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self._room.release()
+        call(*arguments)
 
     def close(self) -> None:
         """End what still runs there, and the thread."""

@@ -22,8 +22,8 @@ class Watcher(Protocol):
         """Take an RTCP packet."""
         ...
 
-    def end(self) -> None:
-        """The stream has ended."""
+    def end(self, goodbye: bytes) -> None:
+        """The stream has ended; `goodbye` says so in RTCP."""
         ...
 
 
@@ -54,8 +54,9 @@ class Mount:
             watcher.report(data)
 
     def end(self) -> None:
+        data = self.rtp.goodbye()
         for watcher in list(self.watchers):
-            watcher.end()
+            watcher.end(data)
         self.watchers.clear()
 
     def _kind(self, unit: bytes) -> int:

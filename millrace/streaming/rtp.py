@@ -88,6 +88,10 @@ class Packetizer:
         name += bytes(-len(name) % 4)
         return report + struct.pack(">BBHI", 0x81, 202, 1 + len(name) // 4, self.source) + name
 
+    def goodbye(self) -> bytes:
+        """RTCP: a last report, and that the stream has ended (RFC 3550, section 6.6)."""
+        return self.sender_report() + struct.pack(">BBHI", 0x81, 203, 1, self.source)
+
     def media(self, control: str) -> str:
         """The media section of an SDP (RFC 8866)."""
         lines = [

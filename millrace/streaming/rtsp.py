@@ -21,6 +21,7 @@ from .rtsp_request import HEAD, BadRequestError, Request, answer, read_request
 METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER"
 TIMEOUT = 60  # seconds that a session lasts without a sign of life
 BUFFERED = 4 << 20  # bytes that may wait for a slow client before it loses pictures
+FAREWELL = 1.0  # seconds that a client has to take what was still written to it when it is hung up on
 REPORTS = 5.0  # seconds from one sender report to the next
 TRACK = "track1"
 _PORTS = re.compile(r"client_port=(\d+)-(\d+)")
@@ -72,6 +73,12 @@ class RtspServer:
             return
         raise OSError(f"no two UDP ports in a row are free on {self.host}")
 
+    @property
+    def udp_is_full(self) -> bool:
+        """Whether more waits for the network than it can take soon."""
+        waiting: Any = self._udp[0] if self._udp else None
+        return waiting is not None and waiting.get_write_buffer_size() > BUFFERED
+
     def send_udp(self, which: int, data: bytes, address: tuple[str, int]) -> None:
         """Send from the RTP (0) or RTCP (1) port."""
         if self._udp and not self._udp[which].is_closing():
@@ -86,8 +93,8 @@ class RtspServer:
             self._server.close()
         for client in list(self.clients):
             client.close()
-        tasks = [client.task for client in self.clients if client.task is not None]
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks := [client.task for client in self.clients if client.task is not None]:
+            await asyncio.wait(tasks, timeout=2 * FAREWELL)
         for transport in self._udp:
             transport.close()
         self._udp = []
@@ -113,9 +120,9 @@ class RtspServer:
             pass  # it is gone
         finally:
             client.close()
-            self.clients.discard(client)
             with contextlib.suppress(ConnectionError, TimeoutError):
-                await asyncio.wait_for(writer.wait_closed(), 2.0)
+                await asyncio.wait_for(writer.wait_closed(), 2 * FAREWELL)
+            self.clients.discard(client)
 
 
 class Client:
@@ -131,10 +138,13 @@ class Client:
         self._playing = False
         self._waits_for_key = True
         self._given_up = False
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: one that takes nothing for so long, or is gone, is cut off
+            line = writer.get_extra_info("socket")
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(TIMEOUT * 1000))
 
     async def serve(self) -> None:
         while not self._given_up:
-            # over UDP the connection may stay silent while receiver reports come; RTSP's own keep-alives are asked for
+            # interleaved, the connection itself shows that somebody is there; over UDP requests do, which players send
             limit = None if self._playing and self._channels else TIMEOUT * 1.5
             try:
                 request = await asyncio.wait_for(read_request(self._reader), limit)
@@ -143,13 +153,16 @@ class Client:
                 return
             if request is None:
                 return
-            self._writer.write(self._answer(request))
+            try:
+                self._writer.write(self._answer(request))
+            except ValueError:  # a URL or a number that is none
+                self._writer.write(answer(400, request.sequence))
             await self._writer.drain()
 
     def _answer(self, request: Request) -> bytes:
         handler = _HANDLERS.get(request.method)
         if handler is None:
-            return answer(501 if request.method.isalpha() else 400, request.sequence, {"Allow": METHODS})
+            return answer(501, request.sequence, {"Allow": METHODS})
         if request.method != "OPTIONS" and not self.server.authentication.allows(
             request.method, request.headers.get("authorization")
         ):
@@ -203,6 +216,8 @@ class Client:
             match = _PORTS.search(offer)
             if "RTP/AVP" in offer and "multicast" not in offer and match and 0 < int(match[1]) <= int(match[2]) < 65536:
                 peer = self._writer.get_extra_info("peername")[0]  # never where else somebody wants packets sent
+                if (":" in peer) != (":" in self.server.host):
+                    continue  # our UDP ports are of the other family; it will ask for TCP
                 self._address, self._channels = (peer, (int(match[1]), int(match[2]))), None
                 ours = self.server.udp_ports
                 return f"RTP/AVP;unicast;client_port={match[1]}-{match[2]};server_port={ours[0]}-{ours[1]}"
@@ -254,6 +269,10 @@ class Client:
             head = bytes((36, channel))
             self._writer.write(b"".join(head + len(packet).to_bytes(2, "big") + packet for packet in packets))
         elif self._address is not None:
+            if self.server.udp_is_full:
+                self._waits_for_key = True
+                self.server.dropped += 1
+                return
             host, ports = self._address
             for packet in packets:
                 self.server.send_udp(0, packet, (host, ports[0]))
@@ -265,8 +284,13 @@ class Client:
         elif self._address is not None:
             self.server.send_udp(1, data, (self._address[0], self._address[1][1]))
 
-    def end(self) -> None:
-        """The stream has ended: hang up, which every player understands."""
+    def end(self, goodbye: bytes) -> None:
+        """The stream has ended: hang up, which players understand; over UDP some wait for RTCP's word.
+
+        (Over TCP GStreamer would answer it, and take the hanging up for an error.)
+        """
+        if self._channels is None:
+            self.report(goodbye)
         self.close()
 
     def _leave(self) -> None:
@@ -275,8 +299,11 @@ class Client:
             self._mount.watchers.discard(self)
 
     def close(self) -> None:
+        """Hang up. One that does not read what was written is cut off, or it would stay for ever."""
         self._leave()
-        self._writer.close()
+        if not self._writer.is_closing():
+            self._writer.close()
+            asyncio.get_running_loop().call_later(FAREWELL, self._writer.transport.abort)
 
 
 _HANDLERS: dict[str, Any] = {

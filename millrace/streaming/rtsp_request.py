@@ -65,7 +65,7 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
         raise BadRequestError(413) from None
     request = _parse(text.decode("utf-8", "replace"))
     length = request.headers.get("content-length", "0")
-    if not length.isdigit():
+    if not (length.isascii() and length.isdigit() and len(length) < 10):
         raise BadRequestError(400, request.sequence)
     if int(length) > BODY:
         raise BadRequestError(413, request.sequence)

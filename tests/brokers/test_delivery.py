@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -124,25 +123,85 @@ def test_a_full_spool_drops_the_oldest(started: Callable[..., object]) -> None:
     assert delivery.counts.dropped == 2
 
 
-def test_a_full_spool_makes_the_pipeline_wait(started: Callable[..., object]) -> None:
-    fake, delivery, _ = started("wait", away=True)
-    delivery.accept(batch(*range(20)))
-    helper = threading.Timer(0.2, lambda: setattr(fake, "away", False))
-    helper.start()
-    assert delivery.accept(batch(20))
-    helper.join(5)
-    assert delivery.drain(10) == 0 and fake.got == [str(n) for n in range(21)] and delivery.counts.dropped == 0
+def test_a_full_spool_asks_the_pipeline_to_wait(started: Callable[..., object]) -> None:
+    room = threading.Event()
+    fake, delivery, said = started("wait", away=True)
+    delivery._on_room = room.set
+    delivery.accept(batch(*range(19)))
+    assert delivery.has_room and delivery.accept(batch(19, 20, 21))  # what belongs together is taken together
+    assert not delivery.has_room and any("the pipeline waits" in text for text in said)
+    fake.away = False
+    assert room.wait(10) and delivery.drain(10) == 0 and delivery.has_room
+    assert fake.got == [str(n) for n in range(22)] and delivery.counts.dropped == 0
 
 
-def test_closing_ends_a_wait_and_keeps_what_is_left(started: Callable[..., object], tmp_path: Path) -> None:
-    _, delivery, _ = started("wait", away=True)
+def test_more_messages_at_once_than_the_spool_holds_are_dropped(started: Callable[..., object]) -> None:
+    _, delivery, _ = started("drop_oldest", away=True)
+    assert not delivery.accept(batch(*range(21))) and delivery.accept(batch(1))
+    assert delivery.counts.dropped == 21
+
+
+def test_messages_dropped_while_they_are_sent_are_counted_once(started: Callable[..., object], spool: Spool) -> None:
+    fake, delivery, _ = started("drop_oldest")
+    fake.gate.clear()
+    delivery.accept(batch(*range(20)))  # these are under way
+    for n in range(20, 30):
+        delivery.accept(batch(n))
+    fake.gate.set()
+    assert delivery.drain(10) == 0
+    assert len(spool) == 0 == spool._bytes and spool.first(10) == []
+    assert fake.got[-1] == "29"
+    counts = delivery.counts
+    assert counts.delivered + counts.dropped == counts.accepted == 30
+
+
+def test_whatever_a_library_raises_is_tried_again(started: Callable[..., object], monkeypatch) -> None:
+    fake, delivery, said = started()
+    send, failures = fake.send, iter([UnicodeError("a host of too many letters"), KeyError("x")])
+
+    def fails(messages: Sequence[Message]) -> None:
+        for failure in failures:
+            raise failure
+        send(messages)
+
+    monkeypatch.setattr(fake, "send", fails)
+    delivery.accept(batch(1, 2))
+    assert delivery.drain(10) == 0 and fake.got == ["1", "2"]
+    assert "the broker is away: UnicodeError: a host of too many letters" in said[0]
+
+
+def test_a_flood_of_refusals_is_not_a_flood_of_warnings(started: Callable[..., object]) -> None:
+    _, delivery, said = started(poison={str(n) for n in range(15)})
+    for n in range(15):
+        delivery.accept(batch(n))
+    assert delivery.drain(10) == 0
+    assert delivery.counts.refused == 15 and len(said) == 2
+
+
+def test_a_broker_that_never_answers_does_not_hold_up_the_end(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "CLOSING", 0.1)
+    fake = Fake()
+    fake.gate.clear()
+    delivery = Delivery(fake, spool)
+    delivery.accept(batch(1, 2))
+    ending = threading.Thread(target=delivery.close)
+    ending.start()
+    ending.join(5)
+    assert not ending.is_alive()
+    fake.gate.set()
+    delivery._thread.join(5)
+    assert not delivery._thread.is_alive()
+    again = Spool(str(tmp_path / "spool.sqlite"))
+    assert len(again) == 2  # sent, but that was too late: they come once more
+    again.close()
+
+
+def test_closing_keeps_what_is_left(started: Callable[..., object], tmp_path: Path) -> None:
+    _, delivery, _ = started(away=True)
     delivery.accept(batch(*range(20)))
-    waiting = threading.Thread(target=delivery.accept, args=(batch(20),))
-    waiting.start()
-    time.sleep(0.05)
     delivery.close()
-    waiting.join(5)
-    assert not waiting.is_alive()
     again = Spool(str(tmp_path / "spool.sqlite"))
     assert len(again) == 20
     again.close()

@@ -64,7 +64,10 @@ def test_each_message_is_posted_with_its_id(hooks: Hooks) -> None:
     assert headers["Authorization"] == "Basic bWU6d29yZA==" and headers["Content-Type"] == "application/json"
 
 
-@pytest.mark.parametrize(("status", "error"), [(503, BrokerError), (429, BrokerError), (413, RefusedError)])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(503, BrokerError), (429, BrokerError), (401, BrokerError), (404, BrokerError), (413, RefusedError)],
+)
 def test_answers_that_are_no_success(hooks: Hooks, status: int, error: type[BrokerError]) -> None:
     hooks.answers = [200, status]
     broker = open_broker(hooks.url)
@@ -73,6 +76,15 @@ def test_answers_that_are_no_success(hooks: Hooks, status: int, error: type[Brok
         broker.send(BATCH)
     broker.close()
     assert type(caught.value) is error and caught.value.acknowledged == 1
+
+
+def test_names_of_all_scripts_travel_in_headers(hooks: Hooks) -> None:
+    broker = open_broker(hooks.url)
+    broker.connect()
+    broker.send([Message("1", "cams/門\r\nX: y", "門", b"{}")])
+    broker.close()
+    headers = hooks.got[0][2]
+    assert headers["X-Millrace-Key"] == "%E9%96%80" and headers["X-Millrace-Topic"].startswith("cams/%E9%96%80%0D")
 
 
 def test_addresses_that_cannot_work() -> None:
@@ -88,3 +100,9 @@ def test_addresses_that_cannot_work() -> None:
         open_broker("mqtt://user:secret@host:port/x")
     with pytest.raises(ConfigError, match=r"there is no file /nowhere/ca\.pem \(option ca\)"):
         open_broker("mqtts://host/x?ca=/nowhere/ca.pem")
+
+
+def test_an_address_that_is_no_url_is_told_without_its_password() -> None:
+    with pytest.raises(ConfigError, match="are written %2F") as caught:
+        open_broker("mqtt://me:wo#rd@host/t")
+    assert "wo" not in str(caught.value).replace("password", "")

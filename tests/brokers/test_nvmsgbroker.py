@@ -67,7 +67,7 @@ def test_the_addresses_can_be_opened(kind: str) -> None:
 def test_what_cannot_be_understood(cfg) -> None:
     with pytest.raises(ConfigError, match=r"is no adapter of DeepStream's\. Did you mean 'libnvds_kafka_proto\.so'"):
         address("libnvds_kafak_proto.so", "h;1")
-    with pytest.raises(ConfigError, match="'nonsense;port' is not `host;port`"):
+    with pytest.raises(ConfigError, match="'nonsense;port'… is not `host;port`"):
         address(LIB.format("kafka"), "nonsense;port")
     with pytest.raises(ConfigError, match="IoT Edge"):
         address(LIB.format("azure_edge"))
@@ -86,3 +86,22 @@ def test_every_file_of_the_corpus(deepstream_corpus: Path) -> None:
         assert not report.warnings(), path
         seen += 1
     assert seen >= 11
+
+
+def test_a_wrong_connection_string_is_told_without_its_password() -> None:
+    with pytest.raises(ConfigError) as caught:
+        address("libnvds_amqp_proto.so", "host;port;me;secret")
+    assert "secret" not in str(caught.value)
+
+
+def test_user_and_password_of_the_environment_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = tmp_path / "cfg.txt"
+    cfg.write_text("[message-broker]\nusername=file\npassword=file\n")
+    url, _ = address("libnvds_mqtt_proto.so", "host;1883;topic", str(cfg))
+    assert url.startswith("mqtt://file:file@host:1883/topic")
+    for name in ("USER_MQTT", "PASSWORD_MQTT", "PASSWORD_REDIS"):
+        monkeypatch.setenv(name, "e")
+    url, _ = address("libnvds_mqtt_proto.so", "host;1883;topic", str(cfg))
+    assert url.startswith("mqtt://e:e@host:1883/topic")
+    url, _ = address("libnvds_redis_proto.so", "host;6379;topic", str(cfg))
+    assert url.startswith("redis://default:e@host:6379/topic")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 import pytest
 
 from millrace.brokers import open_broker
-from millrace.brokers.base import BrokerError, Message
+from millrace.brokers.base import BrokerError, Message, RefusedError
 from millrace.brokers.delivery import Delivery
 from millrace.brokers.spool import Spool
-from millrace.testing.brokers import SERVERS, TOPIC, Server, free_port
+from millrace.testing.brokers import SERVERS, TOPIC, Mosquitto, Server, free_port
 
 COUNT = 600
 
@@ -48,3 +49,73 @@ def test_nobody_there_is_a_broker_error_that_names_the_place(scheme: str) -> Non
         broker.connect()
     broker.close()
     assert scheme in str(caught.value) and "secret" not in str(caught.value)
+
+
+class Forbidding(Mosquitto):
+    """Lets everybody write to one topic only, and says so in its acknowledgement."""
+
+    def command(self) -> list[str]:
+        command = super().command()
+        (self.folder / "acl").write_text(f"topic write {TOPIC}/open\n")
+        with open(self.folder / "m.conf", "a") as file:
+            file.write(f"acl_file {self.folder}/acl\n")
+        return command
+
+
+def test_what_mqtt_acknowledges_as_refused_is_not_delivered(tmp_path: Path) -> None:
+    if missing := Forbidding.missing():
+        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    server = Forbidding(tmp_path)
+    server.start()
+    broker = open_broker(server.url)
+    try:
+        broker.connect()
+        told = [Message(str(n), f"{TOPIC}/{where}", "k", b"{}") for n, where in enumerate(("open", "closed", "open"))]
+        with pytest.raises(BrokerError, match="Not authorized") as caught:
+            broker.send(told)
+        assert type(caught.value) is BrokerError and caught.value.acknowledged == 1
+        broker.connect()
+        broker.send(told[:1])
+    finally:
+        broker.close()
+        server.close()
+
+
+@pytest.mark.parametrize("server", ["redis"], indirect=True)
+def test_a_right_that_is_missing_in_redis_loses_nothing(server: Server) -> None:
+    import redis
+
+    with redis.Redis(port=server.port) as admin:
+        admin.execute_command("ACL SETUSER me on >word ~* +ping +client")
+        broker = open_broker(f"redis://me:word@127.0.0.1:{server.port}/t")
+        broker.connect()
+        message = Message("1", "t", "k", b"{}")
+        with pytest.raises(BrokerError, match="permission") as caught:
+            broker.send([message])
+        assert type(caught.value) is BrokerError
+        admin.execute_command("ACL SETUSER me +xadd")
+        broker.send([message])
+        admin.set("u", "1")
+        with pytest.raises(RefusedError, match="u: WRONGTYPE"):
+            broker.send([Message("2", "u", "k", b"{}")])
+        broker.close()
+
+
+@pytest.mark.parametrize("server", ["nats"], indirect=True)
+def test_what_is_no_subject_of_nats_is_refused(server: Server) -> None:
+    broker = open_broker(server.url)
+    broker.connect()
+    with pytest.raises(RefusedError, match="'front door' is no subject") as caught:
+        broker.send([Message("1", TOPIC, "k", b"{}"), Message("2", "front door", "k", b"{}")])
+    broker.close()
+    assert caught.value.acknowledged == 1 and [each.id for each in server.received(1)] == ["1"]
+
+
+def test_a_line_that_was_cut_off_does_not_spoil_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text('{"id":"1"}\n{"id":')
+    broker = open_broker(f"file:{path}")
+    broker.connect()
+    broker.send([Message("2", "t", "k", b"{}")])
+    broker.close()
+    assert path.read_text().splitlines()[1:] == ['{"id":', '{"id":"2","topic":"t","key":"k","body":{}}']

@@ -209,6 +209,17 @@ def test_the_schema_knows_every_element(capsys: pytest.CaptureFixture[str]) -> N
     assert {"type": "string", "pattern": "^[0-9.]+ *(us|ms|s|m|h)$"} in batch["properties"]["timeout"]["anyOf"]
 
 
+def test_check_tells_no_secrets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "streams: {a: 'rtsp://u:w0rd@127.0.0.1/x'}\npipeline:\n"
+        "  - publish: {broker: 'https://h/hook?token=w0rd'}\n  - encode\n  - rtsp: {users: {me: w0rd}}\n"
+    )
+    assert invoke(["check", str(path)]) == OK
+    told = capsys.readouterr().out
+    assert "w0rd" not in told and "token=***" in told and "'me': '***'" in told
+
+
 def test_check_of_a_model(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["check", model]) == OK
     said = capsys.readouterr().out

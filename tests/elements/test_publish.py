@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import millrace
 from millrace.core import Context
 from millrace.core.errors import ConfigError
 from millrace.elements.publish import Publish, default_spool
-from millrace.media import Event, Frame
+from millrace.media import Event, Frame, Object, box
 
 
 def lines(path: Path) -> list[dict]:
@@ -90,6 +92,54 @@ def test_an_output_that_is_full_does_not_stop_the_pipeline(out: Path, clip) -> N
         assert len([each for each in flow]) == 10
 
 
+def test_a_pipeline_that_waits_for_room_can_be_stopped(out: Path, clip) -> None:
+    element = Publish(
+        broker=f"file:{out.parent}/nowhere/m.jsonl", spool=str(out.parent / "s.sqlite"), most=3, full="wait", linger=0.1
+    )
+    run = millrace.open(str(clip("a.mp4", 20))).add(element).start()
+    until = time.monotonic() + 20
+    while element.counts.accepted < 3 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not run.pipeline.wait(0.3)  # nothing more is taken, nothing ends
+    assert element.counts.accepted == 3 and element.counts.dropped == 0
+    stopping = threading.Thread(target=run.pipeline.stop)
+    stopping.start()
+    stopping.join(20)
+    assert not stopping.is_alive()
+
+
+def test_a_pipeline_that_waits_for_room_goes_on(out: Path, clip) -> None:
+    folder = out.parent / "later"
+    element = Publish(broker=f"file:{folder}/m.jsonl", spool=str(out.parent / "s.sqlite"), most=3, full="wait")
+    run = millrace.open(str(clip("a.mp4", 20))).add(element).start()
+    until = time.monotonic() + 20
+    while element.counts.accepted < 3 and time.monotonic() < until:
+        time.sleep(0.01)
+    folder.mkdir()
+    while element.counts.delivered < 20 and time.monotonic() < until:
+        time.sleep(0.01)
+    run.finish()
+    assert run.pipeline.wait(30)
+    assert [line["body"]["frame"]["frame"] for line in lines(folder / "m.jsonl")] == list(range(20))
+
+
+def test_sensors_are_numbered_as_streams_are_declared_whoever_comes_first(out: Path, tmp_path: Path) -> None:
+    config = tmp_path / "msgconv.txt"
+    config.write_text("[sensor0]\nenable=1\nid=GATE\n[sensor1]\nenable=1\nid=YARD\n")
+    for payload in ("deepstream-minimal", "deepstream", "deepstream-new"):
+        out.unlink(missing_ok=True)
+        element = publish(out, payload=payload, options={"config": str(config)})
+        element.open(Context("publish"))
+        element.expect(["gate", "yard"])
+        for name in ("yard", "gate"):
+            seen = frame(name, 0)
+            seen.objects.append(Object(box([1, 2, 3, 4]), 0, "car", 0.5, id=1))
+            element.process_frame(seen)
+        element.close()
+        bodies = [line["body"] for line in lines(out)]
+        assert [body.get("sensorId") or body["sensor"]["id"] for body in bodies] == ["YARD", "GATE"], payload
+
+
 def test_wrong_settings_are_errors_before_the_first_frame(out: Path) -> None:
     for settings, said in (
         ({"what": ["frame"]}, "some of frames, objects, events"),
@@ -105,5 +155,8 @@ def test_wrong_settings_are_errors_before_the_first_frame(out: Path) -> None:
 def test_the_default_spool_does_not_depend_on_the_password(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert default_spool("mqtt://a:b@h/t", None) == default_spool("mqtt://a:c@h/t", None)
+    azure = "azure://h?device=a&sas="
+    assert default_spool(azure + "b", None) == default_spool(azure + "c", None)
+    assert default_spool("http://h/?token=b", None) != default_spool("http://h/?token=c", None)  # another receiver
     assert default_spool("mqtt://h/t", None) != default_spool("mqtt://h/u", None)
     assert default_spool("mqtt://h/t", None).startswith(str(tmp_path / "millrace" / "spool"))

@@ -17,7 +17,7 @@ import millrace
 from millrace.core import PACKETS, Caps, Context, StreamStart
 from millrace.core.errors import MillraceError, StreamError
 from millrace.elements.rtsp import Rtsp
-from millrace.media import CodecParameters
+from millrace.media import CodecParameters, Packet
 from millrace.summary import Run
 from millrace.testing.clips import numbered_clip, read_frame_number
 
@@ -137,4 +137,19 @@ def test_two_streams_need_two_names() -> None:
         element.start_stream(StreamStart("b", caps))
     assert list(element.end_stream("a")) == []
     element.start_stream(StreamStart("b", caps))
+    element.close()
+
+
+def test_a_slow_stream_is_given_out_at_its_own_speed() -> None:
+    element = Rtsp(port=0)
+    element.open(Context("rtsp"))
+    element.start_stream(StreamStart("a", Caps(PACKETS, parameters=CodecParameters("h264", 64, 48))))
+    second = 1_000_000_000
+    packets = [Packet("a", b"\0\0\1\x65x", n * second, n * second, key=True) for n in range(2)]
+    began = time.monotonic()
+    assert list(element.process(packets[0])) == packets[:1] and element.ready
+    assert list(element.process(packets[1])) == [] and not element.ready  # the engine brings nothing until it is due
+    assert element.deadline is not None and 0.9 < element.deadline - began < 10
+    assert list(element.on_deadline()) == packets[1:] and element.ready
+    assert list(element.end_stream("a")) == []
     element.close()

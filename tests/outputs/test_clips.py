@@ -130,3 +130,54 @@ def test_names_that_are_taken_get_a_number(tmp_path: Path) -> None:
     assert free_path(str(path)) == str(path)
     path.touch()
     assert free_path(str(path)) == str(tmp_path / "a-2.mp4")
+
+
+def test_a_clip_that_fails_takes_no_picture_from_those_after_it(clip_of, tmp_path: Path) -> None:
+    caps, items = clip_of(60)
+    clips = Clips(caps, cache=10)
+    errors = 0
+    for n, packet in enumerate(items):
+        if n == 30:
+            clips.start("bad", str(tmp_path / "bad.mp4"), 0, 100 * SECOND)
+            clips.start("good", str(tmp_path / "good.mp4"), 0, 100 * SECOND)
+            bad = clips._open[0].file
+
+            def fails(packet: Packet) -> None:
+                raise OutputError("bad.mp4", OSError("no room"))
+
+            closing = bad.close
+            bad.write = fails  # type: ignore[method-assign]
+        try:
+            clips.push(packet)
+        except OutputError:
+            errors += 1
+    clips.close()
+    closing()
+    assert errors == 1 and numbers(tmp_path / "good.mp4") == list(range(60))
+
+
+def test_a_stream_without_key_pictures_does_not_fill_the_memory(
+    clip_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caps, items = clip_of(100)
+    size = sum(memoryview(packet.data).nbytes for packet in items)
+    monkeypatch.setattr("millrace.outputs.clips.MOST", size // 4)
+    clips = Clips(caps, cache=1000)
+    for packet in items:
+        clips.push(packet)
+        assert clips._bytes == sum(memoryview(kept.data).nbytes for kept in clips._kept) <= size // 4
+    assert len(clips._keys) > 1  # whole groups that fit are kept
+    alone = Clips(caps, cache=1000)
+    for n in range(1000):
+        alone.push(Packet("a", bytes(size // 100), n * 40_000_000, n * 40_000_000, key=n == 0))
+    assert alone._bytes == 0 and not alone.start("x", str(tmp_path / "x.mp4"), 0, SECOND)
+
+
+def test_a_packet_that_no_container_can_hold_costs_one_clip(clip_of, tmp_path: Path) -> None:
+    caps, items = clip_of(30)
+    clips = Clips(caps, cache=10)
+    clips.push(items[0])
+    clips.start("x", str(tmp_path / "x.mp4"), 0, SECOND)
+    with pytest.raises(OutputError, match="has no time and cannot be written"):
+        clips.push(Packet("a", items[1].data, 40_000_000))
+    assert not clips.recording("x")

@@ -63,6 +63,12 @@ def test_the_sender_report_counts() -> None:
     assert report[28:30] == b"\x81\xca" and len(report) % 4 == 0 and b"millrace" in report
 
 
+def test_the_goodbye_follows_a_report() -> None:
+    rtp = Packetizer("h264", None)
+    data = rtp.goodbye()
+    assert data[1] == 200 and data[-8:] == b"\x81\xcb\x00\x01" + rtp.source.to_bytes(4, "big")
+
+
 def test_other_codecs_are_refused() -> None:
     with pytest.raises(ValueError, match="for h264, hevc, not for mjpeg"):
         Packetizer("mjpeg", None)

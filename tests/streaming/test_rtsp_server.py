@@ -164,6 +164,8 @@ def test_a_whole_conversation(serve: Callable[..., Served], talk: Callable[[Serv
         ("OPTIONS * RTSP/1.0\r\nContent-Length: minus one\r\n\r\n", 400),
         ("SET_PARAMETER * RTSP/1.0\r\nContent-Length: 99999999\r\n\r\n", 413),
         (b"\x80\x00\xff\xfe" * 10 + b"\r\n\r\n", 400),
+        ("OPTIONS * RTSP/1.0\r\nContent-Length: ²\r\n\r\n", 400),
+        ("OPTIONS * RTSP/1.0\r\nContent-Length: " + "9" * 5000 + "\r\n\r\n", 400),
         ("PLAY rtsp://x/cam\r\n", None),  # and then nothing
         (b"", None),
     ],
@@ -196,6 +198,7 @@ def test_what_is_no_request_ends_the_connection_and_no_other(
         ("SETUP", "/cam/track1", {"Transport": "RTP/AVP/TCP;interleaved=300-301"}, 461),
         ("SETUP", "/cam/track1", {}, 461),
         ("PLAY", "/cam", {"Session": "deadbeef"}, 454),
+        ("SETUP", "/cam/track1", {"Transport": "RTP/AVP/TCP;interleaved=" + "9" * 5000 + "-1"}, 400),
         ("RECORD", "/cam", {}, 501),
     ],
 )
@@ -206,6 +209,12 @@ def test_what_cannot_be_done_is_refused(
     client = talk(served)
     assert client.ask(method, served.url.removesuffix("/cam") + path, **headers)[0] == status
     assert client.ask("OPTIONS")[0] == 200  # the connection goes on
+
+
+def test_a_url_that_is_none_is_refused(serve: Callable[..., Served], talk: Callable[[Served], Talk]) -> None:
+    client = talk(serve())
+    assert client.ask("DESCRIBE", "rtsp://[::1/cam")[0] == 400
+    assert client.ask("OPTIONS")[0] == 200
 
 
 def test_passwords(serve: Callable[..., Served], talk: Callable[[Served], Talk]) -> None:
@@ -231,6 +240,25 @@ def test_passwords(serve: Callable[..., Served], talk: Callable[[Served], Talk])
     assert client.ask("DESCRIBE", Authorization=digest("word", "stale"))[0] == 401
 
 
+def test_the_end_of_a_stream_is_told(serve: Callable[..., Served], talk: Callable[[Served], Talk]) -> None:
+    served = serve()
+    tcp, udp = talk(served), talk(served)
+    tcp.play()
+
+    async def end() -> None:
+        served.mount.end()
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taker:
+        taker.bind(("127.0.0.1", 0))
+        taker.settimeout(5)
+        port = taker.getsockname()[1]
+        headers = udp.ask("SETUP", f"{served.url}/track1", Transport=f"RTP/AVP;unicast;client_port={port}-{port}")[1]
+        assert udp.ask("PLAY", Session=headers["Session"].partition(";")[0])[0] == 200
+        served.loop.run(end())
+        assert taker.recv(2000)[-7] == 203
+    assert tcp.ended() and udp.ended()
+
+
 def test_a_client_that_does_not_read_loses_pictures_and_holds_up_nobody(
     serve: Callable[..., Served], talk: Callable[[Served], Talk]
 ) -> None:
@@ -245,6 +273,51 @@ def test_a_client_that_does_not_read_loses_pictures_and_holds_up_nobody(
             good.packet()
     assert served.server.dropped > 5
     assert len(served.mount.watchers) == 2
+
+
+def test_a_client_that_does_not_read_does_not_hold_up_the_end(
+    serve: Callable[..., Served], talk: Callable[[Served], Talk]
+) -> None:
+    served = serve()
+    slow, other = talk(served), talk(served)
+    slow.play()
+    for n in range(20):
+        served.feed([b"\x65" + bytes(1 << 20)], pts=n * 40_000_000)
+    assert served.server.dropped > 0  # what was written before waits in its connection
+
+    async def end() -> None:
+        served.mount.end()
+
+    served.loop.run(end())
+    wait_until(lambda: len(served.server.clients) == 1)  # not for ever among them
+    assert other.ask("OPTIONS")[0] == 200
+    slow = talk(served)
+    slow.play()
+    for n in range(20):
+        served.feed([b"\x65" + bytes(1 << 20)], pts=n * 40_000_000)
+    served.loop.run(served.server.stop(), 8)
+    assert not served.server.clients
+
+
+def test_udp_that_the_network_does_not_take_is_dropped(
+    serve: Callable[..., Served], talk: Callable[[Served], Talk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve()
+    client = talk(served)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taker:
+        taker.bind(("127.0.0.1", 0))
+        taker.settimeout(5)
+        port = taker.getsockname()[1]
+        headers = client.ask("SETUP", f"{served.url}/track1", Transport=f"RTP/AVP;unicast;client_port={port}-{port}")[1]
+        assert client.ask("PLAY", Session=headers["Session"].partition(";")[0])[0] == 200
+        served.feed([b"\x65first"])
+        assert taker.recv(2000)[12:] == b"\x65first"
+        with monkeypatch.context() as patch:
+            patch.setattr(type(served.server), "udp_is_full", True)
+            served.feed([b"\x65lost"])
+        served.feed([b"\x41needs it"], key=False)
+        served.feed([b"\x65again"])
+        assert taker.recv(2000)[12:] == b"\x65again" and served.server.dropped == 1
 
 
 def test_a_hundred_clients_come_and_go(serve: Callable[..., Served]) -> None:
@@ -264,3 +337,34 @@ def test_a_hundred_clients_come_and_go(serve: Callable[..., Served]) -> None:
     assert crowd[10].answer()[0] == 453
     for client in crowd:
         client.close()
+
+
+def test_who_vanishes_or_says_nothing_is_forgotten(
+    serve: Callable[..., Served], talk: Callable[[Served], Talk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("millrace.streaming.rtsp.TIMEOUT", 0.5)
+    served = serve()
+    silent, gone, there = talk(served), talk(served), talk(served)
+    there.play()
+    headers = gone.ask("SETUP", f"{served.url}/track1", Transport="RTP/AVP;unicast;client_port=9-9")[1]
+    assert gone.ask("PLAY", Session=headers["Session"].partition(";")[0])[0] == 200
+    assert len(served.mount.watchers) == 2
+    silent.send("OPTIONS * RTSP/1.0\r\n")  # and no more
+    wait_until(lambda: len(served.server.clients) == 1)
+    served.feed(KEY)
+    assert there.packet()[16:] == KEY[0] and len(served.mount.watchers) == 1
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux only")
+def test_who_takes_nothing_for_long_is_cut_off(
+    serve: Callable[..., Served], talk: Callable[[Served], Talk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("millrace.streaming.rtsp.TIMEOUT", 1.0)
+    served = serve()
+    slow = talk(served)
+    slow.play()
+    for n in range(20):
+        served.feed([b"\x65" + bytes(1 << 20)], pts=n * 40_000_000)
+    assert served.server.dropped > 0
+    wait_until(lambda: not served.server.clients, 30)
+    assert not served.mount.watchers

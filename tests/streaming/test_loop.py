@@ -1,0 +1,30 @@
+"""The loop that servers run in."""
+
+from __future__ import annotations
+
+import threading
+
+from millrace.streaming.loop import WAITING, Loop
+
+
+def test_who_feeds_a_loop_that_is_busy_waits() -> None:
+    loop, gate, made = Loop("test-loop"), threading.Event(), []
+    loop.soon(gate.wait, 10)
+
+    def feed() -> None:
+        for n in range(WAITING * 3):
+            loop.soon(made.append, n)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    feeder.join(0.2)
+    assert feeder.is_alive() and len(loop._loop._ready) <= WAITING + 5  # type: ignore[attr-defined]
+    gate.set()
+    feeder.join(10)
+    assert not feeder.is_alive()
+
+    async def nothing() -> None: ...
+
+    loop.run(nothing())
+    assert made == list(range(WAITING * 3))
+    loop.close()
