@@ -23,6 +23,7 @@ from millrace.deepstream.kinds import kind_of
 from millrace.models.symbols import SYMBOLS
 
 TITLES = {
+    "deepstream-app": "deepstream-app: whole applications",
     "nvinfer": "nvinfer: a model that TensorRT runs",
     "nvinferserver": "nvinferserver: a model that Triton runs",
     "nvdspreprocess": "nvdspreprocess: regions and sequences",
@@ -38,7 +39,8 @@ TOP = """# Compatibility with DeepStream's files
 
 <!-- Made by `python benchmarks/compatibility.py FOLDER > docs/compatibility.md`. -->
 
-Where a file can stand, it stands unchanged:
+A whole application runs as it is: `millrace run source4.txt`, `millrace app -c source4.txt -t` (docs/deepstream.md).
+Where a file of one element can stand, it stands unchanged:
 
 ```yaml
 - preprocess: {config: config_preprocess.txt}     # nvdspreprocess
@@ -49,7 +51,8 @@ Where a file can stand, it stands unchanged:
 ```
 
 Paths in a file are relative to it. What lies below /opt/nvidia/deepstream/deepstream is looked for below the folder
-that `MILLRACE_DEEPSTREAM_ROOT` names. Of the models that an nvinfer file names, its ONNX is taken, else Caffe's pair,
+that `MILLRACE_DEEPSTREAM_ROOT` names, and a YAML file that `MILLRACE_SUBSTITUTIONS` names says what to take instead of
+single files (docs/deepstream.md). Of the models that an nvinfer file names, its ONNX is taken, else Caffe's pair,
 else an ONNX beside the others (`net.onnx` beside `net.etlt` or `net.onnx_b1_gpu0_fp16.engine`), else TensorRT's engine.
 
 `millrace check FILE` says of each key what becomes of it here, and exits with 0, with 3 when only files that it names
@@ -102,7 +105,7 @@ def read(folder: Path) -> tuple[list[File], Counter[str]]:
             try:
                 kind = kind_of(path)
                 if kind not in CHECKS:
-                    others[f"{row['category']}" + (f" ({kind})" if kind else "")] += 1
+                    others[_why_not(path, row["category"], kind)] += 1
                     continue
                 findings = [finding for report in CHECKS[kind](path).reports for finding in report.findings()]
                 files.append(File(row["path"], kind, findings, REFUSED.get(path.name, "")))
@@ -110,6 +113,12 @@ def read(folder: Path) -> tuple[list[File], Counter[str]]:
                 text = str(error).replace(f"{folder}/", "")
                 files.append(File(row["path"], kind or row["category"], [], text))
     return files, others
+
+
+def _why_not(path: Path, category: str, kind: str | None) -> str:
+    if "lidar" in path.name or "lidar" in path.parent.name:
+        return "lidar, which is out of scope for now: pictures and sound are what comes in"
+    return category + (f" ({kind})" if kind else "")
 
 
 def totals(files: list[File]) -> Iterator[str]:

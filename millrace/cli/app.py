@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .deepstream import deepstream, migrate
+
 app = typer.Typer(
     name="millrace",
     help="Real-time video analytics: decode, infer, track, analyse, draw, encode.",
@@ -91,6 +93,10 @@ def run(
         optimize, no_cache,
     )  # fmt: skip
     raise typer.Exit(command(options))
+
+
+app.command("app")(deepstream)
+app.command()(migrate)
 
 
 @app.command()

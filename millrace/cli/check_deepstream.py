@@ -87,9 +87,17 @@ def _tracker(path: Path) -> Checked:
     return Checked([read_nvtracker(path).report], [], [])
 
 
+def _app(path: Path) -> Checked:
+    from ..config.deepstream import load_app
+
+    app = load_app(path)
+    return Checked([app.report], app.remarks, [str(each) for each in app.missing])
+
+
 CHECKS: dict[str, Callable[[Path], Checked]] = {
     **{kind: _model(kind) for kind in READERS},
     "nvdsanalytics": _analytics,
     "nvmsgconv": _msgconv,
     "nvtracker": _tracker,
+    "deepstream-app": _app,
 }

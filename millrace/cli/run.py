@@ -60,7 +60,11 @@ def run(options: Options) -> int:
     from ..testing import scene_source  # noqa: F401  the address scene: is known from here on
 
     prepare(options.model, options.quiet)
-    plan = plan_of(options)
+    return execute(plan_of(options), options)
+
+
+def execute(plan: Plan, options: Options) -> int:
+    """Run a plan to its end with progress and a summary; returns the exit code."""
     to_stdout = options.json == "-"
     work = Run(plan)
     with Progress(work, options.quiet, options.verbose, options.perf, options.interval, to_stdout) as progress:
@@ -88,12 +92,14 @@ def plan_of(options: Options) -> Plan:
     """What a command line asks for. Raises ConfigError."""
     if not options.sources:
         raise ConfigError("run what? Give a video or a pipeline file: millrace run street.mp4 --model street")
+    from . import deepstream_app as theirs
+
+    if any(theirs.is_app(source) for source in options.sources):
+        return theirs.plan_of_file(next(filter(theirs.is_app, options.sources)), options)
     files = [source for source in options.sources if source.lower().endswith((".yaml", ".yml"))]
     files = [source for source in files if has_pipeline(source)]
     if not files:
         return Plan(streams_of(options.sources, (), stream_options(options)), line_of(options), options.device)
-    if len(options.sources) > 1:
-        raise ConfigError(f"{files[0]}: a pipeline file is given alone; its streams stand in it")
     return _plan_of_file(files[0], options)
 
 
@@ -110,9 +116,10 @@ def stream_options(options: Options) -> dict[str, Any]:
     return out
 
 
-def _plan_of_file(path: str, options: Options) -> Plan:
-    from ..config import load
-
+def alone(path: str, options: Options) -> None:
+    """Raise ConfigError where a pipeline file is given with what belongs into it."""
+    if len(options.sources) > 1:
+        raise ConfigError(f"{path}: a pipeline file is given alone; its streams stand in it")
     allowed = {"sources", "max_frames", "device", "perf", "interval", "quiet", "verbose"}
     plain = Options(options.sources)
     wrong = [
@@ -121,6 +128,12 @@ def _plan_of_file(path: str, options: Options) -> Plan:
     ]  # fmt: skip
     if wrong:
         raise ConfigError(f"{path}: {', '.join(wrong)} cannot be given with a pipeline file: {_FILE_ONLY}")
+
+
+def _plan_of_file(path: str, options: Options) -> Plan:
+    from ..config import load
+
+    alone(path, options)
     sys.path.insert(0, os.getcwd())  # `function: {call: "rules:only_cars"}` beside the file's user
     plan = load(path)
     if not plan.streams:

@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core.errors import ConfigError
-from ..deepstream import Report
+from ..deepstream import Report, paths
 from ..deepstream.kinds import kind_of
-from ..deepstream.paths import INSTALLED
 from .card import ModelCard, read_card
 from .nvdspostprocess import read_nvdspostprocess
 from .nvdspreprocess import read_nvdspreprocess
@@ -53,6 +52,4 @@ def read_outputs_card(path: str | os.PathLike[str]) -> ModelCard:
 
 def where_else(model: str) -> str:
     """What to do about a file that DeepStream's file names and that is not there."""
-    if not model.startswith(INSTALLED):
-        return ""
-    return f"; MILLRACE_DEEPSTREAM_ROOT names a folder with what DeepStream installs below {INSTALLED}deepstream"
+    return paths.where_else(model) if model.startswith(paths.INSTALLED) else ""

@@ -36,6 +36,7 @@ def required(name: str, folder: Path) -> dict[str, Any]:
     values: dict[str, Any] = {"path": str(folder / "out.mp4"), "count": 2, "call": lambda item: None, "size": 1}
     if name == "infer":
         values["model"] = small_model(folder)
+    values["streams"] = ["a"]
     values["broker"] = f"file:{folder / 'messages.jsonl'}"
     if name == "preprocess":
         values["input"] = {"width": 8, "height": 8}
