@@ -28,7 +28,6 @@ import cases
 import cv2
 import numpy as np
 
-import millrace
 from millrace.core import FRAMES, Caps, Context, StreamStart
 from millrace.elements.draw import Draw
 from millrace.elements.infer import Infer
@@ -37,25 +36,10 @@ from millrace.media import Frame, Image
 BEGIN, END = "<!-- models_check: begin -->", "<!-- models_check: end -->"
 
 
-def flow(data: Path, case: cases.Case, folder: Path, pixels: str) -> Any:
-    """The pipeline of a case; cards are written to `folder`."""
-    first = "plates_ocr/ppocr_v3_det.onnx" if case.classes == ("text",) else cases.PRIMARY
-    model = cases.model_file(case, data, folder)
-    (folder / "second.yaml").write_text(f"model: {model}\n{case.card}", encoding="utf-8")
-    out = millrace.open(str(data / case.clip)).convert(format=pixels)
-    wanted = range(case.start, case.start + case.every * case.frames, case.every)
-    out = out.map(lambda frame: frame.index in wanted)
-    if case.primary is not None:
-        (folder / "first.yaml").write_text(f"model: {data / 'models' / first}\n{case.primary}")
-        out = out.infer(str(folder / "first.yaml"))
-        return out.infer(str(folder / "second.yaml"), on={"classes": list(case.classes), "min_width": 8})
-    return out.infer(str(folder / "second.yaml"))
-
-
 def check(data: Path, case: cases.Case, pixels: str, pictures: Path | None) -> cases.Tally:
     tally, session = cases.Tally(), cases.session_of(data / "models" / case.model, slowly=True)
     last: Frame | None = None
-    with tempfile.TemporaryDirectory() as folder, flow(data, case, Path(folder), pixels) as running:
+    with tempfile.TemporaryDirectory() as folder, cases.flow(data, case, Path(folder), pixels) as running:
         for frame in islice(running, case.frames):
             bgr = frame.image.planes[0] if pixels == "BGR" else by_swscale(frame.image)
             case.compare(session, frame, bgr, tally)

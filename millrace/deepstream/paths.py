@@ -73,3 +73,13 @@ def _read(file: str, changed: int) -> dict[str, str]:
         raise ConfigError(f"{file}: it must be a table of names and paths, {{sample_720p.mp4: street.mp4}}")
     folder = os.path.dirname(os.path.abspath(file))
     return {name: other if "://" in other else os.path.join(folder, other) for name, other in data.items()}
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a file, without a byte order mark. Raises ConfigError for one that is not there or not UTF-8."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text") from error

@@ -11,11 +11,11 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from ..core.errors import ConfigError
 from .keyfile import Entry, KeyFile
+from .paths import read_text
 
 _TOKEN = re.compile(
     r"""(?P<blank>[ \t\r\n\f\v]+|\#[^\n]*)
@@ -90,13 +90,7 @@ class Token(NamedTuple):
 
 def read_textfile(path: str | os.PathLike[str]) -> KeyFile:
     """Read a file in text format. Raises ConfigError with file and line."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text") from error
-    return parse_textfile(text, os.fspath(path))
+    return parse_textfile(read_text(path), os.fspath(path))
 
 
 def parse_textfile(text: str, name: str = "<text>") -> KeyFile:

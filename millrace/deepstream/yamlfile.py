@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError
 from .keyfile import Entry, KeyFile
+from .paths import read_text
 
 _MOST_VALUES = 100_000  # aliases of aliases can make a small file huge
 _DEEPEST = 32
@@ -62,13 +62,7 @@ class Yaml:
 
 def read_yamlfile(path: str | os.PathLike[str]) -> KeyFile:
     """Read a YAML file of groups and keys. Raises ConfigError with file and line."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text") from error
-    return parse_yamlfile(text, os.fspath(path))
+    return parse_yamlfile(read_text(path), os.fspath(path))
 
 
 def parse_yamlfile(text: str, name: str = "<text>") -> KeyFile:

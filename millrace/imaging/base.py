@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
@@ -114,11 +113,3 @@ class Canvas(Protocol):
         `inside`: moved so that none of it lies outside the picture, where it fits; its beginning is always seen.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class TextSize:
-    """The pixels that a text covers."""
-
-    width: int
-    height: int

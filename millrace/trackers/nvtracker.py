@@ -230,31 +230,3 @@ def _filter(section: Section) -> dict[str, Any]:
 def _old(section: Section) -> None:
     """Keys of the flat group of old versions that have no later name."""
     section.ignore(NEEDS_DCF, *OLD.split())
-
-
-def app_settings(section: Section) -> dict[str, Any]:
-    """The group [tracker] of deepstream-app (or the properties of nvtracker) as settings of the element `track`."""
-    found: dict[str, Any] = {}
-    config = section.text("ll-config-file", "")
-    if config:
-        folder = Path(section.report.file.path).parent
-        found["config"] = ";".join(str(folder / part) for part in config.split(";") if part)
-    if batches := section.text("sub-batches", ""):
-        found["sub_batches"] = batches
-    if classes := section.integers("operate-on-class-ids", ()):
-        found["classes"] = [number for number in classes if number >= 0] or None
-    found["reset_ids"] = section.choice(
-        "tracking-id-reset-mode", "never", {0: "never", 1: "reset", 2: "end", 3: "both"}
-    )
-    section.boolean("enable", True)
-    section.ignore("boxes are tracked in source pixels", "tracker-width", "tracker-height")
-    section.ignore("the tracker is part of this package", "ll-lib-file")
-    section.ignore("the tracker works on the processor", "gpu-id", "compute-hw", "tracking-surface-type")
-    section.ignore("the tracker works on the processor", "tracker-surface-type")
-    section.ignore("`draw` says what is shown", "display-tracking-id")
-    section.ignore(NEEDS_REID, "input-tensor-meta", "tensor-meta-gie-id")
-    section.ignore("metadata needs no pool", "user-meta-pool-size")
-    section.ignore("streams do not fail together", "sub-batch-err-recovery-trial-cnt")
-    section.ignore("all streams are tracked alike", "enable-batch-process")
-    section.ignore("TargetManagement has it: enablePastFrame", "enable-past-frame")
-    return found

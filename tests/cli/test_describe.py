@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deepstream_texts import NVDSPREPROCESS, WHOLE_FRAMES
 
 from millrace import flow, registry
 from millrace.cli import OK, invoke
@@ -43,27 +44,6 @@ def test_pages_are_written_and_those_of_gone_elements_removed(
     assert capsys.readouterr().out.strip() == page("track", registry.get("track")).strip()
 
 
-PREPROCESS = """[property]
-target-unique-ids=4
-network-input-order=0
-network-input-shape=8;3;16;16
-processing-width=16
-processing-height=16
-network-color-format=0
-tensor-data-type=0
-tensor-name=images
-scaling-filter=1
-scaling-pool-memory-type=0
-custom-lib-path=lib.so
-custom-tensor-preparation-function=CustomTensorPreparation
-[user-configs]
-pixel-normalization-factor=0.00392156862745098
-[group-0]
-src-ids=0
-process-on-roi=0
-"""
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_the_docstring_shows_an_example_that_builds(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cls = registry.get(name)
@@ -94,7 +74,7 @@ def make_files(settings: Any, folder: Path) -> None:
         if key == "gallery":
             (folder / value).mkdir()
         elif value == "config_preprocess.txt":
-            (folder / value).write_text(PREPROCESS)
+            (folder / value).write_text(NVDSPREPROCESS.format(more="", user="") + WHOLE_FRAMES)
         elif isinstance(value, str) and value.endswith(".onnx"):
             make_detector(folder / value, [(8, 8, 30, 30, 0.9, 2)])
         elif isinstance(value, str) and ":" in value and value.replace(".", "").replace(":", "").isidentifier():

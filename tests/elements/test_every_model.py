@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import millrace
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 import cases
 
@@ -20,24 +18,9 @@ DATA = Path(os.environ.get("MILLRACE_TEST_DATA", "/nowhere"))
 CASES = cases.cases(DATA)
 
 
-def flow(data, case, folder, pixels="BGR"):
-    """The pipeline of a case; cards are written to `folder`."""
-    first = "plates_ocr/ppocr_v3_det.onnx" if case.classes == ("text",) else cases.PRIMARY
-    model = cases.model_file(case, data, folder)
-    (folder / "second.yaml").write_text(f"model: {model}\n{case.card}", encoding="utf-8")
-    out = millrace.open(str(data / case.clip)).convert(format=pixels)
-    wanted = range(case.start, case.start + case.every * case.frames, case.every)
-    out = out.map(lambda frame: frame.index in wanted)
-    if case.primary is not None:
-        (folder / "first.yaml").write_text(f"model: {data / 'models' / first}\n{case.primary}")
-        out = out.infer(str(folder / "first.yaml"))
-        return out.infer(str(folder / "second.yaml"), on={"classes": list(case.classes), "min_width": 8})
-    return out.infer(str(folder / "second.yaml"))
-
-
 def compared(data, case, folder):
     tally, session = cases.Tally(), cases.session_of(data / "models" / case.model)
-    with flow(data, case, folder) as running:
+    with cases.flow(data, case, folder) as running:
         for frame in islice(running, case.frames):
             case.compare(session, frame, frame.image.planes[0], tally)
     return tally

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from deepstream_texts import NVDSPREPROCESS
 
 from millrace.core import FRAMES, Caps, ConfigError, Context, StreamStart
 from millrace.elements.infer import Infer
@@ -165,24 +166,6 @@ def test_mistakes_are_found_before_anything_runs(settings, message):
         Preprocess(**settings).validate()
 
 
-THEIRS = """[property]
-target-unique-ids=4
-network-input-order=0
-network-input-shape=8;3;16;16
-processing-width=16
-processing-height=16
-network-color-format=0
-tensor-data-type=0
-tensor-name=images
-scaling-filter=1
-scaling-pool-memory-type=0
-custom-lib-path=lib.so
-custom-tensor-preparation-function=CustomTensorPreparation
-{more}
-[user-configs]
-pixel-normalization-factor=0.00392156862745098
-{user}
-"""
 REGIONS = """[group-0]
 src-ids=0
 process-on-roi=1
@@ -196,7 +179,7 @@ interval=1
 
 
 def config(tmp_path, groups, more="", user=""):
-    (tmp_path / "pre.txt").write_text(THEIRS.format(more=more, user=user) + groups)
+    (tmp_path / "pre.txt").write_text(NVDSPREPROCESS.format(more=more, user=user) + groups)
     return str(tmp_path / "pre.txt")
 
 

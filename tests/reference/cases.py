@@ -13,6 +13,8 @@ import kinds
 import numpy as np
 import onnxruntime as ort
 
+import millrace
+
 PEOPLE, CARS, ONE = "videos/people-detection.264", "videos/car-detection.mp4", "videos/one-by-one-person-detection.mp4"
 SIGN, SHOP, DASH = "images/sign_text.jpg", "videos/Retail02_short.mp4", "videos/udacity_dashcam_720p.mp4"
 PRIMARY = "detect/omz_person_vehicle_bike_2000_256.onnx"
@@ -137,6 +139,21 @@ def model_file(case: Case, data: Path, folder: Path) -> Path:
     out = folder / f"{path.stem}.onnx"
     onnx.save(convert(path).model, str(out))
     return out
+
+
+def flow(data: Path, case: Case, folder: Path, pixels: str = "BGR") -> Any:
+    """The pipeline of a case; cards are written to `folder`."""
+    first = "plates_ocr/ppocr_v3_det.onnx" if case.classes == ("text",) else PRIMARY
+    model = model_file(case, data, folder)
+    (folder / "second.yaml").write_text(f"model: {model}\n{case.card}", encoding="utf-8")
+    out = millrace.open(str(data / case.clip)).convert(format=pixels)
+    wanted = range(case.start, case.start + case.every * case.frames, case.every)
+    out = out.map(lambda frame: frame.index in wanted)
+    if case.primary is not None:
+        (folder / "first.yaml").write_text(f"model: {data / 'models' / first}\n{case.primary}")
+        out = out.infer(str(folder / "first.yaml"))
+        return out.infer(str(folder / "second.yaml"), on={"classes": list(case.classes), "min_width": 8})
+    return out.infer(str(folder / "second.yaml"))
 
 
 def qr_codes(folder: Path) -> Path:

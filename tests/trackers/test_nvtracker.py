@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from millrace.core.errors import ConfigError
-from millrace.deepstream import Report, read
 from millrace.media import Object, box
 from millrace.trackers import open_tracker
-from millrace.trackers.nvtracker import app_settings, read_nvtracker
+from millrace.trackers.nvtracker import read_nvtracker
 from millrace.trackers.rules import BOX, CONFIRMED, FULL, NO_VELOCITY_OF_SIDES
 
 CASCADE = """%YAML:1.0
@@ -111,21 +110,6 @@ def test_settings_beside_the_file_count(tmp_path: Path) -> None:
     file = written(tmp_path, CASCADE)
     assert open_tracker("nvtracker", config=str(file)).rules.trajectory == 12
     assert open_tracker("nvtracker", config=str(file), trajectory=5).rules.trajectory == 5
-
-
-def test_the_applications_group(tmp_path: Path) -> None:
-    file = tmp_path / "app.txt"
-    file.write_text(
-        "[tracker]\nenable=1\ntracker-width=640\ntracker-height=384\ngpu-id=0\nll-lib-file=/opt/x.so\n"
-        "ll-config-file=a.yml;b.yml\nsub-batches=0,1;2\noperate-on-class-ids=0;2\ntracking-id-reset-mode=3\n"
-        "display-tracking-id=1\n"
-    )
-    report = Report(read(file))
-    found = app_settings(report.section("tracker"))
-    assert found == {
-        "config": f"{tmp_path}/a.yml;{tmp_path}/b.yml", "sub_batches": "0,1;2", "classes": [0, 2], "reset_ids": "both",
-    }  # fmt: skip
-    assert report.counts()["unknown"] == 0
 
 
 def corpus() -> list[Path]:
