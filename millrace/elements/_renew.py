@@ -133,18 +133,20 @@ class Optimizer(Renewal):
         self._samples: list[NDArray[Any]] = []
         self._seen = 0
         self._enough = threading.Event()
+        self._offering = threading.Lock()
 
     def offer(self, feed: Mapping[str, Any]) -> None:
         """An input of the model, by any thread: one in so many is copied."""
         if self._enough.is_set():
             return
-        self._seen += 1
         pictures = feed.get(self._loaded.image_name)
-        if self._seen % APART or not isinstance(pictures, np.ndarray):
-            return
-        self._samples.append(pictures[:1].copy())
-        if len(self._samples) >= SAMPLES:
-            self._enough.set()
+        with self._offering:  # calls of several threads may have inputs at the same time
+            self._seen += 1
+            if self._seen % APART or not isinstance(pictures, np.ndarray) or self._enough.is_set():
+                return
+            self._samples.append(pictures[:1].copy())
+            if len(self._samples) >= SAMPLES:
+                self._enough.set()
 
     def _run(self) -> None:
         while not self._enough.wait(0.2):
