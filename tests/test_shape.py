@@ -22,6 +22,7 @@ ROW_1 = (
 LEVEL = {
     "core": 0, "media": 0, "_version": 0, "folders": 0,
     "cuda": 1,  # what the device files of row 1 share
+    "gstreamer": 1,  # fragments of GStreamer in processes of their own, for source and elements
     "deepstream": 1,  # key files and the report on their keys, for all readers of DeepStream's files
     **dict.fromkeys(ROW_1, 2),
     "metrics": 3, "devices": 3, "engines": 4, "elements": 5, "registry": 6, "config": 7, "meter": 8, "summary": 9,
