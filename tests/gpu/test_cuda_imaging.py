@@ -1,4 +1,4 @@
-"""The kernel on a GPU against imaging/cpu.py: the same numbers to the bit; tests/cuda has more cases of its arithmetic."""
+"""The kernel on a GPU against imaging/cpu.py: the same numbers to the bit; more cases of it in tests/cuda."""
 
 from __future__ import annotations
 
