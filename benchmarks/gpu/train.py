@@ -100,7 +100,7 @@ def write(net: Any, name: str, kind: str, card: str, folder: Path, height: int, 
     torch.save(net.half().cpu().state_dict(), folder / f"{name}.pth")
     where = Path(__file__).with_name("nets.py")
     (folder / f"{name}.yaml").write_text(
-        f"{card}\noptions: {{model: '{where}:{kind}', precision: float16, "
+        f"model: {name}.pth\n{card}\noptions: {{model: '{where}:{kind}', precision: float16, "
         f"inputs: {{images: 'float32[?, 3, {height}, {width}]'}}}}\n"
     )
 
