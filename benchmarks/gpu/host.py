@@ -69,9 +69,19 @@ class Driver:
         return (0,)
 
 
+class Quick:
+    """The same for calls that hold the lock."""
+
+    def __getattr__(self, name: str) -> Any:
+        call = lambda *arguments: 0  # noqa: E731
+        setattr(self, name, call)
+        return call
+
+
 def stand_ins() -> None:
     """Put a driver, NVDEC and a kernel in place that do nothing."""
     driver = Driver()
+    context.Calls = Quick  # type: ignore[misc]
     context.driver = lambda: driver  # type: ignore[assignment]
     imaging.Module = lambda gpu, source: {  # type: ignore[assignment,misc]
         f"to_{kind}": SimpleNamespace(launch=lambda *a: None) for kind in ("float16", "float32")

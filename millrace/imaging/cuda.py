@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import ConfigError
-from ..cuda.context import Event, Gpu, Stream, check, gpu
+from ..cuda.context import Event, Gpu, Stream, check, gpu, succeed
 from ..cuda.kernel import Kernel, Module
 from ..cuda.memory import DeviceArray, empty
 from ..media import Image, InputSpec, Placement
@@ -255,7 +255,7 @@ class _Table:
         if self.sent is not None:
             self.sent.synchronize()
         self._rows[: len(rows)] = rows
-        check(self._gpu.driver.cuMemcpyHtoDAsync(self._device, self._host, rows.nbytes, stream.native))
+        succeed(self._gpu.calls.cuMemcpyHtoDAsync(self._device, self._host, rows.nbytes, stream.handle))
         return self._device
 
 
