@@ -38,6 +38,11 @@ def gpu(device: str) -> Gpu:
         return _gpus[ordinal]
 
 
+def opened() -> list[int]:
+    """The GPUs that this process has opened, by number."""
+    return sorted(_gpus)
+
+
 def driver() -> Any:
     """The module cuda.bindings.driver."""
     try:
