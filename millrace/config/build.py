@@ -160,7 +160,7 @@ def _put_in_batch(line: Line, size: int) -> None:
     for index, step in enumerate(line):
         if isinstance(step, Step) and step.element == "batch":
             return
-        if isinstance(step, Step) and step.element in _ORDERED:
+        if isinstance(step, Step) and (step.element in _ORDERED or "of" in step.settings):  # `depth` of two streams
             line.insert(index, Step("batch", {"size": size if step.element == "infer" else 1}))
             return
 
