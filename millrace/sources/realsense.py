@@ -27,8 +27,8 @@ class RealSenseSource(RecordedSource):
 
     Each frame has the colour picture (RGB), and as a reading the distances in metres, brought to that picture pixel by
     pixel; 0 is not known. Without colour the picture is the distances themselves (GRAY16, in the camera's steps). A
-    camera that is lost is an error of this stream: `restart: on_error` opens it again. The library's own player may lose
-    the last two or three frames of a recording.
+    camera that is lost is an error of this stream: `restart: on_error` opens it again. A recording is played
+    in its own time by the library's player, which leaves frames out when the machine is busy.
     """
 
     gives: ClassVar[str | None] = FRAMES
@@ -98,7 +98,7 @@ class RealSenseSource(RecordedSource):
         device = profile.get_device()
         unit = float(device.first_depth_sensor().get_depth_scale())
         if self.file:
-            device.as_playback().set_real_time(False)  # `pace` does it
+            device.as_playback().set_real_time(True)  # quicker, its player leaves out more
         align = rs.align(rs.stream.color) if self.colour else None
         first, last = None, -1
         while (together := self._wait(rs, pipeline, device)) is not None:
