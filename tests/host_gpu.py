@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import threading
 from collections import deque
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -96,9 +97,15 @@ class Calls:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        for name in ("cuEventRecord", "cuEventQuery", "cuStreamWaitEvent", "cuMemcpyDtoDAsync", "cuMemcpyHtoDAsync"):
-            setattr(self, name, lambda *arguments, call=getattr(driver, name): call(*arguments)[0])
-        self.cuMemFreeAsync = lambda *arguments: driver.cuMemFreeAsync(*arguments)[0]
+        for name in (
+            "cuEventRecord", "cuEventQuery", "cuStreamWaitEvent", "cuMemcpyDtoDAsync", "cuMemcpyHtoDAsync",
+            "cuMemFreeAsync",
+        ):  # fmt: skip
+            setattr(self, name, partial(self._code, getattr(driver, name)))
+
+    @staticmethod
+    def _code(call: Any, *arguments: Any) -> int:
+        return int(call(*arguments)[0])
 
     def cuMemAllocAsync(self, place: ctypes.c_void_p, size: int, stream: int) -> int:
         place.value = self._driver.cuMemAllocAsync(size, stream)[1]

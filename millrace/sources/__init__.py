@@ -19,6 +19,7 @@ __all__ = ["add_scheme", "address", "is_many", "listed", "open_source", "source_
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 _MADE = re.compile(r"(pattern|scene):(?://)?(?:\?(.*))?$")  # what is made has settings, and no place
 _CAMERA = re.compile(r"\d+|/dev/video\d+")
+RECORDINGS = (".bag", ".db3")  # of depth cameras
 _own: dict[str, type[Source]] = {}
 
 
@@ -47,6 +48,8 @@ def source_class(stream: str, uri: str) -> type[Source]:
         return _own[scheme]
     if scheme == "file" and is_images(uri):
         scheme = "images"
+    elif scheme == "file" and uri.lower().endswith(RECORDINGS):
+        scheme = "realsense"
     if scheme not in SCHEMES or (scheme == "images" and found and found[1].lower() == "images"):
         known = ", ".join(
             f"{name}:" if name in ("pattern", "gst") else f"{name}://" for name in SCHEMES if name != "images"

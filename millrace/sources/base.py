@@ -28,6 +28,7 @@ SCHEMES = {  # scheme → module:class in this folder; imported when asked for
     "camera": "camera:CameraSource",
     "screen": "screen:ScreenSource",
     "gst": "gst:GstSource",
+    "realsense": "realsense:RealSenseSource",
 }
 
 

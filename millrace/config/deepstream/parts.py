@@ -46,6 +46,7 @@ class App:
     sample: bool = False
     uri: str = ""  # of the first source that gives none (-i)
     captions: bool = False  # tiles show captions even where there are several (-t)
+    recorders: dict[str, Step] = field(default_factory=dict)  # of streams with smart-record
 
     def on(self, section: Section) -> bool:
         """Whether a group counts; the keys of one that does not are passed over."""
