@@ -124,7 +124,7 @@ class Batch(Element):
         frames, self.held = self.held, []
         self.deadline = None
         if self.max_fps:
-            self.due = max(self.due + 1 / self.max_fps, time.monotonic())
+            self.due = max(self.due, time.monotonic()) + 1 / self.max_fps
         return Frames(frames)
 
     def on_deadline(self) -> Iterator[Frames]:
