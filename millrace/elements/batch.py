@@ -69,7 +69,7 @@ class Batch(Element):
 
     def choose(self) -> None:
         """Tell the engine whose turn it is; where that is one stream only, in the form that costs least."""
-        one = not self.live and len(self.started) == len(self.turns) > 0
+        one = not self.live and not self.bounded and len(self.started) == len(self.turns) > 0
         self.wanted = frozenset(self.turns[:1]) if one else _Turn(self)
 
     def wants(self, stream: str) -> bool:
@@ -78,7 +78,13 @@ class Batch(Element):
             return True
         if self.live:
             return not self.sated(stream)
-        return stream == self.turns[0]
+        turn = next((each for each in self.turns if not self.sated(each)), None) if self.bounded else self.turns[0]
+        return stream == turn
+
+    @property
+    def bounded(self) -> bool:
+        """Whether a stream may give only so many frames to a batch."""
+        return self.per_stream is not None or bool(self.limits)
 
     def sated(self, stream: str) -> bool:
         """Whether the batch has as many frames of this stream as it may have."""
@@ -88,8 +94,7 @@ class Batch(Element):
     def full(self) -> bool:
         """Whether the batch can leave: it has enough frames, or no stream may add one."""
         most = max(1, len(self.turns)) if self.adaptive else self.size
-        bounded = self.per_stream is not None or self.limits
-        return len(self.held) >= most or bool(bounded and self.held and all(map(self.sated, self.turns)))
+        return len(self.held) >= most or bool(self.bounded and self.held and all(map(self.sated, self.turns)))
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         self.started.add(start.stream)

@@ -161,7 +161,7 @@ def test_a_file_of_the_new_streammux(tmp_path):
     batch = Batch(config=str(path))
     got = run(batch, Frames(stream="x", count=2), Frames(stream="y", count=4))
     assert (batch.size, batch.timeout, batch.max_fps, batch.per_stream) == (3, 0.04, 1000.0, 1)
-    assert got == [["x0", "y0"], ["x1", "y1"], ["y2", "y3"]]
+    assert got == [["x0", "y0", "y1"], ["x1", "y2", "y3"]]
     path.write_text(STREAMMUX.replace("adaptive-batching=0", "adaptive-batching=1").replace("control=1", "control=0"))
     batch = Batch(config=str(path))
     batch.validate()
