@@ -147,7 +147,7 @@ class Batch(Element):
             self.turns.remove(stream)
         self.started.discard(stream)
         self.live.discard(stream)
-        if self.adaptive and self.held and self.full():  # with one stream less
+        if self.held and self.full() and time.monotonic() >= self.due:  # with one stream less
             yield self.give()
         self.choose()
         self.arm()
