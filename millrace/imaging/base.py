@@ -64,6 +64,12 @@ class Imaging(Protocol):
         """The picture stretched over an area of a new one, in its own format; see imaging.scale."""
         ...
 
+    def lay(
+        self, image: Image, colours: NDArray[Any], area: Area | None, opacity: float, smooth: bool = False
+    ) -> Image:
+        """The picture (a copy where it is not ours) with a map of RGB colours blended over an area; see imaging.lay."""
+        ...
+
     def remap(self, image: Image, ways: Any) -> Image:
         """A picture whose every pixel is fetched from the place that `ways` (imaging.remap.Ways) names."""
         ...

@@ -19,6 +19,7 @@ from .base import Area, Boxes, Colour, Conceal, Turn
 from .canvas import PlanesCanvas
 from .compose import blank, crop, put, turn
 from .convert import convert
+from .lay import lay
 from .privacy import conceal
 from .remap import Ways, remap
 from .scale import scale
@@ -100,6 +101,13 @@ class CpuImaging:
         """See imaging.scale.scale."""
         _check_memory(image, "scale")
         return scale(image, width, height, area, method, colour)
+
+    def lay(
+        self, image: Image, colours: NDArray[Any], area: Area | None, opacity: float, smooth: bool = False
+    ) -> Image:
+        """See imaging.lay.lay."""
+        _check_memory(image, "lay")
+        return lay(image, colours, area, opacity, smooth)
 
     def remap(self, image: Image, ways: Ways) -> Image:
         """See imaging.remap.remap."""

@@ -125,6 +125,9 @@ class CudaImaging:
     ) -> Image:  # fmt: skip
         raise self._not_there("scaling")
 
+    def lay(self, image: Image, colours: Any, area: Area | None, opacity: float, smooth: bool = False) -> Image:
+        raise self._not_there("laying colours over")
+
     def remap(self, image: Image, ways: Any) -> Image:
         raise self._not_there("dewarping")
 

@@ -109,6 +109,9 @@ def map_readings(readings: Iterable[Reading], way: Affine, width: int, height: i
             new.class_map = way.mask(old.class_map)
         if old.depth is not None:
             new.depth = way.mask(old.depth)
+        if old.flow is not None:
+            x, y = way.mask(old.flow[..., 0]), way.mask(old.flow[..., 1])
+            new.flow = np.stack([way.xx * x + way.xy * y, way.yx * x + way.yy * y], axis=2).astype(np.float32)
         if old.keypoints is not None:
             new.keypoints = old.keypoints.copy()
             new.keypoints[:, :2] = way.points(old.keypoints[:, :2])
