@@ -18,7 +18,7 @@ class Extract(Element):
 
     After `decode`, on the CPU, of h264 and hevc. Objects come with labels, text, keypoints and identities; boxes are
     scaled where the picture has another size now. A function of your own is given the frame and the bytes:
-    `extract: {format: "mypackage.meta:unpack", name: NVDS_CUSTOMMETA}`. Data that cannot be read is a warning.
+    `extract: {format: "unpacking:unpack", name: NVDS_CUSTOMMETA}`. Data that cannot be read is a warning.
     """
 
     format: str = setting(default="json", help="json, or package.module:function, which is given a frame and bytes")

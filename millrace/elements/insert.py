@@ -16,7 +16,7 @@ class Insert(Element):
 
     Before `encode` with h264 or hevc; `extract` reads it after `decode`. What is written is the frame's line of JSON
     (as `json` writes it), or the bytes that a function of your own gives for a frame, None for none:
-    `insert: {format: "mypackage.meta:pack", name: NVDS_CUSTOMMETA}`. User data of other names that came with the
+    `insert: {format: "packing:pack", name: NVDS_CUSTOMMETA}`. User data of other names that came with the
     decoded frame stay.
     """
 
