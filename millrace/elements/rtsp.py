@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -15,9 +14,8 @@ from ..media.nal import split
 from ..streaming.loop import Loop
 from ..streaming.mount import Mount
 from ..streaming.rtsp import RtspServer
+from ._pace import Pace
 
-LATE = 0.5  # seconds behind its time at which a stream's clock starts anew
-AHEAD = 30.0  # the same before its time: a jump, not a slow stream
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -43,7 +41,7 @@ class Rtsp(Element):
     loop: Loop | None = state(lambda: None)
     server: RtspServer | None = state(lambda: None)
     mounts: dict[str, Mount] = state(dict)
-    clocks: dict[str, int] = state(dict)  # what to add to pts to get the time at which it is due, ns of monotonic
+    pace: Pace = state(Pace)
     live: set[str] = state(set)
     held: Packet | None = state(lambda: None)  # it is not due yet
     context: Context | None = state(lambda: None)
@@ -77,7 +75,7 @@ class Rtsp(Element):
         stream = start.stream
         if start.caps.kind != PACKETS:
             raise StreamError(stream, f"rtsp takes packets, not {start.caps.kind}; encode first")
-        self.clocks.pop(stream, None)
+        self.pace.forget(stream)
         (self.live.add if start.live else self.live.discard)(stream)
         codec = start.caps["parameters"]
         known = self.mounts.get(stream)
@@ -103,7 +101,8 @@ class Rtsp(Element):
     def process(self, item: Any) -> Iterator[Item]:
         yield from self._release()
         if isinstance(item, Packet) and item.kind == "video" and item.pts is not None:
-            due = None if item.stream in self.live or not self.sync else self._due(item)
+            at = item.dts if item.dts is not None else item.pts
+            due = None if item.stream in self.live or not self.sync else self.pace.due(item.stream, at)
             if due is not None:
                 self.held, self.deadline = item, due
                 return
@@ -133,19 +132,10 @@ class Rtsp(Element):
             return
         self.loop.soon(mount.feed, units, packet.pts, packet.key)
 
-    def _due(self, packet: Packet) -> float | None:
-        """When a packet is due by its stream's clock, in seconds of time.monotonic; None: now."""
-        at = packet.dts if packet.dts is not None else packet.pts or 0
-        now = time.monotonic_ns()
-        due = self.clocks.get(packet.stream, now - at) + at
-        if packet.stream not in self.clocks or not -LATE < (due - now) / 1e9 < AHEAD:
-            self.clocks[packet.stream], due = now - at, now
-        return due / 1e9 if due > now else None
-
     def end_stream(self, stream: str) -> Iterator[Item]:
         yield from super().end_stream(stream)
         mount = self.mounts.pop(stream, None)
-        self.clocks.pop(stream, None)
+        self.pace.forget(stream)
         self.live.discard(stream)
         if mount is not None and self.loop is not None and self.server is not None:
             self.loop.soon(self.server.mounts.pop, mount.name, None)
