@@ -6,17 +6,17 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from ..core.caps import FRAMES, PACKETS, Caps
-from ..core.element import Context, Element, setting, state
+from ..core.element import Context, setting, state
 from ..core.errors import ConfigError, OutputError, StreamError
 from ..core.item import Item, StreamStart
 from ..devices import part
 from ..encoders.base import Encoder
-from ..media import Batch, Frame, Packet
+from ..media import Frame, Packet
 from ..streaming.loop import Loop
-from ._pace import Pace
+from ._pace import Paced
 from ._pixels import Pixels
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ class Shown:
 
     live: Live
     caps: Caps
-    is_live: bool
     encoder: Encoder | None = None
     key_at: float = 0.0
     told_at: float = 0.0
@@ -43,7 +42,7 @@ class Shown:
     events: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=EVENTS))
 
 
-class Web(Element):
+class Web(Paced):
     """Show streams in a browser and pass on what comes: `web: {port: 8080}` gives http://127.0.0.1:8080/.
 
     The page shows all streams, what is counted and what happened. Players find each as /STREAM.m3u8 (HLS, low latency),
@@ -53,8 +52,6 @@ class Web(Element):
     """
 
     takes = None
-    threaded: ClassVar[bool] = True
-    writes: ClassVar[bool] = True
 
     port: int = setting(default=8080, minimum=0, maximum=65535, help="where to listen; 0: any free port")
     host: str = setting(default="127.0.0.1", help="the address to listen on; 0.0.0.0: all of this machine's")
@@ -72,8 +69,6 @@ class Web(Element):
     loop: Loop | None = state(lambda: None)
     server: Any = state(lambda: None)  # streaming.web.WebServer: its file needs the extra
     shown: dict[str, Shown] = state(dict)
-    pace: Pace = state(Pace)
-    held: Item | None = state(lambda: None)  # it is not due yet
     pixels: Pixels = state(Pixels)
     context: Context | None = state(lambda: None)
 
@@ -110,18 +105,18 @@ class Web(Element):
 
         assert self.loop is not None and self.server is not None
         stream = start.stream
-        self.pace.forget(stream)
+        self.begin_clock(start)
         known = self.shown.get(stream)
         if known is None:
             path = self.name.replace("{stream}", stream).strip("/")
             if any(other.live.name == path for other in self.shown.values()):
                 raise StreamError(stream, f"web: another stream is shown as /{path}: put {{stream}} into name")
-            known = self.shown[stream] = Shown(Live(path), start.caps, start.live)
+            known = self.shown[stream] = Shown(Live(path), start.caps)
             known.live.has_pictures = start.caps.kind == FRAMES
             self.loop.soon(self.server.lives.__setitem__, path, known.live)
         elif known.caps != start.caps:
             self._stop_encoding(known)
-        known.caps, known.is_live = start.caps, start.live
+        known.caps = start.caps
         if start.caps.kind == PACKETS:
             self._begin(stream, known, start.caps)
         return start
@@ -136,44 +131,10 @@ class Web(Element):
             raise StreamError(stream, f"web: {error}") from error
         self.loop.soon(known.live.begin, caps["parameters"], track)
 
-    @property
-    def ready(self) -> bool:
-        return self.held is None
-
-    def process(self, item: Any) -> Iterator[Item]:
-        yield from self._release()
-        due = [self._due(each) for each in (item.frames if isinstance(item, Batch) else [item])]
-        latest = max((at for at in due if at is not None), default=None)
-        if latest is not None:
-            self.held, self.deadline = item, latest
-            return
-        self._give(item)
-        yield item
-
-    def _due(self, item: Any) -> float | None:
-        known = self.shown.get(item.stream)
-        at = item.pts if isinstance(item, Frame) or item.dts is None else item.dts
-        return None if known is None or known.is_live or not self.sync or at is None else self.pace.due(item.stream, at)
-
-    def on_deadline(self) -> Iterator[Item]:
-        yield from self._release()
-
-    def flush(self, stream: str) -> Iterator[Item]:
-        yield from self._release()
-
-    def _release(self) -> Iterator[Item]:
-        held, self.held = self.held, None
-        if held is not None:
-            self._give(held)
-            yield held
-
-    def _give(self, item: Any) -> None:
-        if isinstance(item, Batch):
-            for frame in item.frames:
-                self._show(frame)
-        elif isinstance(item, Frame):
+    def give(self, item: Frame | Packet) -> None:
+        if isinstance(item, Frame):
             self._show(item)
-        elif isinstance(item, Packet) and item.kind == "video" and item.stream in self.shown:
+        elif item.kind == "video" and item.stream in self.shown:
             self._feed(self.shown[item.stream].live, item)
 
     def _show(self, frame: Frame) -> None:
@@ -233,7 +194,7 @@ class Web(Element):
     def end_stream(self, stream: str) -> Iterator[Item]:
         yield from super().end_stream(stream)
         known = self.shown.pop(stream, None)
-        self.pace.forget(stream)
+        self.forget_clock(stream)
         if known is not None and self.loop is not None and self.server is not None:
             if known.encoder is not None:
                 for packet in known.encoder.flush():
