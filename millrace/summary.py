@@ -13,6 +13,7 @@ from typing import Any
 from .config.build import build
 from .config.plan import Plan
 from .core import Message, NodeStats
+from .core.bus import Bus
 from .core.element import Element
 from .meter import Counter, Meter, Reading, Tally
 
@@ -87,7 +88,7 @@ class Run:
         none of them can strike inside a lock; in threads other than the main one they are not heard.
         """
         interrupts: list[int] = []
-        with _on_interrupt(lambda: interrupts.append(1)):
+        with on_interrupt(lambda: interrupts.append(1)):
             try:
                 self.start()
                 while not self.pipeline.wait(every):
@@ -100,7 +101,6 @@ class Run:
                         on_tick(self)
             finally:
                 self.close()
-                self._ended = time.monotonic()
         return self.summary()
 
     def finish(self, timeout: float | None = None) -> Summary:
@@ -111,7 +111,6 @@ class Run:
                 raise TimeoutError(f"the pipeline has not ended within {timeout:g} s")
         finally:
             self.close()
-            self._ended = time.monotonic()
         return self.summary()
 
     def close(self) -> None:
@@ -119,6 +118,12 @@ class Run:
         self.pipeline.stop()
         self.streams.close()
         self._listening.close()
+        self._ended = self._ended or time.monotonic()
+
+    @property
+    def bus(self) -> Bus:
+        """Where errors, warnings and changes of state are told."""
+        return self.pipeline.bus
 
     @property
     def names(self) -> list[str]:
@@ -209,7 +214,7 @@ def _state(name: str, first: Tally, last: Tally, source: NodeStats | None, faile
 
 
 @contextmanager
-def _on_interrupt(note: Callable[[], None]) -> Iterator[None]:
+def on_interrupt(note: Callable[[], None]) -> Iterator[None]:
     """Call `note` at Ctrl+C instead of raising KeyboardInterrupt, and when the process is asked to end (SIGTERM)."""
     if threading.current_thread() is not threading.main_thread():
         yield

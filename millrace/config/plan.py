@@ -103,11 +103,13 @@ Line = list["Step | Select | Tee"]
 class Plan:
     """Streams and the line of steps that they all go through. `device` is for elements that do not say theirs.
 
-    `listen`: where commands come from while it runs.
+    `run` names the streams of the whole run, in order, where this is the part of one process. `listen`: where commands
+    come from while it runs.
     """
 
     streams: list[Stream] = field(default_factory=list)
     line: Line = field(default_factory=list)
     device: str = "cpu"
     where: Where = field(default_factory=Nowhere)
+    run: tuple[str, ...] = ()
     listen: list[Listen] = field(default_factory=list)
