@@ -121,6 +121,8 @@ def test_a_message_that_is_wrong_is_one_sentence_and_the_next_is_heard(tmp_path:
     def handle(message: Incoming) -> None:
         if message.body == b"bad":
             raise ConfigError("it is bad: rtsp://me:secret@host/x")
+        if message.body == b"worse":
+            raise KeyError("nobody expected this")
 
     path = tmp_path / "commands.jsonl"
     hears = heard(f"file:{path}", handle=handle)
@@ -132,6 +134,10 @@ def test_a_message_that_is_wrong_is_one_sentence_and_the_next_is_heard(tmp_path:
         file.write("od\n")
     assert hears.wait(2) == [b"bad", b"good"]
     assert hears.said == [f"a message of {path} did nothing: it is bad: rtsp://***@host/x"]
+    with open(path, "a") as file:
+        file.write("worse\nlast\n")
+    assert hears.wait(4)[2:] == [b"worse", b"last"]
+    assert hears.said[1:] == [f"a message of {path} did nothing: KeyError: 'nobody expected this'"]
 
 
 def test_only_what_is_appended_to_a_file_counts(tmp_path: Path, heard: Any) -> None:
