@@ -33,8 +33,7 @@ LEVEL = {
 HEAVY = {
     "av", "cv2", "onnxruntime", "onnx", "torch", "cupy", "cuda", "PyNvVideoCodec", "pydantic", "yaml", "typer", "rich",
     "pynvml", "pygame", "IPython", "openvino", "tensorrt", "ai_edge_litert", "tritonclient", "tensorflow", "tf2onnx",
-    "paho", "pika", "redis", "nats", "confluent_kafka", "pycocotools",
-    "pyrealsense2",
+    "paho", "pika", "redis", "nats", "confluent_kafka", "pycocotools", "pyrealsense2", "aiohttp", "aiortc", "aioice",
 }  # fmt: skip
 AT_HOME = {  # where a library may be imported; anywhere else it is a leak
     "yaml": ("analytics", "config", "deepstream", "models", "cli"), "pydantic": ("config", "models", "registry"),

@@ -84,6 +84,8 @@ def run(
     option: Annotated[
         list[str] | None, typer.Option(help="A setting of every source: track=1, rotate=90. Repeatable.")
     ] = None,
+    view: Annotated[bool, typer.Option("--view", help="Show it in a browser, on this machine only.")] = False,
+    view_on: Annotated[str | None, typer.Option(help="The same, for others too: 0.0.0.0:8080.")] = None,
 ) -> None:
     """Run streams through a model and write what was found.
 
@@ -95,7 +97,7 @@ def run(
     options = Options(
         sources or [], model, track, tracker, save, json, record, confidence, classes, every, device, line or [],
         zone or [], max_frames, codec, draw, perf, interval, quiet, verbose, loop, pace, start, stop, option or [],
-        optimize, no_cache, processes,
+        optimize, no_cache, processes, view, view_on,
     )  # fmt: skip
     raise typer.Exit(command(options))
 
