@@ -128,7 +128,7 @@ def _reading(reading: Reading, embeddings: bool) -> str:
     if reading.class_map is not None:
         fields["classes"] = {name: round(share, 4) for name, share in reading.shares().items()}
     if reading.depth is not None:
-        known = reading.depth[reading.depth != 0]  # 0: not measured
+        known = reading.depth[reading.depth != 0] if reading.distance else reading.depth
         fields["depth"] = [round(float(v), 4) for v in (known.min(), known.max())] if known.size else [0.0, 0.0]
     if reading.flow is not None:
         longest = float(np.hypot(reading.flow[..., 0], reading.flow[..., 1]).max(initial=0.0))
