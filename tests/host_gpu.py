@@ -91,6 +91,21 @@ class Driver:
     cuEventRecord = cuStreamWaitEvent = cuStreamSynchronize = cuEventQuery = cuEventSynchronize = _done
 
 
+class Calls:
+    """See millrace.cuda.calls.Calls: each answers the driver's code."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def cuMemAllocAsync(self, place: Any, size: int, stream: Any) -> int:
+        place.value = self._driver.cuMemAllocAsync(size)[1]
+        return 0
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._driver, name)
+        return lambda *arguments: call(*arguments)[0]
+
+
 class HostGpu:
     """See millrace.cuda.context.Gpu."""
 
@@ -98,6 +113,7 @@ class HostGpu:
 
     def __init__(self) -> None:
         self.driver = Driver()
+        self.calls = Calls(self.driver)
         self.free_events: deque[Any] = deque()
         self.copies = Stream(self, 0)  # type: ignore[arg-type]
         self.copying = threading.Lock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import threading
 from collections import deque
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .context import Event, Gpu, Stream, check
+from .context import Event, Gpu, Stream, check, succeed
 
 _SURFACES_A_SLAB = 32
 
@@ -36,13 +37,14 @@ class Owner(Protocol):
 class Memory:
     """Memory of our own, allocated and freed in the order of a stream (cuMemAllocAsync)."""
 
-    __slots__ = ("_stream", "native", "pointer", "uses")
+    __slots__ = ("_stream", "pointer", "uses")
 
     def __init__(self, stream: Stream, size: int) -> None:
         self._stream = stream
         self.uses: list[Event] = []
-        self.native = check(stream.gpu.driver.cuMemAllocAsync(size, stream.native))
-        self.pointer = int(self.native)
+        place = ctypes.c_void_p()
+        succeed(stream.gpu.calls.cuMemAllocAsync(place, size, stream.handle))
+        self.pointer = place.value or 0
 
     def used(self, event: Event) -> None:
         self.uses.append(event)
@@ -52,10 +54,10 @@ class Memory:
         self.uses = [event]
 
     def __del__(self) -> None:
-        if hasattr(self, "native"):
+        if hasattr(self, "pointer"):
             self._stream.gpu.use()
             self._stream.wait(self.uses)
-            self._stream.gpu.driver.cuMemFreeAsync(self.native, self._stream.native)
+            self._stream.gpu.calls.cuMemFreeAsync(self.pointer, self._stream.handle)
 
 
 class DeviceArray:
@@ -115,7 +117,7 @@ class DeviceArray:
             if stream is None:
                 self.ready.synchronize()
             else:
-                check(self.gpu.driver.cuStreamWaitEvent(stream, self.ready.native, 0))
+                succeed(self.gpu.calls.cuStreamWaitEvent(stream, self.ready.handle, 0))
         return torch.as_tensor(self, device=self.gpu.name).__dlpack__(stream=-1)
 
     def copy(self) -> DeviceArray:

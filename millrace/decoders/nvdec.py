@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.caps import Caps
-from ..cuda.context import Gpu, check, gpu
+from ..cuda.context import Gpu, gpu, succeed
 from ..cuda.limits import why_not
 from ..cuda.memory import DeviceArray, surfaces
 from ..cuda.nvc import first_line as _reason
@@ -124,7 +124,7 @@ class NvdecDecoder:
             layout = self._layout = _Layout(self._gpu, self._decoder)
         surface = layout.pool.take(self._stream)
         gpu, stream = self._gpu, self._stream
-        check(gpu.driver.cuMemcpyDtoDAsync(surface.pointer, frame.GetPtrToPlane(0), layout.size, stream.native))
+        succeed(gpu.calls.cuMemcpyDtoDAsync(surface.pointer, frame.GetPtrToPlane(0), layout.size, stream.handle))
         ready = stream.record()
         surface.written(ready)
         width, height, dtype = layout.width, layout.height, layout.dtype

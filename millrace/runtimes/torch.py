@@ -44,8 +44,10 @@ def load(
     {images: "float32[?, 3, 384, 640]"}, does. Weights need `model`, the class of the network (module:Class or
     file.py:Class), called with `arguments`. `compiled` compiles an exported program or an .onnx file ahead of time
     (AOTInductor: a minute, needs a C++ compiler), into the folder it names, where the next start finds it; on a GPU it
-    is torch.compile. `graphs=False` runs a network on a GPU that cannot be recorded. `tuned` lets cuDNN try its
-    kernels and take the fastest: two runs may then differ in the last bits.
+    is torch.compile, at the first call of each batch size. `compiled: background` begins with the network as it is, and
+    the compiled one takes over when it is ready (which may change last bits of results in the middle of a run).
+    `graphs=False` runs a network on a GPU that cannot be recorded. `tuned` lets cuDNN try its kernels and take the
+    fastest: two runs may then differ in the last bits.
     Raises ValueError for a file that is not a model it can run and for options that it does not know.
     """
     refuse("torch", [key for key in source if key not in _SOURCE], (*_KNOWN, *_SOURCE))
@@ -66,7 +68,9 @@ def load(
         from .torch_cuda import TorchRuntime
 
         facts = (InOrder(program), program.inputs, program.outputs, program.metadata)
-        return TorchRuntime(*facts, owner, parallel or 2, bool(compiled), tuned)
+        return TorchRuntime(
+            *facts, owner, parallel or 2, compiled if compiled == "background" else bool(compiled), tuned
+        )
     parallel = parallel or (2 if on_gpu else max(1, usable_cores() // threads))
     if compiled and kind != "aoti":
         program = compiled_package(program, path, None if compiled is True else compiled, parallel)
