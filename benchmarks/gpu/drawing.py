@@ -12,6 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def first(path: str) -> Image:
     raise SystemExit(f"{path} is too short")
 
 
+@cache
 def objects() -> list[Object]:
     rng = np.random.default_rng(3)
     out = []
