@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import threading
 from collections import deque
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -92,18 +93,23 @@ class Driver:
 
 
 class Calls:
-    """See millrace.cuda.calls.Calls: each answers the driver's code."""
+    """See millrace.cuda.calls.Calls."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        for name in (
+            "cuEventRecord", "cuEventQuery", "cuStreamWaitEvent", "cuMemcpyDtoDAsync", "cuMemcpyHtoDAsync",
+            "cuMemFreeAsync",
+        ):  # fmt: skip
+            setattr(self, name, partial(self._code, getattr(driver, name)))
 
-    def cuMemAllocAsync(self, place: Any, size: int, stream: Any) -> int:
-        place.value = self._driver.cuMemAllocAsync(size)[1]
+    @staticmethod
+    def _code(call: Any, *arguments: Any) -> int:
+        return int(call(*arguments)[0])
+
+    def cuMemAllocAsync(self, place: ctypes.c_void_p, size: int, stream: int) -> int:
+        place.value = self._driver.cuMemAllocAsync(size, stream)[1]
         return 0
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self._driver, name)
-        return lambda *arguments: call(*arguments)[0]
 
 
 class HostGpu:

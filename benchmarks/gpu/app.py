@@ -3,7 +3,7 @@
     python benchmarks/gpu/app.py hevc.mp4 h264.mp4 --models folder --streams 8 32 128 --processes 1 4
 
 decode → batch → ResNet-18 detector at 960x544 → track → two ResNet-18 classifiers, each identity once → lines and
-zones → JSON lines, all in our elements; `--processes N` spreads the streams over so many. The models are made by train.py.
+zones → JSON lines, all in our elements; `--processes N` spreads the streams over so many. train.py makes the models.
 Beside it, in the same run, decode-only by others' loops (decode_only.py), the best of the ways and thread counts tried.
 Figures of one window: fps, its ratio to decode-only, CPU seconds of all processes per 1,000 frames, time from a decoded
 picture to its line (p50, p99), objects with identities a frame, GPU memory.

@@ -14,7 +14,7 @@ def bench(
     live: Annotated[bool, typer.Option("--live", help="How late a live stream's results are, and overload.")] = False,
     device: Annotated[str, typer.Option(help="Of `bench gpu`: cuda:0, or cpu.")] = "cuda:0",
     clip: Annotated[Path | None, typer.Option(help="Of `bench gpu`: a video; default: made here.")] = None,
-    model: Annotated[str, typer.Option(help="Of `bench gpu`: the detector.")] = "street",
+    model: Annotated[str, typer.Option(help="Of `bench gpu`: the detector; default: made here.")] = "",
     streams: Annotated[int, typer.Option(min=1, help="Of `bench gpu`: how many read the clip.")] = 32,
 ) -> None:
     """Measure what the engine itself costs on this machine, or what a GPU reaches."""

@@ -53,6 +53,9 @@ class Encode(Element):
     gop: int | None = setting(
         default=None, help="most frames from key frame to key frame; default: two seconds", minimum=1
     )
+    low_latency: bool = setting(
+        default=False, help="hold no picture back and reorder none, for watching live; files grow by a tenth or more"
+    )
     device: str = setting(default="cpu", help="where to encode: cpu, cuda, cuda:N (NVENC; the cpu where there is none)")
     threads: int | None = setting(
         default=None,
@@ -124,7 +127,7 @@ class Encode(Element):
             threads = min(4, max(1, (os.cpu_count() or 1) // (2 * self.expected)))
         return open_encoder(
             caps, device, self._say, codec=self.codec, bitrate=self.bitrate, quality=self.quality, preset=self.preset,
-            gop=self.gop, threads=threads,
+            gop=self.gop, threads=threads, low_latency=self.low_latency,
         )  # fmt: skip
 
     def _say(self, what: str) -> None:

@@ -17,7 +17,9 @@ class Encoder(Protocol):
 
     caps: Caps
 
-    def encode(self, frame: Frame) -> list[Packet]: ...
+    def encode(self, frame: Frame, key: bool = False) -> list[Packet]:
+        """`key`: this picture can be decoded without others, for somebody who has just come."""
+        ...
 
     def flush(self) -> list[Packet]: ...
 

@@ -51,6 +51,7 @@ def open_encoder(
     preset: str | int | None = None,
     gop: int | None = None,
     threads: int = 1,
+    low_latency: bool = False,
 ) -> NvencEncoder:
     """An encoder for one stream of frames that `caps` describes; settings as those of encoders.libav.open_encoder.
 
@@ -69,7 +70,8 @@ def open_encoder(
         raise Unavailable(f"{device} has no NVENC for {name}")
     fps = caps.get("fps") or Fraction(25)
     options: dict[str, Any] = {
-        "codec": name, "preset": PRESETS.get(str(preset), "P4"), "tuning_info": "high_quality", "bf": 0,
+        "codec": name, "preset": PRESETS.get(str(preset), "P4"), "bf": 0,
+        "tuning_info": "low_latency" if low_latency else "high_quality",
         "fps": max(1, round(fps)), "gop": gop if gop is not None else max(1, round(2 * fps)), "repeatspspps": 1,
     }  # fmt: skip
     if bitrate is not None:

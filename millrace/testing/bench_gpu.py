@@ -1,8 +1,8 @@
 """What one device reaches (`millrace bench gpu`): decoding, each further part alone, the engine with all of them.
 
-The clip and the model are the caller's, or made here: numbered pictures of 1920x1080, and the model that comes with
-millrace. A made clip has few bits, so its rate says little of a camera's: give `clip` for that. The application of the
-published figures (detector, two classifiers, tracker, analytics) is benchmarks/gpu/app.py.
+The clip and the model are the caller's, or made here: numbered pictures of 1920x1080, and a detector with ResNet-18's
+work at 960x544 that finds 20 objects. A made clip has few bits, so its rate says little of a camera's: give `clip` for
+that. The application of the published figures (two classifiers and analytics besides) is benchmarks/gpu/app.py.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from ..imaging.overlay import draw_objects
 from ..imaging.style import Style
 from ..media import Image, InputSpec, Object, box
 from ..sources.file import FileSource
+from .bench_model import make_resnet
 from .clips import numbered_clip
 
 BATCH = 32
@@ -263,7 +264,7 @@ def table(rows: Sequence[Row]) -> list[str]:
 
 
 def main(
-    device: str = "cuda:0", clip: Path | None = None, model: str = "street", streams: int = 32, quick: bool = False
+    device: str = "cuda:0", clip: Path | None = None, model: str = "", streams: int = 32, quick: bool = False
 ) -> int:
     """Print a table for each codec; 1 where the device cannot be used, with what would have been measured."""
     seconds, write = (1.5 if quick else 4.0), sys.stdout.write
@@ -274,11 +275,13 @@ def main(
         write("with one: decoding alone, the engine's decoding, preparing, drawing, and all of them with a model\n")
         return 1
     with tempfile.TemporaryDirectory() as folder:
+        if not model:
+            model = make_resnet(Path(folder, "resnet18-960x544.onnx"), OBJECTS)
         clips = {clip.name: clip} if clip else {}
         for codec in () if clip else ("h264", "hevc"):
             clips[f"{codec}, made here"] = numbered_clip(Path(folder, f"{codec}.mp4"), 60, *SIZE, codec=codec)
         for name, path in clips.items():
-            write(f"{device}, {streams} streams of {name}, {model}, windows of {seconds:g} s\n")
+            write(f"{device}, {streams} streams of {name}, {Path(model).name}, windows of {seconds:g} s\n")
             for line in table(measure(device, path, model, streams, 4, seconds)):
                 write(line + "\n")
             write("\n")

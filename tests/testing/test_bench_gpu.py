@@ -79,4 +79,4 @@ def test_the_command_passes_on_what_was_asked(monkeypatch, tmp_path):
         app, ["bench", "gpu", "--device", "cpu", "--clip", str(clip), "--streams", "4", "--quick"]
     )
     assert result.exit_code == 0
-    assert given.all == ("cpu", clip, "street", 4, True)
+    assert given.all == ("cpu", clip, "", 4, True)
