@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .bench import bench
 from .deepstream import deepstream, migrate
 from .evaluate import Verbose, evaluate
 
@@ -247,18 +248,7 @@ def demo(
     raise typer.Exit(command(folder, seconds, seed, quiet, verbose))
 
 
-@app.command()
-def bench(
-    quick: Annotated[bool, typer.Option("--quick", help="Shorter, less exact.")] = False,
-    live: Annotated[bool, typer.Option("--live", help="How late a live stream's results are, and overload.")] = False,
-) -> None:
-    """Measure what the engine itself costs on this machine."""
-    if live:
-        from ..testing.bench_live import main
-    else:
-        from ..testing.bench import main
-
-    raise typer.Exit(main(quick=quick))
+app.command()(bench)
 
 
 @app.command()
