@@ -121,11 +121,9 @@ def check(
 def build(
     model: Annotated[str | None, typer.Argument(help="A model, its card, or its name.", show_default=False)] = None,
     calibrate: Annotated[
-        list[str] | None, typer.Option(help="A video, folder or glob whose pictures it is judged on. Repeatable.")
+        list[str] | None, typer.Option(help="A video, folder or glob of pictures. Repeatable.")
     ] = None,
-    crops_of: Annotated[
-        str | None, typer.Option(help="A detector: the pictures are the objects it finds, for a model of objects.")
-    ] = None,
+    crops_of: Annotated[str | None, typer.Option(help="A detector: its objects are the pictures.")] = None,
     classes: Annotated[str | None, typer.Option(help="With --crops-of: only these classes: person,car.")] = None,
     accuracy: Annotated[float, typer.Option(min=0, max=1, help="Least agreement with the model in FP32.")] = 0.97,
     labels: Annotated[
