@@ -24,3 +24,7 @@ class Encoder(Protocol):
     def flush(self) -> list[Packet]: ...
 
     def close(self) -> None: ...
+
+
+class Unavailable(ValueError):
+    """This device encodes nothing of the kind; another may. Raised by `open_encoder`."""
