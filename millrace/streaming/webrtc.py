@@ -171,7 +171,8 @@ class Publisher:
             self._check()
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), 0.2)
+                async with asyncio.timeout(0.2):
+                    await self._changed.wait()
 
     def _check(self) -> None:
         state = self._connection.connectionState
