@@ -31,6 +31,10 @@ TITLES = {
     "nvtracker": "nvtracker: tracking",
     "nvmsgconv": "nvmsgconv: sensors and places of messages",
     "nvdsanalytics": "nvdsanalytics: regions, crowds, lines and directions",
+    "nvdewarper": "nvdewarper: views into what a wide lens shows",
+    "nvstreammux": "nvstreammux (the new one): how frames are gathered",
+    "nvdsmetamux": "nvdsmetamux: where branches of models meet",
+    "tracker": "[tracker] in a file of its own, as sample applications have it",
 }
 REFUSED = {
     "config_infer_audio_sonyc.txt": "a model of sound (nvinferaudio): out of scope, sound is recorded and played only",
@@ -48,6 +52,9 @@ Where a file of one element can stand, it stands unchanged:
 - postprocess: {stage: net, card: post.yml}       # nvdspostprocess
 - track: {config: config_tracker_NvSORT.yml}      # nvtracker
 - analyze: {config: config_nvdsanalytics.txt}     # nvdsanalytics
+- dewarp: {config: config_dewarper.txt}           # nvdewarper
+- batch: {config: config_new_nvstreammux.txt}     # nvstreammux with USE_NEW_NVSTREAMMUX=yes
+- join: {config: config_metamux0.txt}             # nvdsmetamux
 ```
 
 Paths in a file are relative to it. What lies below /opt/nvidia/deepstream/deepstream is looked for below the folder

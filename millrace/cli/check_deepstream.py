@@ -13,7 +13,7 @@ from typing import NamedTuple
 import typer
 
 from ..core.errors import ConfigError, redact
-from ..deepstream import Report
+from ..deepstream import Report, read
 from ..models.card import ModelCard
 from ..models.deepstream import READERS, where_else
 from . import OK, SOURCE
@@ -87,6 +87,37 @@ def _tracker(path: Path) -> Checked:
     return Checked([read_nvtracker(path).report], [], [])
 
 
+def _dewarper(path: Path) -> Checked:
+    from ..imaging.nvdewarper import read_nvdewarper
+
+    return Checked([read_nvdewarper(path).report], [], [])
+
+
+def _streammux(path: Path) -> Checked:
+    from ..elements._streammux import read_streammux
+
+    report = read_streammux(path).report
+    return Checked([report] if report else [], [], [])
+
+
+def _metamux(path: Path) -> Checked:
+    from ..elements._metamux import read_metamux
+
+    report = read_metamux(path).report
+    return Checked([report] if report else [], [], [])
+
+
+def _wrapper(path: Path) -> Checked:
+    """A file whose group [tracker] an application of NVIDIA's gives to nvtracker."""
+    from ..config.deepstream import App
+    from ..config.deepstream.models import tracker
+
+    app = App(Report(read(path)), sample=True)
+    tracker(app, app.report.section("tracker"))
+    app.report.finish()
+    return Checked([app.report], app.remarks, [str(each) for each in app.missing])
+
+
 def _app(path: Path) -> Checked:
     from ..config.deepstream import load_app
 
@@ -99,5 +130,9 @@ CHECKS: dict[str, Callable[[Path], Checked]] = {
     "nvdsanalytics": _analytics,
     "nvmsgconv": _msgconv,
     "nvtracker": _tracker,
+    "nvdewarper": _dewarper,
+    "nvstreammux": _streammux,
+    "nvdsmetamux": _metamux,
+    "tracker": _wrapper,
     "deepstream-app": _app,
 }
