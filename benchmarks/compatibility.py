@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from millrace.cli.check_deepstream import CHECKS
+from millrace.cli.check_deepstream import CHECKS, REASONS
 from millrace.core.errors import ConfigError
 from millrace.deepstream import Finding
 from millrace.deepstream.kinds import kind_of
@@ -100,7 +100,7 @@ def main(folder: Path) -> None:
         print(f"| {function} | {symbol.parser} | {said} |")
     if others:
         print("\n## Files that are not read yet\n")
-        print(*(f"* {count} of {name}" for name, count in sorted(others.items())), sep="\n")
+        print(*(f"* {count} {name}" for name, count in sorted(others.items())), sep="\n")
 
 
 def read(folder: Path) -> tuple[list[File], Counter[str]]:
@@ -123,8 +123,8 @@ def read(folder: Path) -> tuple[list[File], Counter[str]]:
 
 
 def _why_not(path: Path, category: str, kind: str | None) -> str:
-    if "lidar" in path.name or "lidar" in path.parent.name:
-        return "lidar, which is out of scope for now: pictures and sound are what comes in"
+    if kind in REASONS:
+        return f"{kind}: it {REASONS[kind]}"
     return category + (f" ({kind})" if kind else "")
 
 

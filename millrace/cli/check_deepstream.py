@@ -27,8 +27,21 @@ class Checked(NamedTuple):
     missing: list[str]
 
 
+REASONS = {  # kinds that are known and not read, and why
+    "lidar": "is a list of point clouds: lidar is out of scope for now, pictures and sound are what comes in",
+    "service-maker": "is a pipeline of Service Maker: write it as a launch line, or as a pipeline of millrace's own",
+    "source-list": "is a list of sources for a program of Service Maker: name them under `streams` of a pipeline file",
+    "video-template": "is for a compiled library (nvdsvideotemplate), which is not loaded",
+    "tracker-overrides": "replaces values of a tracker of several cameras together, which is not there",
+    "camera-model": "is a camera's projection for a tracker in three dimensions, which is not there",
+    "message-broker": "is read with its adapter: name both at the sink of an application, or an address at `publish`",
+}
+
+
 def check_deepstream(path: Path, kind: str) -> int:
     """Print the report and return the exit code. Raises ConfigError for a file that is wrong."""
+    if kind in REASONS:
+        raise ConfigError(f"{path} {REASONS[kind]}")
     if kind not in CHECKS:
         raise ConfigError(f"{path} configures {kind}; its keys are not read yet. Read are: {', '.join(CHECKS)}")
     typer.echo(f"{kind} configuration")
