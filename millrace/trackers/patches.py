@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from ..core.errors import ConfigError
 from ..media import Image
 from ..media.image import CPU
+
+Cut = Callable[[Image, NDArray[np.float64], int], NDArray[np.float32]]
 
 
 def cut(image: Image, regions: NDArray[np.float64], size: int) -> NDArray[np.float32]:
