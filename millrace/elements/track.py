@@ -19,8 +19,8 @@ from ..trackers.nvtracker import NvTracker
 from ..trackers.tracing import Misses
 from ._appearance import Embedder, card_of, file_of
 from ._model import check_files
-from ._units import Imagings
 
+BLIND = 50  # frames with objects and no embedding before somebody is told
 OF_INFER = "infer"  # the setting `reid`: an infer before has made the embeddings
 OWN = (
     "max_age",
@@ -76,9 +76,7 @@ class Track(Element):
     report: list[str] | None = setting(
         default=None, help='any of terminated, shadows, past: lists for each frame, in extras["tracks"]'
     )
-    camera_motion: bool = setting(
-        default=False, help="find out how the camera moves, and take it off (pictures in the processor's memory)"
-    )
+    camera_motion: bool = setting(default=False, help="find out how the camera moves, and take it off")
     reid: str | None = setting(
         default=None,
         help="a re-identification model, as `infer` names models, that tells objects apart; "
@@ -99,11 +97,11 @@ class Track(Element):
     trackers: dict[str, Tracker] = state(dict)
     misses: dict[str, Misses] = state(dict)
     cameras: dict[str, Camera] = state(dict)
+    context: Context = state(lambda: None)
     counts: dict[str, int] = state(dict)  # of streams that ended, where identities go on
     order: list[str] = state(list)  # streams by number
     embedder: Embedder | None = state(lambda: None)
     shown: bool = state(lambda: True)  # whether embeddings of that model stay on the objects
-    imagings: Imagings = state(Imagings)
     blind: dict[str, int] = state(dict)  # looks of streams in which no object had an embedding
 
     def __post_init__(self) -> None:
@@ -148,10 +146,10 @@ class Track(Element):
 
     def _network(self, rules: NvTracker, file: str) -> None:
         """The re-identification network of DeepStream's file, unless another is given."""
-        network, wanted = rules.file.network, rules.file.appearance is not None
-        if wanted and self.asks:
+        network = rules.file.network
+        if network.kind and self.asks:
             self.shown = network.shown
-        if not wanted or self.reid is not None:
+        if not network.kind or self.reid is not None:
             return
         model = file_of(network)
         if model is None:
@@ -211,6 +209,8 @@ class Track(Element):
 
     def _track(self, frame: Frame) -> None:
         own = own_of(frame)
+        if self.embedder is None and own:
+            self._blind(frame, own)
         rest = [found for found in frame.objects if found.parent is not None] if own is not frame.objects else []
         tracker = self.trackers[frame.stream]
         warp = self.cameras[frame.stream].warp(frame.image, own) if self.camera_motion else None
@@ -222,6 +222,19 @@ class Track(Element):
         frame.objects = tracked + rest if rest else tracked
         if tracker.rules.report:
             frame.extras["tracks"] = tracker.reports
+
+    def _blind(self, frame: Frame, own: list[Object]) -> None:
+        """Say once that a tracker which knows things by their looks is told none."""
+        count = self.blind.get(frame.stream, 0)
+        if count < 0 or self.trackers[frame.stream].rules.appearance() is None:
+            return
+        seen = any(found.embedding is not None for found in own)
+        self.blind[frame.stream] = -1 if seen or count + 1 == BLIND else count + 1
+        if not seen and count + 1 == BLIND:
+            self.context.warn(
+                "no object has an embedding, so identities are kept by motion alone: name a model by `reid`, or put "
+                "infer with one before", frame.stream,
+            )  # fmt: skip
 
     def end_stream(self, stream: str) -> Any:
         tracker = self.trackers.pop(stream, None)

@@ -27,8 +27,8 @@ class Appearance:
     `associate`: in association, where stages weigh the first of the further likenesses. `reassociate`: to take up
     identities that ended. `history`: embeddings that are kept of a target. `interval`: seconds after which a target's
     look is taken again, 0: at every look, below 0: once. `least_visible`: what is hidden by more, by others that stand
-    before it, is not learnt. `least_confidence`: what is less sure is neither asked for nor learnt. `unknown`: the
-    likeness where one of the two has no embedding.
+    before it, is neither learnt nor compared. `least_confidence`: what is less sure is neither asked for nor learnt.
+    `unknown`: the likeness where one of the two has no embedding that counts.
     """
 
     associate: bool = True
@@ -69,7 +69,12 @@ class Galleries:
     def likeness(self, table: Columns, objects: Sequence[Object]) -> Columns | None:
         """[n, m]: the largest cosine of each detection to what is known of each target; None: nothing is known."""
         slots = np.array([self.slots.get(int(serial), -1) for serial in table[:, SERIAL]], np.int64)
-        columns = [j for j, found in enumerate(objects) if found.embedding is not None]
+        hidden = covered(_boxes(objects))
+        columns = [
+            j
+            for j, found in enumerate(objects)
+            if found.embedding is not None and 1 - hidden[j] >= self.rules.least_visible
+        ]
         rows = np.flatnonzero(slots >= 0)
         if not len(rows) or not columns:
             return None
@@ -85,7 +90,7 @@ class Galleries:
         columns = [j for j, found in enumerate(objects) if found.embedding is not None and match[j] >= 0]
         if not columns:
             return
-        hidden = covered(np.array([found.detected_box for found in objects], np.float64).reshape(-1, 4))
+        hidden = covered(_boxes(objects))
         vectors = self._stacked([objects[j] for j in columns])
         for j, vector in zip(columns, vectors, strict=True):
             serial = int(table[match[j], SERIAL])
@@ -152,6 +157,11 @@ class Galleries:
 def alike(a: Vectors, b: Vectors) -> float:
     """How alike two galleries [k, d], [l, d] are: of each look in `a` the largest cosine to any in `b`, the mean."""
     return float((a @ b.T).max(axis=1).mean())
+
+
+def _boxes(objects: Sequence[Object]) -> Columns:
+    boxes = [found.box if found.detected_box is None else found.detected_box for found in objects]
+    return np.array(boxes, np.float64).reshape(-1, 4)
 
 
 def covered(boxes: Columns) -> Columns:

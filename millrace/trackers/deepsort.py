@@ -24,8 +24,9 @@ class DeepSort(Default):
     element's setting `reid`, or from an `infer` before it.
     """
 
-    likeness: float = 0.5
+    likeness: float = 1.0
     least_likeness: float = 0.3
+    usual: float = 0.7
     search: float = 0.5
     least_again: float = 0.7
     reassociate: float = 10.0
@@ -40,7 +41,7 @@ class DeepSort(Default):
     def stages(self) -> tuple[Stage, ...]:
         first, *rest = super().stages()
         first = replace(
-            first, min_score=first.min_score + self.likeness * self.least_likeness, extra=(self.likeness, 0.0),
+            first, min_score=first.min_score + self.likeness * self.usual, extra=(self.likeness, 0.0),
             min_extra=(self.least_likeness, first.min_extra[1]),
         )  # fmt: skip
         wide = Stage(
@@ -53,7 +54,7 @@ class DeepSort(Default):
     def appearance(self) -> Appearance | None:
         return Appearance(
             history=self.history, interval=self.interval, least_visible=self.least_visible,
-            least_confidence=self.low_confidence, unknown=self.least_likeness,
+            least_confidence=self.low_confidence, unknown=self.usual,
         )  # fmt: skip
 
     def terms(self) -> Terms:

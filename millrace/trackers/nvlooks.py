@@ -19,16 +19,14 @@ OLD_LEAST = "minVisibiilty4Tracking"  # written so
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The re-identification network that a file names: `files` that may hold it, and how it wants its input.
-
-    `card` are keys of `input` in a model card, `options` those of its runtime, `size` numbers of an embedding.
+    """The re-identification network that a file names: its `kind` (reidType; 0: there is none), `files` that may hold
+    it, and how it wants its input: `card` are keys of `input` in a model card.
     """
 
+    kind: int = 0
     files: tuple[str, ...] = ()
     card: dict[str, Any] = field(default_factory=dict)
-    precision: str = "fp32"
     batch: int = 100
-    size: int = 0
     shown: bool = False  # whether embeddings stay on the objects
 
 
@@ -84,11 +82,14 @@ def read_network(report: Report) -> tuple[int, Network, dict[str, Any]]:
     if kind == 0:
         section.ignore("reidType is 0", *(entry.key for entry in section.group.entries))
         return 0, Network(), {}
-    network = _network(section)
+    network = _network(section, kind)
     gallery = {
         "history": section.integer("reidHistorySize", 100, 1),
         "least_visible": section.number("minVisibility4GalleryUpdate", 0.0, 0.0, 1.0),
     }
+    section.choice("networkMode", "fp32", {0: "fp32", 1: "fp16", 2: "int8"})
+    section.ignore("a model runs in its file's precision, or that of the engine `millrace build` made", "networkMode")
+    section.ignore("the model's output says it", "reidFeatureSize")
     section.ignore("a runtime takes the memory it needs", "workspaceSize")
     section.ignore("crops are cut and scaled by imaging", "useVPICropScaler", "useBufferedOutput")
     section.ignore("models are calibrated by `millrace build`", "calibrationTableFile")
@@ -98,7 +99,7 @@ def read_network(report: Report) -> tuple[int, Network, dict[str, Any]]:
     return kind, network, gallery
 
 
-def _network(section: Section) -> Network:
+def _network(section: Section, kind: int) -> Network:
     dims = section.integers("inferDims", (3, 256, 128))
     last = section.choice("inputOrder", False, {0: False, 1: True})
     colour = section.choice("colorFormat", "RGB", {0: "RGB", 1: "BGR"})
@@ -119,11 +120,10 @@ def _network(section: Section) -> Network:
         if path is not None:
             files.append(str(path))
     return Network(
+        kind,
         tuple(files),
         card,
-        section.choice("networkMode", "fp32", {0: "fp32", 1: "fp16", 2: "int8"}),
         section.integer("batchSize", 100, 1),
-        section.integer("reidFeatureSize", 0, 0),
         section.boolean("outputReidTensor", False),
     )
 

@@ -108,7 +108,7 @@ def test_state_is_freed_with_its_target() -> None:
 def test_it_needs_pictures() -> None:
     with pytest.raises(ConfigError, match="looks at pictures"):
         open_tracker("dcf").update([], 0, True)
-    with pytest.raises(ConfigError, match="processor's memory"):
+    with pytest.raises(ConfigError, match="memory of cuda:0"):
         cut(Image("NV12", [None, None], 8, 8, memory="cuda:0"), np.zeros((1, 4)), 8)
 
 
