@@ -58,7 +58,7 @@ def small(image: Image) -> tuple[NDArray[np.uint8], float]:
     """A picture in grey, small, and its scale."""
     import cv2
 
-    plane: Any = rows_of(image, 0, 0, image.height)
+    plane: Any = rows_of(image, image.planes[0], 0, image.height)
     if plane.ndim == 3:
         plane = cv2.cvtColor(plane, cv2.COLOR_RGB2GRAY if image.format == "RGB" else cv2.COLOR_BGR2GRAY)
     if plane.dtype == np.uint16:

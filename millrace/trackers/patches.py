@@ -46,9 +46,8 @@ def cut(image: Image, regions: NDArray[np.float64], size: int) -> NDArray[np.flo
     return out
 
 
-def rows_of(image: Image, number: int, first: int, last: int) -> Any:
-    """Rows of a plane, in the processor's memory. A device's planes have `rows` (cuda.memory.DeviceArray)."""
-    plane: Any = image.planes[number]
+def rows_of(image: Image, plane: Any, first: int, last: int) -> Any:
+    """Rows of a picture's plane, in the processor's memory. A device's have `rows` (cuda.memory.DeviceArray)."""
     if image.memory != CPU and not hasattr(plane, "rows"):
         raise ConfigError(
             f"pictures in the memory of {image.memory} cannot be looked at by a tracker: decode on the cpu"
@@ -65,8 +64,8 @@ def _layers(image: Image, regions: NDArray[np.float64]) -> list[tuple[Any, float
         first = int(np.clip(top - MARGIN, 0, image.height - 1))
         reach = first, int(np.clip(bottom + MARGIN, first + 1, image.height))
     out = []
-    for number in range(len(image.planes)):
+    for number, plane in enumerate(image.planes):
         scale = 0.5 if yuv and number else 1.0
         start, end = (reach[0] // 2, (reach[1] + 1) // 2) if scale < 1 else reach
-        out.append((rows_of(image, number, start, end), scale, start))
+        out.append((rows_of(image, plane, start, end), scale, start))
     return out
