@@ -27,9 +27,9 @@ class DeepSort(Default):
     likeness: float = 1.0
     least_likeness: float = 0.3
     usual: float = 0.7
-    search: float = 0.5
-    least_again: float = 0.7
-    reassociate: float = 10.0
+    search: float = 0.0
+    least_again: float = 0.8
+    reassociate: float = 3.0
     reach: float = 1.0
     margin: float = 0.05
     history: int = 30
