@@ -84,6 +84,8 @@ def run(
     option: Annotated[
         list[str] | None, typer.Option(help="A setting of every source: track=1, rotate=90. Repeatable.")
     ] = None,
+    view: Annotated[bool, typer.Option("--view", help="Show it in a browser, on this machine only.")] = False,
+    view_on: Annotated[str | None, typer.Option(help="The same, for others too: 0.0.0.0:8080.")] = None,
 ) -> None:
     """Run streams through a model and write what was found.
 
@@ -95,7 +97,7 @@ def run(
     options = Options(
         sources or [], model, track, tracker, save, json, record, confidence, classes, every, device, line or [],
         zone or [], max_frames, codec, draw, perf, interval, quiet, verbose, loop, pace, start, stop, option or [],
-        optimize, no_cache, processes,
+        optimize, no_cache, processes, view, view_on,
     )  # fmt: skip
     raise typer.Exit(command(options))
 
@@ -133,9 +135,10 @@ def build(
     goal: Annotated[str, typer.Option(help="throughput (all cores) or latency (one picture).")] = "throughput",
     precisions: Annotated[str, typer.Option(help="What may be tried: fp32,bf16,fp16,int8.")] = "fp32,bf16,fp16,int8",
     runtimes: Annotated[str | None, typer.Option(help="Only these runtimes: onnx,openvino.")] = None,
-    frames: Annotated[int, typer.Option(min=2, help="Pictures to judge on; half of them calibrate INT8.")] = 64,
+    frames: Annotated[int, typer.Option(min=2, help="Pictures to judge on; half as many others tune INT8.")] = 64,
     rounds: Annotated[int, typer.Option(min=3, help="Rounds in which the finalists are measured in turns.")] = 7,
     seconds: Annotated[float, typer.Option(min=0.01, help="Length of each measurement.")] = 1.0,
+    within: Annotated[float | None, typer.Option(min=1, help="Try nothing more after so many seconds.")] = None,
     device: Annotated[str, typer.Option(help="What the engine is for: cpu, cuda:0.")] = "cpu",
     fresh: Annotated[bool, typer.Option("--fresh", help="Build anew, whatever was built before.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
@@ -155,7 +158,7 @@ def build(
         return command.show_kept()
     if clear:
         return command.clear(model)
-    wishes = {"rounds": rounds, "seconds": seconds} | (command.step_back() if beside else {})
+    wishes = {"rounds": rounds, "seconds": seconds, "within": within} | (command.step_back() if beside else {})
     command.run(
         model, calibrate or [], crops_of, classes, device, fresh, html, quiet,
         accuracy=accuracy, goal=goal, precisions=precisions, runtimes=runtimes, frames=frames,

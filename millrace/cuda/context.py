@@ -39,6 +39,11 @@ def gpu(device: str) -> Gpu:
         return _gpus[ordinal]
 
 
+def opened() -> list[int]:
+    """The GPUs that this process has opened, by number."""
+    return sorted(_gpus)
+
+
 def count() -> int:
     """How many GPUs this process sees; 0 where there is no driver. Raises MissingExtraError without cuda-bindings."""
     try:

@@ -313,9 +313,10 @@ class Infer(Element):
                 if unit.fresh:
                     self.retract(unit)
             raise
+        told = iter(waiting.results.told_all([unit for unit in waiting.units if unit.fresh]))
         for unit in waiting.units:
             if unit.fresh:
-                self.keep(unit, waiting.results.place(unit))
+                self.keep(unit, waiting.results.place(next(told), unit))
                 if self.keeps_tensors:
                     waiting.results.keep_tensors(unit)
             elif self.memory is not None and unit.target is not None:

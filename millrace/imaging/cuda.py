@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import ConfigError
 from ..cuda.context import Event, Gpu, Stream, check, gpu, succeed
 from ..cuda.kernel import Kernel, Module
 from ..cuda.memory import DeviceArray, empty
 from ..media import Image, InputSpec, Placement
-from ..media.image import Matrix
 from ..media.tensor import Part, corner, fitted_size, part_of, place
-from .base import Area, Boxes, Colour, Conceal, Turn
+from .base import Boxes
+from .cuda_pictures import CudaPictures
 from .yuv import YUV, factors, shrinks
 
 ROW = np.dtype(  # struct Row of kernels.cu
@@ -69,11 +69,11 @@ def open_imaging(device: str) -> CudaImaging:
     return CudaImaging(gpu(device))
 
 
-class CudaImaging:
-    """See imaging.base.Imaging. Drawing and converting are not done here yet: `to_cpu(image)` first."""
+class CudaImaging(CudaPictures):
+    """See imaging.base.Imaging; what gives pictures is in cuda_pictures.py."""
 
     def __init__(self, gpu: Gpu) -> None:
-        self.memory = gpu.name
+        super().__init__(gpu)
         self._gpu = gpu
         self._stream = gpu.stream("middle")
         self._module = Module(gpu, files(__package__).joinpath("kernels.cu").read_text())
@@ -117,33 +117,6 @@ class CudaImaging:
         self._kernel(f"to_{spec.dtype}").launch(self._stream, grid, _BLOCK, arguments)
         table.sent = self._stream.record()
 
-    def convert(self, image: Image, format: str) -> Image:
-        """The picture itself when it has that format; raises ValueError for others."""
-        if image.format != format:
-            raise ValueError(f"{image.format} is not converted to {format} on {self.memory} yet: use to_cpu(image)")
-        return image
-
-    def canvas(self, image: Image, font: str = "sans") -> Any:
-        raise self._not_there("drawing on")
-
-    def blank(self, width: int, height: int, colour: Colour = (0, 0, 0), matrix: Matrix = "bt601") -> Image:
-        raise self._not_there("composing")
-
-    def put(self, image: Image, target: Image, box: Area) -> None:
-        raise self._not_there("composing")
-
-    def crop(self, image: Image, box: Area) -> Image:
-        raise self._not_there("cropping")
-
-    def turn(self, image: Image, how: Turn) -> Image:
-        raise self._not_there("turning")
-
-    def conceal(self, image: Image, areas: Sequence[Any], mode: Conceal = "pixelate", strength: float = 1.0) -> Image:
-        raise self._not_there("blurring")
-
-    def _not_there(self, what: str) -> ConfigError:
-        return ConfigError(f"{what} pictures in {self.memory} is not there yet: decode on the cpu where you draw")
-
     def _kernel(self, name: str) -> Kernel:
         if name not in self._kernels:
             self._kernels[name] = self._module[name]
@@ -162,7 +135,12 @@ class Rows:
     ) -> tuple[NDArray[Any], list[Placement]]:
         """Raises ValueError for formats that are none, and for a box without a pixel of its picture."""
         kinds = [self._kind(image, spec) for image in images]
-        rows = np.concatenate([row for row, _ in kinds]) if kinds else np.empty(0, ROW)
+        rows = np.empty(len(images), ROW)
+        if len({id(row) for row, _ in kinds}) == 1:  # as a rule
+            rows[:] = kinds[0][0]
+        else:
+            for n, (row, _) in enumerate(kinds):
+                rows[n] = row[0]
         rows["planes"] = [_addresses(image) for image in images]
         placements = [placement for _, placement in kinds]
         if boxes is not None:
@@ -172,6 +150,7 @@ class Rows:
                 )
             for n, (image, box) in enumerate(zip(images, boxes, strict=True)):
                 if box is not None:
+                    box = box.tolist() if isinstance(box, np.ndarray) else box
                     part = part_of(box, image.width, image.height)
                     if part is None:
                         size = f"{image.width}x{image.height}"
@@ -223,6 +202,7 @@ def _place(row: Any, image: Image, spec: InputSpec, part: Part | None) -> Placem
     return place(image.width, image.height, spec, part)
 
 
+@lru_cache(maxsize=64)
 def _input(spec: InputSpec) -> Input:
     if spec.dtype not in _DTYPES:
         raise ValueError(f"to_tensor: dtype {spec.dtype!r} is not one of {', '.join(_DTYPES)}")

@@ -11,6 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from ..core.errors import OutputError
 from ..media import Event, Frame, Label, Object, Reading
 from .masks import polygons, rle
@@ -134,7 +136,11 @@ def _reading(reading: Reading, embeddings: bool) -> str:
     if reading.class_map is not None:
         fields["classes"] = {name: round(share, 4) for name, share in reading.shares().items()}
     if reading.depth is not None:
-        fields["depth"] = [round(float(v), 4) for v in (reading.depth.min(), reading.depth.max())]
+        known = reading.depth[reading.depth != 0]  # 0: not measured
+        fields["depth"] = [round(float(v), 4) for v in (known.min(), known.max())] if known.size else [0.0, 0.0]
+    if reading.flow is not None:
+        longest = float(np.hypot(reading.flow[..., 0], reading.flow[..., 1]).max(initial=0.0))
+        fields["flow"] = [round(float(v), 4) for v in (*reading.flow.mean(axis=(0, 1)), longest)]
     if reading.embedding is not None and embeddings:
         fields["embedding"] = [round(v, 6) for v in reading.embedding.tolist()]
     if reading.tensors is not None:

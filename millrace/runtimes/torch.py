@@ -59,12 +59,12 @@ def load(
     choose("precision", precision, ("float32", "float16") if on_gpu else ("float32",))
     owner: Any = _gpu(device) if on_gpu else None  # before torch touches CUDA: it sets how waiting threads wait
     if kind == "onnx":
-        program = _onnx(path, precision)
+        program = _onnx(path, precision, device)
     else:
         program = read(path, kind, device, **source, parallel=parallel or usable_cores())
         if precision == "float16":
             program = as_float16(program)
-    if on_gpu and graphs and kind != "aoti":
+    if on_gpu and graphs and kind != "aoti" and not getattr(program.module, "open", False):
         from .torch_cuda import TorchRuntime
 
         facts = (InOrder(program), program.inputs, program.outputs, program.metadata)
@@ -120,7 +120,7 @@ def _gpu(device: str) -> Any:
     return gpu(device)
 
 
-def _onnx(path: str | os.PathLike[str], precision: str) -> Program:
+def _onnx(path: str | os.PathLike[str], precision: str, device: str) -> Program:
     try:
         import onnx
         from google.protobuf.message import DecodeError
@@ -130,7 +130,7 @@ def _onnx(path: str | os.PathLike[str], precision: str) -> Program:
         raise MissingExtraError(f"running {path} on PyTorch", str(error.name), "convert") from None
     try:
         model = onnx.load(os.fspath(path))
-        module = onnx_graph.Graph(model, getattr(torch, precision)).eval()
+        module = onnx_graph.Graph(model, getattr(torch, precision)).to(device).eval()
     except (DecodeError, FileNotFoundError) as error:  # the second: of its external data
         raise ValueError(f"{path} is not an ONNX file: {error}") from error
     except (ValueError, onnx.checker.ValidationError) as error:

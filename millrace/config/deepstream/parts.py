@@ -45,7 +45,9 @@ class App:
     perf: float | None = None
     sample: bool = False
     uri: str = ""  # of the first source that gives none (-i)
+    surfaces: int = 0  # streams more than there are sources: a dewarper makes one of each surface
     captions: bool = False  # tiles show captions even where there are several (-t)
+    recorders: dict[str, Step] = field(default_factory=dict)  # of streams with smart-record
 
     def on(self, section: Section) -> bool:
         """Whether a group counts; the keys of one that does not are passed over."""
