@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from . import native
 from .dwell import Dwell
 from .sightings import MEMORY, SECOND, Anchor, Point, Sighting
 
@@ -78,6 +79,8 @@ class ZoneCounter:
     def update(self, seen: Iterable[Sighting], pts: int) -> list[Passage]:
         """Who came and went in this frame. `pts` is ns of stream time."""
         out = []
+        if native.steps is not None and self.anchor == "bottom" and not self.inverse:
+            seen = native.steps.zone(self.visits, list(seen), pts, self.edges, self.bounds)
         for found in seen:
             point = found.point(self.anchor)
             visit = self.visits.get(found.id)
