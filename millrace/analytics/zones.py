@@ -129,7 +129,14 @@ class ZoneCounter:
 
     def occupancy(self) -> Counter[str]:
         """How many are inside now, by label."""
-        return Counter([visit.label for visit in self.inner.values()])
+        return Counter(self.labels())
+
+    def labels(self) -> dict[str, int]:
+        """The same, quicker."""
+        found: dict[str, int] = {}
+        for visit in self.inner.values():
+            found[visit.label] = found.get(visit.label, 0) + 1
+        return found
 
     def totals(self) -> dict[str, object]:
         """{"entered", "left", "most" at once, "now": {label: n}, "identities", "classes": {label: identities}, "dwell"}
@@ -207,7 +214,10 @@ class Presence:
         return len(self.inside)
 
     def occupancy(self) -> Counter[str]:
-        return Counter(found.label for found in self.inside)
+        return Counter(self.labels())
+
+    def labels(self) -> dict[str, int]:
+        return dict(Counter([found.label for found in self.inside]))
 
     def totals(self) -> dict[str, object]:
         """{"most" at once, "now": {label: n}}"""
