@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from millrace.core import Graph, Item, Source, StreamStart, setting, state
@@ -44,6 +46,8 @@ class LoopingFile(Source):
                 if self.stopped:
                     return
                 if isinstance(item, Packet):
+                    if item.dts is not None:
+                        item.dts += offset
                     if item.pts is not None:
                         item.pts += offset
                         end = max(end, item.pts + (item.duration or 0))
@@ -55,6 +59,27 @@ class LoopingFile(Source):
 
     def interrupt(self) -> None:
         self.stopped = True
+
+
+class PacedFile(LoopingFile):
+    """The same at the pace of its times, as a camera sends it: a live stream."""
+
+    quick: ClassVar[bool] = False
+    offset: float = setting(default=0.0, help="seconds after the others that it begins")
+
+    def read(self) -> Iterator[Item | StreamStart]:
+        begun, first = time.monotonic() + self.offset, None
+        for item in super().read():
+            if isinstance(item, StreamStart):
+                yield replace(item, live=True)
+                continue
+            if isinstance(item, Packet):
+                when = item.dts if item.dts is not None else item.pts or 0
+                first = when if first is None else first
+                due = begun + (when - first) / 1e9
+                time.sleep(max(0.0, due - time.monotonic()))
+                item.arrived = round(due * 1e9)
+            yield item
 
 
 def line(graph: Graph, *named: tuple[str, Any]) -> Graph:
