@@ -65,11 +65,7 @@ def come_and_go(out: common.Out, clip: str, models: str, sources: int) -> None:
             Graph(), ("decode", Decode(device=common.DEVICE)), ("batch", Batch(size=8)),
             ("infer", Infer(model=f"{models}/detector.yaml", device=common.DEVICE, confidence=0.3)), ("end", Discard()),
         )  # fmt: skip
-        pipeline = (
-            Pipeline(graph, keep_open=True)
-            if "keep_open" in Pipeline.__init__.__code__.co_varnames
-            else Pipeline(graph)
-        )
+        pipeline = Pipeline(graph)
         for n in range(STEADY):
             pipeline.add_source(f"steady{n}", LoopingFile(stream=f"steady{n}", uri=clip), into="decode")
         frames: dict[str, int] = {}
@@ -102,7 +98,8 @@ def come_and_go(out: common.Out, clip: str, models: str, sources: int) -> None:
         steady = [frames.get(f"steady{n}", 0) for n in range(STEADY)]
         time.sleep(1.0)
         more = [frames.get(f"steady{n}", 0) for n in range(STEADY)]
-        out("come and go", sources=done, seconds=round(took, 1), memory_mb=marks, frames_of_guests=frames.get("others", 0),
+        out("come and go", sources=done, seconds=round(took, 1), memory_mb=marks,
+            frames_of_guests=frames.get("others", 0),
             steady_go_on=all(b > a for a, b in zip(steady, more, strict=True)),
             errors=len(pipeline.errors), first_error=[str(e)[:160] for e in pipeline.errors][:1])  # fmt: skip
         full(out, pipeline, clip, frames)

@@ -103,6 +103,13 @@ def main() -> None:
         options = {"precision": arguments.precision, **({"graphs": "false"} if arguments.plain else {})}
         model = write(folder, **options)
         loaded = load_model(model, common.DEVICE)
+        try:
+            loaded.runtime.run({"images": np.zeros((1, 3, 640, 640), arguments.precision)})
+        except (RuntimeError, ValueError) as error:
+            out("without CUDA graphs", because=str(error)[:300])
+            loaded.runtime.close()
+            model = write(folder, precision="float32", graphs="false")
+            loaded = load_model(model, common.DEVICE)
         for size in (8, 16, 32):
             common.guarded(out, network_alone, "RT-DETR-R50", loaded.runtime, 40, size)
         loaded.runtime.close()

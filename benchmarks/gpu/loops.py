@@ -2,8 +2,8 @@
 
     python benchmarks/gpu/loops.py hevc.mp4 --models folder
 
-(a) cv2 and torch eager, a picture at a time; (b) PyNvVideoCodec's decoder on the GPU and torch eager; (c) (a) in a thread
-for each of 32 streams, each with a model of its own. Ours: decode → infer with one stream, and with 32. All in float16.
+(a) cv2 and torch eager, a picture at a time; (b) PyNvVideoCodec's decoder on the GPU and torch eager; (c) (a) in a
+thread for each of 32 streams, each with a model of its own. Ours: decode → infer with one stream, and with 32. All in float16.
 """
 
 from __future__ import annotations
@@ -132,9 +132,14 @@ def main() -> None:
     a = common.guarded(out, measured, "(a) cv2 + torch", by_cv2, clip, models) or 0.0
     b = common.guarded(out, measured, "(b) PyNvVideoCodec + torch", by_nvc, clip, models) or 0.0
     c = common.guarded(out, measured, "(c) a thread and a model for each stream", by_cv2, clip, models, 32) or 0.0
-    out("ratios", one_stream_over_a=round(one / max(a, 1), 2), one_stream_batch_16_over_a=round(one_by_many / max(a, 1), 2),
-        one_stream_over_b=round(one / max(b, 1), 2), streams_32_over_a=round(many / max(a, 1), 2),
-        streams_32_over_c=round(many / max(c, 1), 2))  # fmt: skip
+    ratios = {
+        "one stream / a": one / max(a, 1),
+        "one stream, batch 16 / a": one_by_many / max(a, 1),
+        "one stream / b": one / max(b, 1),
+        "32 streams / a": many / max(a, 1),
+        "32 streams / c": many / max(c, 1),
+    }
+    out("ratios", **{name: round(value, 2) for name, value in ratios.items()})
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ class Classifier(torch.nn.Module):  # type: ignore[misc]
 
 
 class RtDetr(torch.nn.Module):  # type: ignore[misc]
-    """transformers' RT-DETR on a ResNet-50 with random weights: pictures [n, 3, 640, 640] → rows [n, 24, 6], the best 24.
+    """transformers' RT-DETR on a ResNet-50, random weights: pictures [n, 3, 640, 640] → rows [n, 24, 6], the best.
 
     The numbers mean nothing; the work is that of the real network, and 24 boxes of each picture go on.
     """
@@ -104,6 +104,9 @@ class RtDetr(torch.nn.Module):  # type: ignore[misc]
         self.net = RTDetrForObjectDetection(RTDetrConfig(anchor_image_size=[640, 640])).eval()
 
     def forward(self, pictures: Any) -> Any:
+        model = self.net.model
+        if model.anchors.device != pictures.device:  # no buffers, so `.to` leaves them behind
+            model.anchors, model.valid_mask = model.anchors.to(pictures.device), model.valid_mask.to(pictures.device)
         out = self.net(pixel_values=pictures)
         best, kind = out.logits.float().sigmoid().max(2)
         best, index = best.topk(24)
