@@ -56,6 +56,15 @@ def _object(frame: Frame, masks: str, embeddings: bool, found: Object) -> str:
     )
 
 
+def end_line(last: Frame) -> str:
+    """What is over with a stream, as its last line: `frame` and `pts` of its last frame, `end`, and events."""
+    events = ",".join(map(event_text, last.events))
+    return (
+        f'{{"stream":{quoted(last.stream)},"frame":{last.index},"pts":{last.pts},"width":{last.image.width},'
+        f'"height":{last.image.height},"objects":[],"end":true,"events":[{events}]}}\n'
+    )
+
+
 def analytics_text(found: Object) -> str:
     """What `analyze` says of an object: its zones, speed, position, …"""
     said = found.extras.get("analytics")
@@ -136,7 +145,7 @@ def _reading(reading: Reading, embeddings: bool) -> str:
     if reading.class_map is not None:
         fields["classes"] = {name: round(share, 4) for name, share in reading.shares().items()}
     if reading.depth is not None:
-        known = reading.depth[reading.depth != 0]  # 0: not measured
+        known = reading.depth[reading.depth != 0] if reading.distance else reading.depth
         fields["depth"] = [round(float(v), 4) for v in (known.min(), known.max())] if known.size else [0.0, 0.0]
     if reading.flow is not None:
         longest = float(np.hypot(reading.flow[..., 0], reading.flow[..., 1]).max(initial=0.0))
