@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 from . import registry
 from .config import load as read_plan
 from .config.build import build, class_of
-from .config.plan import Line, Plan, Select, Step, Tee
+from .config.plan import Line, Listen, Plan, Select, Step, Tee
 from .config.sources import streams_of
 from .core.caps import PACKETS
 from .core.element import Element, Source
 from .core.errors import ConfigError, MillraceError
 from .elements.pull import Pull
+from .fleet import Fleet, is_fleet
 from .media import Frame
 from .summary import Run, Summary, raise_first
 
@@ -121,15 +122,35 @@ class Flow:
         """From here on one stream only."""
         return self._step(Select(stream))
 
+    def listen(self, broker: str, **settings: Any) -> Flow:
+        """Take commands from a broker's messages while it runs: `flow.listen("mqtt://localhost/commands")`.
+
+        Settings are those of config.plan.Listen: `topics`, `allow`, `sources`, `sensors`, `stay`.
+        """
+        try:
+            listen = Listen(broker, **settings)
+        except TypeError as error:
+            raise ConfigError(f"listen: {error}") from None
+        return Flow(replace(self.plan, listen=[*self.plan.listen, listen]))
+
     # work
 
-    def run(self, check: bool = True, on_tick: Callable[[Run], None] | None = None) -> Summary:
+    def run(
+        self,
+        check: bool = True,
+        on_tick: Callable[[Run | Fleet], None] | None = None,
+        processes: int | None = None,
+    ) -> Summary:
         """Run to the end and say what came of it. Ctrl+C drains: what is in flight is finished.
 
+        Several `processes` share the streams, or one for each device where the flow has several (`cuda:0,cuda:1`).
         Raises ElementError when an element failed, and with `check` the error of the first stream that could not
         be read to its end, after the others were finished.
         """
-        summary = Run(self.plan).run(on_tick)
+        if is_fleet(self.plan, processes):
+            summary = Fleet(self.plan, processes).run(on_tick)
+        else:
+            summary = Run(self.plan).run(on_tick)
         if check:
             raise_first(summary.errors)
         return summary
@@ -155,7 +176,7 @@ class Flow:
             run.pipeline.wait()
             raise_first(run.summary().errors)
         finally:
-            run.pipeline.stop()
+            run.close()
             self._running.remove(run.pipeline)
 
     async def __aiter__(self) -> AsyncIterator[Frame]:
@@ -182,7 +203,7 @@ class Flow:
             await asyncio.to_thread(run.pipeline.wait)
             raise_first(run.summary().errors)
         finally:
-            await asyncio.shield(asyncio.to_thread(run.pipeline.stop))
+            await asyncio.shield(asyncio.to_thread(run.close))
             self._running.remove(run.pipeline)
 
     def show(self, width: int = 320, rate: float = 10.0) -> None:

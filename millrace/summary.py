@@ -13,6 +13,7 @@ from typing import Any
 from .config.build import build
 from .config.plan import Plan
 from .core import Message, NodeStats
+from .core.bus import Bus
 from .core.element import Element
 from .meter import Counter, Meter, Reading, Tally
 
@@ -65,7 +66,7 @@ class Run:
     """A plan at work, with its counts. `run()` once, or start and stop `pipeline` yourself."""
 
     def __init__(self, plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -> None:
-        self.pipeline, first, last, self.streams = build(plan, pull, keep_open=keep_open)
+        self.pipeline, first, last, self.streams, self._listening = build(plan, pull, keep_open=keep_open)
         self._first, self._last = Counter(), Counter()
         self._meter = Meter()
         self.pipeline.tap(first, self._first)
@@ -78,6 +79,7 @@ class Run:
     def start(self) -> None:
         self._began = time.monotonic()
         self.pipeline.start()
+        self._listening.start()
 
     def run(self, on_tick: Callable[[Run], None] | None = None, every: float = 0.1) -> Summary:
         """Run to the end. Ctrl+C drains, a second one stops. Raises ElementError when an element failed.
@@ -86,7 +88,7 @@ class Run:
         none of them can strike inside a lock; in threads other than the main one they are not heard.
         """
         interrupts: list[int] = []
-        with _on_interrupt(lambda: interrupts.append(1)):
+        with on_interrupt(lambda: interrupts.append(1)):
             try:
                 self.start()
                 while not self.pipeline.wait(every):
@@ -98,9 +100,7 @@ class Run:
                     if on_tick:
                         on_tick(self)
             finally:
-                self.pipeline.stop()
-                self.streams.close()
-                self._ended = time.monotonic()
+                self.close()
         return self.summary()
 
     def finish(self, timeout: float | None = None) -> Summary:
@@ -110,10 +110,20 @@ class Run:
             if not self.pipeline.wait(timeout):
                 raise TimeoutError(f"the pipeline has not ended within {timeout:g} s")
         finally:
-            self.pipeline.stop()
-            self.streams.close()
-            self._ended = time.monotonic()
+            self.close()
         return self.summary()
+
+    def close(self) -> None:
+        """End at once, and all that belongs to it; after the end it does nothing."""
+        self.pipeline.stop()
+        self.streams.close()
+        self._listening.close()
+        self._ended = self._ended or time.monotonic()
+
+    @property
+    def bus(self) -> Bus:
+        """Where errors, warnings and changes of state are told."""
+        return self.pipeline.bus
 
     @property
     def names(self) -> list[str]:
@@ -204,7 +214,7 @@ def _state(name: str, first: Tally, last: Tally, source: NodeStats | None, faile
 
 
 @contextmanager
-def _on_interrupt(note: Callable[[], None]) -> Iterator[None]:
+def on_interrupt(note: Callable[[], None]) -> Iterator[None]:
     """Call `note` at Ctrl+C instead of raising KeyboardInterrupt, and when the process is asked to end (SIGTERM)."""
     if threading.current_thread() is not threading.main_thread():
         yield

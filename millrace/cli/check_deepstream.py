@@ -6,6 +6,7 @@ and 3 when only files that it names are missing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import typer
 
 from ..core.errors import ConfigError, redact
-from ..deepstream import Report
+from ..deepstream import Report, read
 from ..models.card import ModelCard
 from ..models.deepstream import READERS, where_else
 from . import OK, SOURCE
@@ -27,8 +28,21 @@ class Checked(NamedTuple):
     missing: list[str]
 
 
+REASONS = {  # kinds that are known and not read, and why
+    "lidar": "is a list of point clouds: lidar is out of scope for now, pictures and sound are what comes in",
+    "service-maker": "is a pipeline of Service Maker: write it as a launch line, or as a pipeline of millrace's own",
+    "source-list": "is a list of sources for a program of Service Maker: name them under `streams` of a pipeline file",
+    "video-template": "is for a compiled library (nvdsvideotemplate), which is not loaded",
+    "tracker-overrides": "replaces values of a tracker of several cameras together, which is not there",
+    "camera-model": "is a camera's projection for a tracker in three dimensions, which is not there",
+    "message-broker": "is read with its adapter: name both at the sink of an application, or an address at `publish`",
+}
+
+
 def check_deepstream(path: Path, kind: str) -> int:
     """Print the report and return the exit code. Raises ConfigError for a file that is wrong."""
+    if kind in REASONS:
+        raise ConfigError(f"{path} {REASONS[kind]}")
     if kind not in CHECKS:
         raise ConfigError(f"{path} configures {kind}; its keys are not read yet. Read are: {', '.join(CHECKS)}")
     typer.echo(f"{kind} configuration")
@@ -60,10 +74,10 @@ def _model(kind: str) -> Callable[[Path], Checked]:
 def _missing(card: ModelCard) -> Iterator[str]:
     if card.model is None:
         yield f"a model: {card.no_model}"
-    elif "://" not in card.model and not Path(card.model).exists():
+    elif "://" not in card.model and not os.path.exists(card.model):
         yield f"{card.model}{where_else(card.model)}"
     for name in (card.labels, card.input.mean_file):
-        if isinstance(name, str) and not Path(name).is_file():
+        if isinstance(name, str) and not os.path.isfile(name):
             yield f"{name}{where_else(name)}"
 
 
@@ -87,6 +101,37 @@ def _tracker(path: Path) -> Checked:
     return Checked([read_nvtracker(path).report], [], [])
 
 
+def _dewarper(path: Path) -> Checked:
+    from ..imaging.nvdewarper import read_nvdewarper
+
+    return Checked([read_nvdewarper(path).report], [], [])
+
+
+def _streammux(path: Path) -> Checked:
+    from ..elements._streammux import read_streammux
+
+    report = read_streammux(path).report
+    return Checked([report] if report else [], [], [])
+
+
+def _metamux(path: Path) -> Checked:
+    from ..elements._metamux import read_metamux
+
+    report = read_metamux(path).report
+    return Checked([report] if report else [], [], [])
+
+
+def _wrapper(path: Path) -> Checked:
+    """A file whose group [tracker] an application of NVIDIA's gives to nvtracker."""
+    from ..config.deepstream import App
+    from ..config.deepstream.models import tracker
+
+    app = App(Report(read(path)), sample=True)
+    tracker(app, app.report.section("tracker"))
+    app.report.finish()
+    return Checked([app.report], app.remarks, [str(each) for each in app.missing])
+
+
 def _app(path: Path) -> Checked:
     from ..config.deepstream import load_app
 
@@ -99,5 +144,9 @@ CHECKS: dict[str, Callable[[Path], Checked]] = {
     "nvdsanalytics": _analytics,
     "nvmsgconv": _msgconv,
     "nvtracker": _tracker,
+    "nvdewarper": _dewarper,
+    "nvstreammux": _streammux,
+    "nvdsmetamux": _metamux,
+    "tracker": _wrapper,
     "deepstream-app": _app,
 }

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol, TextIO
 
+from ..fleet import Fleet
 from ..meter import SPAN, Reading
 from ..summary import Run
 
@@ -24,7 +25,7 @@ class View(Protocol):
     """One way of showing a run. `tick` comes several times a second; `say` shows a line of text at once."""
 
     def start(self) -> None: ...
-    def tick(self, run: Run) -> None: ...
+    def tick(self, run: Run | Fleet) -> None: ...
     def say(self, text: str) -> None: ...
     def stop(self) -> None: ...
 
@@ -35,7 +36,7 @@ class Pace:
     def __init__(self) -> None:
         self._marks: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
 
-    def text(self, run: Run) -> str:
+    def text(self, run: Run | Fleet) -> str:
         """`100 of 400 frames, 20.0 fps, 0:15 left`."""
         now, frames, total = time.monotonic(), run.frames, run.total
         self._marks.append((now, frames))
@@ -46,6 +47,32 @@ class Pace:
         of = f" of {total}" if total else ""
         left = f", {clock((total - frames) / fps)} left" if total and fps > 0 and total > frames else ""
         return f"{frames}{of} frames, {fps:.1f} fps{left}"
+
+
+class Gpus:
+    """How busy the GPUs are, where this process uses one."""
+
+    def __init__(self) -> None:
+        self._nvml: Any = None
+
+    def lines(self) -> list[str]:
+        """A line for each GPU that this process has opened; none without the library that knows."""
+        context = sys.modules.get("millrace.cuda.context")  # it is loaded with the first part for a GPU
+        used = context.opened() if context is not None else []
+        if not used:
+            return []
+        from ..cuda.nvml import Nvml, open_nvml, said
+
+        if self._nvml is None:
+            self._nvml = open_nvml()
+        if not isinstance(self._nvml, Nvml):
+            return []
+        return [said([usage]) for usage in self._nvml.usage() if usage.number in used]
+
+    def close(self) -> None:
+        if self._nvml is not None and not isinstance(self._nvml, str):
+            self._nvml.close()
+        self._nvml = None
 
 
 class Table:
@@ -59,6 +86,7 @@ class Table:
         self._live = Live(console=self._console, transient=True, auto_refresh=False, redirect_stdout=False,
                           redirect_stderr=False)  # fmt: skip
         self._pace = Pace()
+        self._gpus = Gpus()
         self._next = 0.0
 
     def start(self) -> None:
@@ -66,15 +94,18 @@ class Table:
 
     def stop(self) -> None:
         self._live.stop()
+        self._gpus.close()
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False)
 
-    def tick(self, run: Run) -> None:
+    def tick(self, run: Run | Fleet) -> None:
         began = time.monotonic()
         if began >= self._next:
             size = self._console.size
-            lines = layout(run.readings(), self._pace.text(run), size.width, size.height - 1)
+            gpus = self._gpus.lines()
+            lines = layout(run.readings(), self._pace.text(run), size.width, size.height - 1 - len(gpus))
+            lines += [line[: size.width] for line in gpus]
             self._live.update(_coloured(lines), refresh=True)
             took = time.monotonic() - began
             self._next = began + max(REFRESH, took / _SHARE)
@@ -147,14 +178,17 @@ class Lines:
         self._file = file
         self._said = time.monotonic()
         self._pace = Pace()
+        self._gpus = Gpus()
 
     def start(self) -> None: ...
-    def stop(self) -> None: ...
+
+    def stop(self) -> None:
+        self._gpus.close()
 
     def say(self, text: str) -> None:
         (self._file or sys.stderr).write(text + "\n")
 
-    def tick(self, run: Run) -> None:
+    def tick(self, run: Run | Fleet) -> None:
         total, readings, now = self._pace.text(run), run.readings(), time.monotonic()
         if now - self._said < self.interval:
             return
@@ -164,6 +198,8 @@ class Lines:
             width = max(len(reading.name) for reading in readings)
             for reading in readings:
                 self.say(f"  {reading.name:{width}}  {line(reading)}")
+        for text in self._gpus.lines():
+            self.say(f"  {text}")
 
 
 def line(reading: Reading) -> str:
@@ -200,7 +236,7 @@ class Perf:
     def say(self, text: str) -> None:
         sys.stderr.write(text + "\n")
 
-    def tick(self, run: Run) -> None:
+    def tick(self, run: Run | Fleet) -> None:
         now, counts = time.monotonic(), run.frames_out()
         for name, frames in counts.items():
             if frames and name not in self._began:

@@ -101,11 +101,11 @@ class Node:
         except Exception as error:
             self.host.warned(self, f"cancelling it failed: {error}", None)
 
-    def expect(self) -> None:
-        """Tell the element which streams are to come; runs in its thread."""
+    def expect(self, streams: Sequence[str] | None = None) -> None:
+        """Tell the element which streams are to come (None: those that are still expected); runs in its thread."""
         if not self.closed and not self.broken:
             try:
-                self.element.expect(self.host.expected(self))
+                self.element.expect(self.host.expected(self) if streams is None else streams)
             except Exception as error:
                 self._failed(error, None)
 
@@ -219,8 +219,9 @@ class Node:
         """Pass on the end of a stream that has not started here: whoever waits for it must know."""
         if self.merges:
             return  # nobody behind it waits for that one
-        for target in self.targets:
-            target.push(end)
+        for name in self.element.splits(end.stream):
+            for target in self.targets:
+                target.push(end if name == end.stream else StreamEnd(name, end.error))
 
     def _without_refused(self, item: Any) -> Any:
         """The item without what belongs to streams that ended here with an error."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
@@ -36,10 +36,11 @@ class Pipeline:
     the bus) `finish`, `drain`, `pause`, `resume`, `stats`, and `stop`, which then does not wait for the threads.
 
     `keep_open`: do not end when the last source has ended; otherwise a pipeline that was started with sources ends
-    with the last of them, and one that was started without waits for `drain()`.
+    with the last of them, and one that was started without waits for `drain()`. `run`: the streams, in order, of a run
+    of which this pipeline has a part; elements that number streams or name files after them are told of all.
     """
 
-    def __init__(self, graph: Graph, *, keep_open: bool = False) -> None:
+    def __init__(self, graph: Graph, *, keep_open: bool = False, run: Sequence[str] = ()) -> None:
         graph.check()
         self.graph = graph
         self.bus = Bus()
@@ -48,6 +49,7 @@ class Pipeline:
         self.paused = False
         self.failure: MillraceError | None = None
         self._keep_open = keep_open
+        self._whole = tuple(run)
         self._opening = True  # until start() is through, the end of a worker is not the end of the pipeline
         self._lock = threading.RLock()
         self._plant = Plant(graph, self)
@@ -76,7 +78,7 @@ class Pipeline:
             for worker in reversed(workers):
                 worker.start()
                 worker.opened.result()
-            self._announce()
+            self._announce(self._whole)
             for source in sources:
                 source.start()
             for source in sources:
@@ -206,9 +208,10 @@ class Pipeline:
                 worker = self._sources[name] = self._plant.reader(name, source, into)
             except Closed:
                 raise MillraceError("no source can be added: the last one has ended, and the pipeline ends") from None
+            merged = {spec.element.merges for spec in self.graph.nodes.values()}
             for stream, reached in self.graph.reached(into, name).items():
                 asking = [each for each in reached if any(n.expects for n in self._plant.nodes[each])]
-                (self._roll.announce if stream == name else self._roll.announce_once)(stream, asking)
+                (self._roll.announce_once if stream in merged else self._roll.announce)(stream, asking)
             if self.state == "idle":
                 return
             self._running.add(worker)
@@ -268,19 +271,23 @@ class Pipeline:
 
     def finish(self, stream: str, again: bool = False) -> None:
         """No more of this stream is wanted: its source ends soon. `again`: it opens the stream anew, if it can."""
-        merged = any(spec.element.merges == stream for spec in list(self.graph.nodes.values()))
+        elements = [spec.element for spec in list(self.graph.nodes.values())]
+        merged = any(element.merges == stream for element in elements)
         for worker in list(self._sources.values()):
-            if merged or stream == worker.name or stream in worker.seen:
+            names = {worker.name, *worker.seen}
+            split = any(stream in element.splits(name) for element in elements for name in names)
+            if merged or split or stream in names:
                 (worker.source.restart if again else worker.stop_reading)()
 
-    def _announce(self) -> None:
-        """Tell the elements that ask which streams to expect, in order."""
+    def _announce(self, whole: Sequence[str] = ()) -> None:
+        """Tell the elements that ask which streams to expect, in order; before that, which the whole run has."""
         with self._lock:
             running = [worker for worker in self._running if worker.started]
         for worker in running:
             for node in worker.nodes:
                 if node.expects:
-                    worker.call(node.expect)
+                    for streams in [whole, None] if whole else [None]:
+                        worker.call(partial(node.expect, streams))
 
     # live changes
     def set(self, name: str, **settings: Any) -> None:

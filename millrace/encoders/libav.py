@@ -10,10 +10,12 @@ import av
 import av.error
 import numpy as np
 from av.codec.context import Flags
+from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
 from ..core.caps import PACKETS, Caps
 from ..media import CodecParameters, Frame, Image, Packet
+from ..media.nal import SEI_HEADERS, sei_unregistered, with_unit
 
 SECOND = 1_000_000_000
 MPEG_TICKS = Fraction(1, 90000)
@@ -55,12 +57,14 @@ def open_encoder(
     preset: str | int | None = None,
     gop: int | None = None,
     threads: int = 1,
+    low_latency: bool = False,
 ) -> LibavEncoder:
     """An encoder for one stream of frames that `caps` describes.
 
     `bitrate` in bits per second, or `quality` on the codec's own scale (less is better; h264, hevc: CRF 0..51,
     av1: CRF 1..63, mpeg4, mjpeg: quantiser 2..31). `gop`: most pictures from key to key, default two seconds.
-    `threads`: 0 lets the encoder choose. Odd sizes are made even by repeating the last column or row.
+    `threads`: 0 lets the encoder choose. `low_latency`: each picture comes out as it goes in, none are reordered.
+    Odd sizes are made even by repeating the last column or row.
     Raises ValueError naming what is allowed.
     """
     name = ALIASES.get(codec.lower(), codec.lower())
@@ -91,6 +95,8 @@ def open_encoder(
     context.flags |= int(Flags.global_header)
     _set_rate(context, name, kind, bitrate, quality)
     context.options = _options(name, kind, str(preset or kind.preset), bitrate, quality, threads)
+    if low_latency:
+        _hurry(context, name)
     try:
         context.open()
     except av.error.FFmpegError as error:
@@ -99,7 +105,8 @@ def open_encoder(
 
 
 class LibavEncoder:
-    """See encoders.base.Encoder. I420 of the right size is encoded where it lies, without a copy of our own.
+    """See encoders.base.Encoder. User data of a frame, `extras["sei"]` [(name of 16 bytes, payload)], goes into its
+    packet where the codec is h264 or hevc. I420 of the right size is encoded where it lies, without a copy of our own.
 
     NV12, RGB and BGR are converted; GRAY8 gets grey chroma. A picture of another size than the stream began with
     is scaled (bilinear) to that size.
@@ -112,7 +119,7 @@ class LibavEncoder:
         self._last = -(1 << 62)
         self._first: int | None = None  # ticks of the first packet
         self._sent = 0
-        self._times: dict[int, tuple[str, int, int | None, int]] = {}  # ticks → stream, pts, duration, epoch
+        self._times: dict[int, tuple[str, int, int | None, int, Any]] = {}  # ticks → stream, pts, duration, epoch, SEI
         fps = frames.get("fps")
         self._period: int | None = round(SECOND / fps) if fps else None
         self.caps = Caps(
@@ -139,12 +146,14 @@ class LibavEncoder:
             ),
         )
 
-    def encode(self, frame: Frame) -> list[Packet]:
+    def encode(self, frame: Frame, key: bool = False) -> list[Packet]:
         picture = self._picture(frame.image)
+        if key:
+            picture.pict_type = PictureType.I
         ticks = max(self._ticks(frame.pts), self._last + 1)
         self._last = ticks
         duration = frame.duration or self._period
-        self._times[ticks] = (frame.stream, frame.pts, duration, frame.epoch)
+        self._times[ticks] = (frame.stream, frame.pts, duration, frame.epoch, frame.extras.get("sei"))
         picture.pts, picture.time_base = ticks, self._base
         picture.duration = self._ticks(duration) if duration else 0
         return [self._packet(data) for data in self._context.encode(picture)]
@@ -164,13 +173,15 @@ class LibavEncoder:
         return (ticks * self._base.numerator * SECOND + den // 2) // den
 
     def _packet(self, data: Any) -> Packet:
-        stream, pts, duration, epoch = self._times.pop(data.pts)
+        stream, pts, duration, epoch, said = self._times.pop(data.pts)
         if self._first is None:
             self._first = data.pts
         if data.dts is not None and data.dts < self._first - round(LONGEST_DELAY / self._base):
             data.dts = self._first - self._context.reorder_depth + self._sent  # at most its pts, and growing
         self._sent += 1
         data.duration = self._ticks(duration) if duration else 0
+        if said and self.caps["codec"] in SEI_HEADERS:
+            data = _saying(data, self.caps["codec"], said)
         dts = pts if data.dts is None else min(self._ns(data.dts), pts)  # rounding may not put it after the pts
         return Packet(stream, data, pts, dts, duration, data.is_keyframe, epoch)
 
@@ -191,6 +202,17 @@ class LibavEncoder:
             picture, *size, format="yuv420p", src_color_range=source, dst_color_range=colour_range,
             dst_colorspace={6: 5}.get(matrix, matrix), threads=1,
         )  # fmt: skip
+
+
+def _saying(data: Any, codec: str, said: list[tuple[bytes, bytes]]) -> Any:
+    """The packet with user data in it: (name of 16 bytes, payload)."""
+    content = bytes(data)
+    for name, payload in said:
+        content = with_unit(codec, content, sei_unregistered(codec, name, payload))
+    out = av.Packet(content)
+    out.pts, out.dts, out.duration, out.time_base = data.pts, data.dts, data.duration, data.time_base
+    out.is_keyframe = data.is_keyframe
+    return out
 
 
 def _wrap(image: Image) -> Any:
@@ -284,3 +306,12 @@ def _options(
     if codec == "av1" and threads:
         options["svtav1-params"] = f"lp={threads}"
     return options
+
+
+def _hurry(context: Any, codec: str) -> None:
+    """Hold back no picture. (mpeg4 and mjpeg never do, as they are opened here.)"""
+    if codec in ("h264", "hevc"):
+        context.options = {**context.options, "tune": "zerolatency"}
+    elif codec == "av1":
+        more = context.options.get("svtav1-params")
+        context.options = {**context.options, "svtav1-params": ":".join(filter(None, (more, "pred-struct=1")))}

@@ -6,14 +6,21 @@ import json
 import math
 import re
 import sys
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from ..core.errors import OutputError
 from ..media import Event, Frame, Label, Object, Reading
 from .masks import polygons, rle
+
+try:
+    from . import _lines  # type: ignore[attr-defined,unused-ignore]
+except ImportError:  # not built: Python writes the same
+    _lines = None
 
 BUFFER = 1 << 16  # bytes that wait for more, where nobody reads along
 STDOUT = "-"
@@ -27,22 +34,25 @@ def frame_line(frame: Frame, masks: str = "none", embeddings: bool = False) -> s
     What further models said stands there where they did. `masks`: none, rle or polygon (outputs.masks); `embeddings`:
     with their vectors. Raises ValueError for an object whose box or confidence is not a finite number.
     """
-    objects = []
-    for found in frame.objects:
-        x1, y1, x2, y2 = found.box.tolist()
-        if not math.isfinite(x1 + y1 + x2 + y2 + found.confidence):
-            raise ValueError(f"frame {frame.index} has a {found.label} that is not finite: {found.box.tolist()}")
-        objects.append(
-            f'{{"box":[{x1:.2f},{y1:.2f},{x2:.2f},{y2:.2f}],"label":{quoted(found.label)},"class_id":{found.class_id},'
-            f'"confidence":{found.confidence:.4f},"id":{"null" if found.id is None else found.id}'
-            f"{analytics_text(found)}{_more(found, frame, masks, embeddings)}}}"
-        )
+    write = partial(_object, frame, masks, embeddings)
+    objects = ",".join(map(write, frame.objects)) if _lines is None else _lines.objects(frame.objects, write)
     events = f',"events":[{",".join(map(event_text, frame.events))}]' if frame.events else ""
     readings = f',"readings":[{",".join(_reading(r, embeddings) for r in frame.readings)}]' if frame.readings else ""
     more = f"{rules_text(frame)}{readings}{events}{trace_text(frame)}"
     return (
         f'{{"stream":{quoted(frame.stream)},"frame":{frame.index},"pts":{frame.pts},"width":{frame.image.width},'
-        f'"height":{frame.image.height},"objects":[{",".join(objects)}]{more}}}\n'
+        f'"height":{frame.image.height},"objects":[{objects}]{more}}}\n'
+    )
+
+
+def _object(frame: Frame, masks: str, embeddings: bool, found: Object) -> str:
+    x1, y1, x2, y2 = found.box.tolist()
+    if not math.isfinite(x1 + y1 + x2 + y2 + found.confidence):
+        raise ValueError(f"frame {frame.index} has a {found.label} that is not finite: {found.box.tolist()}")
+    return (
+        f'{{"box":[{x1:.2f},{y1:.2f},{x2:.2f},{y2:.2f}],"label":{quoted(found.label)},"class_id":{found.class_id},'
+        f'"confidence":{found.confidence:.4f},"id":{"null" if found.id is None else found.id}'
+        f"{analytics_text(found)}{_more(found, frame, masks, embeddings)}}}"
     )
 
 
@@ -66,7 +76,7 @@ def rules_text(frame: Frame) -> str:
     out: dict[str, dict[str, Any]] = {}
     for rule in frame.extras.get("analytics", ()):
         if "values" in rule:
-            out.setdefault(f"{rule['kind']}s", {})[rule["name"]] = rule["values"]
+            out.setdefault(rule["kind"] + "s", {})[rule["name"]] = rule["values"]
     return f',"analytics":{_compact(out)}' if out else ""
 
 
@@ -77,6 +87,8 @@ def trace_text(frame: Frame) -> str:
 
 def _more(found: Object, frame: Frame, masks: str, embeddings: bool) -> str:
     """What is known of an object beyond its box; nothing where nothing is."""
+    if found.parent is None and _plain(found):  # as most are
+        return f',"labels":[{",".join(map(_label_text, found.labels))}]' if found.labels else ""
     fields: dict[str, Any] = {}
     if found.parent is not None:
         numbers = [n for n, other in enumerate(frame.objects) if other is found.parent]
@@ -103,6 +115,22 @@ def _more(found: Object, frame: Frame, masks: str, embeddings: bool) -> str:
     return "," + json.dumps(fields, separators=(",", ":"), allow_nan=False)[1:-1]
 
 
+def _plain(found: Object) -> bool:
+    """Whether there is nothing beside labels."""
+    return (
+        found.text is None and found.keypoints is None and found.angle is None and found.depth is None
+        and found.mask is None and found.embedding is None
+    )  # fmt: skip
+
+
+def _label_text(label: Label) -> str:
+    """As json.dumps writes `_label(label)`."""
+    confidence = round(label.confidence, 4)
+    if not math.isfinite(confidence):
+        raise ValueError(f"the label {label.name} {label.value} is not sure by a finite number: {confidence}")
+    return f'{{"name":{quoted(label.name)},"value":{quoted(label.value)},"confidence":{confidence!r}}}'
+
+
 def _reading(reading: Reading, embeddings: bool) -> str:
     """What a model said of a whole frame or a region of it; of maps, the part that each class covers."""
     fields: dict[str, Any] = {"stage": reading.stage}
@@ -117,7 +145,11 @@ def _reading(reading: Reading, embeddings: bool) -> str:
     if reading.class_map is not None:
         fields["classes"] = {name: round(share, 4) for name, share in reading.shares().items()}
     if reading.depth is not None:
-        fields["depth"] = [round(float(v), 4) for v in (reading.depth.min(), reading.depth.max())]
+        known = reading.depth[reading.depth != 0] if reading.distance else reading.depth
+        fields["depth"] = [round(float(v), 4) for v in (known.min(), known.max())] if known.size else [0.0, 0.0]
+    if reading.flow is not None:
+        longest = float(np.hypot(reading.flow[..., 0], reading.flow[..., 1]).max(initial=0.0))
+        fields["flow"] = [round(float(v), 4) for v in (*reading.flow.mean(axis=(0, 1)), longest)]
     if reading.embedding is not None and embeddings:
         fields["embedding"] = [round(v, 6) for v in reading.embedding.tolist()]
     if reading.tensors is not None:
@@ -151,6 +183,12 @@ def event_text(event: Event) -> str:
 
 
 def _compact(value: Any) -> str:
+    """A value without spaces, numbers rounded to a thousandth."""
+    text: str = _dumps(value) if _lines is None else _lines.compact(value, _dumps)
+    return text
+
+
+def _dumps(value: Any) -> str:
     return json.dumps(_rounded(value), separators=(",", ":"), default=str)
 
 

@@ -21,12 +21,15 @@ SCHEMES = {  # scheme → module:class in this folder; imported when asked for
     "file": "file:FileSource",
     "images": "images:ImagesSource",
     "pattern": "pattern:PatternSource",
+    "raw": "raw:RawSource",
     "rtsp": "rtsp:RtspSource",
     "rtsps": "rtsp:RtspSource",
     "http": "http:HttpSource",
     "https": "http:HttpSource",
     "camera": "camera:CameraSource",
     "screen": "screen:ScreenSource",
+    "gst": "gst:GstSource",
+    "realsense": "realsense:RealSenseSource",
 }
 
 

@@ -13,6 +13,7 @@ from ...deepstream.keyfile import Entry, Group
 from ...deepstream.paths import substitute
 from ..plan import Stream
 from .parts import MEMORY, App, At
+from .recording import smart_record
 
 SOUND = "sound is saved and played beside pictures; there is no analysis of it"
 TYPES = {
@@ -42,26 +43,6 @@ def read_sources(app: App) -> None:
         _plain(app, plain)
 
 
-def read_streammux(app: App) -> None:
-    """What the batcher asks for; here each stream keeps its own size."""
-    section = app.report.section("streammux")
-    why = "each stream keeps its own size: boxes are in its pixels, and models' inputs are made from it at once"
-    section.ignore(why, "width", "height", "enable-padding", "compute-hw", "interpolation-method")
-    section.ignore("batches are made as the device takes them best", "batch-size", "buffer-pool-size")
-    section.ignore("frames of files wait for each other, those of live streams do not", "batched-push-timeout",
-                   "sync-inputs", "max-latency", "async-process", "sort-batch", "cache-buffer",
-                   "cache-buffer-timeout", "sync-inputs-ntp", "align-first-buffer", "failsafe-flush-count",
-                   "num-surfaces-per-frame", "frame-duration")  # fmt: skip
-    section.ignore("each source says itself whether it is live", "live-source")
-    section.ignore(MEMORY, "gpu-id", "nvbuf-memory-type")
-    section.ignore("frames carry the camera's own time where it sends one", "attach-sys-ts-as-ntp", "attach-sys-ts")
-    section.ignore("frames are counted from the start of their stream", "frame-num-reset-on-eos",
-                   "frame-num-reset-on-stream-reset")  # fmt: skip
-    section.ignore("the run ends with its last stream", "drop-pipeline-eos")
-    section.ignore("SEI messages are not read", "extract-sei-type5-data", "extract-sei-sim-time", "drop-backward-sei")
-    section.ignore("it configures DeepStream's new batcher", "config-file-path")
-
-
 def _source(app: App, section: Section, number: int) -> None:
     kind = section.integer("type", None)
     count = section.integer("num-sources", 1, least=1)
@@ -69,6 +50,7 @@ def _source(app: App, section: Section, number: int) -> None:
     if not uri and kind in (2, 3, 4):
         uri, app.uri = app.uri, ""
     options, live = _options(section), {}
+    before = len(app.plan.streams)
     if kind is None and "type" in section:
         return  # it is no number, which is noted
     if kind not in TYPES:
@@ -80,6 +62,7 @@ def _source(app: App, section: Section, number: int) -> None:
         return
     if kind in (1, 5):
         _camera(app, section, number, kind)
+        smart_record(app, section, (), number, False)
         return
     if not uri:
         section.reject("uri", "is missing")
@@ -91,22 +74,25 @@ def _source(app: App, section: Section, number: int) -> None:
             section.reject("uri", f"{uri!r}: only one %d can stand for the number")
             return
         live = options if one.startswith(("rtsp://", "rtsps://")) else {}
-        _add(app, section, "uri", one, {**_common(section), **live})
+        add_stream(app, section, "uri", one, {**_common(section), **live})
+    smart_record(app, section, app.plan.streams[before:], number, kind == 4)
     if kind != 3:
         section.ignore("only type 3 has several", "num-sources")
 
 
-def _add(app: App, section: Section, key: str, uri: str, options: dict[str, Any], name: str = "") -> None:
+def add_stream(
+    app: App, section: Section, key: str, uri: str, options: dict[str, Any] | None = None, name: str = ""
+) -> None:
     """A stream of a URI; a path is relative to the file. Files that are not there are noted."""
     where, taken = At(section, {"uri": key}), {stream.name for stream in app.plan.streams}
     name = name if name and name not in taken else f"source{len(app.plan.streams)}"
     other = substitute(uri)
     if other is None and ("://" not in uri or uri.startswith("file://")):
         path = resolve(uri.removeprefix("file://"), app.report.file.path)
-        if not path.is_file():
+        if not os.path.isfile(path):
             app.lack(section, key, str(path), uri.removeprefix("file://"))
         other = os.fspath(path)
-    address = other or uri
+    address, options = other or uri, options or {}
     if "://" not in address:
         options = {k: v for k, v in options.items() if k not in ("transport", "jitter", "timeout", "reconnect")}
     app.plan.streams.append(Stream(name, address, options, where=where))
@@ -150,17 +136,7 @@ def _options(section: Section) -> dict[str, Any]:
                    "camera-fps-d", "camera-v4l2-dev-node", "camera-csi-sensor-id")  # fmt: skip
     section.ignore("`pace` reads files at their own speed", "simulate-fps-interval-ms")
     section.ignore(SOUND, "alsa-device")
-    _smart_record(section)
     return out
-
-
-def _smart_record(section: Section) -> None:
-    if section.integer("smart-record", 0, least=0, most=2):
-        why = "clips are recorded by the element `recorder`, at what rules of `analyze` say or a program asks for; "
-        section.ignore(why + "start and stop by messages or by a timer are not there", "smart-record")
-    section.ignore("`recorder` has path and cache", "smart-rec-dir-path", "smart-rec-file-prefix", "smart-rec-cache",
-                   "smart-rec-video-cache", "smart-rec-container", "smart-rec-start-time",
-                   "smart-rec-default-duration", "smart-rec-duration", "smart-rec-interval")  # fmt: skip
 
 
 def _camera(app: App, section: Section, number: int, kind: int) -> None:
@@ -200,7 +176,8 @@ def _list(app: App, listed: Section, shared: Section) -> None:
     shared.ignore("the list gives each address and its kind", "type", "uri", "num-sources")
     shared.integer("enable", 1)
     for index, uri in enumerate(uris):
-        _add(app, listed, "list", uri, options, names[index] if index < len(names) else "")
+        add_stream(app, listed, "list", uri, options, names[index] if index < len(names) else "")
+        smart_record(app, shared, app.plan.streams[-1:], index, uri.startswith(("rtsp://", "rtsps://")))
     listed.ignore(_LIST, "use-nvmultiurisrcbin", "http-ip", "http-port", "max-batch-size")
     listed.ignore("names of streams stand in all outputs", "stream-name-display", "sensor-id-list")
     listed.ignore("batches are made as the device takes them best", "sgie-batch-size")
@@ -215,13 +192,13 @@ def _plain(app: App, section: Section) -> None:
     """`source`: in YAML a CSV of sources; in sample applications a file or a list."""
     table = section.path("csv-file-path", None)
     if table is not None:
-        if not table.is_file():
+        if not os.path.isfile(table):
             app.lack(section, "csv-file-path", str(table), section.text("csv-file-path", ""))
         else:
             _table(app, str(table))
     for key in ("location", "uri-list", "list"):
         for uri in section.texts(key, ()):
-            _add(app, section, key, uri, {})
+            add_stream(app, section, key, uri, {})
     section.ignore(_LIST, "ip-address", "port", "max-batch-size")
     section.ignore("it is a setting of the batcher, which has none here", "drop-pipeline-eos", "live-source",
                    "batched-push-timeout", "width", "height")  # fmt: skip
