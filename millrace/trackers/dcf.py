@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from ..core.errors import ConfigError
 from ..media import Image, Object
 from . import kalman
+from .appearance import Appearance
 from .arrays import Unseen, describe
-from .default import Default
+from .deepsort import DeepSort
 from .motion import MotionTracker
 from .rules import ACTIVE, TENTATIVE, Life
 from .rules import BOX as BOX_ALONE
@@ -39,8 +40,10 @@ SIDES = [at + k for at in (POSITION, VELOCITY, XX, XV, VV) for k in (2, 3)]  # c
 
 
 @dataclass(kw_only=True)
-class Dcf(Default):
+class Dcf(DeepSort):
     """`default`, and a discriminative correlation filter for each target that finds it where no detection does.
+
+    Where objects have embeddings, they count as in `deepsort`.
 
     See visual.py. Between looks (`infer` with `every`), and where a look misses a target, its place is measured in the
     picture and given to the Kalman filter, as `noise` times as uncertain as a detection, if the peak is `peak` times as
@@ -61,6 +64,10 @@ class Dcf(Default):
     gradients: bool = False
 
     name = "dcf"
+
+    def appearance(self) -> Appearance | None:
+        looks = super().appearance()
+        return None if looks is None else replace(looks, needed=False)
 
     def visual(self) -> Visual:
         """How targets are looked at."""

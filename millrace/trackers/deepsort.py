@@ -65,4 +65,5 @@ class DeepSort(Default):
             least_motion=0.0,
             motion=0.5,
             margin=self.margin,
+            blind=False,
         )
