@@ -49,8 +49,9 @@ class Dcf(DeepSort):
     picture and given to the Kalman filter, as `noise` times as uncertain as a detection, if the peak is `peak` times as
     far above the side lobes as these scatter. What a look misses is reported for at most `trust` seconds if its peak is
     as sure. What was detected once, by at least `confirm`, becomes an identity as soon as the picture confirms it.
-    `learning` is how fast looks are learnt. Size is the Kalman filter's, its change calmed between looks: other scales,
-    tried twice, cost three times as much and gained nothing.
+    `learning` is how fast looks are learnt; `points`, `padding`, `sigma` and `gradients` are those of `Visual`. Size is
+    the Kalman filter's, its change calmed between looks: other scales, tried twice, cost three times as much and gained
+    nothing.
     """
 
     peak: float = 10.0
