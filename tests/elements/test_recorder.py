@@ -16,9 +16,10 @@ from sounds import begins, clip_with_sound, sound_packets
 import millrace
 from millrace.core import Context
 from millrace.core.errors import ConfigError
+from millrace.elements._recording import record
 from millrace.elements.recorder import Recorder
 from millrace.flow import load
-from millrace.media import Packet
+from millrace.media import Event, Image, Packet
 from millrace.outputs.clips import Recorded
 from millrace.sources import open_source
 from millrace.testing.clips import numbered_clip, read_frame_number
@@ -71,6 +72,19 @@ pipeline:
     load(path).run()
     seen = numbers(tmp_path / "gate-busy.mkv")
     assert seen[0] % 10 == 0 and seen == list(range(seen[0], seen[-1] + 1)) and 20 < len(seen) < 100
+
+
+def test_a_rule_that_speaks_after_the_recorder_has_ended_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    ask = record({"recorder": "late"})
+    event, frame = Event("rule", "gate", 0, "busy"), millrace.Frame("gate", 0, 0, Image("GRAY8", [], 0, 0))
+    with pytest.raises(RuntimeError, match="no recorder is known as 'late'"):
+        ask(event, frame)
+    recorder = Recorder(known_as="late")
+    recorder.open(Context("recorder"))
+    ask(event, frame)
+    recorder.close()
+    ask(event, frame)
+    assert "rule busy: recorder late has ended: no clip of gate" in caplog.text
 
 
 def test_what_cannot_work_is_said(tmp_path: Path) -> None:
@@ -149,6 +163,7 @@ def test_twenty_overlapping_events_of_four_cameras_have_a_clip_each(tmp_path: Pa
 FULL = """
 import resource, signal, sys
 import millrace
+from millrace.elements._recording import record
 from millrace.elements.recorder import Recorder
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
