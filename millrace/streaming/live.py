@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -100,7 +101,7 @@ class Backlog(Generic[T]):
 class Live:
     """One stream under one name. Lives in the server's loop; `wanted` and `pictures_wanted` may be read anywhere."""
 
-    def __init__(self, name: str, on_join: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.facts: dict[str, Any] = {}
         self.codec: CodecParameters | None = None
@@ -117,7 +118,8 @@ class Live:
         self._base: int | None = None
         self._last: int | None = None
         self._count = 0
-        self._asked_at = self._looked_at = -LINGER  # when somebody last wanted the playlist, a picture
+        self._asked_at = -1e9  # when somebody last wanted the playlist, or what it names
+        self._waiting = 0  # those who do now
 
     # from the pipeline
 
@@ -184,20 +186,25 @@ class Live:
 
     @property
     def hls_wanted(self) -> bool:
-        return time.monotonic() - self._asked_at < LINGER
+        return self._waiting > 0 or time.monotonic() - self._asked_at < LINGER
 
     @property
     def pictures_wanted(self) -> bool:
         return bool(self.gazers)
 
-    def ask(self) -> Hls:
-        """Somebody wants the playlist, or what it names."""
+    @contextmanager
+    def asking(self) -> Iterator[Hls]:
+        """While somebody wants the playlist, or what it names."""
         if not self.hls_wanted and not self.hls.ended:
-            self.hls.pause()
+            self.hls.restart()
             for unit in self._group:
                 self.hls.add(unit.sample)
-        self._asked_at = time.monotonic()
-        return self.hls
+        self._waiting += 1
+        try:
+            yield self.hls
+        finally:
+            self._waiting -= 1
+            self._asked_at = time.monotonic()
 
     def follow(self, from_last_key: bool) -> Backlog[Unit]:
         """A client that gets each picture: from the last key picture on, or from the next one."""

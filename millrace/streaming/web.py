@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from ..core.errors import MissingExtraError
 from .authentication import Authentication
+from .hls import Hls
 from .live import LINGER, Backlog, Live, Unit
 
 try:
@@ -99,14 +100,13 @@ class WebServer:
         if self.connections + self._arriving >= self.most:
             self.refused += 1
             return _Refusal()
-        loop = asyncio.get_running_loop()
         self._arriving += 1
-        loop.call_soon(loop.call_soon, self._arrived)
+        asyncio.get_running_loop().call_soon(self._arrived)
         handler: asyncio.Protocol = self._runner.server()
         return handler
 
     def _arrived(self) -> None:
-        """aiohttp counts a connection two steps of the loop after it asked for its protocol: till then it is ours."""
+        """aiohttp counts the connection from the next step of the loop on: up to there it is counted here."""
         self._arriving -= 1
 
     @property
@@ -198,20 +198,21 @@ class WebServer:
     # HLS
 
     async def _playlist(self, request: web.Request) -> web.StreamResponse:
-        live = self._find(request)
-        hls = live.ask()
+        with self._find(request).asking() as hls:
+            return await self._playlist_of(hls, request)
+
+    async def _playlist_of(self, hls: Hls, request: web.Request) -> web.StreamResponse:
         number, part = _asked(request, "_HLS_msn"), _asked(request, "_HLS_part")
         if number is None and part is not None:
             raise web.HTTPBadRequest(text="_HLS_part is given with _HLS_msn")
         if number is not None and not hls.may_be_awaited(number):
             raise web.HTTPBadRequest(text=f"_HLS_msn={number} is far ahead")
-        if number is None and hls.is_empty:
-            number, part = hls.first
+        if number is None and not hls.whole:  # players that know nothing of parts need a whole segment
+            number, part = hls.first, None
         if number is not None and not await hls.wait(number, part, max(FIRST, hls.patience)):
             raise web.HTTPServiceUnavailable(text="no picture came in time", headers={"Retry-After": "2"})
         if hls.is_empty:
             raise web.HTTPNotFound(text="the stream has ended")
-        live.ask()
         return _answer(hls.playlist().encode(), "application/vnd.apple.mpegurl")
 
     async def _header(self, request: web.Request) -> web.StreamResponse:
@@ -221,12 +222,12 @@ class WebServer:
         return _answer(data, "video/mp4")
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
-        live = self._find(request)
-        hls, number = live.ask(), int(request.match_info["number"])
+        number = int(request.match_info["number"])
         part = int(request.match_info["part"][1:]) if request.match_info["part"] else None
-        if part is not None and hls.may_be_awaited(number):  # it may be the one that the playlist has hinted at
-            await hls.wait(number, part, hls.patience)
-        data = hls.data(number, part)
+        with self._find(request).asking() as hls:
+            if part is not None and hls.may_be_awaited(number):  # it may be the one that the playlist has hinted at
+                await hls.wait(number, part, hls.patience)
+            data = hls.data(number, part)
         if data is None:
             raise web.HTTPNotFound
         return _answer(data, "video/mp4")

@@ -182,7 +182,7 @@ def test_page_playlist_and_parts(serve: Serve, talk: Talker) -> None:
             and "default-src 'self'" in headers["Content-Security-Policy"]
         )
     client.send(f"GET /cam.m3u8 HTTP/1.1\r\nHost: {client.host}\r\n\r\n")
-    wait_until(lambda: served.live.wanted)  # it waits for the first picture, and that is when they are wanted
+    wait_until(lambda: served.live.wanted)  # it waits for the first segment, and that is when they are wanted
     served.feed(30)
     status, _, text = client.answer()
     assert status == 200 and text.startswith(b"#EXTM3U")
@@ -380,8 +380,8 @@ def test_the_end_of_a_stream_is_told(serve: Serve, talk: Talker) -> None:
     player, gazer = talk(served), talk(served)
     gazer.send(f"GET /cam.mjpg HTTP/1.1\r\nHost: {gazer.host}\r\n\r\n")
     wait_until(lambda: bool(served.live.gazers))
-    served.call(served.live.ask)
-    served.feed(20)
+    with served.live.asking():
+        served.feed(20)
     served.call(served.server.remove, served.live)
     assert player.ask("/cam.m3u8")[2].endswith(b"#EXT-X-ENDLIST\n")
     assert player.ask("/cam.jpg")[0] == 404
