@@ -37,6 +37,8 @@ NASTY = (
     "<<: *x", "!", "! !", "name.", ".sink_0", "(", ")", ",", "video/x-raw", "width=(int)", "[1,2", "a" * 5000, "[" * 300, "{" * 300,
 )  # fmt: skip
 
+ENVIRONMENT = {"VIDEO": "v.mp4", "MODEL": "street"}
+
 Reader = Callable[[str, Path], object]
 
 
@@ -82,7 +84,9 @@ def subjects(corpus: Path) -> list[tuple[str, str, str, Reader]]:
             if kind in CHECKS:
                 found.append((kind, path.name, path.read_text(errors="replace"), by_file(CHECKS[kind])))
     for path in sorted(Path(__file__).parents[1].glob("examples/**/*.yaml")):
-        found.append(("pipeline", path.name, path.read_text(), lambda text, folder: build(loads(text, environment={"VIDEO": "v.mp4"}))))
+        found.append(
+            ("pipeline", path.name, path.read_text(), lambda text, folder: build(loads(text, environment=ENVIRONMENT)))
+        )
     lines = corpus / "launch_lines.txt"
     try:
         from millrace.config.launch import plan_of_line  # type: ignore[import-not-found, unused-ignore]

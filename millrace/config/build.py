@@ -83,7 +83,7 @@ def build(plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -
     builder.line([*tail, *line[end:]], ends, "")
     _spare_the_sources(builder.graph, plan.streams)
     if heard:
-        sound.lead(builder.graph, builder.entry, builder.streams)
+        sound.lead(builder.graph, builder.entry, [stream.name for stream in plan.streams])
     again = any(stream.restart != "never" for stream in plan.streams)
     pipeline = Pipeline(builder.graph, keep_open=keep_open or again, run=plan.run)
     streams = Streams(pipeline, builder.entry, plan.streams, drain=again and not keep_open, sound=heard)

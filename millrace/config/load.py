@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def load_streams(path: str | Path, environment: Mapping[str, str] | None = None)
 
 def has_pipeline(path: str | Path) -> bool:
     """Whether a YAML file says more than streams. Raises ConfigError."""
-    data = read(path).data if Path(path).is_file() else None
+    data = read(path).data if os.path.isfile(path) else None
     return not (isinstance(data, dict) and "streams" in data and "pipeline" not in data)
 
 

@@ -143,6 +143,12 @@ class DeviceArray:
             stream.synchronize()
         return out
 
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """For NumPy: what looks at pixels on the CPU need not know where they were."""
+        if copy is False:
+            raise ValueError(f"what is on {self.gpu.name} cannot be had without a copy")
+        return np.asarray(self.numpy(), dtype)
+
     def used(self, event: Event) -> None:
         """Tell the owner that somebody reads this memory until `event`."""
         if self.owner is not None:

@@ -25,6 +25,7 @@ from gi.repository import GLib, Gst, GstApp, GstVideo  # noqa: E402, F401  GstAp
 
 IN, OUT = "millrace_in", "millrace_out"
 SLOTS = 8
+_PATIENCE = 30.0  # seconds for the other side to take what has come out
 PACKET = 1 << 20  # bytes of a slot for coded pictures, at first
 _FULL_RANGE = 1  # GstVideoColorRange: 0 to 255
 RAW = "video/x-raw,format={I420,NV12,RGB,BGR,GRAY8,GRAY16_LE,P010_10LE}"
@@ -63,6 +64,7 @@ class _Fragment:
         self.ring_out: Ring | None = None
         self.rings = 0  # the number of the ring that goes out; that of the one that comes in stands in `caps`
         self.ring_number = 0
+        self.pulled = threading.Event()  # all that came out has been sent
         self.caps: str | None = None
         self.source: Any = None
         self.sink: Any = None
@@ -153,9 +155,10 @@ class _Fragment:
             message = bus.timed_pop_filtered(Gst.CLOCK_TIME_NONE, wanted)
             if message is None:
                 return
-            if message.type == Gst.MessageType.EOS:
-                if not self.gives:
-                    self.channel.send({"kind": "eos"})
+            if message.type == Gst.MessageType.EOS:  # after an error there is none
+                if self.sink is not None:
+                    self.pulled.wait(_PATIENCE)  # the last pictures go first
+                self.channel.send({"kind": "eos"})
                 continue
             failed = message.type == Gst.MessageType.ERROR
             error, debug = message.parse_error() if failed else message.parse_warning()
@@ -194,7 +197,7 @@ class _Fragment:
                 message["layout"] = [[meta.offset[plane], meta.stride[plane]] for plane in range(meta.n_planes)]
             if not self.channel.send(message):
                 return
-        self.channel.send({"kind": "eos"})
+        self.pulled.set()
 
     def _announce(self, caps: Any, raw: bool, size: int) -> None:
         """A ring for pictures of this kind, and what they are."""

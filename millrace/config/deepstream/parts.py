@@ -69,7 +69,7 @@ class App:
             if path is None or found is not None:
                 continue
             found = os.fspath(path)
-            if not path.is_file():
+            if not os.path.isfile(path):
                 self.lack(section, key, found, section.text(key, ""))
         return found
 

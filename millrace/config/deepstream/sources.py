@@ -87,7 +87,7 @@ def _add(app: App, section: Section, key: str, uri: str, options: dict[str, Any]
     other = substitute(uri)
     if other is None and ("://" not in uri or uri.startswith("file://")):
         path = resolve(uri.removeprefix("file://"), app.report.file.path)
-        if not path.is_file():
+        if not os.path.isfile(path):
             app.lack(section, key, str(path), uri.removeprefix("file://"))
         other = os.fspath(path)
     address = other or uri
@@ -190,7 +190,7 @@ def _plain(app: App, section: Section) -> None:
     """`source`: in YAML a CSV of sources; in sample applications a file or a list."""
     table = section.path("csv-file-path", None)
     if table is not None:
-        if not table.is_file():
+        if not os.path.isfile(table):
             app.lack(section, "csv-file-path", str(table), section.text("csv-file-path", ""))
         else:
             _table(app, str(table))
