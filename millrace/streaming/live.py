@@ -115,7 +115,7 @@ class Live:
         self.key_wanted = False  # somebody came: the next picture should be a key picture
         self._group: list[Unit] = []  # since the last key picture
         self._grouped = 0
-        self._base: int | None = None
+        self.base: int | None = None  # ticks of the first picture that came
         self._last: int | None = None
         self._count = 0
         self._asked_at = -1e9  # when somebody last wanted the playlist, or what it names
@@ -139,11 +139,11 @@ class Live:
         if self.track is None or self.codec is None or packet.pts is None:
             return
         dts = ticks(packet.dts if packet.dts is not None else packet.pts)
-        if self._base is None:
-            self._base = dts
+        if self.base is None:
+            self.base = dts
         step = ticks(packet.duration) if packet.duration else dts - self._last if self._last is not None else 3600
         self._last, self._count = dts, self._count + 1
-        unit = Unit(packet, self.track, self.codec, self._base, min(max(step, 1), 90_000), self._count)
+        unit = Unit(packet, self.track, self.codec, self.base, min(max(step, 1), 90_000), self._count)
         if packet.key:
             self._group, self._grouped = [], 0
         if self._group or packet.key:
