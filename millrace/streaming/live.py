@@ -144,15 +144,16 @@ class Live:
         step = ticks(packet.duration) if packet.duration else dts - self._last if self._last is not None else 3600
         self._last, self._count = dts, self._count + 1
         unit = Unit(packet, self.track, self.codec, self.base, min(max(step, 1), 90_000), self._count)
+        size = len(unit.sample.data)  # one that is damaged goes no further
         if packet.key:
             self._group, self._grouped = [], 0
         if self._group or packet.key:
-            self._grouped += memoryview(packet.data).nbytes
+            self._grouped += size
             self._group = [*self._group, unit] if self._grouped <= GROUP else []
         if self.hls_wanted:
             self.hls.add(unit.sample)
         for follower in self.followers:
-            follower.give(unit, len(unit.sample.data), packet.key)
+            follower.give(unit, size, packet.key)
 
     def pause(self) -> None:
         """Nothing is coded for a while, for nobody watches, or the stream has a gap."""

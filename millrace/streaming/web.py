@@ -16,7 +16,7 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,8 +57,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class WebServer:
     """Serves streams. All methods run in the loop of `start`; `lives` may be changed there at any time."""
 
-    def __init__(self, host: str, port: int, users: Mapping[str, str] | None = None, most: int = 128) -> None:
-        self.host, self.port, self.most = host, port, most
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        users: Mapping[str, str] | None = None,
+        most: int = 128,
+        names: Sequence[str] = (),
+    ) -> None:
+        """`names`: what else the server is called by, in addresses and by the pages that may watch."""
+        self.host, self.port, self.most, self.names = host, port, most, frozenset(names)
         self.lives: dict[str, Live] = {}
         self.refused = 0  # connections beyond `most`
         self._arriving = 0  # connections that aiohttp does not know yet
@@ -155,10 +163,11 @@ class WebServer:
         """Another site's page, open in the same browser, shall not watch: not under its name, not under ours."""
         host = request.headers.get("Host", "")
         match = _ADDRESS.match(host)
-        if self.host in LOOPBACK and (match[1] if match else host).strip("[]") not in LOOPBACK:
+        name = (match[1] if match else host).strip("[]")
+        if self.host in LOOPBACK and name not in LOOPBACK and name not in self.names:
             raise web.HTTPForbidden(text=f"{_short(host)} is not this server's name")
         origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and urlsplit(origin).netloc != host and urlsplit(origin).hostname not in self.names:
             raise web.HTTPForbidden(text="pages of other sites may not watch")
 
     def _find(self, request: web.Request) -> Live:

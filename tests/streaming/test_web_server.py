@@ -287,6 +287,14 @@ def test_pages_of_other_sites_may_not_watch(serve: Serve, talk: Talker) -> None:
     assert talk(served).ask("/cam/live", Origin=ours, Sec_WebSocket_Key=key, **upgrade)[0] == 101
 
 
+def test_a_reverse_proxy_has_a_name(serve: Serve, talk: Talker) -> None:
+    client = talk(serve(names=["cams.example"]))
+    assert client.ask("/streams", Host="cams.example")[0] == 200
+    assert client.ask("/streams", Host="cams.example", Origin="https://cams.example")[0] == 200
+    assert client.ask("/streams", Origin="https://cams.example")[0] == 200
+    assert client.ask("/streams", Host="cams.example", Origin="https://evil.example")[0] == 403
+
+
 def test_passwords(serve: Serve, talk: Talker) -> None:
     served = serve(users={"me": "word"})
     client = talk(served)
