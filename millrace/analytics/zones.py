@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from . import native
 from .dwell import Dwell
 from .sightings import MEMORY, SECOND, Anchor, Point, Sighting
 
@@ -75,9 +76,17 @@ class ZoneCounter:
         self._oldest = -MEMORY  # no visit was last seen before
         self.recalled: dict[int, int] = {}  # since when those are inside who had no identity yet
 
+    def close(self) -> None:
+        """The stream ends: the visits of those inside count, until they were last seen; nobody has left."""
+        for visit in self.visits.values():
+            if visit.inside:
+                self.dwell.add(visit.label, (visit.seen - visit.since) / SECOND)
+
     def update(self, seen: Iterable[Sighting], pts: int) -> list[Passage]:
         """Who came and went in this frame. `pts` is ns of stream time."""
         out = []
+        if native.steps is not None and self.anchor == "bottom" and not self.inverse:
+            seen = native.steps.zone(self.visits, list(seen), pts, self.edges, self.bounds)
         for found in seen:
             point = found.point(self.anchor)
             visit = self.visits.get(found.id)
@@ -126,12 +135,20 @@ class ZoneCounter:
 
     def occupancy(self) -> Counter[str]:
         """How many are inside now, by label."""
-        return Counter([visit.label for visit in self.inner.values()])
+        return Counter(self.labels())
+
+    def labels(self) -> dict[str, int]:
+        """The same, quicker."""
+        found: dict[str, int] = {}
+        for visit in self.inner.values():
+            found[visit.label] = found.get(visit.label, 0) + 1
+        return found
 
     def totals(self) -> dict[str, object]:
         """{"entered", "left", "most" at once, "now": {label: n}, "identities", "classes": {label: identities}, "dwell"}
 
-        "dwell" are seconds of the visits that are over: {label: {"visits", "mean", "most"}}.
+        "dwell" are seconds of the visits that are over (all are, when the stream has ended): visits, mean and most of
+        each label.
         """
         return {
             "entered": self.entered,
@@ -204,7 +221,10 @@ class Presence:
         return len(self.inside)
 
     def occupancy(self) -> Counter[str]:
-        return Counter(found.label for found in self.inside)
+        return Counter(self.labels())
+
+    def labels(self) -> dict[str, int]:
+        return dict(Counter([found.label for found in self.inside]))
 
     def totals(self) -> dict[str, object]:
         """{"most" at once, "now": {label: n}}"""

@@ -102,7 +102,7 @@ class Graph:
             element = self.nodes[name].element
             feeding = {heads[link.source] for link in self.into(name)}
             split = any(self.nodes[head].element.partitioned for head in feeding)
-            own = element.threaded or element.joins or element.partitioned or name in entries
+            own = element.own_thread or element.joins or element.partitioned or name in entries
             heads[name] = name if own or split or len(feeding) != 1 else feeding.pop()
         return heads
 
@@ -138,7 +138,7 @@ class Graph:
                 continue
             found[carried].add(here)
             element = self.nodes[here].element
-            for made in (element.merges,) if element.merges else element.splits(carried):
+            for made in (element.merges,) if element.merges else reversed(element.splits(carried)):
                 todo += [(link.target, made) for link in self.out_of(here) if link.stream in (None, made)]
         return found
 

@@ -56,6 +56,15 @@ def _object(frame: Frame, masks: str, embeddings: bool, found: Object) -> str:
     )
 
 
+def end_line(last: Frame) -> str:
+    """What is over with a stream, as its last line: `frame` and `pts` of its last frame, `end`, and events."""
+    events = ",".join(map(event_text, last.events))
+    return (
+        f'{{"stream":{quoted(last.stream)},"frame":{last.index},"pts":{last.pts},"width":{last.image.width},'
+        f'"height":{last.image.height},"objects":[],"end":true,"events":[{events}]}}\n'
+    )
+
+
 def analytics_text(found: Object) -> str:
     """What `analyze` says of an object: its zones, speed, position, …"""
     said = found.extras.get("analytics")
