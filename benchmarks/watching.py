@@ -24,6 +24,7 @@ from urllib.parse import urljoin
 
 import aiohttp
 import numpy as np
+import psutil
 
 import millrace
 from millrace.elements.web import Web
@@ -84,6 +85,21 @@ async def in_chromium(url: str, way: str, seconds: float) -> Seen:
         while not await browser.ask(f"!!({shown})") and time.monotonic() - began < 30:
             await asyncio.sleep(0.05)
         print(f"Chromium, {way}: the first picture after {time.monotonic() - began:.1f} s", flush=True)
+        await browser.ask(READ)
+        await asyncio.sleep(seconds)
+        return [(number, at) for number, at in json.loads(await browser.ask("JSON.stringify(window.seen)"))]
+
+
+async def by_hlsjs(url: str, library: str, seconds: float) -> Seen:
+    """hls.js in its mode of low latency, put into an empty page of ours."""
+    start = "const hls = new Hls({lowLatencyMode: true, enableWorker: false}); hls.loadSource('/cam.m3u8');"
+    start += "const screen = document.querySelector('video'); hls.attachMedia(screen); screen.play(); 0"
+    async with Browser() as browser:
+        await browser.open(url + "streams")
+        await asyncio.sleep(0.5)
+        await browser.ask("document.body.innerHTML = '<figure><video muted></video></figure>'")
+        await browser.ask(library + "; 0")
+        await browser.ask(f"(() => {{ {start.removesuffix(' 0')} }})()")
         await browser.ask(READ)
         await asyncio.sleep(seconds)
         return [(number, at) for number, at in json.loads(await browser.ask("JSON.stringify(window.seen)"))]
@@ -151,7 +167,7 @@ def report(name: str, seen: Seen, every: bool = True) -> None:
     print(f"| {name} | {len(numbers)} | {missing if every else '–'} | {spread} |", flush=True)
 
 
-def numbered(seconds: float) -> None:
+def numbered(seconds: float, library: Path | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         clip = numbered_clip(Path(folder) / "in.mp4", round((seconds + 8) * 7 * FPS), WIDTH, HEIGHT)
         element = Timed(port=0)
@@ -166,7 +182,55 @@ def numbered(seconds: float) -> None:
         report(
             "parts as they are hinted at (last picture)", asyncio.run(by_parts(url + "cam.m3u8", seconds)), every=False
         )
+        if library is not None:
+            report("Chromium, hls.js", asyncio.run(by_hlsjs(url, library.read_text(), seconds)))
         report("ffmpeg, HLS", by_ffmpeg(url + "cam.m3u8", seconds))
+        run.pipeline.stop()
+
+
+async def client(port: int, path: str, seconds: float) -> int:
+    """Comes, takes what comes for a while, and goes without a word; how many bytes it got."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    upgrade += "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    more = upgrade if path.endswith("/live") else ""
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{more}\r\n".encode())
+    got = 0
+    try:
+        async with asyncio.timeout(seconds):
+            while data := await reader.read(1 << 16):
+                got += len(data)
+    except TimeoutError:
+        pass
+    writer.transport.abort()
+    return got
+
+
+def come_and_go(rounds: int) -> None:
+    """A hundred clients at a time: is the process larger afterwards, has it more files or threads?"""
+    with tempfile.TemporaryDirectory() as folder:
+        clip = numbered_clip(Path(folder) / "in.mp4", 500, WIDTH, HEIGHT)
+        element = Web(port=0, most=100)
+        run = millrace.open(str(clip), name="cam", loop=0).decode().add(element).start()
+        while element.server is None or not element.shown:
+            time.sleep(0.05)
+        process, paths = psutil.Process(), ("/cam.m3u8", "/cam/live", "/cam.mjpg", "/news")
+
+        async def crowd() -> None:
+            took = await asyncio.gather(*(client(element.listens_on, paths[n % 4], 1.5) for n in range(100)))
+            assert min(took) > 100, took
+
+        for number in range(1, rounds + 1):
+            asyncio.run(crowd())
+            while element.server.connections:
+                time.sleep(0.05)
+            if number == 3 or number % 10 == 0:
+                time.sleep(17)  # until the timers of those who went are over
+                size, files = process.memory_info().rss / 1e6, process.num_fds()
+                print(
+                    f"{number * 100} clients: {size:.1f} MB, {files} files, {threading.active_count()} threads",
+                    flush=True,
+                )
         run.pipeline.stop()
 
 
@@ -202,12 +266,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--pictures", type=Path, help="a folder for photographs of the page, of the generated street")
+    parser.add_argument("--hlsjs", type=Path, help="hls.js's own file (npm), to play HLS with low latency")
+    parser.add_argument("--clients", type=int, help="hundreds of clients that come and go instead")
     given = parser.parse_args()
-    if given.pictures is not None:
+    if given.clients:
+        come_and_go(given.clients)
+    elif given.pictures is not None:
         given.pictures.mkdir(parents=True, exist_ok=True)
         street(given.pictures)
     else:
-        numbered(given.seconds)
+        numbered(given.seconds, given.hlsjs)
 
 
 if __name__ == "__main__":
