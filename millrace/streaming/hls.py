@@ -18,7 +18,8 @@ from .fmp4 import CLOCK, Sample, fragment
 
 PART = 0.2  # seconds of a part
 SEGMENT = 2.0  # seconds of a segment at least; it ends at the next key picture
-FIRST = 0.5  # the same of the first one
+START = 3  # segments that a player wants to begin
+FIRST = 0.5  # seconds of those at least: who comes first need not wait for long
 KEPT = 6  # whole segments that are offered
 WITH_PARTS = 3  # the last ones, whose parts are listed
 LARGEST = 48 << 20  # bytes of a segment: one that has no end (no key picture comes) is given up
@@ -92,7 +93,7 @@ class Hls:
             last = self._samples[-1]
             self._samples[-1] = replace(last, duration=max(1, min(sample.dts - last.dts, 30 * CLOCK)))
             length = (sample.dts - self._samples[0].dts) / CLOCK
-            least = self._segment if self.whole else FIRST  # who comes first need not wait for long
+            least = self._segment if len(self.whole) >= START else FIRST  # who comes first need not wait for long
             ends = sample.key and self.growing is not None and self.growing.duration + length >= least - 0.001
             if ends or length + sample.duration / CLOCK > self._longest + 0.001:
                 self._close_part()
@@ -153,6 +154,16 @@ class Hls:
             return True
         growing = self.growing
         return part is not None and growing is not None and number == growing.number and part < len(growing.parts)
+
+    async def begun(self, seconds: float) -> bool:
+        """Wait for as much as players want at the start, whole segments (Chromium gives up with less)."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not (self.ended or len(self.whole) >= START):
+                    await self._changed.wait()
+        except TimeoutError:
+            return bool(self.whole)  # key pictures are far apart
+        return True
 
     def may_be_awaited(self, number: int) -> bool:
         """Whether it is not so far ahead that asking for it makes no sense."""

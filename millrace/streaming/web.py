@@ -36,6 +36,7 @@ IDLE = 30.0  # seconds that a connection may take for its request, or stay witho
 TAKEN = 30.0  # seconds in which a client must take what is written to it
 NEWS = 0.5  # seconds between two looks at what is known of the streams
 FIRST = 10.0  # seconds that a client waits for the first picture of a stream
+BEGUN = 25.0  # the same for as much HLS as a player needs
 COOKIE = "millrace"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PAGE = {
@@ -216,9 +217,8 @@ class WebServer:
             raise web.HTTPBadRequest(text="_HLS_part is given with _HLS_msn")
         if number is not None and not hls.may_be_awaited(number):
             raise web.HTTPBadRequest(text=f"_HLS_msn={number} is far ahead")
-        if number is None and not hls.whole:  # players that know nothing of parts need a whole segment
-            number, part = hls.first, None
-        if number is not None and not await hls.wait(number, part, max(FIRST, hls.patience)):
+        there = await (hls.begun(BEGUN) if number is None else hls.wait(number, part, max(FIRST, hls.patience)))
+        if not there:
             raise web.HTTPServiceUnavailable(text="no picture came in time", headers={"Retry-After": "2"})
         if hls.is_empty:
             raise web.HTTPNotFound(text="the stream has ended")

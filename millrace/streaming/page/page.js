@@ -80,10 +80,10 @@ function byWebrtc(name, video, lost) {
 
 function byHls(name, video, lost) {
   if (!video.canPlayType("application/vnd.apple.mpegurl")) { lost("this browser plays no HLS by itself"); return () => {}; }
-  video.onerror = () => lost();
+  video.onerror = () => lost(video.error && video.error.message);
+  video.oncanplay = () => video.play().catch(() => {});
   video.src = path(name) + ".m3u8";
-  video.play().catch(() => {});
-  return () => { video.onerror = null; video.removeAttribute("src"); video.load(); };
+  return () => { video.onerror = video.oncanplay = null; video.removeAttribute("src"); video.load(); };
 }
 
 // One picture after the other: browsers keep few connections to a server, so a tile may not hold one for itself.
