@@ -28,6 +28,7 @@ import numpy as np
 from application import LoopingFile, application
 
 import millrace.cuda.context as context
+import millrace.decoders.nvdec as nvdec
 import millrace.imaging.cuda as imaging
 from millrace.core import Pipeline
 from millrace.elements import _model
@@ -109,6 +110,7 @@ def stand_ins() -> None:
     nvc.cudaVideoCodec = SimpleNamespace(H264=4, HEVC=8)
     nvc.PyNvVCException = nvc.PyNvVCExceptionUnsupported = RuntimeError
     sys.modules["PyNvVideoCodec"] = nvc
+    nvdec.why_not = lambda *facts: None  # type: ignore[assignment]
 
 
 class Network:
