@@ -149,3 +149,25 @@ def test_the_application_of_actions(write):
     assert len(found) == 2 * FRAMES and found[0]["width"] == 128 and found[0]["objects"][0]["label"] == "car"
     with pytest.raises(ConfigError, match=r"\[action-recognition\] infer-config: is missing"):
         load_app(write(ACTION.replace("infer-config=primary.txt", "")))
+
+
+def test_a_list_of_sources(write):
+    text = """
+source-list:
+- uri: file://street.mp4
+  sensor-id: id1
+  sensor-name: gate
+- uri: rtsp://10.0.0.7/main
+  sensor-id: yard
+source-config:
+  source-bin: nvurisrcbin
+  properties:
+    file-loop: true
+    latency: 100
+"""
+    app = load_app(write(text, name="list.yaml"))
+    gate, yard = app.plan.streams
+    assert (gate.name, gate.options, yard.name, yard.uri) == ("gate", {"loop": 0}, "yard", "rtsp://10.0.0.7/main")
+    assert app.report.warnings() == [] and app.plan.line == []
+    with pytest.raises(ConfigError, match=r"list.yaml:2: \[source-list.0\] uri: is missing"):
+        load_app(write("source-list:\n- sensor-id: a\n", name="list.yaml"))
