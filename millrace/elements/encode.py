@@ -16,6 +16,9 @@ from ..encoders.base import Encoder
 from ..media import Batch, Frame
 
 
+CARRY = ("h264", "hevc", "h265")  # formats whose packets carry user data
+
+
 @dataclass(slots=True)
 class Stream:
     """What is known of one stream that is being encoded."""
@@ -24,6 +27,7 @@ class Stream:
     size: tuple[int, int]  # of the pictures that the encoder was opened for
     frames: int = 0
     warned: bool = False
+    told: bool = False  # that user data is not carried
 
 
 class Encode(Element):
@@ -144,4 +148,9 @@ class Encode(Element):
             known.warned = True
             sizes = "the pictures are now {}x{} and are scaled to {}x{}".format(*size, *known.size)
             self.context.warn(sizes, frame.stream)
+        if frame.extras.get("sei") and not known.told and self.context is not None and self.codec not in CARRY:
+            known.told = True
+            self.context.warn(
+                f"user data of frames (SEI) is not carried by {self.codec}, only by h264 and hevc", frame.stream
+            )
         yield from known.encoder.encode(frame)
