@@ -15,7 +15,6 @@ from ..devices import kind, open_encoder
 from ..encoders.base import Encoder
 from ..media import Batch, Frame
 
-
 CARRY = ("h264", "hevc", "h265")  # formats whose packets carry user data
 
 
