@@ -89,6 +89,10 @@ def test_a_dewarper_makes_streams_of_a_source(write, folder):
     found = lines(app, 1)
     assert {line["stream"] for line in found} == {"source0.0", "source0.1", "source1.0", "source1.1"}
     assert {(line["width"], line["height"]) for line in found} == {(48, 32)} and len(found) == 4 * FRAMES
+    sinks = "".join(f"[sink{n}]\nenable=1\ntype=3\noutput-file=out{n}.mp4\nsource-id={n}\n" for n in (0, 3))
+    single = load_app(write(SOURCES, group, "[tiled-display]\nenable=0\n", sinks))
+    assert list(single.plan.line[-1].branches) == ["source0.0", "source1.1"]
+    assert not Run(single.plan).run().errors and Path("out3.mp4").stat().st_size > 0
     with pytest.raises(ConfigError, match=r"\[dewarper0\] config-file: is missing"):
         load_app(write(SOURCES, "[dewarper0]\nenable=1\n"))
 
