@@ -35,6 +35,7 @@ class Batch(Element):
     config: str | None = setting(default=None, help="a file of DeepStream's new nvstreammux")
 
     held: list[Frame] = state(list)
+    counts: dict[str, int] = state(dict)  # frames of each stream that are held
     turns: list[str] = state(list)
     started: set[str] = state(set)
     live: set[str] = state(set)
@@ -89,7 +90,7 @@ class Batch(Element):
     def sated(self, stream: str) -> bool:
         """Whether the batch has as many frames of this stream as it may have."""
         most = self.limits.get(self.numbers.get(stream, -1), self.per_stream)
-        return most is not None and sum(frame.stream == stream for frame in self.held) >= most
+        return most is not None and self.counts.get(stream, 0) >= most
 
     def full(self) -> bool:
         """Whether the batch can leave: it has enough frames, or no stream may add one."""
@@ -108,6 +109,7 @@ class Batch(Element):
 
     def process(self, frame: Frame) -> Iterator[Frames]:
         self.held.append(frame)
+        self.counts[frame.stream] = self.counts.get(frame.stream, 0) + 1
         if not self.live:
             self.turns.remove(frame.stream)
             self.turns.append(frame.stream)
@@ -127,6 +129,7 @@ class Batch(Element):
 
     def give(self) -> Frames:
         frames, self.held = self.held, []
+        self.counts.clear()
         self.deadline = None
         if self.max_fps:
             self.due = max(self.due, time.monotonic()) + 1 / self.max_fps
