@@ -62,7 +62,7 @@ class Batch(Element):
 
     def expect(self, streams: Sequence[str]) -> None:
         """Streams take turns in the order of the configuration; one that will not come is not waited for."""
-        for stream in streams:
+        for stream in streams if self.limits else ():
             self.numbers.setdefault(stream, len(self.numbers))
         waited = [stream for stream in streams if stream not in self.turns]
         self.turns = [turn for turn in self.turns if turn in self.started or turn in streams] + waited
@@ -99,7 +99,8 @@ class Batch(Element):
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         self.started.add(start.stream)
-        self.numbers.setdefault(start.stream, len(self.numbers))
+        if self.limits:
+            self.numbers.setdefault(start.stream, len(self.numbers))
         if start.stream not in self.turns:
             self.turns.append(start.stream)
         (self.live.add if start.live else self.live.discard)(start.stream)
