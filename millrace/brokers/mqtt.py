@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.errors import ConfigError, MissingExtraError
 from ._tls import TLS_OPTIONS, tls_context
-from .base import Address, BrokerError, Message, RefusedError
+from .base import Address, BrokerError, Message, RefusedError, waves
 
 OPTIONS = ("qos", "retain", "client_id", "version", "keepalive", "timeout", *TLS_OPTIONS)
 NEVER = (0x90, 0x99)  # reasons that lie in the message: topic name invalid, payload format invalid
@@ -100,6 +100,16 @@ class Mqtt:
             raise BrokerError(f"mqtt: {self.address.host}:{port}: {self._answer or 'no answer'}")
 
     def send(self, messages: Sequence[Message]) -> None:
+        done = 0
+        for wave in waves(messages):
+            try:
+                self._send(wave)
+            except BrokerError as error:
+                error.acknowledged += done
+                raise
+            done += len(wave)
+
+    def _send(self, messages: Sequence[Message]) -> None:
         numbers: list[int] = []
         for message in messages:
             try:

@@ -89,7 +89,7 @@ class Commands:
 
     def _add_stream(self, said: dict[str, Any]) -> None:
         uri, options = _text(said, "uri"), said.get("options", {})
-        if not isinstance(options, dict):
+        if not isinstance(options, dict) or {"name", "uri", "stream"} & set(options):
             raise ConfigError("add-stream: `options` is a table of settings of the source")
         if not any(fnmatchcase(_plain(uri), pattern) for pattern in self._listen.sources):
             allowed = ", ".join(self._listen.sources) or "none"

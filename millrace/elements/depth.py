@@ -103,7 +103,7 @@ class Depth(Element):
     def _matched(self, pair: _Pair, all_of_it: bool = False) -> Iterator[Item]:
         for frame, depth in pair.take(all_of_it):
             if depth is not None:
-                frame.readings.append(Reading(depth=depth, stage=STAGE))
+                frame.readings.append(Reading(depth=depth, stage=STAGE, distance=True))
             self._measure(frame, depth)
             yield frame
 
@@ -151,10 +151,11 @@ class _Pair:
 def _map(frame: Frame, unit: float) -> NDArray[np.float32] | None:
     """The distances that a frame brings: a depth camera's, or its own 16-bit picture, which becomes a reading."""
     for reading in frame.readings:
-        if reading.depth is not None and reading.stage == STAGE and reading.area is None:
+        metric = reading.distance or reading.stage == STAGE  # a model whose step is called so says metres
+        if reading.depth is not None and metric and reading.area is None:
             return reading.depth
     if frame.image.format != "GRAY16" or frame.image.memory != "cpu":
         return None
     depth = metres(frame.image, unit)
-    frame.readings.append(Reading(depth=depth, stage=STAGE))
+    frame.readings.append(Reading(depth=depth, stage=STAGE, distance=True))
     return depth

@@ -68,10 +68,11 @@ def draw_readings(canvas: Canvas, readings: Iterable[Reading], style: Style, opa
                 if number >= 0 and not nothing:
                     canvas.mask(reading.class_map == number, area, colour_of(number), opacity)
         if reading.depth is not None and opacity > 0 and reading.area is None:
-            known = reading.depth != 0  # 0: not measured
-            low = float(reading.depth.min(where=known, initial=np.inf)) if known.any() else 0.0
-            high = float(reading.depth.max())
-            canvas.heat(np.maximum(reading.depth - low, 0) / max(high - low, 1e-9), opacity)
+            known = reading.depth != 0 if reading.distance else np.ones(reading.depth.shape, bool)
+            values = reading.depth[known] if known.any() else np.zeros(1, np.float32)
+            low, high = float(values.min()), float(values.max())
+            density = (reading.depth - low) / max(high - low, 1e-9)
+            canvas.heat(np.where(known, 1 - density, 0) if reading.distance else density, opacity)  # near is red
         words = [label.value for label in reading.labels] + ([reading.text] if reading.text else [])
         if words and style.labels:
             at = (area[0], area[1] + (lines * style.text_size if reading.area is None else 0))

@@ -21,6 +21,7 @@ SCHEMES = {  # scheme → module:class in this folder; imported when asked for
     "file": "file:FileSource",
     "images": "images:ImagesSource",
     "pattern": "pattern:PatternSource",
+    "raw": "raw:RawSource",
     "rtsp": "rtsp:RtspSource",
     "rtsps": "rtsp:RtspSource",
     "http": "http:HttpSource",

@@ -147,7 +147,8 @@ class RealSenseSource(RecordedSource):
         else:
             image = _picture(self.stream, rs, seen)
         frame = Frame(self.stream, 0, 0, image, arrived=time.monotonic_ns())
-        frame.readings.append(Reading(depth=steps.astype(np.float32) * np.float32(unit), stage=STAGE))
+        far = steps.astype(np.float32) * np.float32(unit)
+        frame.readings.append(Reading(depth=far, stage=STAGE, distance=True))
         return frame
 
     def _size(self) -> tuple[int, int]:

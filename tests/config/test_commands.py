@@ -130,6 +130,11 @@ WRONG: list[tuple[Any, str]] = [
     ({"command": "add-stream", "stream": "x", "uri": "/etc/passwd"}, "/etc/passwd is not among the sources"),
     ({"command": "add-stream", "stream": "x", "uri": "rtsp://u:secret@h/x"}, r"rtsp://\*\*\*@h/x is not among"),
     ({"command": "add-stream", "stream": "x"}, "`uri` is a text"),
+    (
+        {"command": "add-stream", "stream": "x", "uri": "/x", "options": {"name": "y"}},
+        "`options` is a table of settings",
+    ),
+    ({"command": "add-stream", "stream": "x", "uri": "/x", "options": 3}, "`options` is a table of settings"),
     ({"command": "remove-stream", "stream": "x"}, "no stream is named 'x'"),
     ({"command": "set", "element": "nothing", "settings": {"a": 1}}, "nothing"),
     ({"command": "set", "element": "paint", "settings": {}}, "`settings` is a table"),

@@ -98,8 +98,16 @@ def test_distances_stand_in_json_and_the_picture_in_colours(tmp_path: Path) -> N
     near, far = image.planes[0][20:60, 10:50], image.planes[0][70:110, 90:150]
     known = [part[part.any(axis=-1)].mean(axis=0) for part in (near, far)]
     assert known[0][0] > 200 > known[0][2] and known[1][2] > 100 > known[1][0]
-    flow.draw().save(str(tmp_path / "shown.mp4")).run()
+    flow.draw(maps=0.0).save(str(tmp_path / "shown.mp4")).run()
     assert (tmp_path / "shown.mp4").stat().st_size > 1000
+
+
+def test_what_is_near_is_red_over_the_picture_too(tmp_path: Path) -> None:
+    path = write_ffv1(tmp_path / "z.mkv")
+    frame = next(iter(millrace.open(str(path)).map(find).depth().convert(format="RGB").draw(boxes=False, labels=False)))
+    near, wall = frame.image.planes[0][22:58, 12:48], frame.image.planes[0][80:110, 20:60]
+    assert near[..., 0].mean() > near[..., 2].mean() + 30  # against the wall, which is far
+    assert abs(wall[..., 2].mean() - wall[..., 0].mean()) < 5  # what is farthest stays as it is
 
 
 @pytest.mark.parametrize("names", [["rgb", "z"], ["z", "rgb"]])

@@ -17,7 +17,7 @@ REMEMBERED = 4096  # ids of messages, by which one that comes twice is known
 
 
 class Listener:
-    """Calls `handle(message)` for each message; what it raises as MillraceError is said and answered, no more.
+    """Calls `handle(message)` for each message; what it raises is said and answered, no more.
 
     A message counts as received when `handle` has returned. One that comes again with the same id is acknowledged and
     not handled again. `warn` is called from the thread: for each message that is wrong, once for each loss of the
@@ -79,8 +79,9 @@ class Listener:
             error = None
             try:
                 self._handle(message)
-            except MillraceError as wrong:
-                error = redact(str(wrong))
+            except Exception as wrong:  # noqa: BLE001 or the message would come again for ever
+                kind = "" if isinstance(wrong, MillraceError) else f"{type(wrong).__name__}: "
+                error = kind + redact(str(wrong))
                 self._say(f"a message of {message.topic} did nothing: {error}")
             if message.id is not None:
                 self._seen[message.id] = error

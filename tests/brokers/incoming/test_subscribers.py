@@ -121,6 +121,8 @@ def test_a_message_that_is_wrong_is_one_sentence_and_the_next_is_heard(tmp_path:
     def handle(message: Incoming) -> None:
         if message.body == b"bad":
             raise ConfigError("it is bad: rtsp://me:secret@host/x")
+        if message.body == b"worse":
+            raise KeyError("nobody expected this")
 
     path = tmp_path / "commands.jsonl"
     hears = heard(f"file:{path}", handle=handle)
@@ -132,6 +134,10 @@ def test_a_message_that_is_wrong_is_one_sentence_and_the_next_is_heard(tmp_path:
         file.write("od\n")
     assert hears.wait(2) == [b"bad", b"good"]
     assert hears.said == [f"a message of {path} did nothing: it is bad: rtsp://***@host/x"]
+    with open(path, "a") as file:
+        file.write("worse\nlast\n")
+    assert hears.wait(4)[2:] == [b"worse", b"last"]
+    assert hears.said[1:] == [f"a message of {path} did nothing: KeyError: 'nobody expected this'"]
 
 
 def test_only_what_is_appended_to_a_file_counts(tmp_path: Path, heard: Any) -> None:
@@ -186,7 +192,8 @@ def test_webhooks_are_answered_and_what_is_malformed_refused(heard: Any) -> None
         with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
             client.sendall(raw)
             client.shutdown(socket.SHUT_WR)
-            assert b" 4" in client.recv(100), raw[:40]
+            with client.makefile("rb") as answer:
+                assert b" 4" in answer.read(), raw[:40]
     assert post(b"still here", Authorization=key)[0] == 200
     assert [each.body for each in hears.came] == [b"ok", b"bad", b"still here"]
 

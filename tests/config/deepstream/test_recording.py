@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -12,6 +13,7 @@ from typing import Any
 
 import av
 import pytest
+import yaml
 
 import millrace
 from millrace.brokers import open_broker
@@ -219,3 +221,53 @@ def test_an_application_records_serves_and_publishes(
     assert timed[0] % 10 == 0 and 40 <= len(timed) <= 75
     bodies = [json.loads(each.body) for each in mosquitto.received(4, 5)]
     assert {body["sensorId"] for body in bodies} == {"source0", "source1"} and bodies[0]["version"] == "4.0"
+
+
+def test_a_file_of_nvidia_s_own_records_at_a_message(
+    folder: Path, deepstream_corpus: Path, cameras: Any, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """test5_config_file_src_infer.txt with what its comments tell users to fill in, on a camera."""
+    configs = deepstream_corpus / "DeepStream/src/apps/sample_apps/deepstream-test5/configs"
+    text = (configs / "test5_config_file_src_infer.txt").read_text()
+    text = text.replace("type=3\nuri=", "type=4\nsmart-record=1\nsmart-rec-cache=10\nuri=", 1)
+    text = re.sub(r"(\[source1\]\n)enable=1", r"\1enable=0", text)
+    text = re.sub(r"(\[message-consumer0\]\n)enable=0", r"\1enable=1", text)
+    text = re.sub(r"(\[sink0\]\nenable=1\n#.*\n)type=2", rf"\1type=4\nrtsp-port={free_port()}", text)
+    (folder / "app.txt").write_text(text)
+    known = {
+        "file:///opt/nvidia/deepstream/deepstream/samples/streams/sample_1080p_h264.mp4": cameras("gate"),
+        "config_infer_primary.txt": "primary.txt", "labels.txt": "labels.txt",
+        "config_tracker_NvDCF_perf.yml": "tracker.yml",
+        "dstest5_msgconv_sample_config.txt": str(configs / "dstest5_msgconv_sample_config.txt"),
+        "<host>;<port>;<topic>": f"mqtt://127.0.0.1:{mosquitto.port}/cams",
+        "<host>;<port>": f"mqtt://127.0.0.1:{mosquitto.port}/commands",
+    }  # fmt: skip
+    (folder / "subst.yaml").write_text(yaml.safe_dump(known))
+    monkeypatch.setenv("MILLRACE_SUBSTITUTIONS", str(folder / "subst.yaml"))
+    monkeypatch.chdir(folder)
+    app = load_app(folder / "app.txt")
+    assert [str(each) for each in app.missing if each.key != "model-engine-file"] == []
+    run = Run(app.plan)
+    said: list[str] = []
+    run.pipeline.bus.subscribe(lambda m: said.append(m.text) if m.kind in ("warning", "error") else None)
+    run.start()
+    try:
+        assert until(lambda: run.frames > 10), said
+        broker = open_broker(known["<host>;<port>"])
+        broker.connect()
+        start = {"command": "start-recording", "sensor": {"id": "0"}, "start": "", "end": ""}
+        broker.send([Message("c1", "commands", "k", json.dumps(start).encode())])
+        assert until(lambda: list(folder.glob("Smart_Record_0_00001_*.mp4"))), said
+        time.sleep(0.5)
+        broker.send([Message("c2", "commands", "k", b'{"command": "stop-recording", "sensor": {"id": "0"}}')])
+        broker.close()
+        time.sleep(0.5)
+    finally:
+        run.close()
+    [clip] = folder.glob("Smart_Record_0_00001_*.mp4")
+    assert said == []
+    assert len(numbers(clip)) > 20
+    [first, *_] = mosquitto.received(2, 5)
+    told = json.loads(first.body)
+    assert told["sensor"]["id"].startswith("HWY_20_AND_LOCUST") and told["mdsversion"] == "1.0"
+    assert "vehicle" in told["object"] and told["analyticsModule"]["id"]
