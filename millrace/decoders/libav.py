@@ -145,7 +145,7 @@ class LibavDecoder:
 
 def _user_data(frame: Any) -> list[tuple[bytes, bytes]] | None:
     """What stands in the picture's SEI messages of user data, but what encoders write about themselves."""
-    found = [bytes(each) for each in frame.side_data if each.type == Type.SEI_UNREGISTERED]
+    found = [bytes(each) for each in frame.side_data[:] if each.type == Type.SEI_UNREGISTERED]
     said = [(each[:16], each[16:]) for each in found if len(each) >= 16 and each[:16] not in ENCODERS]
     return said or None
 
