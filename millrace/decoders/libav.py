@@ -145,7 +145,10 @@ class LibavDecoder:
 
 def _user_data(frame: Any) -> list[tuple[bytes, bytes]] | None:
     """What stands in the picture's SEI messages of user data, but what encoders write about themselves."""
-    found = [bytes(each) for each in frame.side_data[:] if each.type == Type.SEI_UNREGISTERED]
+    entries = list(frame.side_data)
+    if entries and isinstance(entries[0], Type):  # PyAV 19 counts by kind there, 18 does not know slices
+        entries = frame.side_data[:]
+    found = [bytes(each) for each in entries if each.type == Type.SEI_UNREGISTERED]
     said = [(each[:16], each[16:]) for each in found if len(each) >= 16 and each[:16] not in ENCODERS]
     return said or None
 
