@@ -233,7 +233,7 @@ class PlanesCanvas:
         step, margin = self._step, 0 if background is None else max(2, size // 6)
         height, width = (-(-side // step) * step for side in (mask.shape[0], mask.shape[1] + 2 * margin))
         corner = _finite(at)
-        if corner is None:
+        if corner is None or not width:
             return width, height
         x, y = (round(value / step) * step for value in corner.tolist())
         if inside:

@@ -216,23 +216,22 @@ class CudaCanvas:
         self.polyline((start, end), colour, thickness)
 
     def polyline(self, points: Sequence[Point], colour: Colour, thickness: int = 2, closed: bool = False) -> None:
-        array = _finite(points)
-        if array is None:
+        found = _corners(points)
+        if found is None:
             return
-        thick, corners = min(255, max(1, int(thickness))), array.reshape(-1, 2)
+        thick, (corners, sides) = min(255, max(1, int(thickness))), found
         if closed or len(corners) == 1:
             corners = np.concatenate([corners, corners[:1]])
-        margin = thick + 4
         self._add(
-            _STROKE, _near(corners, margin), colour, 1.0, len(corners), corners.astype(np.float32).tobytes(),
+            _STROKE, _near(sides, thick + 4), colour, 1.0, len(corners), corners.astype(np.float32).tobytes(),
             (float(thick), float(max(1, round(thick / 2))), float(closed), 0.0, 0.0, 0.0),
         )  # fmt: skip
 
     def arrow(self, start: Point, end: Point, colour: Colour, thickness: int = 2) -> None:
-        array = _finite((*start, *end))
-        if array is None:
+        ends = _few((*start, *end))
+        if ends is None:
             return
-        begin, tip = array[:2], array[2:]
+        begin, tip = np.array(ends[:2]), np.array(ends[2:])
         length = float(np.hypot(*(tip - begin)))
         if length < 1:
             return
@@ -243,10 +242,10 @@ class CudaCanvas:
         self.polygon([tip.tolist(), (base + side).tolist(), (base - side).tolist()], colour, 1.0)
 
     def circle(self, centre: Point, radius: float, colour: Colour, thickness: int = 2) -> None:
-        array = _finite((*centre, radius))
-        if array is None or array[2] < 0:
+        given = _few((*centre, radius))
+        if given is None or given[2] < 0:
             return
-        x, y, size = array.tolist()
+        x, y, size = given
         if thickness > 0:  # a ring is a line through the corners that a disc has, too
             whole = math.floor(size + 0.5)
             turns = np.arange(count := 4 if whole < 3 else 12 if whole < 10 else 20 if whole < 15 else 72) / count
@@ -254,17 +253,16 @@ class CudaCanvas:
             ring = np.column_stack([x + size * np.cos(ways), y + size * np.sin(ways)])
             self.polyline(ring, colour, thickness, closed=True)  # type: ignore[arg-type]
             return
-        bounds = _near(np.array([[x, y]]), math.ceil(size) + 4)
+        bounds = _near((x, y, x, y), math.ceil(size) + 4)
         self._add(_DISC, bounds, colour, numbers=(x, y, size, 0.0, 0.0, 0.0))
 
     def polygon(self, points: Sequence[Point], colour: Colour, opacity: float = 0.3) -> None:
-        array = _finite(points)
-        if array is None or not opacity > 0:
+        found = _corners(points)
+        if found is None or not opacity > 0:
             return
-        corners = array.reshape(-1, 2)
-        left, top = (max(0, int(value // 2) * 2) for value in corners.min(axis=0).tolist())
-        sizes, far = (self.width, self.height), corners.max(axis=0).tolist()
-        right, bottom = (min(size, int(value) + 2) for size, value in zip(sizes, far, strict=True))
+        corners, (x1, y1, x2, y2) = found
+        left, top = max(0, int(x1 // 2) * 2), max(0, int(y1 // 2) * 2)
+        right, bottom = min(self.width, int(x2) + 2), min(self.height, int(y2) + 2)
         data = corners.astype(np.float32).tobytes()
         self._add(_POLYGON, (left, top, right, bottom), colour, min(1.0, float(opacity)), len(corners), data)
 
@@ -335,7 +333,7 @@ def _components(colour: Colour, matrix: Matrix, full_range: bool) -> tuple[int, 
 
 
 def _few(values: Sequence[float]) -> list[float] | None:
-    """As `_finite`, for a point or a box: quicker without arrays."""
+    """A point's or box's numbers, none too far away; None when one is no number."""
     numbers = [float(value) for value in values]
     if not all(map(isfinite, numbers)):
         return None
@@ -349,12 +347,18 @@ def _picture(image: Image) -> _Picture:
     )
 
 
-def _finite(values: Any) -> NDArray[np.float64] | None:
-    """The coordinates in one row, none too far away; None when one is no number or there are none."""
-    array = np.asarray(values, np.float64).reshape(-1)
-    if not array.size or not np.isfinite(array).all():
+def _corners(points: Any) -> tuple[NDArray[np.float64], list[float]] | None:
+    """Points [n, 2], none too far away, and the box about them; None when one is no number or there are none."""
+    array = np.asarray(points, np.float64).reshape(-1, 2)
+    if not len(array):
         return None
-    return np.minimum(np.maximum(array, -FAR), FAR)
+    sides = [*array.min(axis=0).tolist(), *array.max(axis=0).tolist()]  # a number that is none shows here
+    if not all(map(isfinite, sides)):
+        return None
+    if min(sides) < -FAR or max(sides) > FAR:
+        array = np.minimum(np.maximum(array, -FAR), FAR)
+        sides = [min(FAR, max(-FAR, side)) for side in sides]
+    return array, sides
 
 
 def _on_grid(points: Sequence[float]) -> tuple[int, int, int, int]:
@@ -363,8 +367,7 @@ def _on_grid(points: Sequence[float]) -> tuple[int, int, int, int]:
     return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
-def _near(points: NDArray[np.float64], margin: int) -> tuple[int, int, int, int]:
-    """Whole pixels that hold all points and a margin."""
-    left, top = (math.floor(value) - margin for value in points.min(axis=0).tolist())
-    right, bottom = (math.ceil(value) + margin for value in points.max(axis=0).tolist())
-    return left, top, right, bottom
+def _near(sides: Sequence[float], margin: int) -> tuple[int, int, int, int]:
+    """Whole pixels that hold a box and a margin."""
+    x1, y1, x2, y2 = sides
+    return math.floor(x1) - margin, math.floor(y1) - margin, math.ceil(x2) + margin, math.ceil(y2) + margin
