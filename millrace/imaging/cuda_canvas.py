@@ -21,7 +21,7 @@ from ..cuda.context import check
 from ..media import Image
 from ..media.colour import rgb_to_yuv
 from ..media.image import Format, Matrix
-from .base import Colour, Point
+from .base import Colour, Point, Points
 from .cuda_launch import Launcher, views_of
 from .palette import HEAT
 from .text import SANS, Mask, clamped, placed_words
@@ -215,7 +215,7 @@ class CudaCanvas:
     def line(self, start: Point, end: Point, colour: Colour, thickness: int = 2) -> None:
         self.polyline((start, end), colour, thickness)
 
-    def polyline(self, points: Sequence[Point], colour: Colour, thickness: int = 2, closed: bool = False) -> None:
+    def polyline(self, points: Points, colour: Colour, thickness: int = 2, closed: bool = False) -> None:
         found = _corners(points)
         if found is None:
             return
@@ -251,7 +251,7 @@ class CudaCanvas:
             turns = np.arange(count := 4 if whole < 3 else 12 if whole < 10 else 20 if whole < 15 else 72) / count
             ways = 2 * np.pi * turns
             ring = np.column_stack([x + size * np.cos(ways), y + size * np.sin(ways)])
-            self.polyline(ring, colour, thickness, closed=True)  # type: ignore[arg-type]
+            self.polyline(ring, colour, thickness, closed=True)
             return
         bounds = _near((x, y, x, y), math.ceil(size) + 4)
         self._add(_DISC, bounds, colour, numbers=(x, y, size, 0.0, 0.0, 0.0))
