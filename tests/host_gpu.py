@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import threading
 from collections import deque
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -125,10 +124,7 @@ class HostGpu:
         self.copies = Stream(self, 0)  # type: ignore[arg-type]
         self.copying = threading.Lock()
 
-    def use(self) -> None: ...
-
-    def beside(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    def use(self, again: bool = False) -> None: ...
 
     def stream(self, priority: str) -> Stream:
         return Stream(self, 0)  # type: ignore[arg-type]
