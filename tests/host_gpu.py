@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import threading
 from collections import deque
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -125,6 +126,9 @@ class HostGpu:
         self.copying = threading.Lock()
 
     def use(self) -> None: ...
+
+    def beside(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def stream(self, priority: str) -> Stream:
         return Stream(self, 0)  # type: ignore[arg-type]

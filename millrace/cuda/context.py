@@ -14,7 +14,8 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from ..core.errors import ConfigError, MissingExtraError
@@ -117,6 +118,15 @@ class Gpu:
         if not getattr(self._local, "ready", False):
             check(self.driver.cuCtxSetCurrent(self.context))
             self._local.ready = True
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Around calls of libraries that may leave another context behind in the calling thread."""
+        self.use()
+        try:
+            yield
+        finally:
+            check(self.driver.cuCtxSetCurrent(self.context))
 
     def stream(self, priority: Priority) -> Stream:
         """A new stream, which never synchronises with the NULL stream."""

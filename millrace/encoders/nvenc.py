@@ -33,7 +33,8 @@ def engines(device: str, codec: str) -> int:
     """How many NVENC engines the GPU has for a codec: 0 where it has none. Raises ConfigError without a GPU."""
     nvc = library("encoding")
     try:
-        return int(nvc.GetEncoderCaps(gpuid=gpu(device).ordinal, codec=codec)["num_encoder_engines"])
+        with gpu(device).beside():
+            return int(nvc.GetEncoderCaps(gpuid=gpu(device).ordinal, codec=codec)["num_encoder_engines"])
     except ConfigError:
         raise
     except Exception:  # noqa: BLE001 it raises what it likes where there is no engine
@@ -94,10 +95,11 @@ class NvencEncoder:
         self._gpu = gpu(device)
         self._stream = self._gpu.stream("low")
         try:
-            self._encoder: Any = library("encoding").CreateEncoder(
-                self._width, self._height, "NV12", False, gpu_id=self._gpu.ordinal,
-                cudacontext=int(self._gpu.context), cudastream=self._stream.handle, **options,
-            )  # fmt: skip
+            with self._gpu.beside():
+                self._encoder: Any = library("encoding").CreateEncoder(
+                    self._width, self._height, "NV12", False, gpu_id=self._gpu.ordinal,
+                    cudacontext=int(self._gpu.context), cudastream=self._stream.handle, **options,
+                )  # fmt: skip
         except Exception as error:
             raise Unavailable(f"NVENC on {device} cannot be opened: {first_line(error)}") from error
         fps = frames.get("fps")
