@@ -9,6 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 from ..core.caps import Caps
 from ..core.errors import ConfigError, MissingExtraError, OutputError, redact
+from ..core.hosts import is_loopback
 from ..media import Packet
 from .fmp4 import Track
 from .live import Live
@@ -20,7 +21,7 @@ try:
 except ImportError:
     raise MissingExtraError("WHIP", "aiohttp", "webrtc") from None
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 LONGEST = 30.0  # seconds from one attempt to the next, at most
 FAREWELL = 1.0  # seconds that the server has for what is left at the end
 
@@ -99,7 +100,7 @@ class Whip:
     async def _keep_publishing(self) -> None:
         wait, tried = self._backoff, 0
         while not self._live.ended:
-            publisher = Publisher(self._live, urlsplit(self._url).hostname in LOOPBACK)
+            publisher = Publisher(self._live, is_loopback(urlsplit(self._url).hostname))
             try:
                 await self._publish(publisher)
                 return

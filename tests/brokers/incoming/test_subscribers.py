@@ -173,7 +173,7 @@ def test_webhooks_are_answered_and_what_is_malformed_refused(heard: Any) -> None
 
     port = free_port()
     hears = heard(f"http://me:word@127.0.0.1:{port}/commands", handle=handle)
-    assert hears.connected.wait(5)
+    assert hears.connected.wait(30)
     post, key = Posts(port), "Basic bWU6d29yZA=="
     assert post(b"ok", Authorization=key, Idempotency_Key="a") == (200, {"status": "done"})
     assert post(b"ok", Authorization=key, Idempotency_Key="a") == (200, {"status": "done"})
@@ -181,6 +181,7 @@ def test_webhooks_are_answered_and_what_is_malformed_refused(heard: Any) -> None
     assert post(b"ok")[0] == 401 and post(b"ok", Authorization="Basic eDp5")[0] == 401
     assert post(b"ok", "/../etc/passwd", Authorization=key)[0] == 404
     assert post(b"", method="GET")[0] == 405
+    assert post(b"evil", Authorization=key, Origin="http://evil.example")[0] == 403  # a page in this machine's browser
     known = b"POST /commands HTTP/1.1\r\nAuthorization: Basic bWU6d29yZA==\r\n"
     for raw in (
         known + b"\r\n",
