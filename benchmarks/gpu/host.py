@@ -189,6 +189,7 @@ def measure(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
     )
     classifiers = [f"{folder}/c{n}.onnx" for n in range(arguments.classifiers)]
     graph = application(f"{folder}/detector.onnx", classifiers, "cuda:0", folder, arguments.workers, arguments.batch)
+    profiles = profiled(arguments.profile) if arguments.profile else []
     pipeline = Pipeline(graph)
     for index in range(arguments.streams):
         pipeline.add_source(f"s{index}", LoopingFile(stream=f"s{index}", uri=arguments.clip), into="decode")
@@ -200,7 +201,6 @@ def measure(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
         counts[1] += sum(len(frame.objects) for frame in frames)
 
     pipeline.tap("json", count)
-    profiles = profiled(arguments.profile) if arguments.profile else []
     pipeline.start()
     time.sleep(2.0)
     before, cpu, start = counts[0], time.process_time(), time.perf_counter()

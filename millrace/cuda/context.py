@@ -14,8 +14,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from ..core.errors import ConfigError, MissingExtraError
@@ -113,20 +112,14 @@ class Gpu:
         attribute = self.driver.CUmemPool_attribute.CU_MEMPOOL_ATTR_RELEASE_THRESHOLD
         check(self.driver.cuMemPoolSetAttribute(pool, attribute, self.driver.cuuint64_t(2**63)))
 
-    def use(self) -> None:
-        """Make the GPU's context that of the calling thread; every thread must, once."""
-        if not getattr(self._local, "ready", False):
+    def use(self, again: bool = False) -> None:
+        """Make the GPU's context that of the calling thread; every thread must, once.
+
+        `again`: another library may have put its own in the place. Events made then would not fit our streams.
+        """
+        if again or not getattr(self._local, "ready", False):
             check(self.driver.cuCtxSetCurrent(self.context))
             self._local.ready = True
-
-    @contextmanager
-    def beside(self) -> Iterator[None]:
-        """Around calls of libraries that may leave another context behind in the calling thread."""
-        self.use()
-        try:
-            yield
-        finally:
-            check(self.driver.cuCtxSetCurrent(self.context))
 
     def stream(self, priority: Priority) -> Stream:
         """A new stream, which never synchronises with the NULL stream."""

@@ -59,15 +59,14 @@ class NvdecDecoder:
         self._annexb = Annexb(self._codec, extradata)
         self._packet = self._nvc.PacketData()
         latencies = self._nvc.DisplayDecodeLatencyType
-        with gpu.beside():
-            self._decoder: Any = self._nvc.CreateDecoder(
-                gpuid=gpu.ordinal,
-                codec=getattr(self._nvc.cudaVideoCodec, CODECS[self._codec]),
-                cudacontext=int(gpu.context),
-                cudastream=self._stream.handle,
-                usedevicememory=True,
-                latency=latencies.LOW if low_latency else latencies.NATIVE,
-            )
+        self._decoder: Any = self._nvc.CreateDecoder(
+            gpuid=gpu.ordinal,
+            codec=getattr(self._nvc.cudaVideoCodec, CODECS[self._codec]),
+            cudacontext=int(gpu.context),
+            cudastream=self._stream.handle,
+            usedevicememory=True,
+            latency=latencies.LOW if low_latency else latencies.NATIVE,
+        )
         if low_latency:
             self._packet.decode_flag = self._nvc.VideoPacketFlag.ENDOFPICTURE
         self._matrix = MATRICES.get(getattr(parameters, "colour_matrix", 2), "bt601")
