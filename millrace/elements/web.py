@@ -114,6 +114,7 @@ class Web(Paced):
                 raise StreamError(stream, f"web: another stream is shown as /{path}: put {{stream}} into name")
             known = self.shown[stream] = Shown(Live(path), start.caps)
             known.live.has_pictures = start.caps.kind == FRAMES
+            known.live.coded_as = self.codec if start.caps.kind == FRAMES else ""
             self.loop.soon(self.server.lives.__setitem__, path, known.live)
         elif known.caps != start.caps:
             self._stop_encoding(known)

@@ -93,6 +93,12 @@ class Whip:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _work(self) -> None:
+        try:
+            await self._keep_publishing()
+        except Exception as error:  # noqa: BLE001  of aiortc: nobody waits for this task, who gives must hear of it
+            self.failed = OutputError(self.label, OSError(0, f"{type(error).__name__}: {redact(str(error))}"))
+
+    async def _keep_publishing(self) -> None:
         wait, tried = self._backoff, 0
         while not self._live.ended:
             publisher = Publisher(self._live, urlsplit(self._url).hostname in LOOPBACK)
