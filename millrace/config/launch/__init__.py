@@ -1,0 +1,1 @@
+"""Lines of gst-launch as plans."""
