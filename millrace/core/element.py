@@ -137,6 +137,14 @@ class Element:
         """
         return None
 
+    def splits(self, stream: str) -> Sequence[str]:
+        """The streams that it makes of one (`dewarp`: one for each view); that stream itself where it makes no other.
+
+        Such an element yields their StreamStarts and StreamEnds itself, and `start_stream` answers None. It is asked
+        from any thread, after `validate`.
+        """
+        return (stream,)
+
     def open(self, context: Context) -> None: ...
 
     def expect(self, streams: Sequence[str]) -> None: ...

@@ -137,8 +137,9 @@ class Graph:
             if here in found.setdefault(carried, set()):
                 continue
             found[carried].add(here)
-            carried = self.nodes[here].element.merges or carried
-            todo += [(link.target, carried) for link in self.out_of(here) if link.stream in (None, carried)]
+            element = self.nodes[here].element
+            for made in (element.merges,) if element.merges else element.splits(carried):
+                todo += [(link.target, made) for link in self.out_of(here) if link.stream in (None, made)]
         return found
 
     def reachable(self, name: str, stream: str | None = None) -> set[str]:

@@ -218,8 +218,9 @@ class Node:
         """Pass on the end of a stream that has not started here: whoever waits for it must know."""
         if self.merges:
             return  # nobody behind it waits for that one
-        for target in self.targets:
-            target.push(end)
+        for name in self.element.splits(end.stream):
+            for target in self.targets:
+                target.push(end if name == end.stream else StreamEnd(name, end.error))
 
     def _without_refused(self, item: Any) -> Any:
         """The item without what belongs to streams that ended here with an error."""

@@ -206,9 +206,10 @@ class Pipeline:
                 worker = self._sources[name] = self._plant.reader(name, source, into)
             except Closed:
                 raise MillraceError("no source can be added: the last one has ended, and the pipeline ends") from None
+            merged = {spec.element.merges for spec in self.graph.nodes.values()}
             for stream, reached in self.graph.reached(into, name).items():
                 asking = [each for each in reached if any(n.expects for n in self._plant.nodes[each])]
-                (self._roll.announce if stream == name else self._roll.announce_once)(stream, asking)
+                (self._roll.announce_once if stream in merged else self._roll.announce)(stream, asking)
             if self.state == "idle":
                 return
             self._running.add(worker)
@@ -268,9 +269,12 @@ class Pipeline:
 
     def finish(self, stream: str, again: bool = False) -> None:
         """No more of this stream is wanted: its source ends soon. `again`: it opens the stream anew, if it can."""
-        merged = any(spec.element.merges == stream for spec in list(self.graph.nodes.values()))
+        elements = [spec.element for spec in list(self.graph.nodes.values())]
+        merged = any(element.merges == stream for element in elements)
         for worker in list(self._sources.values()):
-            if merged or stream == worker.name or stream in worker.seen:
+            names = {worker.name, *worker.seen}
+            split = any(stream in element.splits(name) for element in elements for name in names)
+            if merged or split or stream in names:
                 (worker.source.restart if again else worker.stop_reading)()
 
     def _announce(self) -> None:

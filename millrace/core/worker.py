@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from .channel import Channel, Signal
+from .element import Element
 from .errors import Cancelled
 from .link import Link, Outlet, Partition
 from .node import Host, Node
@@ -54,6 +55,7 @@ class Worker:
         self.signal = channel.reader if channel is not None else Signal()
         self.outlets: list[Outlet] = []
         self.merges = next((node.merges for node in nodes if node.merges), None)
+        self.splits = [node.element.splits for node in nodes if type(node.element).splits is not Element.splits]
         self.guests: deque[Guest] = deque()  # in the order of their turns
         self.closers: list[Callable[[], None]] = []  # give back the senders that this worker holds
         self.thread = threading.Thread(target=self._main, name=f"millrace:{name}", daemon=True)
@@ -251,8 +253,11 @@ class Worker:
         """Whether everything that this chain pushes to has room for what it makes of an item of this stream."""
         signal = self.signal
         stream = self.merges or stream
+        made: Sequence[str | None] = (stream,)
+        for splits in self.splits if stream is not None else ():
+            made = [each for name in made if name is not None for each in splits(name)]
         for outlet in self.outlets:
-            if not outlet.room(stream, signal):
+            if not all(outlet.room(each, signal) for each in made):
                 self._refused = True
                 return False
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from millrace.core import Element, Seconds, StreamStart, setting, state
+from millrace.core import Context, Element, Seconds, StreamStart, setting, state
 from millrace.media import Batch as Frames
 from millrace.media import Frame
 
@@ -15,10 +15,12 @@ class Batch(Element):
 
     While all open streams are files, a batch's composition depends on the order of the streams and the numbers of
     their frames only: each stream gives one frame in turn, and a stream that is slow is waited for. With a live
-    stream among them, frames are taken as they come, at most `per_stream` of one stream, and a batch that is not full
-    leaves `timeout` seconds after its first frame.
+    stream among them, frames are taken as they come, and a batch that is not full leaves `timeout` seconds after its
+    first frame. Where every stream has given `per_stream` frames the batch is full, too.
 
         - batch: {size: 8, timeout: 40ms}
+
+    `config` names a file of DeepStream's new nvstreammux (its config-file-path), which then says all of this.
     """
 
     threaded = True
@@ -28,20 +30,46 @@ class Batch(Element):
     per_stream: int | None = setting(
         default=None, minimum=1, help="most frames of one stream in a batch; none: no limit"
     )
+    adaptive: bool = setting(default=False, help="a full batch has as many frames as streams are open, not `size`")
+    max_fps: float | None = setting(default=None, minimum=0.001, help="most batches a second, by the clock; none: all")
+    config: str | None = setting(default=None, help="a file of DeepStream's new nvstreammux")
+
     held: list[Frame] = state(list)
     turns: list[str] = state(list)
     started: set[str] = state(set)
     live: set[str] = state(set)
+    numbers: dict[str, int] = state(dict)  # streams in the order in which they were first heard of
+    limits: dict[int, int] = state(dict)  # most frames of the stream of a number
+    due: float = state(float)  # time.monotonic() before which no batch leaves
+
+    def validate(self) -> None:
+        if self.config:
+            from ._streammux import read_streammux
+
+            found = read_streammux(self.config)
+            self.adaptive, self.size = found.size is None, found.size or self.size
+            self.timeout, self.max_fps = 1 / found.min_fps, found.max_fps
+            self.per_stream, self.limits = found.per_stream, found.sources
+
+    def open(self, context: Context) -> None:
+        self.validate()
+
+    @property
+    def ready(self) -> bool:
+        """Not while a full batch waits for its time."""
+        return not (self.due and self.full() and time.monotonic() < self.due)
 
     def expect(self, streams: Sequence[str]) -> None:
         """Streams take turns in the order of the configuration; one that will not come is not waited for."""
+        for stream in streams:
+            self.numbers.setdefault(stream, len(self.numbers))
         waited = [stream for stream in streams if stream not in self.turns]
         self.turns = [turn for turn in self.turns if turn in self.started or turn in streams] + waited
         self.choose()
 
     def choose(self) -> None:
         """Tell the engine whose turn it is; where that is one stream only, in the form that costs least."""
-        one = not self.live and len(self.started) == len(self.turns) > 0
+        one = not self.live and not self.bounded and len(self.started) == len(self.turns) > 0
         self.wanted = frozenset(self.turns[:1]) if one else _Turn(self)
 
     def wants(self, stream: str) -> bool:
@@ -49,11 +77,28 @@ class Batch(Element):
         if stream not in self.started:
             return True
         if self.live:
-            return self.per_stream is None or sum(f.stream == stream for f in self.held) < self.per_stream
-        return stream == self.turns[0]
+            return not self.sated(stream)
+        turn = next((each for each in self.turns if not self.sated(each)), None) if self.bounded else self.turns[0]
+        return stream == turn
+
+    @property
+    def bounded(self) -> bool:
+        """Whether a stream may give only so many frames to a batch."""
+        return self.per_stream is not None or bool(self.limits)
+
+    def sated(self, stream: str) -> bool:
+        """Whether the batch has as many frames of this stream as it may have."""
+        most = self.limits.get(self.numbers.get(stream, -1), self.per_stream)
+        return most is not None and sum(frame.stream == stream for frame in self.held) >= most
+
+    def full(self) -> bool:
+        """Whether the batch can leave: it has enough frames, or no stream may add one."""
+        most = max(1, len(self.turns)) if self.adaptive else self.size
+        return len(self.held) >= most or bool(self.bounded and self.held and all(map(self.sated, self.turns)))
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         self.started.add(start.stream)
+        self.numbers.setdefault(start.stream, len(self.numbers))
         if start.stream not in self.turns:
             self.turns.append(start.stream)
         (self.live.add if start.live else self.live.discard)(start.stream)
@@ -67,13 +112,15 @@ class Batch(Element):
             self.turns.remove(frame.stream)
             self.turns.append(frame.stream)
             self.choose()
-        if len(self.held) >= self.size:
+        if self.full() and time.monotonic() >= self.due:
             yield self.give()
         self.arm()
 
     def arm(self) -> None:
         """While a stream is live, what is held leaves `timeout` seconds after there was a first frame of it."""
-        if not self.live or not self.held:
+        if self.due and self.held and self.full():
+            self.deadline = self.due
+        elif not self.live or not self.held:
             self.deadline = None
         elif self.deadline is None:
             self.deadline = time.monotonic() + self.timeout
@@ -81,11 +128,14 @@ class Batch(Element):
     def give(self) -> Frames:
         frames, self.held = self.held, []
         self.deadline = None
+        if self.max_fps:
+            self.due = max(self.due, time.monotonic()) + 1 / self.max_fps
         return Frames(frames)
 
     def on_deadline(self) -> Iterator[Frames]:
-        if self.held:
+        if self.held and time.monotonic() >= self.due:
             yield self.give()
+        self.arm()
 
     def flush(self, stream: str) -> Iterator[Frames]:
         if any(frame.stream == stream for frame in self.held):
@@ -97,6 +147,8 @@ class Batch(Element):
             self.turns.remove(stream)
         self.started.discard(stream)
         self.live.discard(stream)
+        if self.held and self.full() and time.monotonic() >= self.due:  # with one stream less
+            yield self.give()
         self.choose()
         self.arm()
 

@@ -9,7 +9,7 @@ from ..core.errors import SettingError, StreamError
 from ..core.item import StreamStart
 from ..devices import part
 from ..imaging.base import Area, Imaging
-from ..imaging.mapping import cut, map_events, map_objects, map_readings, map_rules, shifted
+from ..imaging.mapping import cut, map_frame, shifted
 from ..imaging.wall import custom
 from ..media import Frame
 
@@ -17,11 +17,15 @@ from ..media import Frame
 class Crop(Element):
     """Cuts a part out of every picture: `crop: {box: [0.5, 0, 1, 1]}`, x1 y1 x2 y2 in fractions or pixels.
 
-    Edges lie on even pixels, and nothing is copied. What was found is shifted and cut at the new edges; objects that
-    lie outside are left out.
+    Or pixels cut off the sides: `crop: {left: 20, bottom: 100}`. Edges lie on even pixels, and nothing is copied. What
+    was found is shifted and cut at the new edges; objects that lie outside are left out.
     """
 
     box: list[float] = setting(factory=lambda: [0.0, 0.0, 1.0, 1.0], help="x1 y1 x2 y2 in fractions or pixels")
+    left: int = setting(default=0, help="pixels cut off on the left, of what `box` leaves", minimum=0)
+    right: int = setting(default=0, help="the same on the right", minimum=0)
+    top: int = setting(default=0, help="the same at the top", minimum=0)
+    bottom: int = setting(default=0, help="the same at the bottom", minimum=0)
 
     imagings: dict[str, Imaging] = state(dict)
 
@@ -50,15 +54,18 @@ class Crop(Element):
         way = shifted(-area[0], -area[1])
         frame.image = self.imagings[image.memory].crop(image, area)
         size = (frame.image.width, frame.image.height)
-        moved = map_objects(frame.objects, way, image.width, image.height)
-        frame.objects = [found for found in moved if cut(found, *size)]
-        frame.events = map_events(frame.events, way)
-        frame.readings = map_readings(frame.readings, way, image.width, image.height)
-        if "analytics" in frame.extras:
-            frame.extras["analytics"] = map_rules(frame.extras["analytics"], way)
+        map_frame(frame, way, image.width, image.height)
+        frame.objects = [found for found in frame.objects if cut(found, *size)]
 
     def _area(self, stream: str, width: int, height: int) -> Area:
         try:
-            return custom({"box": self.box}, width, height)["box"]
+            x1, y1, x2, y2 = custom({"box": self.box}, width, height)["box"]
         except ValueError as error:
             raise StreamError(stream, f"{stream}: crop: {error}") from None
+        area = (
+            x1 + self.left // 2 * 2, y1 + self.top // 2 * 2, x2 - self.right // 2 * 2, y2 - self.bottom // 2 * 2
+        )  # fmt: skip
+        if area[0] >= area[2] or area[1] >= area[3]:
+            cuts = f"left {self.left}, right {self.right}, top {self.top}, bottom {self.bottom}"
+            raise StreamError(stream, f"{stream}: crop: {cuts} leave nothing of {width}x{height}")
+        return area

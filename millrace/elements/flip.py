@@ -8,10 +8,11 @@ from ..core.element import Element, setting, state
 from ..core.item import StreamStart
 from ..devices import part
 from ..imaging.base import Imaging, Turn
-from ..imaging.mapping import map_events, map_objects, map_readings, map_rules, turned
+from ..imaging.mapping import map_frame, turned
 from ..media import Frame
 
-WAYS = ("horizontal", "vertical", "clockwise", "counterclockwise", "half")
+WAYS = ("horizontal", "vertical", "clockwise", "counterclockwise", "half", "transpose", "transverse")
+LAID_OVER = WAYS[2:4] + WAYS[5:]  # width and height change places
 
 
 class Flip(Element):
@@ -19,14 +20,15 @@ class Flip(Element):
 
     direction: str = setting(
         default="horizontal", choices=WAYS,
-        help="horizontal: left becomes right; vertical: top becomes bottom; (counter)clockwise: a quarter; half: two",
+        help="horizontal: left becomes right; vertical: top becomes bottom; (counter)clockwise: a quarter; half: two; "
+        "transpose, transverse: at the diagonal from the upper left, the upper right",
     )  # fmt: skip
 
     imagings: dict[str, Imaging] = state(dict)
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         caps: Any = start.caps
-        if "clockwise" in self.direction:
+        if self.direction in LAID_OVER:
             aspect = caps.get("sample_aspect")
             caps = caps.replace(width=caps.get("height"), height=caps.get("width"))
             caps = caps.replace(sample_aspect=1 / aspect) if aspect else caps
@@ -38,8 +40,4 @@ class Flip(Element):
             self.imagings[image.memory] = part(image.memory, "imaging")(image.memory)
         way = turned(how, image.width, image.height)
         frame.image = self.imagings[image.memory].turn(image, how)
-        frame.objects = map_objects(frame.objects, way, image.width, image.height)
-        frame.events = map_events(frame.events, way)
-        frame.readings = map_readings(frame.readings, way, image.width, image.height)
-        if "analytics" in frame.extras:
-            frame.extras["analytics"] = map_rules(frame.extras["analytics"], way)
+        map_frame(frame, way, image.width, image.height)

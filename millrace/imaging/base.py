@@ -14,7 +14,7 @@ Colour = tuple[int, int, int]  # red, green, blue, 0..255
 Point = tuple[float, float]
 Area = tuple[int, int, int, int]  # x1 y1 x2 y2 in whole pixels
 Boxes = Sequence[Sequence[float] | None] | NDArray[Any]  # x1 y1 x2 y2 in pixels of a picture, one each: [n, 4]
-Turn = Literal["horizontal", "vertical", "clockwise", "counterclockwise", "half"]
+Turn = Literal["horizontal", "vertical", "clockwise", "counterclockwise", "half", "transpose", "transverse"]
 Conceal = Literal["pixelate", "blur"]
 
 
@@ -50,6 +50,28 @@ class Imaging(Protocol):
 
     def turn(self, image: Image, how: Turn) -> Image:
         """The picture mirrored or turned by quarters, copied."""
+        ...
+
+    def scale(
+        self,
+        image: Image,
+        width: int,
+        height: int,
+        area: Area | None = None,
+        method: str = "auto",
+        colour: Colour = (0, 0, 0),
+    ) -> Image:
+        """The picture stretched over an area of a new one, in its own format; see imaging.scale."""
+        ...
+
+    def lay(
+        self, image: Image, colours: NDArray[Any], area: Area | None, opacity: float, smooth: bool = False
+    ) -> Image:
+        """The picture (a copy where it is not ours) with a map of RGB colours blended over an area; see imaging.lay."""
+        ...
+
+    def remap(self, image: Image, ways: Any) -> Image:
+        """A picture whose every pixel is fetched from the place that `ways` (imaging.remap.Ways) names."""
         ...
 
     def conceal(self, image: Image, areas: Sequence[Any], mode: Conceal = "pixelate", strength: float = 1.0) -> Image:

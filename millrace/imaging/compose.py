@@ -26,7 +26,10 @@ _REVERSED = {  # the axes of the source, (columns, rows), that are read backward
     "clockwise": (False, True),
     "counterclockwise": (True, False),
     "half": (True, True),
+    "transpose": (False, False),
+    "transverse": (True, True),
 }
+_LAID_OVER = ("clockwise", "counterclockwise", "transpose", "transverse")  # width and height change places
 
 
 def blank(width: int, height: int, colour: Colour = (0, 0, 0), matrix: Matrix = "bt601") -> Image:
@@ -97,6 +100,7 @@ def crop(image: Image, box: Area) -> Image:
 def turn(image: Image, how: Turn) -> Image:
     """The picture mirrored left to right (horizontal) or top to bottom (vertical), or turned by one quarter or two.
 
+    `transpose` mirrors it at the diagonal from the upper left, `transverse` at that from the upper right.
     Where an odd side is read backwards, chroma lies between its old places and is the mean of two neighbours.
     """
     columns, rows = _REVERSED[how]
@@ -107,11 +111,18 @@ def turn(image: Image, how: Turn) -> Image:
         if index and rows and image.height % 2:
             plane = _shifted(plane, 0)
         source = plane if plane.strides[-1] == plane.itemsize else np.ascontiguousarray(plane)
-        planes.append(
-            cv2.rotate(source, _ROTATIONS[how]) if how in _ROTATIONS else cv2.flip(source, int(how == "horizontal"))
-        )
-    sides = (image.height, image.width) if how in ("clockwise", "counterclockwise") else (image.width, image.height)
+        planes.append(_turned(source, how))
+    sides = (image.height, image.width) if how in _LAID_OVER else (image.width, image.height)
     return Image(image.format, planes, *sides, matrix=image.matrix, full_range=image.full_range, memory=image.memory)
+
+
+def _turned(plane: NDArray[Any], how: Turn) -> NDArray[Any]:
+    if how in _ROTATIONS:
+        return np.asarray(cv2.rotate(plane, _ROTATIONS[how]))
+    if how in ("transpose", "transverse"):
+        over = cv2.transpose(plane)
+        return np.asarray(over if how == "transpose" else cv2.flip(over, -1))
+    return np.asarray(cv2.flip(plane, int(how == "horizontal")))
 
 
 def _shifted(plane: NDArray[Any], axis: int) -> NDArray[Any]:

@@ -19,7 +19,10 @@ from .base import Area, Boxes, Colour, Conceal, Turn
 from .canvas import PlanesCanvas
 from .compose import blank, crop, put, turn
 from .convert import convert
+from .lay import lay
 from .privacy import conceal
+from .remap import Ways, remap
+from .scale import scale
 from .text import SANS
 from .yuv import levels, resize, shrinks
 
@@ -90,6 +93,26 @@ class CpuImaging:
         """See imaging.compose.turn."""
         _check_memory(image, "turn")
         return turn(image, how)
+
+    def scale(
+        self, image: Image, width: int, height: int, area: Area | None = None, method: str = "auto",
+        colour: Colour = (0, 0, 0),
+    ) -> Image:  # fmt: skip
+        """See imaging.scale.scale."""
+        _check_memory(image, "scale")
+        return scale(image, width, height, area, method, colour)
+
+    def lay(
+        self, image: Image, colours: NDArray[Any], area: Area | None, opacity: float, smooth: bool = False
+    ) -> Image:
+        """See imaging.lay.lay."""
+        _check_memory(image, "lay")
+        return lay(image, colours, area, opacity, smooth)
+
+    def remap(self, image: Image, ways: Ways) -> Image:
+        """See imaging.remap.remap."""
+        _check_memory(image, "remap")
+        return remap(image, ways)
 
     def conceal(self, image: Image, areas: Sequence[Any], mode: Conceal = "pixelate", strength: float = 1.0) -> Image:
         """See imaging.privacy.conceal."""

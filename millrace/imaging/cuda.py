@@ -119,6 +119,18 @@ class CudaImaging:
     def turn(self, image: Image, how: Turn) -> Image:
         raise self._not_there("turning")
 
+    def scale(
+        self, image: Image, width: int, height: int, area: Area | None = None, method: str = "auto",
+        colour: Colour = (0, 0, 0),
+    ) -> Image:  # fmt: skip
+        raise self._not_there("scaling")
+
+    def lay(self, image: Image, colours: Any, area: Area | None, opacity: float, smooth: bool = False) -> Image:
+        raise self._not_there("laying colours over")
+
+    def remap(self, image: Image, ways: Any) -> Image:
+        raise self._not_there("dewarping")
+
     def conceal(self, image: Image, areas: Sequence[Any], mode: Conceal = "pixelate", strength: float = 1.0) -> Image:
         raise self._not_there("blurring")
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..media import Event, Object, Reading
+from ..media import Event, Frame, Object, Reading
 from .base import Turn
 
 
@@ -55,6 +55,8 @@ def turned(how: Turn, width: int, height: int) -> Affine:
         "half": Affine(-1, 0, width, 0, -1, height),
         "clockwise": Affine(0, -1, height, 1, 0, 0),
         "counterclockwise": Affine(0, 1, 0, -1, 0, width),
+        "transpose": Affine(0, 1, 0, 1, 0, 0),
+        "transverse": Affine(0, -1, height, -1, 0, width),
     }[how]
 
 
@@ -107,11 +109,23 @@ def map_readings(readings: Iterable[Reading], way: Affine, width: int, height: i
             new.class_map = way.mask(old.class_map)
         if old.depth is not None:
             new.depth = way.mask(old.depth)
+        if old.flow is not None:
+            x, y = way.mask(old.flow[..., 0]), way.mask(old.flow[..., 1])
+            new.flow = np.stack([way.xx * x + way.xy * y, way.yx * x + way.yy * y], axis=2).astype(np.float32)
         if old.keypoints is not None:
             new.keypoints = old.keypoints.copy()
             new.keypoints[:, :2] = way.points(old.keypoints[:, :2])
         out.append(new)
     return out
+
+
+def map_frame(frame: Frame, way: Affine, width: int, height: int) -> None:
+    """Carry over all that is known of a frame whose picture was width x height."""
+    frame.objects = map_objects(frame.objects, way, width, height)
+    frame.events = map_events(frame.events, way)
+    frame.readings = map_readings(frame.readings, way, width, height)
+    if "analytics" in frame.extras:
+        frame.extras["analytics"] = map_rules(frame.extras["analytics"], way)
 
 
 def map_rules(rules: Iterable[Mapping[str, Any]], way: Affine) -> list[dict[str, Any]]:

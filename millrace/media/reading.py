@@ -18,7 +18,8 @@ class Reading:
 
     `stage` names the model. `area` (x1 y1 x2 y2, source pixels) is what it looked at; None is the whole frame. Maps are
     stretched over it: `class_map` int32 [h, w] holds the class of each pixel, -1 where none is sure (`names` tells
-    them); `depth` float32 [h, w] is in the model's own units. `keypoints` [k, 3] are x, y, confidence: in pixels of the
+    them); `depth` float32 [h, w] is in the model's own units; `flow` float32 [h, w, 2] is how many source pixels right
+    and down each cell has come since the frame before. `keypoints` [k, 3] are x, y, confidence: in pixels of the
     model's input as a parser gives them, of the source once they stand in a frame. `tensors` are the raw outputs for
     this picture; `input_to_source` (sx, sy, ox, oy) brings pixels of the input, which has `input_size` (width, height),
     to the source: source = input * s + o.
@@ -31,6 +32,7 @@ class Reading:
     keypoints: NDArray[np.float32] | None = None
     class_map: NDArray[np.int32] | None = None
     depth: NDArray[np.float32] | None = None
+    flow: NDArray[np.float32] | None = None
     tensors: Mapping[str, NDArray[Any]] | None = None
     stage: str = ""
     area: Box | None = None

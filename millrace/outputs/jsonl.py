@@ -11,6 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from ..core.errors import OutputError
 from ..media import Event, Frame, Label, Object, Reading
 from .masks import polygons, rle
@@ -109,6 +111,9 @@ def _reading(reading: Reading, embeddings: bool) -> str:
         fields["classes"] = {name: round(share, 4) for name, share in reading.shares().items()}
     if reading.depth is not None:
         fields["depth"] = [round(float(v), 4) for v in (reading.depth.min(), reading.depth.max())]
+    if reading.flow is not None:
+        longest = float(np.hypot(reading.flow[..., 0], reading.flow[..., 1]).max(initial=0.0))
+        fields["flow"] = [round(float(v), 4) for v in (*reading.flow.mean(axis=(0, 1)), longest)]
     if reading.embedding is not None and embeddings:
         fields["embedding"] = [round(v, 6) for v in reading.embedding.tolist()]
     if reading.tensors is not None:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 
-from millrace.core import Caps, Element, Graph, Pipeline, Source, StreamStart, setting, state
+from millrace.core import Caps, ConfigError, Element, Graph, Pipeline, Source, StreamStart, setting, state
 from millrace.elements.batch import Batch
 from millrace.media import Frame, Image
 
@@ -113,3 +114,58 @@ def test_nothing_is_kept_of_ended_streams():
     batch = Batch(size=3)
     run(batch, Frames(stream="x", count=4), Frames(stream="y", count=4))
     assert not batch.turns and not batch.started and not batch.live and not batch.held
+
+
+def test_where_every_stream_has_given_its_frames_the_batch_is_full():
+    got = run(Batch(size=8, per_stream=1), Frames(stream="x", count=3), Frames(stream="y", count=2))
+    assert got == [["x0", "y0"], ["x1", "y1"], ["x2"]]
+    live = [Frames(stream=name, count=5, live=True, delay=0.001) for name in "xy"]
+    got = run(Batch(size=8, per_stream=1, timeout=30), *live)
+    assert sorted(frame for batch in got for frame in batch) == sorted(f"{s}{n}" for s in "xy" for n in range(5))
+
+
+def test_an_adaptive_batch_has_a_frame_of_each_open_stream():
+    got = run(Batch(adaptive=True), Frames(stream="x", count=4), Frames(stream="y", count=2))
+    assert got == [["x0", "y0"], ["x1", "y1"], ["x2"], ["x3"]]
+
+
+def test_no_more_batches_a_second_than_asked_for():
+    began = time.monotonic()
+    got = run(Batch(size=1, max_fps=20), Frames(stream="x", count=6))
+    assert got == [[f"x{index}"] for index in range(6)] and time.monotonic() - began >= 0.24
+    live = Frames(stream="x", count=6, live=True, delay=0.001)
+    began = time.monotonic()
+    got = run(Batch(size=2, max_fps=20), live)
+    assert sorted(frame for batch in got for frame in batch) == [f"x{index}" for index in range(6)]
+    assert time.monotonic() - began >= 0.09
+
+
+STREAMMUX = """[property]
+algorithm-type=1
+batch-size=3
+adaptive-batching=0
+max-fps-control=1
+overall-max-fps-n=1000
+overall-min-fps-n=50
+overall-min-fps-d=2
+max-same-source-frames=1
+[source-config-1]
+max-num-frames-per-batch=2
+priority=1
+"""
+
+
+def test_a_file_of_the_new_streammux(tmp_path):
+    path = tmp_path / "mux.txt"
+    path.write_text(STREAMMUX)
+    batch = Batch(config=str(path))
+    got = run(batch, Frames(stream="x", count=2), Frames(stream="y", count=4))
+    assert (batch.size, batch.timeout, batch.max_fps, batch.per_stream) == (3, 0.04, 1000.0, 1)
+    assert got == [["x0", "y0", "y1"], ["x1", "y2", "y3"]]
+    path.write_text(STREAMMUX.replace("adaptive-batching=0", "adaptive-batching=1").replace("control=1", "control=0"))
+    batch = Batch(config=str(path))
+    batch.validate()
+    assert batch.adaptive and batch.max_fps is None
+    path.write_text(STREAMMUX.replace("algorithm-type=1", "algorithm-type=5"))
+    with pytest.raises(ConfigError, match=r"mux.txt:2: \[property\] algorithm-type: '5' is not one of 0 \(none\)"):
+        Batch(config=str(path)).validate()

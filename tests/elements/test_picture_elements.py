@@ -7,10 +7,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from millrace.core import Caps, Context, SettingError, StreamError, StreamStart
+from millrace.core import Caps, ConfigError, Context, SettingError, StreamError, StreamStart
 from millrace.elements.convert import Convert
 from millrace.elements.crop import Crop
 from millrace.elements.flip import Flip
+from millrace.elements.resize import Resize
 from millrace.elements.split import Split
 from millrace.media import Batch, Event, Frame, Image, Object, box
 
@@ -59,6 +60,18 @@ def test_crop_in_pixels_on_even_ones_and_of_the_whole():
     assert same.image is image and whole[1] == CAPS
 
 
+def test_crop_by_its_sides():
+    element, caps = started(Crop(left=16, top=11, right=4, bottom=2))
+    shown = frame()
+    before = shown.image
+    element.process_frame(shown)
+    assert (caps["width"], caps["height"]) == (44, 36)
+    assert np.array_equal(shown.image.planes[0], before.planes[0][10:46, 16:60])
+    assert shown.objects[0].box.tolist() == [0, 0, 14, 10]
+    with pytest.raises(StreamError, match=r"a: crop: left 40, right 30, top 0, bottom 0 leave nothing of 64x48"):
+        started(Crop(left=40, right=30))
+
+
 def test_a_crop_that_is_none_is_an_error():
     for wrong in ([1, 2, 3], [0.5, 0, 0.2, 1], [-1, 0, 5, 5]):
         with pytest.raises(SettingError, match=r"tested: box=.*x1 y1 x2 y2"):
@@ -75,6 +88,8 @@ def test_a_crop_that_is_none_is_an_error():
         ("half", [34, 28, 54, 38]),
         ("clockwise", [28, 10, 38, 30]),
         ("counterclockwise", [10, 34, 20, 54]),
+        ("transpose", [10, 10, 20, 30]),
+        ("transverse", [28, 34, 38, 54]),
     ],
 )
 def test_flip_moves_what_was_found(direction, car):
@@ -86,7 +101,7 @@ def test_flip_moves_what_was_found(direction, car):
     assert shown.objects[0].box.tolist() == car and shown.objects[1].parent is shown.objects[0]
     rows, columns = np.nonzero(shown.image.planes[0] == 255)
     assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (x1, y1, x2, y2)
-    quarter = "clockwise" in direction
+    quarter = "clockwise" in direction or "trans" in direction
     assert (
         (caps["width"], caps["height"])
         == (shown.image.width, shown.image.height)
@@ -99,7 +114,7 @@ def test_flip_moves_what_was_found(direction, car):
 
 
 def test_flipping_twice_is_nothing():
-    for one, other in (("clockwise", "counterclockwise"), ("half", "half"), ("vertical", "vertical")):
+    for one, other in (("clockwise", "counterclockwise"), ("half", "half"), ("transverse", "transverse")):
         shown, plain = frame(), frame()
         started(Flip(direction=one))[0].process_frame(shown)
         started(Flip(direction=other))[0].process_frame(shown)
@@ -118,6 +133,62 @@ def test_convert(format):
         assert shown.image is image
     elif format != "GRAY8":
         assert np.abs(shown.image.to_rgb().astype(int) - plain.image.to_rgb()).max() <= 1
+
+
+def test_resize_stretches_and_scales_what_was_found():
+    element, caps = started(Resize(width=128, height=24))
+    shown = frame()
+    before = shown.image
+    element.process_frame(shown)
+    assert (caps["width"], caps["height"], caps["sample_aspect"]) == (128, 24, 1)
+    assert (shown.image.width, shown.image.height, shown.image.format) == (128, 24, "I420")
+    assert shown.objects[0].box.tolist() == [20, 5, 60, 10] and shown.objects[1].parent is shown.objects[0]
+    assert shown.events[0].extras["point"] == (40.0, 5.0)
+    ramp = np.interp((np.arange(128) + 0.5) / 2 - 0.5, np.arange(64), before.planes[0][0].astype(float))
+    assert np.abs(shown.image.planes[0][3].astype(float) - ramp).max() <= 1
+
+
+@pytest.mark.parametrize(("padding", "at"), [("centre", (16, 0)), ("corner", (0, 0))])
+def test_resize_with_bars(padding, at):
+    element, _ = started(Resize(width=96, height=48, padding=padding), CAPS.replace(sample_aspect=None))
+    shown = frame()
+    element.process_frame(shown)
+    x, y = at
+    luma = shown.image.planes[0]
+    assert np.array_equal(luma[y : y + 48, x : x + 64], frame().image.planes[0])
+    outside = np.ones(96, bool)
+    outside[x : x + 64] = False
+    assert (luma[:, outside] == 16).all()
+    assert shown.objects[0].box.tolist() == [10 + x, 10 + y, 30 + x, 20 + y]
+
+
+def test_resize_keeps_the_aspect_of_wide_pixels_and_finds_the_other_side():
+    element, caps = started(Resize(width=128))  # 64x48 whose pixels are 4/3 as wide as high: 16:9
+    assert (caps["width"], caps["height"]) == (128, 72)
+    shown = frame()
+    element.process_frame(shown)
+    assert (shown.image.width, shown.image.height) == (128, 72)
+    same, shown = started(Resize(width=64, height=48))[0], frame()
+    before = shown.image
+    same.process_frame(shown)
+    assert shown.image is before
+
+
+def test_resize_into_a_box():
+    element, _ = started(Resize(width=64, height=48, box=[32, 24, 64, 48], background="#ffffff"))
+    shown = frame()
+    element.process_frame(shown)
+    assert (shown.image.planes[0][:24] == 235).all() and (shown.image.planes[0][:, :32] == 235).all()
+    assert shown.objects[0].box.tolist() == [37, 29, 47, 34]
+
+
+def test_a_resize_that_is_none_is_an_error():
+    with pytest.raises(ConfigError, match="resize: give width, height or both"):
+        started(Resize())
+    with pytest.raises(SettingError, match="background"):
+        started(Resize(width=64, background="black"))
+    with pytest.raises(StreamError, match=r"a: resize: .*has no pixel"):
+        started(Resize(width=64, height=48, box=[70, 0, 90, 10]))
 
 
 def test_split_takes_batches_apart_in_order():

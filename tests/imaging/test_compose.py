@@ -10,13 +10,15 @@ from millrace.imaging.mapping import cut, map_events, map_objects, shifted, turn
 from millrace.media import Event, Image, Object, box
 
 imaging = open_imaging()
-WAYS = ("horizontal", "vertical", "clockwise", "counterclockwise", "half")
+WAYS = ("horizontal", "vertical", "clockwise", "counterclockwise", "half", "transpose", "transverse")
 TURN = {
     "horizontal": lambda a: a[:, ::-1],
     "vertical": lambda a: a[::-1],
     "clockwise": lambda a: np.rot90(a, -1),
     "counterclockwise": lambda a: np.rot90(a),
     "half": lambda a: a[::-1, ::-1],
+    "transpose": lambda a: a.swapaxes(0, 1),
+    "transverse": lambda a: a[::-1, ::-1].swapaxes(0, 1),
 }
 
 
@@ -74,7 +76,7 @@ def test_masks_keypoints_and_velocities_turn_with_the_box(how):
     assert wanted[int(ky), int(kx)] and new.keypoints[0, 2] == np.float32(0.9)
     one, other = way.points([[0, 0], [2, 1]])
     assert np.allclose(new.velocity, other - one)
-    assert new.angle == (-0.3 if how in ("horizontal", "vertical") else 0.3)
+    assert new.angle == (-0.3 if how in ("horizontal", "vertical", "transpose", "transverse") else 0.3)
 
 
 def test_cropping_copies_nothing_and_keeps_colours():
