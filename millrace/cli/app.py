@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .deepstream import deepstream, migrate
+from .deepstream import check, deepstream, migrate
 
 app = typer.Typer(
     name="millrace",
@@ -79,6 +79,7 @@ def run(
     option: Annotated[
         list[str] | None, typer.Option(help="A setting of every source: track=1, rotate=90. Repeatable.")
     ] = None,
+    launch: Annotated[str | None, typer.Option(help="A line of gst-launch: 'filesrc … ! … ! autovideosink'.")] = None,
 ) -> None:
     """Run streams through a model and write what was found.
 
@@ -90,24 +91,14 @@ def run(
     options = Options(
         sources or [], model, track, tracker, save, json, record, confidence, classes, every, device, line or [],
         zone or [], max_frames, codec, draw, perf, interval, quiet, verbose, loop, pace, start, stop, option or [],
-        optimize, no_cache,
+        optimize, no_cache, launch,
     )  # fmt: skip
     raise typer.Exit(command(options))
 
 
 app.command("app")(deepstream)
 app.command()(migrate)
-
-
-@app.command()
-def check(
-    file: Annotated[Path, typer.Argument(help="A pipeline, model card, model, video, or DeepStream's file.")],
-    verbose: Verbose = False,
-) -> None:
-    """Say how a pipeline, model card, model, video or DeepStream configuration is understood."""
-    from .check import check as command
-
-    command(file)
+app.command()(check)
 
 
 @app.command()

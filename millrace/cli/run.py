@@ -53,6 +53,7 @@ class Options:
     option: list[str] | tuple[str, ...] = ()
     optimize: str | None = None
     no_cache: bool = False
+    launch: str | None = None
 
 
 def run(options: Options) -> int:
@@ -90,6 +91,10 @@ def engine_lines(run: Run) -> Iterator[str]:
 
 def plan_of(options: Options) -> Plan:
     """What a command line asks for. Raises ConfigError."""
+    from . import launch
+
+    if options.launch is not None or launch.is_line(options.sources):
+        return launch.plan_of_line(options)
     if not options.sources:
         raise ConfigError("run what? Give a video or a pipeline file: millrace run street.mp4 --model street")
     from . import deepstream_app as theirs

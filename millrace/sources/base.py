@@ -20,6 +20,7 @@ __all__ = ["SCHEMES", "CodedSource", "Source", "to_ns"]
 SCHEMES = {  # scheme → module:class in this folder; imported when asked for
     "file": "file:FileSource",
     "images": "images:ImagesSource",
+    "raw": "raw:RawSource",
     "pattern": "pattern:PatternSource",
     "rtsp": "rtsp:RtspSource",
     "rtsps": "rtsp:RtspSource",

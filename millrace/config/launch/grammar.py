@@ -1,7 +1,7 @@
 """Tokens → elements and links between them, by GStreamer's grammar (gst/parse/grammar.y).
 
-An element is a word with its properties; elements are joined by `!`; `name.` and `name.pad` stand for an element that is
-named elsewhere and begin or end a chain; `( … )` and `bin.( … )` group. Names that are not given are those that
+An element is a word with its properties; elements are joined by `!`; `name.` and `name.pad` stand for an element that
+is named elsewhere and begin or end a chain; `( … )` and `bin.( … )` group. Names that are not given are those that
 GStreamer gives: queue0, queue1.
 """
 
@@ -207,7 +207,9 @@ class _Parser:
         name, colons, rest = each.name.partition("::")
         if not colons:
             if each.name not in ("name", "async-handling", "message-forward"):
-                raise self.found.line.error(each.at, f"a bin has no property {each.name!r}; NAME::property is of a child")
+                raise self.found.line.error(
+                    each.at, f"a bin has no property {each.name!r}; NAME::property is of a child"
+                )
             return
         for part in inside:
             given = part.get("name")
@@ -240,12 +242,13 @@ class _Parser:
         return [self.take().text, *self.more()]
 
     def more(self) -> list[str]:
-        names = []
+        names: list[str] = []
         while self.token.kind == ",":
             comma = self.take()
-            if self.token.kind != "element":
+            name = self.take()
+            if name.kind != "element":
                 raise self.error(comma, "behind the comma the name of a pad is missing")
-            names.append(self.take().text)
+            names.append(name.text)
         return names
 
     def address(self, token: Token, end: str) -> Part:

@@ -128,7 +128,9 @@ class Graph:
     def _property(self, node: Node, each: Property) -> None:
         name, alias = each.name, node.alias
         if each.preset:
-            self.note(node, "@" + name, "ignored", "presets are files of GStreamer; settings are given one by one", each.at)
+            self.note(
+                node, "@" + name, "ignored", "presets are files of GStreamer; settings are given one by one", each.at
+            )
             return
         if "::" in name:
             self.note(node, name, "ignored", "there is no element inside of it", each.at)
@@ -170,7 +172,9 @@ class Graph:
             raise self.error(link.at, f"{target.part.element} is a source: nothing can be linked to it")
         at, other = link.source.at, link.target.at
         source_pad = self._pad(source, source_pad, source.alias.src_pad, [e.source_pad for e in source.out], at, "src")
-        target_pad = self._pad(target, target_pad, target.alias.sink_pad, [e.target_pad for e in target.into], other, "sink")
+        target_pad = self._pad(
+            target, target_pad, target.alias.sink_pad, [e.target_pad for e in target.into], other, "sink"
+        )
         edge = Edge(source, target, source_pad, target_pad, link.at)
         source.out.append(edge)
         target.into.append(edge)
@@ -180,7 +184,9 @@ class Graph:
         element = node.part.element
         if "%u" not in template:
             if given and given not in (template, side):
-                raise self.error(at, f"{element} has no pad {given!r}.{did_you_mean(given, [template])} It has: {template}")
+                raise self.error(
+                    at, f"{element} has no pad {given!r}.{did_you_mean(given, [template])} It has: {template}"
+                )
             if taken:
                 way = "; put a tee between: … ! tee name=t t. ! … t. ! …" if side == "src" else ""
                 raise self.error(at, f"the pad {template!r} of {node.name} is linked twice{way}")

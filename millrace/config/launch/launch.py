@@ -11,7 +11,7 @@ from ...deepstream import Finding
 from ...deepstream.report import Status
 from ..deepstream.parts import Missing
 from ..plan import Plan
-from . import models, outputs, pictures, sources
+from . import filters, models, outputs, pictures, sources
 from .grammar import Part, parse
 from .graph import Graph, Node, by_pad, pad_number, sources_of
 from .lines import Lines
@@ -42,7 +42,8 @@ class Launch:
     def report(self) -> str:
         """A line for each property and their sum, to be printed."""
         lines = [
-            f"{finding.line:>5}  {finding.group} {finding.key}: {finding.status}" + (f": {finding.why}" if finding.why else "")
+            f"{finding.line:>5}  {finding.group} {finding.key}: {finding.status}"
+            + (f": {finding.why}" if finding.why else "")
             for finding in self.findings
         ]
         sums = [f"{number} {status}" for status, number in self.counts().most_common()]
@@ -59,7 +60,7 @@ def load_launch(text: str, environment: Mapping[str, str] | None = None) -> Laun
     work = Work(graph)
     for node in graph.nodes:
         if node.alias.name == "capsfilter":
-            pictures.shape(work, node)
+            filters.shape(work, node)
     for node in graph.nodes:
         if node.alias.kind == "source":
             graph.feed(node)
@@ -76,7 +77,10 @@ def load_launch(text: str, environment: Mapping[str, str] | None = None) -> Laun
     steps = Lines(graph).whole(order, root)
     streams = [stream for node in order for stream in node.streams]
     findings = sorted(
-        [*graph.findings, *(Finding("gst-launch-1.0", name, at, "ignored", OPTIONS.get(name, "")) for name, at in line.options)],
+        [
+            *graph.findings,
+            *(Finding("gst-launch-1.0", name, at, "ignored", OPTIONS.get(name, "")) for name, at in line.options),
+        ],
         key=lambda finding: finding.line,
     )
     return Launch(text, Plan(streams, steps), findings, work.missing, work.remarks, work.perf)
@@ -85,7 +89,7 @@ def load_launch(text: str, environment: Mapping[str, str] | None = None) -> Laun
 def _make(work: Work, node: Node) -> None:
     alias = node.alias
     if alias.name == "capsfilter":
-        pictures.caps(work, node)
+        filters.caps(work, node)
         return
     if alias.make:
         for module in (sources, pictures, models, outputs):

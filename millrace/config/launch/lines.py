@@ -89,7 +89,7 @@ class Lines:
             inner = self.reach[id(edge.target)] - past
             joined = [group for group in groups if group[0] & inner]
             groups = [group for group in groups if not group[0] & inner]
-            for nodes, members in joined:
+            for nodes, _ in joined:
                 inner = inner | nodes
             groups.append((inner, [each for _, members in joined for each in members] + [edge]))
         position = {id(edge): index for index, edge in enumerate(edges)}
@@ -102,7 +102,9 @@ class Lines:
         common -= self.reach[id(stop)] if stop is not None else set()
         if not common:
             names = ", ".join(edge.target.name for edge in group)
-            raise self.graph.error(group[0].at, f"the ways from here cross each other ({names}): a plan has no such form")
+            raise self.graph.error(
+                group[0].at, f"the ways from here cross each other ({names}): a plan has no such form"
+            )
         meet = self.nodes[min(common, key=self.order.__getitem__)]
         if not meet.alias.sink_pad.count("%"):
             raise self.graph.error(meet.part.at, f"{meet.name} is fed by several")
@@ -150,7 +152,8 @@ def _waiting(line: Line) -> Line:
             queue = step.queue
         elif isinstance(step, Tee):
             branches = {
-                label: _waiting([_mark(queue), *branch] if queue else list(branch)) for label, branch in step.branches.items()
+                label: _waiting([_mark(queue), *branch] if queue else list(branch))
+                for label, branch in step.branches.items()
             }
             out.append(replace(step, branches=branches))
             queue = None

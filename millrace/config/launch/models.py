@@ -35,7 +35,12 @@ def infer(work: Work, node: Node) -> None:
         "on": _on(work, node) or None,
         "classes": _kept(work, node, card),
     }
-    keys = {"model": "config-file-path", "every": "interval", "on": "infer-on-gie-id", "classes": "filter-out-class-ids"}
+    keys = {
+        "model": "config-file-path",
+        "every": "interval",
+        "on": "infer-on-gie-id",
+        "classes": "filter-out-class-ids",
+    }
     node.steps.append(work.step(node, "infer", settings, keys, name=name))
     work.stages.setdefault(number, name)
 
@@ -88,7 +93,9 @@ def _kept(work: Work, node: Node, card: ModelCard | None) -> list[int] | None:
     elif card is not None and isinstance(card.labels, list):
         count = len(card.labels)
     if not count:
-        work.note(node, "filter-out-class-ids", "ignored", "the model's file has no labels: `classes` of infer keeps some")
+        work.note(
+            node, "filter-out-class-ids", "ignored", "the model's file has no labels: `classes` of infer keeps some"
+        )
         return None
     return [number for number in range(count) if number not in dropped]
 
@@ -144,16 +151,22 @@ def tracker(work: Work, node: Node) -> None:
         config = ";".join(paths)
     reset = props.get("tracking-id-reset-mode", 0)
     if reset not in _RESETS:
-        raise work.error(node, "tracking-id-reset-mode", f"{reset} is not one of 0 (never), 1 (reset), 2 (end), 3 (both)")
+        raise work.error(
+            node, "tracking-id-reset-mode", f"{reset} is not one of 0 (never), 1 (reset), 2 (end), 3 (both)"
+        )
     classes = str(props.get("operate-on-class-ids", ""))
     settings = {
         "config": config,
-        "classes": _numbers(work, node, "operate-on-class-ids", classes.replace(":", ";"), ";") if classes.strip() else None,
+        "classes": _numbers(work, node, "operate-on-class-ids", classes.replace(":", ";"), ";")
+        if classes.strip()
+        else None,
         "sub_batches": props.get("sub-batches") if config else None,
         "reset_ids": _RESETS[reset],
     }
     work.ids = bool(props.get("display-tracking-id", True))
-    work.add(node, "track", settings, config="ll-config-file", sub_batches="sub-batches", classes="operate-on-class-ids")
+    work.add(
+        node, "track", settings, config="ll-config-file", sub_batches="sub-batches", classes="operate-on-class-ids"
+    )
 
 
 def analytics(work: Work, node: Node) -> None:
@@ -168,9 +181,10 @@ def replay(work: Work, node: Node) -> None:
     folder = node.props.get("label-dir")
     if not folder:
         raise work.error(node, "label-dir", "is missing: the folder of the label files")
+    files = [name.strip() for name in str(node.props.get("file-names", "")).split(";") if name.strip()]
     settings = {
-        "path": locate(folder), "width": node.props.get("label-width"), "height": node.props.get("label-height"),
-        "every": node.props.get("interval"),
+        "path": locate(folder), "files": files or None, "width": node.props.get("label-width", 1920),
+        "height": node.props.get("label-height", 1080), "every": node.props.get("interval"),
     }  # fmt: skip
     work.add(node, "labels", settings, path="label-dir")
 
@@ -179,5 +193,3 @@ def logger(work: Work, node: Node) -> None:
     """nvdslogger: **PERF lines."""
     seconds = node.props.get("fps-measurement-interval-sec", 5) or 5
     work.perf = float(seconds)
-
-

@@ -38,7 +38,9 @@ def encode(work: Work, node: Node) -> None:
 def x264(work: Work, node: Node) -> None:
     """x264enc and x265enc: kilobits, and a quantizer where pass asks for it."""
     props = node.props
-    quality = props.get("quantizer") if props.get("pass") in (4, 5) else props.get("qp") if props.get("qp", -1) >= 0 else None
+    quality = (
+        props.get("quantizer") if props.get("pass") in (4, 5) else props.get("qp") if props.get("qp", -1) >= 0 else None
+    )
     if quality is None:
         work.note(node, "quantizer", "ignored", "it counts where pass is quant or qual")
     speed = props.get("speed-preset", 0)
@@ -112,7 +114,9 @@ def filesink(work: Work, node: Node) -> None:
     if fed.kind == "raw":
         given = fed.format or "I420"
         if given not in RAW:
-            raise work.error(node, "location", f"pictures of the format {given} are not written: one of {', '.join(RAW)}")
+            raise work.error(
+                node, "location", f"pictures of the format {given} are not written: one of {', '.join(RAW)}"
+            )
         work.add(node, "raw", {"path": path, "format": RAW[given]}, path="location")
         return
     codec = fed.codecs[0] if fed.codecs else ""
@@ -230,7 +234,9 @@ def _payload(work: Work, node: Node | None) -> dict[str, Any]:
     props = node.props
     number = props.get("payload-type", 0)
     if number not in PAYLOADS:
-        raise work.error(node, "payload-type", "payloads of a library's own are Python here: `payload: module:function`")
+        raise work.error(
+            node, "payload-type", "payloads of a library's own are Python here: `payload: module:function`"
+        )
     kind, new = PAYLOADS[number], bool(props.get("msg2p-newapi"))
     options: dict[str, Any] = {"config": work.file(node, "config")} if props.get("config") else {}
     if kind == "deepstream-minimal":

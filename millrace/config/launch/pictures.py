@@ -3,137 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from ...core.errors import did_you_mean
-from .caps import Range, Structure
-from .graph import Node, upstream
-from .sources import FORMATS
+from .caps import Range
+from .graph import Node, pad_number
 from .work import Work
 
-_FLIPS = {1: "counterclockwise", 2: "half", 3: "clockwise", 4: "horizontal", 5: "transverse", 6: "vertical", 7: "transpose"}
-_GST_FLIPS = {1: "clockwise", 2: "half", 3: "counterclockwise", 4: "horizontal", 5: "vertical", 6: "transpose", 7: "transverse"}
-_DIRECTIONS = {1: "clockwise", 2: "half", 3: "counterclockwise", 4: "horizontal", 5: "vertical", 6: "transpose", 7: "transverse"}
-_INTERPOLATIONS = {0: "nearest", 1: "bilinear", 2: "cubic", 3: "area", 4: "lanczos", 5: "auto", 6: "auto"}
-_SCALES = {0: "nearest", 1: "bilinear", 2: "cubic", 3: "lanczos", 4: "area", 5: "lanczos", 6: "cubic", 7: "cubic", 8: "cubic", 9: "cubic"}
-_KEEPS = "pictures keep the format that they are decoded to; where bytes are written it is made"
-_FRAMES = ("width", "height", "framerate", "format")
-_CODECS = {
-    "video/x-h264": "h264", "video/x-h265": "hevc", "image/jpeg": "mjpeg", "image/png": "png", "video/x-av1": "av1",
-    "video/x-vp8": "vp8", "video/x-vp9": "vp9", "video/mpeg": "mpeg4",
+_FLIPS = {  # of nvvideoconvert
+    1: "counterclockwise", 2: "half", 3: "clockwise", 4: "horizontal", 5: "transverse", 6: "vertical", 7: "transpose",
 }  # fmt: skip
-_CONTAINERS = ("video/quicktime", "video/mpegts", "video/x-matroska", "video/webm", "video/x-msvideo", "video/x-flv")
-_STOPS = ("nvmultistreamtiler", "compositor", "nvstreammux", "nvdewarper", "videorate")  # they have a size of their own
-
-
-# caps
-
-
-def shape(work: Work, node: Node) -> None:
-    """Tell the elements before a caps filter what it asks of them. Called before anything is made."""
-    found: Structure | None = None
-    for each in node.props.get("caps", ()):
-        found = found or each
-    if found is None:
-        raise work.graph.error(node.part.at, f"{node.part.element}: caps are missing: caps=video/x-raw,width=640")
-    if found.media in _CODECS:
-        camera = next(upstream(node), None)
-        if camera is not None and camera.alias.make == "camera":
-            camera.shape["codec"] = (_CODECS[found.media], node.part.at)
-    elif found.media == "video/x-raw":
-        _known_format(work, node, found)
-    elif found.media.startswith(("audio/", "text/")):
-        raise work.graph.error(node.part.at, f"{found.media}: sound and subtitles are not worked on, only saved with pictures")
-    for key in _FRAMES:
-        if key in found.fields:
-            target = _shaper(node, "size" if key in ("width", "height") else "rate" if key == "framerate" else "format")
-            value = found.fields[key]
-            if target is None or isinstance(value, Range):
-                continue
-            value = value[0] if isinstance(value, list) and value else value
-            before = target.shape.get(key)
-            if before is not None and before[0] != value:
-                raise work.graph.error(node.part.at, f"{key}={value}: caps behind it ask {target.part.element} for {before[0]}")
-            target.shape[key] = (value, node.part.at)
-
-
-def _known_format(work: Work, node: Node, found: Structure) -> None:
-    given = found.fields.get("format")
-    for name in given if isinstance(given, list) else [given] if given is not None else []:
-        if name not in FORMATS:
-            near = did_you_mean(str(name), FORMATS)
-            raise work.graph.error(node.part.at, f"there is no format {name!r} of pictures.{near}")
-
-
-def _shaper(node: Node, what: str) -> Node | None:
-    """The nearest element before that can decide a picture's size, format or rate."""
-    for each in upstream(node):
-        if what in each.alias.shapes:
-            return each
-        if each.alias.name in _STOPS or (each.alias.gives and each.alias.kind != "source" and each.alias.gives != "raw"):
-            return None
-    return None
-
-
-def caps(work: Work, node: Node) -> None:
-    """What caps ask for and nobody before them decides is checked when the stream comes."""
-    found: Structure = node.props["caps"][0]
-    kind, key = node.fed.kind, "caps"
-    if found.media in _CODECS:
-        if kind == "raw":
-            raise work.graph.error(node.part.at, f"caps: {found.media}, and pictures come: put an encoder before")
-        codec = _CODECS[found.media]
-        if node.fed.codecs and codec not in node.fed.codecs:
-            raise work.graph.error(node.part.at, f"caps: {found.media}, and {' or '.join(node.fed.codecs)} comes")
-        if not node.fed.codecs:
-            work.add(node, "expect", {"codec": [codec], "by": found.media})
-        node.gives.codecs = (codec,)
-        work.note(node, key, "applied", "it is checked; how packets lie in a stream is the writer's own")
-        return
-    if found.media == "video/x-raw" and kind in ("bytes", "coded", "rtp"):
-        raise work.graph.error(node.part.at, f"caps: video/x-raw, and {kind} comes: put decodebin before")
-    if found.media == "application/x-rtp" or found.media in _CONTAINERS or found.media in ("ANY", "NONE"):
-        return
-    if found.media != "video/x-raw":
-        known = ["video/x-raw", *_CODECS]
-        raise work.graph.error(node.part.at, f"caps: {found.media} is not known.{did_you_mean(found.media, known)}")
-    _check(work, node, found)
-
-
-def _check(work: Work, node: Node, found: Structure) -> None:
-    wanted: dict[str, Any] = {}
-    said = []
-    for key in ("width", "height", "framerate"):
-        if key not in found.fields:
-            continue
-        value = found.fields[key]
-        target = _shaper(node, "size" if key != "framerate" else "rate")
-        if target is not None and not isinstance(value, Range):
-            said.append(f"{key}: {target.part.element}")
-            continue
-        if key == "framerate":  # 0/1 stands for any
-            continue
-        wanted[key] = _bounds(value)
-        said.append(f"{key}: checked")
-    if wanted:
-        work.add(node, "expect", {**wanted, "by": "caps"})
-    given = found.fields.get("format")
-    if given is not None:
-        node.gives.format = str(given[0] if isinstance(given, list) else given)
-        grey = _shaper(node, "format") is not None and node.gives.format == "GRAY8"
-        said.append("format: GRAY8 is made" if grey else f"format: {_KEEPS}")
-    work.note(node, "caps", "applied" if wanted or len(said) > (given is not None) else "ignored", "; ".join(said))
-
-
-def _bounds(value: Any) -> list[int]:
-    """Least and most."""
-    if isinstance(value, Range):
-        return [int(value.least), int(value.most)]
-    values = [int(each) for each in (value if isinstance(value, list) else [value])]
-    return [min(values), max(values)]
-
-
-# changing pictures
+_GST_FLIPS = {  # of videoflip
+    1: "clockwise", 2: "half", 3: "counterclockwise", 4: "horizontal", 5: "vertical", 6: "transpose", 7: "transverse",
+}  # fmt: skip
+_INTERPOLATIONS = {0: "nearest", 1: "bilinear", 2: "cubic", 3: "area", 4: "lanczos", 5: "auto", 6: "auto"}
+_SCALES = {0: "nearest", 1: "bilinear", 3: "lanczos", 4: "area", 5: "lanczos"}  # of videoscale; others are cubic
 
 
 def nvconvert(work: Work, node: Node) -> None:
@@ -157,7 +39,9 @@ def convert(work: Work, node: Node) -> None:
 
 def scale(work: Work, node: Node) -> None:
     padding = "centre" if node.props.get("add-borders", True) else None
-    scaled_to(work, node, _SCALES[node.props.get("method", 1)] if "method" in node.props else "auto", None, padding)
+    scaled_to(
+        work, node, _SCALES.get(node.props["method"], "cubic") if "method" in node.props else "auto", None, padding
+    )
     _format(work, node)
 
 
@@ -213,7 +97,7 @@ def flip(work: Work, node: Node) -> None:
     if value >= 8:
         work.note(node, key, "ignored", "pictures are turned as their stream says when they are decoded")
         return
-    if turn := (_DIRECTIONS if key == "video-direction" else _GST_FLIPS).get(value):
+    if turn := _GST_FLIPS.get(value):
         work.add(node, "flip", {"direction": turn}, direction=key)
 
 
@@ -225,7 +109,7 @@ def rate(work: Work, node: Node) -> None:
     if fps is None and most is None:
         return
     settings = {
-        "fps": float(fps if fps is not None else most),
+        "fps": float(fps or most or 0),
         "repeat": False if node.props.get("drop-only") or fps is None else None,
     }
     work.add(node, "rate", settings, fps="max-rate")
@@ -250,12 +134,11 @@ def flowview(work: Work, node: Node) -> None:
 
 
 def segvisual(work: Work, node: Node) -> None:
-    over = node.props.get("original-background", False)
     settings = {
         "width": node.props.get("width") or None, "height": node.props.get("height") or None,
-        "opacity": node.props.get("alpha", 0.5) if over or "alpha" in node.props else None,
+        "alpha": node.props.get("alpha"), "original": node.props.get("original-background"),
     }  # fmt: skip
-    work.add(node, "segview", settings, width="width", height="height", opacity="alpha")
+    work.add(node, "segview", settings, width="width", height="height", alpha="alpha")
 
 
 # drawing
@@ -298,7 +181,12 @@ def streammux(work: Work, node: Node) -> None:
         why = "the new batcher does not scale (USE_NEW_NVSTREAMMUX=yes)"
         for key in ("width", "height", "enable-padding", "interpolation-method"):
             work.note(node, key, "ignored", why)
+        if config := work.file(node, "config-file-path"):
+            work.add(node, "batch", {"config": config}, config="config-file-path")
         return
+    work.note(
+        node, "config-file-path", "ignored", "it is for the new batcher: USE_NEW_NVSTREAMMUX=yes before the command"
+    )
     if not node.props.get("width") or not node.props.get("height"):
         place = work.graph.line.column(node.part.at)
         work.remarks.append(
@@ -313,7 +201,9 @@ def scaled(work: Work, node: Node) -> None:
     width, height = node.props.get("width") or None, node.props.get("height") or None
     if width is None and height is None:
         return
-    method = _INTERPOLATIONS[node.props.get("interpolation-method", 6)] if "interpolation-method" in node.props else None
+    method = (
+        _INTERPOLATIONS[node.props.get("interpolation-method", 6)] if "interpolation-method" in node.props else None
+    )
     settings = {
         "width": width, "height": height, "padding": "centre" if node.props.get("enable-padding") else None,
         "method": method if method != "auto" else None,
@@ -368,8 +258,14 @@ def funnel(work: Work, node: Node) -> None:
 
 
 def metamux(work: Work, node: Node) -> None:
-    work.file(node, "config-file")
-    work.add(node, "join")
+    config = work.file(node, "config-file")
+    pad = str(node.props.get("active-pad", ""))
+    if pad and pad not in [edge.target_pad for edge in node.into]:
+        raise work.error(
+            node, "active-pad", f"{pad!r} is none of its pads: {', '.join(e.target_pad for e in node.into)}"
+        )
+    first = sorted(pad_number(edge.target_pad) for edge in node.into).index(pad_number(pad)) if pad else None
+    work.add(node, "join", {"config": config, "first": None if config else first}, config="config-file")
 
 
 def dsexample(work: Work, node: Node) -> None:
@@ -378,10 +274,8 @@ def dsexample(work: Work, node: Node) -> None:
 
 
 def metainsert(work: Work, node: Node) -> None:
-    work.add(node, "metainsert")
+    work.add(node, "insert")
 
 
 def metaextract(work: Work, node: Node) -> None:
-    work.add(node, "metaextract")
-
-
+    work.add(node, "extract")

@@ -16,8 +16,9 @@ from .work import At, Work, locate
 
 _MAGIC = (  # how files begin: (offset, bytes, container or codec)
     (4, b"ftyp", "mp4"), (4, b"moov", "mp4"), (4, b"mdat", "mp4"), (4, b"free", "mp4"), (4, b"wide", "mp4"),
-    (0, b"\x1aE\xdf\xa3", "matroska"), (0, b"FLV", "flv"), (0, b"RIFF", "avi"), (0, b"G", "mpegts"), (0, b"OggS", "ogg"),
-    (0, b"\xff\xd8\xff", "mjpeg"), (0, b"\x89PNG", "png"), (0, b"\0\0\0\1", "annexb"), (0, b"\0\0\1", "annexb"),
+    (0, b"\x1aE\xdf\xa3", "matroska"), (0, b"FLV", "flv"), (0, b"RIFF", "avi"), (0, b"G", "mpegts"),
+    (0, b"OggS", "ogg"), (0, b"\xff\xd8\xff", "mjpeg"), (0, b"\x89PNG", "png"), (0, b"\0\0\0\1", "annexb"),
+    (0, b"\0\0\1", "annexb"),
 )  # fmt: skip
 _SKIP = {0: None, 1: "non_reference", 2: "non_key"}
 _PATTERNS = ("smpte", "mandelbrot", "gradient")
@@ -219,16 +220,20 @@ RAW = {  # GStreamer's names of formats → FFmpeg's
     "I420_12LE": "yuv420p12le", "I422_10LE": "yuv422p10le", "Y444_10LE": "yuv444p10le", "Y444_12LE": "yuv444p12le",
     "BGR10A2_LE": "x2rgb10le", "GBR_10LE": "gbrp10le", "GBR_12LE": "gbrp12le",
 }  # fmt: skip
-FORMATS = (*RAW, "UYVP", "NV16", "NV24", "NV61", "v210", "v308", "AYUV", "Y41B", "YVU9", "YUV9", "RGB16", "BGR16", "RGB15",
-           "BGR15", "A420", "ARGB64", "r210", "RGB10A2_LE", "GRAY10_LE32", "NV12_10LE32", "P016_LE", "P012_LE", "Y210",
-           "Y410", "VUYA", "IYU1", "IYU2", "GBRA", "NV12_64Z32", "ABGR64_LE", "RGBP", "BGRP", "AV12")  # fmt: skip
+FORMATS = (
+    *RAW, "UYVP", "NV16", "NV24", "NV61", "v210", "v308", "AYUV", "Y41B", "YVU9", "YUV9", "RGB16", "BGR16", "RGB15",
+    "BGR15", "A420", "ARGB64", "r210", "RGB10A2_LE", "GRAY10_LE32", "NV12_10LE32", "P016_LE", "P012_LE", "Y210", "Y410",
+    "VUYA", "IYU1", "IYU2", "GBRA", "NV12_64Z32", "ABGR64_LE", "RGBP", "BGRP", "AV12",
+)  # fmt: skip
 
 
 def rawparse(work: Work, node: Node) -> None:
     """videoparse: the file before it holds raw pictures."""
     source = next((each for each in upstream(node) if each.alias.kind == "source"), None)
     if source is None or not source.streams:
-        raise work.graph.error(node.part.at, f"{node.part.element} reads raw pictures of a file: filesrc ! {node.part.element}")
+        raise work.graph.error(
+            node.part.at, f"{node.part.element} reads raw pictures of a file: filesrc ! {node.part.element}"
+        )
     names = {number: name for name, number in work_types("rawformat").items()}
     given = names[node.props.get("format", 2)].upper().replace("-", "_")
     known = {name.upper(): name for name in RAW}
@@ -246,7 +251,7 @@ def rawparse(work: Work, node: Node) -> None:
 
 def raw_uri(path: str) -> str:
     """The address of a file of raw pictures; a file of another kind that stands for it is read as what it is."""
-    return path if "://" in path or (os.path.isfile(path) and container_of(path)) else f"raw:{path}"
+    return path if "://" in path or (os.path.isfile(path) and container_of(path)) else f"raw://{path}"
 
 
 def raw_options(work: Work, node: Node) -> dict[str, Any]:
@@ -254,7 +259,9 @@ def raw_options(work: Work, node: Node) -> dict[str, Any]:
     width, height = _shape(work, node, "width"), _shape(work, node, "height")
     given = str(_shape(work, node, "format") or "I420")
     if not width or not height:
-        raise work.error(node, "location", "raw pictures need their size: ! video/x-raw,width=…,height=…,format=… ! behind it")
+        raise work.error(
+            node, "location", "raw pictures need their size: ! video/x-raw,width=…,height=…,format=… ! behind it"
+        )
     if given not in RAW:
         raise work.error(node, "location", f"pictures of the format {given} are not read: one of {', '.join(RAW)}")
     node.gives.format = given
@@ -274,7 +281,7 @@ def work_types(name: str) -> dict[str, int]:
 
 def _stream(work: Work, node: Node, key: str, uri: str, options: dict[str, Any] | None = None) -> None:
     name = node.name if node.part.named else ""
-    if not uri.startswith("raw:") and not node.alias.make.endswith("pattern"):
+    if not uri.startswith("raw://") and not node.alias.make.endswith("pattern"):
         raw = {"width", "height", "format"}  # of what a file of another kind replaces
         if raw <= set(options or {}):
             options = {key: value for key, value in (options or {}).items() if key not in (*raw, "fps")}

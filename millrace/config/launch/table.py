@@ -1,4 +1,4 @@
-"""The table of elements (elements.yaml): what each element of a launch line is here, and what becomes of its properties."""
+"""The table of elements (elements.yaml): what each element of a launch line is here, and each of its properties."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def table() -> Table:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    data: dict[str, Any] = yaml.load(FILE.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506  a safe one
+    data: dict[str, Any] = yaml.load(FILE.read_text(encoding="utf-8"), Loader=loader)
     groups, reasons = data["groups"], data["reasons"]
     elements: dict[str, Alias] = {}
     for name, said in data["elements"].items():

@@ -50,7 +50,7 @@ def _number(text: str) -> float:
 
 def _fraction(text: str) -> Fraction:
     match = re.fullmatch(r"\s*([0-9]{1,18})(?:/([0-9]{1,18}))?\s*", text)
-    if match is None or match[2] is not None and not int(match[2]):
+    if match is None or (match[2] is not None and not int(match[2])):
         raise ValueError("is not a fraction, as in 30/1")
     return Fraction(int(match[1]), int(match[2] or 1))
 
