@@ -54,6 +54,29 @@ def kind(device: str) -> str:
     return name
 
 
+def one(device: str) -> None:
+    """Raise ConfigError for a device that is not known, and for several."""
+    kind(device)
+    if "," in device or device.endswith(":all"):
+        raise ConfigError(
+            f"device {device!r} names several: each needs a process of its own. `millrace run` and Flow.run() begin "
+            "those; what hands frames to this program (a loop over a flow, a Pipeline) takes one device"
+        )
+
+
+def every(device: str) -> list[str]:
+    """`cuda:all` → cuda:0, cuda:1 and so on: all GPUs that are there. Raises ConfigError where there is none."""
+    name = device.partition(":")[0]
+    if kind(name) != "cuda":
+        raise ConfigError(f"device {device!r}: only cuda:all can be asked for")
+    from .cuda.context import count
+
+    found = count()
+    if not found:
+        raise ConfigError("device 'cuda:all': no NVIDIA GPU was found; see: millrace devices")
+    return [f"{name}:{number}" for number in range(found)]
+
+
 def load_runtime(path: str | os.PathLike[str], device: str, runtime: str = "auto", **options: Any) -> Any:
     """The model, loaded (runtimes.base.Runtime): by the runtime named, or by the one that the device prefers for it."""
     from . import converters, runtimes

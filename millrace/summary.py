@@ -13,6 +13,7 @@ from typing import Any
 from .config.build import build
 from .config.plan import Plan
 from .core import Message, NodeStats
+from .core.bus import Bus
 from .core.element import Element
 from .meter import Counter, Meter, Reading, Tally
 
@@ -86,7 +87,7 @@ class Run:
         none of them can strike inside a lock; in threads other than the main one they are not heard.
         """
         interrupts: list[int] = []
-        with _on_interrupt(lambda: interrupts.append(1)):
+        with on_interrupt(lambda: interrupts.append(1)):
             try:
                 self.start()
                 while not self.pipeline.wait(every):
@@ -98,9 +99,7 @@ class Run:
                     if on_tick:
                         on_tick(self)
             finally:
-                self.pipeline.stop()
-                self.streams.close()
-                self._ended = time.monotonic()
+                self.end()
         return self.summary()
 
     def finish(self, timeout: float | None = None) -> Summary:
@@ -110,10 +109,19 @@ class Run:
             if not self.pipeline.wait(timeout):
                 raise TimeoutError(f"the pipeline has not ended within {timeout:g} s")
         finally:
-            self.pipeline.stop()
-            self.streams.close()
-            self._ended = time.monotonic()
+            self.end()
         return self.summary()
+
+    def end(self) -> None:
+        """Stop now, whatever is under way. Safe to call at any time."""
+        self.pipeline.stop()
+        self.streams.close()
+        self._ended = time.monotonic()
+
+    @property
+    def bus(self) -> Bus:
+        """Where errors, warnings and changes of state are told."""
+        return self.pipeline.bus
 
     @property
     def names(self) -> list[str]:
@@ -204,7 +212,7 @@ def _state(name: str, first: Tally, last: Tally, source: NodeStats | None, faile
 
 
 @contextmanager
-def _on_interrupt(note: Callable[[], None]) -> Iterator[None]:
+def on_interrupt(note: Callable[[], None]) -> Iterator[None]:
     """Call `note` at Ctrl+C instead of raising KeyboardInterrupt, and when the process is asked to end (SIGTERM)."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -25,9 +25,9 @@ LEVEL = {
     "deepstream": 1,  # key files and the report on their keys, for all readers of DeepStream's files
     **dict.fromkeys(ROW_1, 2),
     "metrics": 3, "devices": 3, "engines": 4, "elements": 5, "registry": 6, "config": 7, "meter": 8, "summary": 9,
-    "flow": 10, "replay": 10, "testing": 11, "builder": 12, "cli": 13,
-    "__main__": 14,
-    "": 15,  # millrace/__init__.py, lazily
+    "fleet": 10, "flow": 11, "replay": 11, "testing": 12, "builder": 13, "cli": 14,
+    "__main__": 15,
+    "": 16,  # millrace/__init__.py, lazily
 }  # fmt: skip
 HEAVY = {
     "av", "cv2", "onnxruntime", "onnx", "torch", "cupy", "cuda", "PyNvVideoCodec", "pydantic", "yaml", "typer", "rich",

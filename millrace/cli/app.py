@@ -58,7 +58,12 @@ def run(
     confidence: Annotated[float | None, typer.Option(help="Drop objects less sure than this (0 to 1).")] = None,
     classes: Annotated[str | None, typer.Option(help="Only these classes: person,car.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Infer every Nth frame; tracks carry the others.")] = 1,
-    device: Annotated[str, typer.Option(help="Where to work: cpu, cuda:0.")] = "cpu",
+    device: Annotated[
+        str, typer.Option(help="Where to work: cpu, cuda:0; cuda:0,cuda:1 or cuda:all, a process for each.")
+    ] = "cpu",
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Share the streams among so many processes (default: one a device).")
+    ] = None,
     optimize: Annotated[
         str | None, typer.Option(help="background: start at once, build an engine beside the run, then use it.")
     ] = None,
@@ -91,7 +96,7 @@ def run(
     options = Options(
         sources or [], model, track, tracker, save, json, record, confidence, classes, every, device, line or [],
         zone or [], max_frames, codec, draw, perf, interval, quiet, verbose, loop, pace, start, stop, option or [],
-        optimize, no_cache, launch,
+        optimize, no_cache, processes, launch,
     )  # fmt: skip
     raise typer.Exit(command(options))
 

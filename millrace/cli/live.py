@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol, TextIO
 
+from ..fleet import Fleet
 from ..meter import SPAN, Reading
 from ..summary import Run
 
@@ -24,7 +25,7 @@ class View(Protocol):
     """One way of showing a run. `tick` comes several times a second; `say` shows a line of text at once."""
 
     def start(self) -> None: ...
-    def tick(self, run: Run) -> None: ...
+    def tick(self, run: Run | Fleet) -> None: ...
     def say(self, text: str) -> None: ...
     def stop(self) -> None: ...
 
@@ -35,7 +36,7 @@ class Pace:
     def __init__(self) -> None:
         self._marks: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
 
-    def text(self, run: Run) -> str:
+    def text(self, run: Run | Fleet) -> str:
         """`100 of 400 frames, 20.0 fps, 0:15 left`."""
         now, frames, total = time.monotonic(), run.frames, run.total
         self._marks.append((now, frames))
@@ -70,7 +71,7 @@ class Table:
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False)
 
-    def tick(self, run: Run) -> None:
+    def tick(self, run: Run | Fleet) -> None:
         began = time.monotonic()
         if began >= self._next:
             size = self._console.size
@@ -154,7 +155,7 @@ class Lines:
     def say(self, text: str) -> None:
         (self._file or sys.stderr).write(text + "\n")
 
-    def tick(self, run: Run) -> None:
+    def tick(self, run: Run | Fleet) -> None:
         total, readings, now = self._pace.text(run), run.readings(), time.monotonic()
         if now - self._said < self.interval:
             return
@@ -200,7 +201,7 @@ class Perf:
     def say(self, text: str) -> None:
         sys.stderr.write(text + "\n")
 
-    def tick(self, run: Run) -> None:
+    def tick(self, run: Run | Fleet) -> None:
         now, counts = time.monotonic(), run.frames_out()
         for name, frames in counts.items():
             if frames and name not in self._began:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TextIO
 
 from ..core import ElementError, Message
+from ..fleet import Fleet
 from ..summary import Run, Summary
 from .live import Lines, Perf, Table, View, milliseconds
 
@@ -22,7 +23,7 @@ class Progress:
 
     def __init__(
         self,
-        run: Run,
+        run: Run | Fleet,
         quiet: bool = False,
         verbose: bool = False,
         perf: bool = False,
@@ -35,7 +36,7 @@ class Progress:
         self.view = _view(quiet, perf, interval, lines_out)
 
     def __enter__(self) -> Progress:
-        self._unsubscribe = self.run.pipeline.bus.subscribe(self._heard)
+        self._unsubscribe = self.run.bus.subscribe(self._heard)
         if self.view is not None:
             self.view.start()
         return self
@@ -47,7 +48,7 @@ class Progress:
         if self.view is not None:
             self.view.stop()
 
-    def tick(self, run: Run) -> None:
+    def tick(self, run: Run | Fleet) -> None:
         """Called a few times a second while the pipeline runs."""
         if self.view is not None:
             if run.interrupted and not self._told:

@@ -53,6 +53,7 @@ class Options:
     option: list[str] | tuple[str, ...] = ()
     optimize: str | None = None
     no_cache: bool = False
+    processes: int | None = None
     launch: str | None = None
 
 
@@ -67,13 +68,17 @@ def run(options: Options) -> int:
 def execute(plan: Plan, options: Options) -> int:
     """Run a plan to its end with progress and a summary; returns the exit code."""
     to_stdout = options.json == "-"
-    work = Run(plan)
+    from .. import fleet
+
+    several = fleet.is_fleet(plan, options.processes)
+    work = fleet.Fleet(plan, options.processes) if several else Run(plan)
     with Progress(work, options.quiet, options.verbose, options.perf, options.interval, to_stdout) as progress:
-        summary = progress.run.run(progress.tick)
+        summary = work.run(progress.tick)
     if not options.quiet:
         out = sys.stderr if to_stdout else sys.stdout
         show_summary(summary, out)
-        out.writelines(f"{line}\n" for line in engine_lines(work))
+        if isinstance(work, Run):
+            out.writelines(f"{line}\n" for line in engine_lines(work))
     if summary.interrupted:
         return INTERRUPTED
     if any(isinstance(message.error, OutputError) for message in summary.errors):
@@ -125,7 +130,7 @@ def alone(path: str, options: Options) -> None:
     """Raise ConfigError where a pipeline file is given with what belongs into it."""
     if len(options.sources) > 1:
         raise ConfigError(f"{path}: a pipeline file is given alone; its streams stand in it")
-    allowed = {"sources", "max_frames", "device", "perf", "interval", "quiet", "verbose"}
+    allowed = {"sources", "max_frames", "device", "processes", "perf", "interval", "quiet", "verbose"}
     plain = Options(options.sources)
     wrong = [
         f"--{name.replace('_', '-')}" for name in Options.__slots__

@@ -60,7 +60,7 @@ def build(plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -
     Raises ConfigError, or SourceError for a source that is not there.
     """
     try:
-        devices.kind(plan.device)
+        devices.one(plan.device)
     except ConfigError as error:
         raise plan.where.error(str(error), "device") from error
     line = complete(plan)
@@ -82,7 +82,7 @@ def build(plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -
     if heard:
         sound.lead(builder.graph, builder.entry, builder.streams)
     again = any(stream.restart != "never" for stream in plan.streams)
-    pipeline = Pipeline(builder.graph, keep_open=keep_open or again)
+    pipeline = Pipeline(builder.graph, keep_open=keep_open or again, run=plan.run)
     streams = Streams(pipeline, builder.entry, plan.streams, drain=again and not keep_open, sound=heard)
     return Built(pipeline, first, last, streams)
 

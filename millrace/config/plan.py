@@ -83,9 +83,13 @@ Line = list["Step | Select | Tee"]
 
 @dataclass(slots=True)
 class Plan:
-    """Streams and the line of steps that they all go through. `device` is for elements that do not say theirs."""
+    """Streams and the line of steps that they all go through. `device` is for elements that do not say theirs.
+
+    `run` names the streams of the whole run, in order, where this is the part of one process.
+    """
 
     streams: list[Stream] = field(default_factory=list)
     line: Line = field(default_factory=list)
     device: str = "cpu"
     where: Where = field(default_factory=Nowhere)
+    run: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _SECRETS = re.compile(r"(?i)(?<=[?&;])([\w.-]*(?:password|passwd|secret|token|key|sas|sig|signature)=)[^&;\s'\"]+")
@@ -35,7 +36,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 class MillraceError(Exception):
-    """The root of all errors that millrace raises on purpose."""
+    """The root of all errors that millrace raises on purpose. Their texts are made once: they can be pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revived, (type(self), self.args), self.__dict__
+
+
+def _revived(kind: type[MillraceError], args: tuple[object, ...]) -> MillraceError:
+    """The error as it was, without `__init__`, which would make its text of other arguments."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
 
 
 class ConfigError(MillraceError, ValueError):
@@ -70,6 +81,9 @@ class OutputError(MillraceError, OSError):
 
     def __init__(self, path: str, error: OSError) -> None:
         OSError.__init__(self, error.errno, error.strerror or str(error), path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OutputError, (self.filename, OSError(self.errno, self.strerror))
 
     def __str__(self) -> str:
         return redact(f"cannot write {self.filename}: {self.strerror}")

@@ -100,11 +100,11 @@ class Node:
         except Exception as error:
             self.host.warned(self, f"cancelling it failed: {error}", None)
 
-    def expect(self) -> None:
-        """Tell the element which streams are to come; runs in its thread."""
+    def expect(self, streams: Sequence[str] | None = None) -> None:
+        """Tell the element which streams are to come (None: those that are still expected); runs in its thread."""
         if not self.closed and not self.broken:
             try:
-                self.element.expect(self.host.expected(self))
+                self.element.expect(self.host.expected(self) if streams is None else streams)
             except Exception as error:
                 self._failed(error, None)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
@@ -36,10 +36,11 @@ class Pipeline:
     the bus) `finish`, `drain`, `pause`, `resume`, `stats`, and `stop`, which then does not wait for the threads.
 
     `keep_open`: do not end when the last source has ended; otherwise a pipeline that was started with sources ends
-    with the last of them, and one that was started without waits for `drain()`.
+    with the last of them, and one that was started without waits for `drain()`. `run`: the streams, in order, of a run
+    of which this pipeline has a part; elements that number streams or name files after them are told of all.
     """
 
-    def __init__(self, graph: Graph, *, keep_open: bool = False) -> None:
+    def __init__(self, graph: Graph, *, keep_open: bool = False, run: Sequence[str] = ()) -> None:
         graph.check()
         self.graph = graph
         self.bus = Bus()
@@ -48,6 +49,7 @@ class Pipeline:
         self.paused = False
         self.failure: MillraceError | None = None
         self._keep_open = keep_open
+        self._whole = tuple(run)
         self._opening = True  # until start() is through, the end of a worker is not the end of the pipeline
         self._lock = threading.RLock()
         self._plant = Plant(graph, self)
@@ -76,7 +78,7 @@ class Pipeline:
             for worker in reversed(workers):
                 worker.start()
                 worker.opened.result()
-            self._announce()
+            self._announce(self._whole)
             for source in sources:
                 source.start()
             for source in sources:
@@ -277,14 +279,15 @@ class Pipeline:
             if merged or split or stream in names:
                 (worker.source.restart if again else worker.stop_reading)()
 
-    def _announce(self) -> None:
-        """Tell the elements that ask which streams to expect, in order."""
+    def _announce(self, whole: Sequence[str] = ()) -> None:
+        """Tell the elements that ask which streams to expect, in order; before that, which the whole run has."""
         with self._lock:
             running = [worker for worker in self._running if worker.started]
         for worker in running:
             for node in worker.nodes:
                 if node.expects:
-                    worker.call(node.expect)
+                    for streams in [whole, None] if whole else [None]:
+                        worker.call(partial(node.expect, streams))
 
     # live changes
     def set(self, name: str, **settings: Any) -> None:

@@ -38,6 +38,15 @@ def gpu(device: str) -> Gpu:
         return _gpus[ordinal]
 
 
+def count() -> int:
+    """How many GPUs this process sees; 0 where there is no driver. Raises MissingExtraError without cuda-bindings."""
+    try:
+        check(driver().cuInit(0))
+        return int(check(driver().cuDeviceGetCount()))
+    except RuntimeError:
+        return 0
+
+
 def driver() -> Any:
     """The module cuda.bindings.driver."""
     try:

@@ -1,0 +1,158 @@
+"""Real processes on real files made here; a process killed in mid-run."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+import millrace
+from millrace.config.plan import Plan, Step, Stream
+from millrace.core.errors import ConfigError
+from millrace.fleet import Fleet
+from millrace.testing.clips import numbered_clip
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    return [numbered_clip(folder / f"c{number}.mp4", frames=30 + 10 * number) for number in range(3)]
+
+
+def plan(clips: list[Path], *line: Step, **options) -> Plan:
+    return Plan([Stream(clip.stem, str(clip), options) for clip in clips], list(line))
+
+
+def until(fleet: Fleet, there, seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end, "it did not come in time"
+        fleet.step(0.05)
+
+
+def test_the_same_files_as_in_one_process(clips, tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    flow = millrace.open(*clips)
+    flow.json(str(tmp_path / "one" / "out.jsonl")).run()
+    summary = flow.json(str(tmp_path / "two" / "out.jsonl")).run(processes=2)
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "two").iterdir())
+    assert names == ["out-c0.jsonl", "out-c1.jsonl", "out-c2.jsonl"]
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert {name: stream.frames_out for name, stream in summary.streams.items()} == {"c0": 30, "c1": 40, "c2": 50}
+    assert summary.frames == 120 and not summary.errors
+
+
+def test_one_stream_alone_in_its_process_is_named_as_one_of_several(clips, tmp_path):
+    millrace.open(*clips[:2]).json(str(tmp_path / "out.jsonl")).run(processes=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out-c0.jsonl", "out-c1.jsonl"]
+
+
+def test_lines_on_stdout_stay_whole(clips, capfd):
+    Fleet(plan(clips, Step("json", {"path": "-"})), 3).run()
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert len(lines) == 120 and {line["stream"] for line in lines} == {"c0", "c1", "c2"}
+
+
+def test_a_stream_that_cannot_be_read_is_one_error_and_the_others_go_on(clips, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"this is no video" * 100)
+    summary = Fleet(plan([*clips, broken]), 2).run()
+    assert summary.frames == 120
+    [error] = summary.errors
+    assert error.stream == "broken" and "broken" in error.text
+    with pytest.raises(millrace.SourceError):
+        millrace.open(*clips, broken).run(processes=2)
+
+
+def test_what_is_wrong_everywhere_is_said_once(clips):
+    with pytest.raises(ConfigError, match="no-such-model"):
+        Fleet(plan(clips, Step("infer", {"model": "no-such-model.onnx"})), 2).run()
+
+
+def test_a_killed_process_begins_again_and_its_files_are_written_anew(clips, tmp_path):
+    fleet = Fleet(plan(clips[:2], Step("json", {"path": str(tmp_path / "{stream}.jsonl")}), pace=True), 2)
+    heard = []
+    fleet.bus.subscribe(heard.append)
+    try:
+        fleet.start()
+        until(fleet, lambda: fleet.frames_out()["c0"] > 3)
+        victim = fleet.processes[0]
+        os.kill(victim.pid, signal.SIGKILL)
+        until(fleet, lambda: victim.due is not None)
+        assert {reading.name: reading.state for reading in fleet.readings()}["c0"] == "reconnecting"
+        until(fleet, lambda: victim.summary is not None and fleet.processes[1].summary is not None)
+    finally:
+        fleet.stop()
+    [warning] = [message for message in heard if message.kind == "warning"]
+    assert "process 0 (cpu)" in warning.text and "signal 9" in warning.text and "c0" in warning.text
+    assert [len((tmp_path / f"c{number}.jsonl").read_text().splitlines()) for number in (0, 1)] == [30, 40]
+    assert fleet.summary().frames == 70 and not fleet.summary().errors
+
+
+def test_one_that_dies_again_and_again_is_given_up_and_the_other_goes_on(clips, monkeypatch):
+    monkeypatch.setattr("millrace.fleet.supervisor.RESTARTS", 1)
+    fleet = Fleet(plan(clips[:2], pace=True), 2)
+    try:
+        fleet.start()
+        for life in (1, 2):
+            until(fleet, lambda: fleet.processes[0].runs and fleet.processes[0].told.readings)
+            os.kill(fleet.processes[0].pid, signal.SIGKILL)
+            until(fleet, lambda life=life: not fleet.processes[0].runs)
+        until(fleet, lambda: fleet.processes[1].summary is not None)
+    finally:
+        fleet.stop()
+    summary = fleet.summary()
+    assert summary.streams["c1"].frames_out == 40
+    [error] = summary.errors
+    assert error.stream == "c0" and "given up" in error.text and summary.streams["c0"].errors == [error.text]
+
+
+def test_a_hung_process_is_ended(clips, monkeypatch):
+    monkeypatch.setattr("millrace.fleet.supervisor.SILENCE", 2.0)
+    monkeypatch.setattr("millrace.fleet.supervisor.RESTARTS", 0)
+    fleet = Fleet(plan(clips[:1], pace=True, loop=0), 1)
+    try:
+        fleet.start()
+        until(fleet, lambda: fleet.frames > 0)
+        os.kill(fleet.processes[0].pid, signal.SIGSTOP)
+        until(fleet, lambda: not fleet.processes[0].runs)
+    finally:
+        fleet.stop()
+    assert any("hangs" in message.text for message in fleet.summary().errors)
+
+
+def test_streams_come_to_the_process_with_least_to_do_and_go(clips):
+    fleet = Fleet(plan(clips[:1], pace=True, loop=0), 2, keep_open=True)
+    try:
+        fleet.start()
+        until(fleet, lambda: all(process.told.total is not None or process.runs for process in fleet.processes))
+        assert fleet.add(Stream("late", str(clips[1]), {"pace": True, "loop": 0})) == "process 1 (cpu)"
+        until(fleet, lambda: fleet.frames_out().get("late", 0) > 2)
+        with pytest.raises(ConfigError, match="'late' is there already"):
+            fleet.add(Stream("late", str(clips[1])))
+        fleet.remove("late")
+        until(
+            fleet,
+            lambda: any(r.name == "late" and r.state == "ended" for r in fleet.readings()) or "late" not in fleet.names,
+        )
+        with pytest.raises(ConfigError, match="no stream is named 'late'"):
+            fleet.remove("late")
+        fleet.drain()
+        until(fleet, lambda: not any(process.runs for process in fleet.processes))
+    finally:
+        fleet.stop()
+
+
+def test_processes_end_when_their_supervisor_is_gone(clips):
+    fleet = Fleet(plan(clips[:1], pace=True, loop=0), 1)
+    fleet.start()
+    try:
+        until(fleet, lambda: fleet.frames > 0)
+    finally:
+        code = fleet.processes[0].ended()  # closes the connection, and waits
+    assert code == 1
