@@ -34,6 +34,7 @@ def infer(work: Work, node: Node) -> None:
         "tensors": True if props.get("output-tensor-meta") or _read_apart(node) else None,
         "on": _on(work, node) or None,
         "classes": _kept(work, node, card),
+        "number": props.get("unique-id"),
     }
     keys = {
         "model": "config-file-path",
