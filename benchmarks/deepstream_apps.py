@@ -63,6 +63,7 @@ config-height=1080
 [line-crossing-stream-0]
 line-crossing-door=900;900;900;1000;100;950;1800;950
 """
+METAMUX = "[property]\nenable=1\nactive-pad=sink_0\n[group-0]\nsrc-ids-model-1=0;1\nsrc-ids-model-2=1;2\n"
 MESSAGES = "[sensor0]\nenable=1\ntype=Camera\nid=one\n"
 SOURCES = "enable,type,uri,num-sources,gpu-id,cudadec-memtype\n" + "1,3,file://{clip},1,0,0\n" * 4
 
@@ -134,6 +135,8 @@ def substitute(group: str, key: str, path: str, data: Path, folder: Path) -> str
         return f"file://{folder}/messages.jsonl"
     elif "analytics" in group:
         name, text = "analytics.txt", ANALYTICS
+    elif group == "meta-mux":
+        name, text = "metamux.txt", METAMUX
     elif "msg-conv" in key or group == "msgconv":
         name, text = "messages.txt", MESSAGES
     elif group.startswith("primary-gie"):

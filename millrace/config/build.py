@@ -266,6 +266,8 @@ class _Builder:
         name = self.name(step, branch)
         with _placed(step):
             self.graph.add(name, element, on_error=step.on_error)
+        made = [element.merges] if element.merges else [each for one in self.streams for each in element.splits(one)]
+        self.streams += [stream for stream in made if stream not in self.streams]
         self.entry = self.entry or name
         for end in ends:
             link: dict[str, Any] = {"policy": step.queue.policy, "size": step.queue.size} if step.queue else {}

@@ -14,6 +14,7 @@ class Decoded(NamedTuple):
     pts: int | None  # ns of stream time
     duration: int | None  # ns
     corrupt: bool = False  # the decoder concealed damage
+    sei: list[tuple[bytes, bytes]] | None = None  # user data that came with it: (name of 16 bytes, payload)
 
 
 class Decoder(Protocol):

@@ -9,6 +9,7 @@ import av
 import av.error
 import numpy as np
 from av.codec.context import Flags
+from av.sidedata.sidedata import Type
 from av.video.reformatter import VideoReformatter
 
 from ..core.caps import Caps
@@ -29,6 +30,9 @@ GREY16 = {  # FFmpeg's name → bytes' order, and by how much the value must be 
 SKIP = {"none": "DEFAULT", "non_reference": "NONREF", "non_key": "NONKEY"}  # FFmpeg's AVDiscard
 MATRICES: dict[int, Matrix] = {1: "bt709", 9: "bt2020", 10: "bt2020"}  # ITU-T H.273; all else as BT.601
 FULL_RANGE = 2
+ENCODERS = (  # the names under which x264 and x265 write their own settings
+    bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef"), bytes.fromhex("2ca2de09b51747dbbb55a4fe7fc2fc4e"),
+)  # fmt: skip
 SOFTWARE = {"av1": "libdav1d"}  # FFmpeg's decoder of the format's own name works on hardware only
 
 
@@ -57,6 +61,7 @@ class LibavDecoder:
     ) -> None:
         self.damaged = 0
         self._turn = wanted.turn
+        self._says = parameters.codec in ("h264", "hevc")
         self._context = _context(parameters, threads, options, wanted)
         self._reformatter = VideoReformatter()  # ours alone: one that two threads use crashes
         self._base: Fraction | None = None  # of the ticks; read at the first packet, for it is the same for all
@@ -112,6 +117,7 @@ class LibavDecoder:
             None if ticks is None else self._ns(ticks) + self._offset,
             self._ns(frame.duration) if frame.duration else None,
             frame.is_corrupt,
+            _user_data(frame) if self._says else None,
         )
 
     def _count_in(self, base: Fraction) -> None:
@@ -135,6 +141,13 @@ class LibavDecoder:
         if pts is not None and (dts is None or self._faulty_pts <= self._faulty_dts):
             return pts
         return dts
+
+
+def _user_data(frame: Any) -> list[tuple[bytes, bytes]] | None:
+    """What stands in the picture's SEI messages of user data, but what encoders write about themselves."""
+    found = [bytes(each) for each in frame.side_data if each.type == Type.SEI_UNREGISTERED]
+    said = [(each[:16], each[16:]) for each in found if len(each) >= 16 and each[:16] not in ENCODERS]
+    return said or None
 
 
 def image_of(frame: Any, reformatter: Any) -> Image:

@@ -163,7 +163,7 @@ class Decode(Element):
 
     def _emit(self, stream: Stream, pictures: Sequence[Decoded]) -> Iterator[Item]:
         out: list[Item] = []
-        for image, said, duration, corrupt in pictures:
+        for image, said, duration, corrupt, told in pictures:
             stream.pictures += 1
             stream.concealed += corrupt
             if stream.window is not None and not stream.shows(said):
@@ -187,9 +187,10 @@ class Decode(Element):
                     out.append(stream.start)
             start = stream.start
             arrived, wall = _came(stream, said)
-            out.append(
-                Frame(start.stream, stream.index, pts, image, start.epoch, duration or stream.period, arrived, wall)
-            )
+            frame = Frame(start.stream, stream.index, pts, image, start.epoch, duration or stream.period, arrived, wall)
+            if told:
+                frame.extras["sei"] = told
+            out.append(frame)
             stream.index += 1
         return iter(out)
 

@@ -16,7 +16,7 @@ EIGHT_BIT = {"P010": "NV12", "GRAY16": "GRAY8"}
 
 
 class Dewarp(Element):
-    """Straightens what a fisheye or another wide lens shows: `dewarp: {surfaces: [{fov: 180, pitch: 30, top: 30, …}]}`.
+    """Straightens what a fisheye or a wide lens shows: `dewarp: {surfaces: [{fov: 180, width: 960, height: 540}]}`.
 
     A surface is a view into the lens's picture: `projection` (fisheye-perspective, fisheye-cylinder, …), width and
     height, focal or fov, angles, and more (docs/dewarping.md). One surface takes the place of the stream's pictures;

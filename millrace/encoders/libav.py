@@ -14,6 +14,7 @@ from av.video.reformatter import VideoReformatter
 
 from ..core.caps import PACKETS, Caps
 from ..media import CodecParameters, Frame, Image, Packet
+from ..media.nal import SEI_HEADERS, sei_unregistered, with_unit
 
 SECOND = 1_000_000_000
 MPEG_TICKS = Fraction(1, 90000)
@@ -99,7 +100,8 @@ def open_encoder(
 
 
 class LibavEncoder:
-    """See encoders.base.Encoder. I420 of the right size is encoded where it lies, without a copy of our own.
+    """See encoders.base.Encoder. User data of a frame, `extras["sei"]` [(name of 16 bytes, payload)], goes into its
+    packet where the codec is h264 or hevc. I420 of the right size is encoded where it lies, without a copy of our own.
 
     NV12, RGB and BGR are converted; GRAY8 gets grey chroma. A picture of another size than the stream began with
     is scaled (bilinear) to that size.
@@ -112,7 +114,7 @@ class LibavEncoder:
         self._last = -(1 << 62)
         self._first: int | None = None  # ticks of the first packet
         self._sent = 0
-        self._times: dict[int, tuple[str, int, int | None, int]] = {}  # ticks → stream, pts, duration, epoch
+        self._times: dict[int, tuple[str, int, int | None, int, Any]] = {}  # ticks → stream, pts, duration, epoch, SEI
         fps = frames.get("fps")
         self._period: int | None = round(SECOND / fps) if fps else None
         self.caps = Caps(
@@ -144,7 +146,7 @@ class LibavEncoder:
         ticks = max(self._ticks(frame.pts), self._last + 1)
         self._last = ticks
         duration = frame.duration or self._period
-        self._times[ticks] = (frame.stream, frame.pts, duration, frame.epoch)
+        self._times[ticks] = (frame.stream, frame.pts, duration, frame.epoch, frame.extras.get("sei"))
         picture.pts, picture.time_base = ticks, self._base
         picture.duration = self._ticks(duration) if duration else 0
         return [self._packet(data) for data in self._context.encode(picture)]
@@ -164,13 +166,15 @@ class LibavEncoder:
         return (ticks * self._base.numerator * SECOND + den // 2) // den
 
     def _packet(self, data: Any) -> Packet:
-        stream, pts, duration, epoch = self._times.pop(data.pts)
+        stream, pts, duration, epoch, said = self._times.pop(data.pts)
         if self._first is None:
             self._first = data.pts
         if data.dts is not None and data.dts < self._first - round(LONGEST_DELAY / self._base):
             data.dts = self._first - self._context.reorder_depth + self._sent  # at most its pts, and growing
         self._sent += 1
         data.duration = self._ticks(duration) if duration else 0
+        if said and self.caps["codec"] in SEI_HEADERS:
+            data = _saying(data, self.caps["codec"], said)
         dts = pts if data.dts is None else min(self._ns(data.dts), pts)  # rounding may not put it after the pts
         return Packet(stream, data, pts, dts, duration, data.is_keyframe, epoch)
 
@@ -191,6 +195,17 @@ class LibavEncoder:
             picture, *size, format="yuv420p", src_color_range=source, dst_color_range=colour_range,
             dst_colorspace={6: 5}.get(matrix, matrix), threads=1,
         )  # fmt: skip
+
+
+def _saying(data: Any, codec: str, said: list[tuple[bytes, bytes]]) -> Any:
+    """The packet with user data in it: (name of 16 bytes, payload)."""
+    content = bytes(data)
+    for name, payload in said:
+        content = with_unit(codec, content, sei_unregistered(codec, name, payload))
+    out = av.Packet(content)
+    out.pts, out.dts, out.duration, out.time_base = data.pts, data.dts, data.duration, data.time_base
+    out.is_keyframe = data.is_keyframe
+    return out
 
 
 def _wrap(image: Image) -> Any:

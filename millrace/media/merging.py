@@ -34,7 +34,10 @@ def merged(copies: Sequence[Frame]) -> Frame:
             there = {id(each) for each in mine}
             mine += [each for each in getattr(other, name) if id(each) not in there]
         frame.inferred += [name for name in other.inferred if name not in frame.inferred]
+        models = {**other.extras.get("models", {}), **frame.extras.get("models", {})}
         frame.extras = {**other.extras, **frame.extras}
+        if models:  # each branch knows the numbers of its own
+            frame.extras["models"] = models
     for found in frame.objects:
         if found.parent is not None:
             found.parent = known.get(id(_root(found.parent)), found.parent)

@@ -12,6 +12,8 @@ import struct
 from typing import Any
 
 _START = re.compile(rb"\x00\x00\x01")
+_ESCAPED = re.compile(rb"(\x00\x00)(?=[\x00-\x03])")  # what would look like a start code
+SEI_HEADERS = {"h264": b"\x06", "hevc": b"\x4e\x01"}  # of a unit of SEI; in hevc of one before the picture
 
 
 def read_header(codec: str, extradata: bytes | None) -> tuple[int, list[bytes]]:
@@ -87,3 +89,27 @@ def _units(header: bytes, at: int, count: int, units: list[bytes]) -> int:
         units.append(header[at + 2 : at + 2 + length])
         at += 2 + length
     return at
+
+
+def sei_unregistered(codec: str, name: bytes, payload: bytes) -> bytes:
+    """A NAL unit (without start code) of user data: H.264 section 7.3.2.3, H.265 section 7.3.2.4, payload type 5.
+
+    `name` is the 16 bytes that say whose data it is. Raises ValueError for another codec or a name that is too short.
+    """
+    if codec not in SEI_HEADERS or len(name) != 16:
+        raise ValueError(f"user data of {codec} with a name of {len(name)} bytes; it goes with h264 and hevc, and 16")
+    data = name + payload
+    sizes = b"\xff" * (len(data) // 255) + bytes([len(data) % 255])
+    raw = b"\x05" + sizes + data + b"\x80"
+    return SEI_HEADERS[codec] + _ESCAPED.sub(b"\\1\x03", raw)
+
+
+def with_unit(codec: str, data: Any, unit: bytes) -> bytes:
+    """An access unit of a byte stream (start codes) with one more NAL unit, which stands before its first picture."""
+    source = bytes(data)
+    for match in _START.finditer(source):
+        kind = source[match.end()] & 31 if codec == "h264" else source[match.end()] >> 1 & 63
+        if (1 <= kind <= 5) if codec == "h264" else kind < 32:
+            at = match.start() - (match.start() > 0 and source[match.start() - 1] == 0)
+            return source[:at] + b"\0\0\0\1" + unit + source[at:]
+    return source

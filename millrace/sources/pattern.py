@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.element import Seconds, setting, state
+from ..core.errors import SettingError
 from ..media import Image
 from ..media.buffers import empty
+from .patterns import MOVING, NAMES, pattern
 from .pictures import PictureSource
 
 # 75 % bars in the order of their luma: white, yellow, cyan, green, magenta, red, blue. Y, Cb, Cr of BT.601 limited
@@ -25,11 +27,16 @@ _DIGITS = (  # 3 x 5 cells of each digit, a row in three bits
 class PatternSource(PictureSource):
     """Colour bars over a grey ramp, a white line that moves, and the frame's number: `pattern:?width=640&height=360`.
 
-    I420, BT.601, limited range. Without `frames` or `seconds` it never ends. The same settings give the same pictures.
+    Or one of GStreamer's test pictures: `pattern:?pattern=smpte` (snow, ball, checkers-8, …), which scrolls with
+    `speed`. I420, BT.601, limited range. Without `frames` or `seconds` it never ends. The same settings give the same
+    pictures.
     """
 
     stream: str = setting(help="name of the stream")
     uri: str = setting(default="pattern:", help="pattern:, with settings behind a question mark")
+    pattern: str = setting(default="bars", help="which picture", choices=("bars", *NAMES))
+    colour: str = setting(default="#ffffff", help="of solid-color, #rrggbb")
+    speed: int = setting(default=0, help="pixels that a pattern goes to the left with each frame")
     width: int = setting(default=640, help="pixels", minimum=16)
     height: int = setting(default=360, help="pixels", minimum=16)
     fps: float = setting(default=25.0, help="frames per second", minimum=0.001)
@@ -49,6 +56,8 @@ class PatternSource(PictureSource):
         return max(1, round(self.seconds * self.rate))
 
     def picture(self, index: int) -> Image:
+        if self.pattern != "bars":
+            return Image("I420", self._named(index), self.width, self.height)
         if not self.still:
             self.still = bars(self.width, self.height)
         planes = []
@@ -59,6 +68,28 @@ class PatternSource(PictureSource):
         luma[:, index * 2 % self.width] = WHITE
         _write_number(luma, index)
         return Image("I420", planes, self.width, self.height)
+
+    def _named(self, index: int) -> list[NDArray[np.uint8]]:
+        """The planes of a picture that has a name."""
+        if self.pattern in MOVING:
+            planes = pattern(self.pattern, self.width, self.height, index)
+        else:
+            if not self.still:
+                self.still = pattern(self.pattern, self.width, self.height, 0, self._colour())
+            planes = [plane.copy() for plane in self.still]
+        shift = index * self.speed
+        return (
+            [np.roll(plane, -shift // (2 if n else 1), axis=1) for n, plane in enumerate(planes)] if shift else planes
+        )
+
+    def _colour(self) -> tuple[float, float, float]:
+        try:
+            number = int(self.colour.removeprefix("#"), 16)
+            if len(self.colour) != 7 or number < 0:
+                raise ValueError
+        except ValueError:
+            raise SettingError("pattern", "colour", self.colour, "it is a colour like #ff8000") from None
+        return (number >> 16) / 255, (number >> 8 & 255) / 255, (number & 255) / 255
 
 
 def bars(width: int, height: int) -> list[NDArray[np.uint8]]:

@@ -75,6 +75,8 @@ def make_files(settings: Any, folder: Path) -> None:
             (folder / value).mkdir()
         elif value == "config_preprocess.txt":
             (folder / value).write_text(NVDSPREPROCESS.format(more="", user="") + WHOLE_FRAMES)
+        elif value == "gt.txt":
+            (folder / value).write_text("1,1,1,1,5,5,1\n")
         elif isinstance(value, str) and value.endswith(".onnx"):
             make_detector(folder / value, [(8, 8, 30, 30, 0.9, 2)])
         elif isinstance(value, str) and ":" in value and value.replace(".", "").replace(":", "").isidentifier():

@@ -14,10 +14,10 @@ import pytest
 from pictures import Mark, Pictures, frame
 
 import millrace
-from millrace.core import ConfigError, Element, Parts, StreamStart, setting, state
+from millrace.core import ConfigError, Context, Element, Parts, StreamStart, setting, state
 from millrace.elements.join import Join
 from millrace.flow import Flow
-from millrace.media import Frame
+from millrace.media import Frame, Object, box
 from millrace.testing.models import make_shade_model
 from millrace.testing.run import run
 from millrace.testing.scene import Scene, write_clip
@@ -171,3 +171,49 @@ def test_the_example_of_the_architecture_page_runs(media: Path, tmp_path: Path) 
         assert sum(1 for _ in wall.decode(video=0)) >= FRAMES
     assert lines(BRANCHES, media, tmp_path / "again") == found
     assert lines(ROW, media, tmp_path / "row") == found, "one model after the other says the same"
+
+
+def found_by(stage: str, number: int) -> Frame:
+    one = frame("b", 2)
+    one.extras["models"] = {number: stage}
+    one.objects.append(Object(box([1, 2, 3, 4]), 0, stage, 0.5, stage=stage))
+    return one
+
+
+def test_what_a_model_found_is_kept_of_some_streams_only() -> None:
+    join = Join(keep={"cars": ["a"], 2: [1], "people": ["b"]})
+    join.open(Context("join"))
+    join.expect(["a", "b"])
+    [one] = join.process(Parts("b", (found_by("cars", 1), found_by("plates", 2), found_by("people", 3))))
+    assert [found.label for found in one.objects] == ["plates", "people"]
+    with pytest.raises(ConfigError, match=r"keep.cars='a'.*it is a list of streams"):
+        Join(keep={"cars": "a"}).validate()
+
+
+METAMUX = """[property]
+enable=1
+active-pad=sink_1
+pts-tolerance=60000
+[user-configs]
+[group-0]
+src-ids-model-1=0;1
+src-ids-model-2=0
+"""
+
+
+def test_a_file_of_metamux(tmp_path: Path) -> None:
+    path = tmp_path / "mux.txt"
+    path.write_text(METAMUX)
+    join = Join(config=str(path))
+    join.open(Context("join"))
+    join.expect(["a", "b"])
+    second = found_by("plates", 2)
+    [one] = join.process(Parts("b", (found_by("cars", 1), second)))
+    assert one is second and [found.label for found in one.objects] == ["cars"]
+    path.write_text(METAMUX.replace("enable=1", "enable=0"))
+    off = Join(config=str(path))
+    off.validate()
+    assert off.keep == {} and off.first == 1
+    path.write_text(METAMUX.replace("sink_1", "first"))
+    with pytest.raises(ConfigError, match=r"mux.txt:3: \[property\] active-pad: 'first' is not sink_N"):
+        Join(config=str(path)).validate()

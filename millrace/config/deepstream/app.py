@@ -18,8 +18,9 @@ from .models import Models, analytics, dumps, preprocess, tracker
 from .others import pass_over, sample_sinks
 from .parallel import branches
 from .parts import App
+from .pictures import dewarpers, example, replay, segvisual, streammux
 from .sinks import Sink, branch, outs, read_sinks
-from .sources import read_sources, read_streammux
+from .sources import read_sources
 
 SUFFIXES = (".txt", ".yml", ".yaml")
 
@@ -43,9 +44,9 @@ def app_of(file: KeyFile, uris: Sequence[str] = (), captions: bool = False) -> A
     read_sources(app)
     if uris and not app.plan.streams:
         app.plan.streams += [Stream(f"source{index}", uri) for index, uri in enumerate(uris)]
-    read_streammux(app)
+    app.plan.line = [*dewarpers(app), *streammux(app)]
     models = Models(app)
-    app.plan.line = _found(app, models)
+    app.plan.line += _found(app, models)
     sinks = read_sinks(app) or sample_sinks(app)
     app.plan.line += _shown(app, sinks, models)
     _loop(app)
@@ -70,7 +71,13 @@ def _found(app: App, models: Models) -> Line:
     application = report.section("application")
     line = preprocess(app, report.section("pre-process"))
     parallel = branches(app, models)
-    primary = parallel or models.primary(report.section("primary-gie"))
+    labels = replay(app, report.section("replay"))
+    primary = parallel or labels or models.primary(report.section("primary-gie"))
+    if labels:
+        model = report.section("primary-gie")
+        models.stages[model.integer("gie-unique-id", 1)] = "labels"
+        why = "[replay] is on: its labels take the place of the model"
+        model.ignore(why, *(entry.key for entry in model.group.entries))
     line += primary
     line += dumps(application, "gie-kitti-output-dir", "kitti")
     line += [] if parallel else tracker(app, report.section("tracker"))
@@ -85,7 +92,14 @@ def _found(app: App, models: Models) -> Line:
     else:
         for _, section in report.sections(r"secondary-gie\d*"):
             section.ignore("there is no [primary-gie] that is on", *(entry.key for entry in section.group.entries))
-    return line + dumps(application, "kitti-track-output-dir", "kitti-track")
+    line += dumps(application, "kitti-track-output-dir", "kitti-track")
+    segments = report.section("segvisual")
+    if primary or app.sample:
+        line += segvisual(app, segments)
+    elif segments.given:
+        why = "there is no [primary-gie] that is on"
+        segments.ignore(why, *(entry.key for entry in segments.group.entries))
+    return line + example(app, report.section("ds-example"))
 
 
 def _shown(app: App, sinks: list[Sink], models: Models) -> Line:

@@ -1,4 +1,4 @@
-"""[tiled-display], [osd], [segvisual]: how frames look when they leave."""
+"""[tiled-display], [osd]: how frames look when they leave."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ...deepstream import Section
-from ..plan import Line, Step
+from ..plan import Line
 from .parts import MEMORY, App, step
 
 _COLOURS = "captions have the colour of their box, with text that can be read on it"
@@ -20,7 +20,7 @@ def tiler(app: App, section: Section) -> tuple[int, Line]:
         section.ignore("the group is off (enable)", *(e.key for e in section.group.entries if e.key != "enable"))
         return 0, []
     rows, columns = section.integer("rows", 0, least=0), section.integer("columns", 0, least=0)
-    count = max(1, len(app.plan.streams))
+    count = max(1, len(app.plan.streams) + app.surfaces)
     if section.boolean("square-seq-grid", False):
         columns = rows = math.ceil(math.sqrt(count))
     if rows * columns < count:
@@ -47,10 +47,8 @@ def tiler(app: App, section: Section) -> tuple[int, Line]:
 
 def osd(app: App, section: Section, styles: dict[str, Any], tiled: bool) -> Line:
     """The step of [osd]; none where it is off. Captions are hidden where several streams share a picture."""
-    segments = app.report.section("segvisual")
-    maps = _maps(app, segments)
     if not app.on(section):
-        return [Step("draw", {**_plain(), "maps": maps, "boxes": False, "labels": False})] if maps else []
+        return []
     border = section.integer("border-width", 0, least=0)
     text = section.integer("text-size", 0, least=0)
     shown = section.boolean("display-text", True)
@@ -65,7 +63,7 @@ def osd(app: App, section: Section, styles: dict[str, Any], tiled: bool) -> Line
         "labels": shown and not hidden,
         "ids": shown and not hidden and bool(ids),
         "masks": section.boolean("display-mask", False),
-        "maps": maps,
+        "maps": 0.0,
         "thickness": border or None,
         "text_size": max(text, 6) if text else None,
         "clock": "wall" if section.integer("show-clock", 0) else None,
@@ -83,14 +81,3 @@ def osd(app: App, section: Section, styles: dict[str, Any], tiled: bool) -> Line
 
 def _plain() -> dict[str, Any]:
     return {"confidence": False, "trails": 0.0}
-
-
-def _maps(app: App, section: Section) -> float:
-    """The opacity of class maps; 0: none are drawn."""
-    if not app.on(section):
-        return 0.0
-    alpha = section.number("alpha", 1.0, least=0, most=1)
-    section.ignore("class maps are drawn onto the frame", "orig_background", "original-background")
-    section.ignore("class maps are drawn onto the frame, in its size", "width", "height", "batch-size")
-    section.ignore(MEMORY, "gpu-id", "nvbuf-memory-type")
-    return alpha

@@ -12,8 +12,6 @@ _GROUPS = {
     r"message-converter|msgconv": "messages are made at the sink",
     r"message-consumer\d+": "messages are not consumed: recording is started by rules of `analyze` or from Python",
     r"img-save": "deepstream-app reads the group and does nothing with it; the element `images` saves pictures",
-    r"replay": "label files are not played back yet",
-    r"dewarper\d+": "dewarping is not there yet",
     r"visionencoder|text-embedder": _EMBEDDINGS,
     r"audio-.*": "analysis of sound is out of scope: sound is saved and played only",
     r"receiver\d+": _NMOS,
@@ -22,15 +20,11 @@ _GROUPS = {
     r"secondary-postprocess\d+": "compiled post-processing is not loaded: how outputs are read is recognised",
     r"meta-mux": "the branches of all models are joined frame by frame",
 }
-_EXAMPLE = "an example's place for code of one's own: the elements `function` and `blur` do what it shows"
 
 
 def pass_over(app: App) -> None:
     """Note why the groups that are left have no effect."""
     report = app.report
-    example = report.section("ds-example")
-    if app.on(example):
-        example.ignore(_EXAMPLE, *(entry.key for entry in example.group.entries))
     for pattern, why in _GROUPS.items():
         for _, section in report.sections(pattern):
             given = [entry.key for entry in section.group.entries if entry.key not in section.taken]

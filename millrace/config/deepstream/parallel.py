@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ...deepstream import Report, Section, read
+from ...elements._metamux import read_metamux
 from ..plan import Line, Step, Tee
 from .models import Models, tracker
-from .parts import App, step
+from .parts import MEMORY, App, step
 
 
 def branches(app: App, models: Models) -> Line:
@@ -27,7 +28,24 @@ def branches(app: App, models: Models) -> Line:
             section.ignore("its [primary-gieN] is off", *given)
     if not lines:
         return []
-    return [Tee(dict(lines)), Step("join")] if len(lines) > 1 else next(iter(lines.values()))
+    joined = _joined(app, models, report.section("meta-mux"))
+    return [Tee(dict(lines)), joined] if len(lines) > 1 else next(iter(lines.values()))
+
+
+def _joined(app: App, models: Models, section: Section) -> Step:
+    """[meta-mux]: where the branches meet, and of which streams what each model found is kept."""
+    path = app.file(section, "config-file") if app.on(section) else None
+    section.ignore(MEMORY, "gpu-id", "nvbuf-memory-type")
+    if path is None or any(each.group == section.group.name for each in app.missing):
+        return Step("join")
+    found = read_metamux(path)
+    streams = [stream.name for stream in app.plan.streams]
+    keep = {
+        models.stages[number]: [streams[n] for n in numbers if 0 <= n < len(streams)]
+        for number, numbers in found.keep.items()
+        if number in models.stages
+    }
+    return step(section, "join", {"first": found.first or None, "keep": keep or None}, {"keep": "config-file"})
 
 
 def _only(app: App, section: Section) -> Line:

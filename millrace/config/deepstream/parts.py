@@ -45,6 +45,7 @@ class App:
     perf: float | None = None
     sample: bool = False
     uri: str = ""  # of the first source that gives none (-i)
+    surfaces: int = 0  # streams more than there are sources: a dewarper makes one of each surface
     captions: bool = False  # tiles show captions even where there are several (-t)
 
     def on(self, section: Section) -> bool:

@@ -42,26 +42,6 @@ def read_sources(app: App) -> None:
         _plain(app, plain)
 
 
-def read_streammux(app: App) -> None:
-    """What the batcher asks for; here each stream keeps its own size."""
-    section = app.report.section("streammux")
-    why = "each stream keeps its own size: boxes are in its pixels, and models' inputs are made from it at once"
-    section.ignore(why, "width", "height", "enable-padding", "compute-hw", "interpolation-method")
-    section.ignore("batches are made as the device takes them best", "batch-size", "buffer-pool-size")
-    section.ignore("frames of files wait for each other, those of live streams do not", "batched-push-timeout",
-                   "sync-inputs", "max-latency", "async-process", "sort-batch", "cache-buffer",
-                   "cache-buffer-timeout", "sync-inputs-ntp", "align-first-buffer", "failsafe-flush-count",
-                   "num-surfaces-per-frame", "frame-duration")  # fmt: skip
-    section.ignore("each source says itself whether it is live", "live-source")
-    section.ignore(MEMORY, "gpu-id", "nvbuf-memory-type")
-    section.ignore("frames carry the camera's own time where it sends one", "attach-sys-ts-as-ntp", "attach-sys-ts")
-    section.ignore("frames are counted from the start of their stream", "frame-num-reset-on-eos",
-                   "frame-num-reset-on-stream-reset")  # fmt: skip
-    section.ignore("the run ends with its last stream", "drop-pipeline-eos")
-    section.ignore("SEI messages are not read", "extract-sei-type5-data", "extract-sei-sim-time", "drop-backward-sei")
-    section.ignore("it configures DeepStream's new batcher", "config-file-path")
-
-
 def _source(app: App, section: Section, number: int) -> None:
     kind = section.integer("type", None)
     count = section.integer("num-sources", 1, least=1)

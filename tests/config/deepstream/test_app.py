@@ -49,8 +49,8 @@ def test_a_whole_application_runs_to_its_end(write, folder):
     path = write(SOURCES, MODELS, FILE, "[tests]\nfile-loop=0\n")
     app = load_app(path)
     assert app.missing == [] and app.perf == 1 and app.report.warnings() == []
-    assert names(app.plan.line) == ["infer", "track", "infer", ["tiles"]]
-    app.plan.line.insert(3, Step("json", {"path": "found.jsonl"}))
+    assert names(app.plan.line) == ["resize", "infer", "track", "infer", ["tiles"]]
+    app.plan.line.insert(4, Step("json", {"path": "found.jsonl"}))
     summary = Run(app.plan).run()
     assert {name: summary.streams[name].frames_out for name in ("source0", "source1")} == {
         "source0": FRAMES, "source1": FRAMES,
@@ -74,7 +74,7 @@ def test_kitti_dumps(write, folder):
         "[application]\ngie-kitti-output-dir=out/found\nkitti-track-output-dir=out/tracks\n[sink0]\nenable=1\ntype=1"
     )
     app = load_app(write(SOURCES, MODELS, dumps))
-    assert names(app.plan.line) == ["infer", "dump", "track", "infer", "dump"]
+    assert names(app.plan.line) == ["resize", "infer", "dump", "track", "infer", "dump"]
     Run(app.plan).run()
     files = sorted(path.name for path in (folder / "out" / "found").iterdir())
     assert len(files) == 2 * FRAMES and files[0] == "00_000_000000.txt" and files[-1] == "00_001_000011.txt"
@@ -134,7 +134,7 @@ def test_two_models_of_one_number(write):
 
 def test_a_model_that_nothing_feeds_is_left_out(write):
     app = load_app(write(SOURCES, MODELS.replace("operate-on-gie-id=1", "operate-on-gie-id=5")))
-    assert names(app.plan.line) == ["infer", "track"]
+    assert names(app.plan.line) == ["resize", "infer", "track"]
     assert "no model that is on has the gie-unique-id 5" in app.remarks[0]
 
 
