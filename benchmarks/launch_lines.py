@@ -24,6 +24,7 @@ from typing import Any
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 import av
+import numpy as np
 import yaml
 
 from millrace.config.build import build
@@ -36,7 +37,7 @@ from millrace.summary import Run
 
 CLIPS = {  # codec that a line expects → a clip
     "h264": "videos/pedestrians_626x360_vfr.mp4", "hevc": "videos/derived/car_hevc.mp4",
-    "hevc10": "videos/derived/car_hevc_main10.mkv", "mjpeg": "videos/derived/car_mjpeg_640x360.avi",
+"mjpeg": "videos/derived/car_mjpeg_640x360.avi",
     "raw": "videos/derived/car_bframes_longgop.h264", "jpg": "images/people_frisbee_coco.jpg",
     "png": "golden/one_f300.png", "fisheye": "videos/derived/car_fisheye_equidistant_720.mp4",
 }  # fmt: skip
@@ -138,7 +139,7 @@ def main() -> None:
             if not given.page:
                 begin = line.removeprefix("gst-launch-1.0 ")[:60].replace("|", "\\|")
                 print(f"| {number} | {text.said} | `{begin}` |", flush=True)
-    print(f"\n| lines | parsed | built | ran to their end |\n| ---: | ---: | ---: | ---: |")
+    print("\n| lines | parsed | built | ran to their end |\n| ---: | ---: | ---: | ---: |")
     print(
         f"| {sum(given.only in (0, n) for n in range(1, len(lines) + 1))} | "
         + " | ".join(str(counts[key]) for key in ("parsed", "built", "ran"))
@@ -237,13 +238,33 @@ def stream(line: str, name: str, data: Path, folder: Path) -> str:
         return str(data / CLIPS["raw"])
     if "mjpeg" in name:
         return remuxed(data / CLIPS["mjpeg"], folder / "mjpeg.mp4")
-    if "10bit" in name or "12bit" in name or "FILESRC" in name:
-        return remuxed(data / CLIPS["hevc10"], folder / "main10.mp4")
+    if deep := re.search(r"(\d+)bit_(\w+?)_|FILESRC_(Y444_12LE)", name):
+        return deep_clip(folder / "deep.mp4", "yuv444p12le" if deep[3] else DEPTHS[deep[1], deep[2]])
     if "h265" in name:
         return str(data / CLIPS["hevc"])
     if "nvdewarper" in line:
         return str(data / CLIPS["fisheye"])
     return str(data / CLIPS["h264"])
+
+
+DEPTHS = {
+    ("8", "yuv444p"): "yuv444p", ("10", "yuv444p"): "yuv444p10le", ("12", "yuv444p"): "yuv444p12le",
+    ("12", "p016le"): "yuv420p12le",
+}  # fmt: skip
+
+
+def deep_clip(path: Path, format: str) -> str:
+    """Moving bars in HEVC of a pixel format."""
+    with av.open(str(path), "w") as out:
+        track = out.add_stream("libx265", rate=25)
+        track.width, track.height, track.pix_fmt = 640, 360, format
+        track.options = {"preset": "ultrafast", "x265-params": "log-level=none"}
+        for index in range(30):
+            pixels = np.full((360, 640, 3), 60, np.uint8)
+            pixels[:, index * 20 : index * 20 + 40] = (200, 60, 30)
+            out.mux(track.encode(av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(format=format)))
+        out.mux(track.encode())
+    return str(path)
 
 
 def remuxed(path: Path, out: Path) -> str:

@@ -179,34 +179,26 @@ def _pattern(work: Work, node: Node, shown: str, rate: int) -> None:
         options["frames"] = max(1, count)
     if node.props.get("is-live"):
         options["pace"] = True
-    options |= pattern_options(work, node, shown)
+    options |= _picture(work, node, shown)
     _stream(work, node, "pattern", "pattern:", options)
     grey = _shape(work, node, "format") == "GRAY8"
     if grey:
         work.add(node, "convert", {"format": "GRAY8"})
 
 
-def pattern_options(work: Work, node: Node, shown: str) -> dict[str, Any]:
+def _picture(work: Work, node: Node, shown: str) -> dict[str, Any]:
     """The settings of the source for one of GStreamer's patterns."""
-    from ...sources.pattern import PatternSource
+    from ...sources.pattern import NAMES
 
-    fields: Any = getattr(PatternSource, "__dataclass_fields__", {})
-    if "pattern" not in fields:
-        work.note(node, "pattern", "ignored", "there is one test picture: colour bars that move")
-        work.note(node, "foreground-color", "ignored", "there is one test picture: colour bars that move")
-        return {}
-    choices = fields["pattern"].metadata.get("choices") or ()
-    name = next((each for each in (shown, *_LIKE.get(shown, ())) if each in choices), None)
-    if name is None:
-        work.note(node, "pattern", "ignored", f"there is no picture {shown!r}; there are: {', '.join(choices)}")
-        return {}
-    return {"pattern": name} if name != fields["pattern"].default else {}
-
-
-_LIKE = {"smpte": ("bars",), "smpte75": ("bars",), "smpte100": ("bars",), "smpte-rp-219": ("bars",), "gamut": ("bars",),
-         "colors": ("gradient",), "checkers-1": ("checkers", "checker"), "checkers-2": ("checkers", "checker"),
-         "checkers-4": ("checkers", "checker"), "checkers-8": ("checkers", "checker"), "snow": ("noise",),
-         "solid-color": ("solid", "white"), "zone-plate": ("zone", "zoneplate"), "ball": ("moving", "box")}  # fmt: skip
+    out: dict[str, Any] = {"pattern": shown}
+    if shown not in NAMES:
+        out = {}
+        work.note(node, "pattern", "ignored", f"there is no picture {shown!r}: bars that move are shown")
+    if speed := node.props.get("horizontal-speed", 0):
+        out["speed"] = speed
+    if "foreground-color" in node.props and shown == "solid-color":
+        out["colour"] = f"#{node.props['foreground-color'] & 0xFFFFFF:06x}"
+    return out
 
 
 # raw pictures of files
