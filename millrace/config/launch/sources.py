@@ -188,7 +188,7 @@ def _pattern(work: Work, node: Node, shown: str, rate: int) -> None:
 
 def _picture(work: Work, node: Node, shown: str) -> dict[str, Any]:
     """The settings of the source for one of GStreamer's patterns."""
-    from ...sources.pattern import NAMES
+    from ...sources.patterns import NAMES
 
     out: dict[str, Any] = {"pattern": shown}
     if shown not in NAMES:
