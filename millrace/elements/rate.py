@@ -61,7 +61,7 @@ class Rate(Element):
         """What is held goes as long as it lasts; after that ticks are counted anew."""
         last = self.held.pop(stream, None)
         if last is not None:
-            yield from self._give(last, last.pts + self._half)
+            yield from self._give(last, last.pts + max(0, (last.duration or 1) - 1))
         self.first.pop(stream, None)
         self.ticks.pop(stream, None)
 

@@ -12,7 +12,7 @@ Kind = Literal["source", "filter", "sink", "pass", "refused"]
 FILE = Path(__file__).with_name("elements.yaml")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Alias:
     """One element of GStreamer. `applied`: property → its type and what it is here; `ignored`: property → why.
 

@@ -13,6 +13,10 @@ SHOWN = 60  # characters of the line around an error
 _WORD = re.compile(r"\s*(\S+)")
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=\S*")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+_SECRET = re.compile(
+    r"(?i)(://(?=[^/@\s]+@)|\buser-pw\s*=\s*|(?<=[?&;])[\w.-]*(?:password|passwd|secret|token|key|sas|sig|signature)=)"
+    r"([^/@&;\s]+)"
+)
 _COMMANDS = ("gst-launch-1.0", "gst-launch", "gst-launch-1.0.exe")
 OPTIONS = {  # of gst-launch-1.0, and what becomes of them
     "-e": "files are finished whenever a run ends", "--eos-on-shutdown": "files are finished whenever a run ends",
@@ -54,7 +58,7 @@ class LaunchText:
         end = self.text.find("\n", at)
         end = len(self.text) if end < 0 else end
         first = max(begin, at - SHOWN // 3)
-        part = self.text[first : min(end, first + SHOWN)].expandtabs(1)
+        part = _masked(self.text)[first : min(end, first + SHOWN)].expandtabs(1)
         dots = "… " if first > begin else ""
         line = f"line {self.text.count(chr(10), 0, at) + 1}, " if "\n" in self.text else ""
         pointer = " " * (len(dots) + at - first) + "^"
@@ -73,6 +77,11 @@ class LaunchText:
 
         value = _VARIABLE.sub(variable, value) if "$" in value else value
         return os.path.expanduser(value) if value.startswith("~/") else value
+
+
+def _masked(text: str) -> str:
+    """The text with stars for passwords, each letter in its place."""
+    return _SECRET.sub(lambda match: match[1] + "*" * len(match[2]), text)
 
 
 def take_command(text: str, environment: Mapping[str, str] | None = None) -> LaunchText:
