@@ -31,8 +31,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MILLRACE_DEEPSTREAM_ROOT", raising=False)
     monkeypatch.delenv("MILLRACE_SUBSTITUTIONS", raising=False)
     write_video("street.mp4", [np.full((64, 64, 3), 90, np.uint8)] * 5)
-    make_detector("cars.onnx", [(8, 8, 40, 40, 0.9, 0)], classes=1)
-    Path("labels.txt").write_text("car\n")
+    make_detector("cars.onnx", [(8, 8, 40, 40, 0.9, 0)], classes=2)
+    Path("labels.txt").write_text("car\nvan\n")
     Path("primary.txt").write_text(
         "[property]\nonnx-file=cars.onnx\nlabelfile-path=labels.txt\nnetwork-type=0\ncluster-mode=2\ngie-unique-id=1\n"
     )
