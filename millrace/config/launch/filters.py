@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 from ...core.errors import did_you_mean
@@ -39,6 +40,7 @@ def shape(work: Work, node: Node) -> None:
         )
     for key in _FRAMES:
         if key in found.fields:
+            _typed(work, node, found, key)
             target = _shaper(node, "size" if key in ("width", "height") else "rate" if key == "framerate" else "format")
             value = found.fields[key]
             if target is None or isinstance(value, Range):
@@ -50,6 +52,21 @@ def shape(work: Work, node: Node) -> None:
                     node.part.at, f"{key}={value}: caps behind it ask {target.part.element} for {before[0]}"
                 )
             target.shape[key] = (value, node.part.at)
+
+
+def _typed(work: Work, node: Node, found: Structure, key: str) -> None:
+    """Raise for a size that is no whole number, and a rate that is no fraction."""
+    value = found.fields[key]
+    singles = [value.least, value.most] if isinstance(value, Range) else value if isinstance(value, list) else [value]
+    kinds: tuple[type, ...] = {"framerate": (int, Fraction), "format": (str,)}.get(key, (int,))
+    for each in singles:
+        negative = isinstance(each, (int, Fraction)) and each < 0
+        if not singles or not isinstance(each, kinds) or isinstance(each, bool) or negative:
+            wanted = {"framerate": "a fraction, as in 30/1", "format": "the name of a format"}.get(
+                key, "a whole number"
+            )
+            at = work.graph.place(node, "caps") + found.places[key]
+            raise work.graph.error(at, f"caps: {key}={each}: it is {wanted}")
 
 
 def _known_format(work: Work, node: Node, found: Structure) -> None:

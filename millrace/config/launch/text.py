@@ -90,6 +90,8 @@ def take_command(text: str, environment: Mapping[str, str] | None = None) -> Lau
     at, command = 0, False
     outer = os.environ if environment is None else environment
     line = LaunchText(text)
+    if odd := re.search("[\0\ud800-\udfff]", text):
+        raise line.error(odd.start(), f"{odd[0]!r} is no letter of a line")
     while match := _WORD.match(text, at):
         word = match[1]
         if not command and word in ("$", "sudo", "time"):

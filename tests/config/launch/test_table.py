@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import inspect
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from millrace import registry
 from millrace.config.launch import filters, models, outputs, pictures, sources
+from millrace.config.launch.page import page
 from millrace.config.launch.table import Alias, table
 from millrace.config.launch.values import convert
 
@@ -58,3 +60,8 @@ def test_makers_read_what_is_applied() -> None:
     for alias in ALIASES:
         for name in alias.applied:
             assert name in read or name in ("name", "caps"), f"{alias.name} {name} is applied, and nobody reads it"
+
+
+def test_the_page_is_up_to_date() -> None:
+    made = "python -m millrace.config.launch.page > docs/launch-lines.md"
+    assert (Path(__file__).parents[3] / "docs/launch-lines.md").read_text(encoding="utf-8") == page(), made
