@@ -10,7 +10,7 @@ from .table import Alias, table
 
 TOP = """# Launch lines
 
-<!-- Made by `python -m millrace.config.launch.page > docs/launch-lines.md`; the table is config/launch/elements.yaml. -->
+<!-- Made by `python -m millrace.config.launch.page > docs/launch-lines.md`, of config/launch/elements.yaml. -->
 
 A line of gst-launch-1.0, of GStreamer's and DeepStream's elements, runs as it is:
 
@@ -30,10 +30,10 @@ for frame in flow:
     print(frame.index, frame.image.width)
 ```
 
-What stands in front (`gst-launch-1.0 -e -v`, `USE_NEW_NVSTREAMMUX=yes`) may stay. `check` exits with 0, with 3 when only
-files or streams that the line names are missing, with 2 when it is wrong. Paths are relative to the working directory;
-what lies below DeepStream's install folder, and files and addresses that are to be replaced, are looked for as in its
-configuration files (docs/deepstream.md): `MILLRACE_DEEPSTREAM_ROOT`, `MILLRACE_SUBSTITUTIONS`.
+What stands in front (`gst-launch-1.0 -e -v`, `USE_NEW_NVSTREAMMUX=yes`) may stay. `check` exits with 0, with 3 when
+only files or streams that the line names are missing, with 2 when it is wrong. Paths are relative to the working
+directory; what lies below DeepStream's install folder, and files and addresses that are to be replaced, are looked for
+as in its configuration files (docs/deepstream.md): `MILLRACE_DEEPSTREAM_ROOT`, `MILLRACE_SUBSTITUTIONS`.
 
 ## How a line is read
 
@@ -50,9 +50,9 @@ millrace: launch column 31: there is no element 'decodbin'. Did you mean 'decode
                         ^
 ```
 
-A pad that is linked twice, links in a circle, an element that nothing feeds or that leads nowhere, packets where pictures
-are wanted, a demuxer or parser that is fed with another format: each is one such error, before anything runs. Where
-only the stream can tell (h264parse before HEVC), it is refused when it comes, and other streams go on.
+A pad that is linked twice, links in a circle, an element that nothing feeds or that leads nowhere, packets where
+pictures are wanted, a demuxer or parser that is fed with another format: each is one such error, before anything runs.
+Where only the stream can tell (h264parse before HEVC), it is refused when it comes, and other streams go on.
 
 ## What becomes of it
 
@@ -62,9 +62,9 @@ only the stream can tell (h264parse before HEVC), it is refused when it comes, a
 * nvstreammux is where streams come together; with width and height it scales (`resize`), as DeepStream does, so what
   stands behind it sees pictures of that size. nvstreamdemux and tee are branches; branches that meet in a muxer go on
   as one line, and nvdsmetamux joins what they found.
-* Caps decide size, rate and format of what can make them (videotestsrc, v4l2src, nvvideoconvert, videoscale, videorate);
-  elsewhere they are checked. Formats are not made between steps: pictures stay as they are decoded, but for GRAY8, and
-  for raw files, which have the format that the caps say.
+* Caps decide size, rate and format of what can make them (videotestsrc, v4l2src, nvvideoconvert, videoscale,
+  videorate); elsewhere they are checked. Formats are not made between steps: pictures stay as they are decoded, but for
+  GRAY8, and for raw files, which have the format that the caps say.
 * num-buffers counts pictures, also of filesrc.
 * A queue is the link that is there anyway; a leaky one drops (`queue: {policy: drop_oldest}`).
 * A graph must be made of lines behind and beside each other; ways that cross in the middle are refused.
@@ -109,7 +109,8 @@ def _tables() -> Iterator[str]:
         yield "| element | here | applied | no effect |\n| --- | --- | --- | --- |"
         for alias in known:
             if alias.kind == kind:
-                yield f"| {_cell(_names(alias))} | {_cell(alias.here)} | {_cell(_applied(alias))} | {_cell(_ignored(alias))} |"
+                cells = (_names(alias), alias.here, _applied(alias), _ignored(alias))
+                yield "| " + " | ".join(map(_cell, cells)) + " |"
         yield ""
 
 

@@ -66,6 +66,8 @@ def uri(work: Work, node: Node) -> None:
     _stream(work, node, key, path)
     _limit(work, node)
     node.gives.container = container_of(path)
+    if not node.out:  # playbin shows it, too
+        work.add(node, "window")
     if node.gives.kind == "bytes" and path.startswith(("rtsp://", "rtsps://")):
         node.gives.kind = "rtp"
 

@@ -208,10 +208,16 @@ def test_pictures(between: str, wanted: list[Any]) -> None:
          [{"publish": {"payload": "deepstream-minimal", "every": 5, "options": {"newapi": False, "dummy": False},
                        "broker": "mqtt://h:1883/?qos=1"}}]),
         ("fpsdisplaysink video-sink=fakesink", []),
+        ("avenc_mpeg4 bitrate=300000 ! avimux ! filesink location=o.avi",
+         [{"encode": {"codec": "mpeg4", "bitrate": 300000}}, {"file": {"path": "o.avi"}}]),
     ],
 )  # fmt: skip
 def test_ends(end: str, wanted: list[Any]) -> None:
     assert steps(f"filesrc location=a.mp4 ! decodebin ! {end}") == wanted
+
+
+def test_playbin_is_a_whole_line() -> None:
+    assert steps(f"playbin uri=file://{Path.cwd()}/a.mp4") == ["window"]
 
 
 def test_packets_go_into_a_file_undecoded() -> None:
