@@ -1,12 +1,20 @@
-"""The one table that says which implementation a device uses. Modules are imported when asked for."""
+"""The one table that says which implementation a device uses. Modules are imported when asked for.
+
+What a GPU cannot decode or encode the CPU does: here, so that no element knows of it.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from .core.caps import Caps
 from .core.errors import ConfigError
+from .decoders.base import Decoder
+from .decoders.fallback import Fallback, Moved
+from .encoders.base import Encoder, Unavailable
 
 
 class Device(NamedTuple):
@@ -16,6 +24,8 @@ class Device(NamedTuple):
     encoder: str  # open_encoder(caps, device, **options) -> encoders.base.Encoder
     imaging: str  # open_imaging(device) -> imaging.base.Imaging
     runtime: str  # the name of the runtime (see runtimes/) that is taken where several can run a model
+    upload: str | None = None  # open_upload(device) -> what brings a picture of the CPU there
+    prepare: str | None = None  # open_prepare(device) -> what makes a picture ready for the encoder there
 
 
 TABLE = {
@@ -27,9 +37,11 @@ TABLE = {
     ),
     "cuda": Device(
         "decoders.nvdec:open_decoder",
-        "encoders.libav:open_encoder",
+        "encoders.nvenc:open_encoder",
         "imaging.cuda:open_imaging",
         "torch",
+        "imaging.cuda_upload:open_upload",
+        "imaging.cuda_upload:open_prepare",
     ),
     "gpu": Device(  # of Intel; pictures stay on the CPU
         "decoders.libav:open_decoder",
@@ -85,7 +97,50 @@ def load_runtime(path: str | os.PathLike[str], device: str, runtime: str = "auto
     return runtimes.load(path, device, runtime, TABLE[kind(device)].runtime, **options)
 
 
+def open_decoder(caps: Caps, device: str, say: Callable[[str], None], **options: Any) -> Decoder:
+    """The device's decoder of a stream. What it cannot decode the CPU does, and its pictures are brought to the device.
+
+    `say` hears of that, once. Raises ConfigError where the device cannot be used at all, ValueError where the CPU
+    cannot decode the stream either.
+    """
+    if TABLE[kind(device)].upload is None:
+        decoder: Decoder = part(device, "decoder")(caps, device, **options)
+        return decoder
+
+    def on_cpu() -> Decoder:
+        return Moved(part("cpu", "decoder")(caps, "cpu", **options), part(device, "upload")(device))
+
+    def tell(reason: str) -> None:
+        say(f"{reason}: the cpu decodes it, and its pictures are brought to {device}")
+
+    try:
+        first: Decoder = part(device, "decoder")(caps, device, **options)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        tell(str(error))
+        return on_cpu()
+    return Fallback(first, on_cpu, tell)
+
+
+def open_encoder(caps: Caps, device: str, say: Callable[[str], None], **options: Any) -> Encoder:
+    """The device's encoder for a stream of frames; the CPU's where it has none: only what is encoded is copied there.
+
+    `say` hears of that. Raises ValueError for settings that are not allowed.
+    """
+    encoder: Encoder
+    if TABLE[kind(device)].prepare is None:
+        encoder = part(device, "encoder")(caps, device, **options)
+        return encoder
+    try:
+        encoder = part(device, "encoder")(caps, device, prepare=part(device, "prepare")(device), **options)
+    except Unavailable as error:
+        say(f"{error}: the cpu encodes, pictures are copied from {device} as they are encoded")
+        encoder = part("cpu", "encoder")(caps, "cpu", **options)
+    return encoder
+
+
 def part(device: str, role: str) -> Any:
-    """The function that makes `role` (decoder, encoder, imaging) for a device."""
+    """The function that makes `role` (decoder, encoder, imaging, …) for a device."""
     module, _, function = getattr(TABLE[kind(device)], role).partition(":")
     return getattr(import_module(f".{module}", __package__), function)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from . import registry
 from .config import load as read_plan
 from .config.build import build, class_of
-from .config.plan import Line, Plan, Select, Step, Tee
+from .config.plan import Line, Listen, Plan, Select, Step, Tee
 from .config.sources import streams_of
 from .core.caps import PACKETS
 from .core.element import Element, Source
@@ -138,6 +138,17 @@ class Flow:
         """From here on one stream only."""
         return self._step(Select(stream))
 
+    def listen(self, broker: str, **settings: Any) -> Flow:
+        """Take commands from a broker's messages while it runs: `flow.listen("mqtt://localhost/commands")`.
+
+        Settings are those of config.plan.Listen: `topics`, `allow`, `sources`, `sensors`, `stay`.
+        """
+        try:
+            listen = Listen(broker, **settings)
+        except TypeError as error:
+            raise ConfigError(f"listen: {error}") from None
+        return Flow(replace(self.plan, listen=[*self.plan.listen, listen]))
+
     # work
 
     def run(
@@ -181,7 +192,7 @@ class Flow:
             run.pipeline.wait()
             raise_first(run.summary().errors)
         finally:
-            run.pipeline.stop()
+            run.close()
             self._running.remove(run.pipeline)
 
     async def __aiter__(self) -> AsyncIterator[Frame]:
@@ -208,7 +219,7 @@ class Flow:
             await asyncio.to_thread(run.pipeline.wait)
             raise_first(run.summary().errors)
         finally:
-            await asyncio.shield(asyncio.to_thread(run.pipeline.stop))
+            await asyncio.shield(asyncio.to_thread(run.close))
             self._running.remove(run.pipeline)
 
     def show(self, width: int = 320, rate: float = 10.0) -> None:

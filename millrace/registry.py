@@ -136,7 +136,7 @@ def check(name: str, settings: Mapping[str, Any], cls: type[Element] | None = No
     return checked
 
 
-def create(name: str, **settings: Any) -> Element:
+def create(name: str, /, **settings: Any) -> Element:
     """An element by name, its settings checked against their types and limits."""
     cls = get(name)
     checked = check(name, settings, cls)

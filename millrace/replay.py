@@ -86,6 +86,7 @@ class Replay:
 
     def __init__(self, steps: Steps, picture: Picture | None = None) -> None:
         self.elements = [registry.create(name, **settings) for name, settings in steps]
+        self._tracks = any(name == "track" for name, _ in steps)  # then it begins with the detections
         self.picture = picture or Blank()
         self.warnings: list[str] = []
 
@@ -133,7 +134,8 @@ class Replay:
     def _frame(self, entry: RecordedFrame) -> Frame:
         frame = Frame(
             entry.stream, entry.index, entry.pts, self.picture(entry), entry.epoch, entry.duration, wall=entry.wall,
-            objects=entry.objects, inferred=entry.inferred,
+            objects=entry.detections() if self._tracks else entry.objects, inferred=entry.inferred,
+            readings=entry.readings,
         )  # fmt: skip
         for element in self.elements:
             run = getattr(element, "process_frame", None)

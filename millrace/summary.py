@@ -66,7 +66,7 @@ class Run:
     """A plan at work, with its counts. `run()` once, or start and stop `pipeline` yourself."""
 
     def __init__(self, plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -> None:
-        self.pipeline, first, last, self.streams = build(plan, pull, keep_open=keep_open)
+        self.pipeline, first, last, self.streams, self._listening = build(plan, pull, keep_open=keep_open)
         self._first, self._last = Counter(), Counter()
         self._meter = Meter()
         self.pipeline.tap(first, self._first)
@@ -79,6 +79,7 @@ class Run:
     def start(self) -> None:
         self._began = time.monotonic()
         self.pipeline.start()
+        self._listening.start()
 
     def run(self, on_tick: Callable[[Run], None] | None = None, every: float = 0.1) -> Summary:
         """Run to the end. Ctrl+C drains, a second one stops. Raises ElementError when an element failed.
@@ -99,7 +100,7 @@ class Run:
                     if on_tick:
                         on_tick(self)
             finally:
-                self.end()
+                self.close()
         return self.summary()
 
     def finish(self, timeout: float | None = None) -> Summary:
@@ -109,14 +110,15 @@ class Run:
             if not self.pipeline.wait(timeout):
                 raise TimeoutError(f"the pipeline has not ended within {timeout:g} s")
         finally:
-            self.end()
+            self.close()
         return self.summary()
 
-    def end(self) -> None:
-        """Stop now, whatever is under way. Safe to call at any time."""
+    def close(self) -> None:
+        """End at once, and all that belongs to it; after the end it does nothing."""
         self.pipeline.stop()
         self.streams.close()
-        self._ended = time.monotonic()
+        self._listening.close()
+        self._ended = self._ended or time.monotonic()
 
     @property
     def bus(self) -> Bus:

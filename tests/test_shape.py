@@ -22,6 +22,7 @@ ROW_1 = (
 LEVEL = {
     "core": 0, "media": 0, "_version": 0, "folders": 0,
     "cuda": 1,  # what the device files of row 1 share
+    "gstreamer": 1,  # fragments of GStreamer in processes of their own, for source and elements
     "deepstream": 1,  # key files and the report on their keys, for all readers of DeepStream's files
     **dict.fromkeys(ROW_1, 2),
     "metrics": 3, "devices": 3, "engines": 4, "elements": 5, "registry": 6, "config": 7, "meter": 8, "summary": 9,
@@ -31,8 +32,8 @@ LEVEL = {
 }  # fmt: skip
 HEAVY = {
     "av", "cv2", "onnxruntime", "onnx", "torch", "cupy", "cuda", "PyNvVideoCodec", "pydantic", "yaml", "typer", "rich",
-    "pygame", "IPython", "openvino", "tensorrt", "ai_edge_litert", "tritonclient", "tensorflow", "tf2onnx",
-    "paho", "pika", "redis", "nats", "confluent_kafka", "pycocotools",
+    "pynvml", "pygame", "IPython", "openvino", "tensorrt", "ai_edge_litert", "tritonclient", "tensorflow", "tf2onnx",
+    "paho", "pika", "redis", "nats", "confluent_kafka", "pycocotools", "pyrealsense2", "aiohttp", "aiortc", "aioice",
 }  # fmt: skip
 AT_HOME = {  # where a library may be imported; anywhere else it is a leak
     "yaml": ("analytics", "config", "deepstream", "models", "cli"), "pydantic": ("config", "models", "registry"),

@@ -94,13 +94,15 @@ class LineCounter:
         out = []
         if self.trace:
             self.misses = []
+        (x1, y1), (x2, y2), length, anchor, paths = self.start, self.end, self.length, self.anchor, self.paths
+        along_x, along_y = x2 - x1, y2 - y1
         for found in seen:
-            point = found.point(self.anchor)
-            distance = side(point, self.start, self.end) / self.length
+            point = found.point(anchor)
+            distance = (along_x * (point[1] - y1) - along_y * (point[0] - x1)) / length
             right = distance > 0
-            path = self.paths.get(found.id)
+            path = paths.get(found.id)
             if path is None:
-                path = self.paths[found.id] = Path(found.label, point, distance, right, pts, found.height)
+                path = paths[found.id] = Path(found.label, point, distance, right, pts, found.y2 - found.y1)
                 path.at_home = (point, distance)
                 continue
             if right != (path.distance > 0):
@@ -110,7 +112,7 @@ class LineCounter:
             elif path.strayed and self.trace:
                 self._miss(found, path, "turned back before it was past the line by the margin", point, distance)
                 path.strayed = 0.0
-            path.point, path.distance, path.seen, path.height = point, distance, pts, found.height
+            path.point, path.distance, path.seen, path.height = point, distance, pts, found.y2 - found.y1
             if right == path.home:
                 path.at_home = (point, distance)
             path.told = False

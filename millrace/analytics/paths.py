@@ -61,16 +61,20 @@ class Path:
 
         With a deviation s in each, the difference varies by s² (1 + (1 + k)² + k²), k the ratio of the time steps.
         """
-        step = last.pts - first.pts
-        if step <= 0 or now.pts - last.pts > 5 * step:
+        first_pts, (first_x, first_y), _, _ = first
+        last_pts, (last_x, last_y), _, _ = last
+        pts, (now_x, now_y), _, height = now
+        step = last_pts - first_pts
+        if step <= 0 or pts - last_pts > 5 * step:
             return False
-        k = (now.pts - last.pts) / step
-        x = now.point[0] - last.point[0] - k * (last.point[0] - first.point[0])
-        y = now.point[1] - last.point[1] - k * (last.point[1] - first.point[1])
+        k = (pts - last_pts) / step
+        x = now_x - last_x - k * (last_x - first_x)
+        y = now_y - last_y - k * (last_y - first_y)
         varies = 1 + (1 + k) ** 2 + k * k
-        if x * x + y * y > max((_JUMP * now.height) ** 2, 18 * varies * self.noise):
+        far = x * x + y * y
+        if far > (_JUMP * height) ** 2 and far > 18 * varies * self.noise:
             return True
-        found = (x * x + y * y) / (2 * varies)
+        found = far / (2 * varies)
         self.residuals += 1
         if self.residuals <= _FIRST:
             self.noise += (found - self.noise) / self.residuals
@@ -90,11 +94,11 @@ class Path:
         of the end against that of a place. n grows up to the places of half a second; from then on the gains stay, and
         that variance is lower (Brookner, "Tracking and Kalman Filtering Made Easy", 1998, sections 1.2.8 and 1.2.10).
         """
-        x, y = place.point
-        if not self.places or place.pts <= self.places[-1].pts:
+        pts, (x, y), _, _ = place
+        step = pts - self.places[-1].pts if self.places else 0
+        if step <= 0:
             self.x, self.y, self.vx, self.vy, self.number, self.share = x, y, 0.0, 0.0, 1, 1.0
             return
-        step = place.pts - self.places[-1].pts
         self.number += 1
         most = max(4, SETTLE // step)
         n = min(self.number, most)
@@ -138,14 +142,16 @@ class Paths:
         `ground` are their places on the floor plan, in order.
         """
         out = []
+        known, window = self.known, self.window
         for n, found in enumerate(seen):
-            path = self.known.get(found.id)
+            key, _, x1, y1, x2, y2, *_ = found
+            path = known.get(key)
             if path is None:
-                path = self.known[found.id] = Path()
-            point = ((found.x1 + found.x2) / 2, found.y2)
-            path.add(Place(pts, point, ground[n] if ground is not None else None, found.height), self.window)
+                path = known[key] = Path()
+            height = y2 - y1
+            path.add(Place(pts, ((x1 + x2) / 2, y2), ground[n] if ground is not None else None, height), window)
             doubt = path.doubt
-            if doubt > STEADY * found.height:
+            if doubt > STEADY * height:
                 x, y, doubt = path.settled()
                 found = found._replace(x1=found.x1 + x, y1=found.y1 + y, x2=found.x2 + x, y2=found.y2 + y, doubt=doubt)
             out.append(found)

@@ -154,8 +154,9 @@ class LineRule(Rule):
             for pts, before in look.past:
                 if self.concerns([before]):
                     self.counter.recall(before, pts)
-        by_id = {found.id: found for found in seen}
-        for crossing in self.counter.update(seen, look.pts):
+        crossings = self.counter.update(seen, look.pts)
+        by_id = {found.id: found for found in seen} if crossings else {}
+        for crossing in crossings:
             if self.once and not crossing.first:
                 continue
             facts: dict[str, Any] = {"point": crossing.point}
@@ -172,9 +173,9 @@ class LineRule(Rule):
 
     def values(self) -> dict[str, Any]:
         assert self.counter is not None
-        totals = self.counter.totals()
-        way = totals["once"] if self.once else totals
-        return {"in": way["in"], "out": way["out"]}  # type: ignore[index]
+        if isinstance(self.counter, DirectedLine):
+            return {"in": self.counter.count, "out": 0}
+        return dict(self.counter.once if self.once else self.counter.counts)
 
     def value(self, what: str, label: str | None) -> float:
         """For conditions."""

@@ -146,8 +146,8 @@ class ZoneRule(Rule):
             self._tell("wrong_way", self.wrong_way.update(inside, look.paths, pts, look.plane), look)
         if self.limit is not None:
             self._tell("speed", self.limit.update(inside, look.speeds, pts), look)
-        for found in inside:
-            for kind, going in self.going.items():
+        for kind, going in self.going.items():
+            for found in inside if going else ():
                 if found.id in going:
                     look.mark(found, {"loiter": "loitering", "speed": "speeding"}.get(kind, kind), True)
 
@@ -165,16 +165,17 @@ class ZoneRule(Rule):
     def values(self) -> dict[str, Any]:
         assert self.counter is not None
         out: dict[str, Any] = {"count": self.counter.present()}
-        classes = self.counter.occupancy()
-        if classes:
-            out["classes"] = dict(sorted(classes.items()))
+        if out["count"]:
+            out["classes"] = dict(sorted(self.counter.occupancy().items()))
         if isinstance(self.counter, ZoneCounter):
             out |= {"entered": self.counter.entered, "left": self.counter.left}
         if self.crowd is not None:
             out["crowded"] = self.crowd.crowded
         names = {"loiter": "loitering", "speed": "speeding"}
         watched = {"loiter": self.loitering, "stopped": self.stopped, "wrong_way": self.wrong_way, "speed": self.limit}
-        out |= {names.get(kind, kind): len(self.going[kind]) for kind, watch in watched.items() if watch is not None}
+        for kind, watch in watched.items():
+            if watch is not None:
+                out[names.get(kind, kind)] = len(self.going[kind])
         return out
 
     def value(self, what: str, label: str | None) -> float:

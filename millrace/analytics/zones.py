@@ -71,6 +71,8 @@ class ZoneCounter:
     def forget(self) -> None:
         """The stream jumped or ended: nobody is inside, without leaving."""
         self.visits: dict[int, Visit] = {}
+        self.inner: dict[int, Visit] = {}  # those of them that are inside
+        self._oldest = -MEMORY  # no visit was last seen before
         self.recalled: dict[int, int] = {}  # since when those are inside who had no identity yet
 
     def update(self, seen: Iterable[Sighting], pts: int) -> list[Passage]:
@@ -89,14 +91,24 @@ class ZoneCounter:
                 out.append(self._leave(found.id, visit, pts))
             elif not visit.inside and depth > least:
                 out.append(self._enter(found.id, visit))
+        lost = pts - self.patience
+        if pts - self._oldest > MEMORY or any([visit.seen < lost for visit in self.inner.values()]):
+            out += self._tidy(pts)
+        self.recalled.clear()
+        if out:
+            self.most = max(self.most, self.present())
+        return out
+
+    def _tidy(self, pts: int) -> list[Passage]:
+        """Those leave who were not seen for long; those are forgotten who were not seen for very long."""
+        out = []
         for key, visit in list(self.visits.items()):
             if visit.inside and pts - visit.seen > self.patience:
                 out.append(self._leave(key, visit, visit.seen, gone=True))
             if pts - visit.seen > MEMORY:
                 del self.visits[key]
-        self.recalled.clear()
-        if out:
-            self.most = max(self.most, self.present())
+                self.inner.pop(key, None)
+        self._oldest = min((visit.seen for visit in self.visits.values()), default=pts)
         return out
 
     def recall(self, found: Sighting, pts: int) -> None:
@@ -110,11 +122,11 @@ class ZoneCounter:
 
     def present(self) -> int:
         """How many are inside now."""
-        return sum([visit.inside for visit in self.visits.values()])
+        return len(self.inner)
 
     def occupancy(self) -> Counter[str]:
         """How many are inside now, by label."""
-        return Counter(visit.label for visit in self.visits.values() if visit.inside)
+        return Counter([visit.label for visit in self.inner.values()])
 
     def totals(self) -> dict[str, object]:
         """{"entered", "left", "most" at once, "now": {label: n}, "identities", "classes": {label: identities}, "dwell"}
@@ -132,15 +144,20 @@ class ZoneCounter:
         }
 
     def _depth(self, point: Point, inside: bool) -> float:
-        """signed_distance; where it is plainly outside and was so before, no more than that is worked out."""
+        """signed_distance; where it is plainly on the side where it was before, no more than that is worked out."""
         x, y = point
-        left, top, right, bottom = self.bounds
-        if not inside and not self.inverse and not (left <= x <= right and top <= y <= bottom):
-            return -1.0
+        if not self.inverse:
+            left, top, right, bottom = self.bounds
+            if not inside:
+                if not (left <= x <= right and top <= y <= bottom):
+                    return -1.0
+            elif contains(x, y, self.edges):
+                return 1.0
         return signed_distance(point, self.edges)
 
     def _enter(self, key: int, visit: Visit) -> Passage:
         visit.inside = True
+        self.inner[key] = visit
         visit.since = self.recalled.get(key, visit.seen)
         self.entered += 1
         if not visit.counted:
@@ -150,6 +167,7 @@ class ZoneCounter:
 
     def _leave(self, key: int, visit: Visit, until: int, gone: bool = False) -> Passage:
         visit.inside = False
+        self.inner.pop(key, None)
         self.left += 1
         seconds = (until - visit.since) / SECOND
         self.dwell.add(visit.label, seconds)
@@ -191,6 +209,15 @@ class Presence:
     def totals(self) -> dict[str, object]:
         """{"most" at once, "now": {label: n}}"""
         return {"most": self.most, "now": dict(sorted(self.occupancy().items()))}
+
+
+def contains(x: float, y: float, edges: Sequence[tuple[Point, Point]]) -> bool:
+    """Whether a point lies in a polygon (even-odd rule)."""
+    inside = False
+    for (x1, y1), (x2, y2) in edges:
+        if (y1 > y) != (y2 > y) and x < x1 + (x2 - x1) * (y - y1) / (y2 - y1):
+            inside = not inside
+    return inside
 
 
 def signed_distance(point: Point, edges: Sequence[tuple[Point, Point]]) -> float:

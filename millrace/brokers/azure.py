@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import hmac
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from urllib.parse import quote, urlencode
 
@@ -31,32 +31,41 @@ def open_azure(address: Address) -> AzureDevice:
 
     `properties` (`a=1;b=2`) go along with every message. The topic is Azure's own.
     """
+    return AzureDevice(address)
+
+
+def inner_address(address: Address) -> Address:
+    """The MQTT address that stands for a device's. Raises ConfigError for what is missing."""
     address.check(*OPTIONS)
     device, key = address.options.get("device"), address.options.get("sas")
     if not device:
         raise ConfigError("azure: the option device is missing: azure://HUB?device=NAME&sas=KEY")
     if bool(key) == bool(address.options.get("cert")):
         raise ConfigError("azure: give either sas (the device's shared access key) or cert and key (X.509)")
-    return AzureDevice(address, device, key)
+    if key is not None:
+        sas_token("", key)  # a key that is none is an error now
+    options = {name: value for name, value in address.options.items() if name not in ("device", "sas", "properties")}
+    return replace(
+        address, scheme="mqtts", port=address.port or 8883, username=f"{address.host}/{device}/?api-version={API}",
+        options={**options, "version": "3.1.1", "client_id": device},
+    )  # fmt: skip
+
+
+def password(address: Address) -> Callable[[], str | None]:
+    """What gives a new token for each connection, or nothing where a certificate speaks for the device."""
+    device, key = address.options.get("device"), address.options.get("sas")
+    return lambda: None if key is None else sas_token(f"{address.host}/devices/{device}", key)
 
 
 class AzureDevice:
     """An MQTT broker whose topic, user and password are Azure's."""
 
-    def __init__(self, address: Address, device: str, key: str | None) -> None:
+    def __init__(self, address: Address) -> None:
+        inner = inner_address(address)
         extra = address.options.get("properties", "")
         self._properties = dict(pair.partition("=")[::2] for pair in extra.split(";") if pair)
-        self._topic = f"devices/{device}/messages/events/"
-        options = {
-            name: value for name, value in address.options.items() if name not in ("device", "sas", "properties")
-        }
-        inner = replace(
-            address, scheme="mqtts", port=address.port or 8883, username=f"{address.host}/{device}/?api-version={API}",
-            options={**options, "version": "3.1.1", "client_id": device},
-        )  # fmt: skip
-        self._mqtt = Mqtt(inner, lambda: None if key is None else sas_token(f"{address.host}/devices/{device}", key))
-        if key is not None:
-            sas_token("", key)  # a key that is none is an error now
+        self._topic = f"devices/{address.options['device']}/messages/events/"
+        self._mqtt = Mqtt(inner, password(address))
 
     def connect(self) -> None:
         self._mqtt.connect()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -22,6 +22,20 @@ class Message:
     key: str
     body: bytes
     content_type: str = "application/json"
+
+
+def waves(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    """The messages in pieces in which all of a key go to one topic.
+
+    Brokers refuse topics, so of the messages of a key in a piece none can be taken after one that was refused.
+    """
+    first, topics = 0, dict[str, str]()
+    for place, message in enumerate(messages):
+        if topics.setdefault(message.key, message.topic) != message.topic:
+            yield messages[first:place]
+            first, topics = place, {message.key: message.topic}
+    if messages[first:]:
+        yield messages[first:]
 
 
 class BrokerError(Exception):

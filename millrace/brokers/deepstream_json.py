@@ -39,6 +39,14 @@ MINIMAL = {  # the order of the attributes in a minimal object; an empty name is
 }
 NAMES = {"vehicle": "Vehicle", "face": "Face", "person": "Person", "bag": "Bag", "bicycle": "Bicycle",
          "roadsign": "RoadSign", "product": "Product"}  # fmt: skip
+_SIDES = ("shoulder", "elbow", "hand")
+JOINTS = {  # names by how many there are: COCO's 17, and the 18 of DeepStream's pose type 0
+    17: ["nose", *(f"{side}-{part}" for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+                   for side in ("left", "right"))],
+    18: ["nose", "neck", *(f"{side}-{part}" for side in ("right", "left") for part in _SIDES),
+         *(f"{side}-{part}" for side in ("right", "left") for part in ("hip", "knee", "foot")),
+         "right-eye", "left-eye", "right-ear", "left-ear"],
+}  # fmt: skip
 EVENTS = {"in": "entry", "enter": "entry", "out": "exit", "exit": "exit", "leave": "exit"}
 OTHER_NAMES = {"colour": "color", "vehicle type": "type", "licence": "license", "maker": "make"}
 
@@ -74,7 +82,7 @@ class Full:
     """payload-type 0 from event messages: one message for each object, as deepstream-test5 sends them."""
 
     def __init__(self, what: tuple[str, ...], texts: Texts, config: str | None = None) -> None:
-        self._config = Msgconv(config)
+        self._config, self._texts = Msgconv(config), texts
         self.expect = self._config.expect
 
     def __call__(self, frame: Frame, due: bool = True) -> Iterator[Body]:
@@ -88,7 +96,7 @@ class Full:
                 "place": self._place(frame.stream, event, kind_of(found.label)),
                 "sensor": self._config.sensor(frame.stream),
                 "analyticsModule": self._config.analytics(frame.stream),
-                "object": self._object(found),
+                "object": self._object(frame, found),
                 "event": {"id": str(uuid.uuid4()), "type": event},
                 "videoPath": "",
             }
@@ -101,7 +109,7 @@ class Full:
             name, fields = "entrance", ("name", "lane", "level")
         return self._config.place(stream, name, fields)
 
-    def _object(self, found: Object) -> dict[str, Any]:
+    def _object(self, frame: Frame, found: Object) -> dict[str, Any]:
         kind, known = kind_of(found.label), attributes(found)
         if kind in ATTRIBUTES:
             about: dict[str, Any] = {name: known.get(name, "") for name in ATTRIBUTES[kind]}
@@ -110,15 +118,16 @@ class Full:
             part = {kind: about}
         else:
             part = {found.label: {}}
-        return {**_head(found), **part, **_geometry(found), "location": _location(), "coordinate": _coordinate(),
-                "pose": pose(found), **_embedding(found)}  # fmt: skip
+        return {**_head(found), **part, **_geometry(found), **_outline(frame, found, self._texts), **_signature(found),
+                "location": _location(), "coordinate": _coordinate(), "pose": pose(found), **_embedding(found),
+                **_image(frame, found, self._texts)}  # fmt: skip
 
 
 class FullNew:
     """payload-type 0 with `msg2p-newapi`: from the metadata itself; classifiers' answers by their own names."""
 
     def __init__(self, what: tuple[str, ...], texts: Texts, config: str | None = None) -> None:
-        self._config = Msgconv(config)
+        self._config, self._texts = Msgconv(config), texts
         self.expect = self._config.expect
 
     def __call__(self, frame: Frame, due: bool = True) -> Iterator[Body]:
@@ -132,10 +141,11 @@ class FullNew:
                 "place": self._config.place(frame.stream, "place-sub-field", ("id", "name", "level")),
                 "sensor": self._config.sensor(frame.stream),
                 "analyticsModule": self._config.analytics(frame.stream),
-                "object": {**_head(found), found.label: about, **_geometry(found), "location": {}, "coordinate": {},
-                           "pose": pose(found), **_embedding(found)},
+                "object": {**_head(found), found.label: about, **_geometry(found),
+                           **_outline(frame, found, self._texts), **_signature(found), "location": {}, "coordinate": {},
+                           "pose": pose(found), **_embedding(found), **_image(frame, found, self._texts)},
                 "event": {"id": str(uuid.uuid4()), "type": ""},
-                "videoPath": "",
+                "videoPath": "", **_custom(frame),
             }  # fmt: skip
             yield Body(json.dumps(tree, indent=2).encode(), id=message)
 
@@ -146,7 +156,7 @@ class Minimal:
     def __init__(
         self, what: tuple[str, ...], texts: Texts, config: str | None = None, dummy: bool = False, newapi: bool = False
     ) -> None:
-        self._config = Msgconv(config)
+        self._config, self._texts = Msgconv(config), texts
         self.expect = self._config.expect
         self._dummy, self._newapi = dummy, newapi
 
@@ -161,6 +171,10 @@ class Minimal:
             "sensorId": self._config.sensor_id(frame.stream),
             "objects": [write(found) for found in frame.objects],
         }
+        if self._newapi:
+            tree |= _custom(frame)
+        elif masks := [_mask(frame, found, self._texts) for found in frame.objects if found.mask is not None]:
+            tree["masks"] = masks
         yield Body(json.dumps(tree).encode())
 
 
@@ -187,15 +201,47 @@ def _embedding(found: Object) -> dict[str, Any]:
     return {"embedding": {"embedding_length": len(found.embedding), "embedding_vector": finite(found.embedding)}}
 
 
-def pose(found: Object) -> dict[str, Any]:
-    """Joints that were seen, by number: {"0": {x, y, confidence}}; x and y are whole numbers."""
-    if found.keypoints is None:
+def _outline(frame: Frame, found: Object, texts: Texts) -> dict[str, Any]:
+    """`maskoutline`: the edges of the mask, one list x, y, x, y, … for each part."""
+    if found.mask is None:
         return {}
-    names = found.extras.get("keypoint_names") or [str(n) for n in range(len(found.keypoints))]
+    return {"maskoutline": texts.outlines(found, frame.image.width, frame.image.height)}
+
+
+def _signature(found: Object) -> dict[str, Any]:
+    """What a program has put into the object's extras under that name."""
+    return {"signature": finite(found.extras["signature"])} if "signature" in found.extras else {}
+
+
+def _custom(frame: Frame) -> dict[str, Any]:
+    """`customMessage`: the texts that a program has put into the frame's extras as `custom_message`."""
+    said = frame.extras.get("custom_message")
+    if said is None:
+        return {}
+    return {"customMessage": [said] if isinstance(said, str) else [str(each) for each in said]}
+
+
+def _image(frame: Frame, found: Object, texts: Texts) -> dict[str, Any]:
+    """The picture of the object: ours, DeepStream's schema has none."""
+    image = texts.crop(frame, found) if texts.crop is not None else None
+    return {} if image is None else {"image": image}
+
+
+def joints(found: Object) -> list[tuple[str, list[float]]]:
+    """The names of the keypoints that were seen, with x, y and perhaps the confidence."""
+    if found.keypoints is None:
+        return []
+    count = len(found.keypoints)
+    named = found.extras.get("keypoint_names") or JOINTS.get(count) or range(count)
+    points = zip(named, found.keypoints.tolist(), strict=False)
+    return [(str(name), point) for name, point in points if len(point) < 3 or point[2] > 0]
+
+
+def pose(found: Object) -> dict[str, Any]:
+    """Joints that were seen: {"nose": {x, y, confidence}}; x and y are whole numbers."""
     return {
-        str(name): {"x": int(x), "y": int(y), "confidence": float(rest[0]) if rest else 1.0}
-        for name, (x, y, *rest) in zip(names, found.keypoints.tolist(), strict=False)
-        if not rest or rest[0] > 0
+        name: {"x": int(x), "y": int(y), "confidence": float(rest[0]) if rest else 1.0}
+        for name, (x, y, *rest) in joints(found)
     }
 
 
@@ -210,10 +256,20 @@ def _minimal(found: Object) -> str:
     parts.append(NAMES.get(kind, found.label or "Unknown"))
     if kind in MINIMAL:
         parts += ["#", *(known.get(name, "") for name in MINIMAL[kind])]
+    if kind == "person" and (seen := joints(found)):
+        points = (",".join([name, *map(_number, (*point, 1.0)[:3])]) for name, point in seen)
+        parts += ["#", "pose2D", *points, ""]
     text = "|".join([*parts, _number(found.confidence)])
     if found.embedding is not None:
         text += "|#|embedding|" + ",".join(map(_number, found.embedding.tolist())) + "|"
     return text
+
+
+def _mask(frame: Frame, found: Object, texts: Texts) -> str:
+    """An entry of `masks`: the identity, how many parts there are, and the edges of each."""
+    parts = texts.outlines(found, frame.image.width, frame.image.height)
+    edges = "|#|".join("|".join(map(_number, part)) for part in parts)
+    return "|".join([str(found.id if found.id is not None else -1), str(len(parts)), *([edges] if parts else [])])
 
 
 def _minimal_new(found: Object) -> str:

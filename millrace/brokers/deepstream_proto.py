@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from ..media import Frame, Object
-from .deepstream_json import ATTRIBUTES, attributes, kind_of
+from .deepstream_json import ATTRIBUTES, attributes, joints, kind_of
 from .msgconv import Msgconv
 from .payload import Body, Texts
 
@@ -73,9 +73,9 @@ def _write(found: Object, target: Any) -> None:
         target.embedding.vector.extend(found.embedding.tolist())
     if found.keypoints is not None:
         target.pose.type = "pose2D"
-        for n, point in enumerate(found.keypoints.tolist()):
+        for name, point in joints(found):
             joint = target.pose.keypoints.add()
-            joint.name = str((found.extras.get("keypoint_names") or {n: n})[n])
+            joint.name = name
             joint.coordinates.extend(point)
 
 

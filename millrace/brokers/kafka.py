@@ -10,6 +10,22 @@ from ..core.errors import ConfigError, MissingExtraError
 from .base import Address, BrokerError, Message, RefusedError
 
 
+def connection_settings(address: Address) -> dict[str, Any]:
+    """librdkafka's settings of an address, for sending and for receiving. Raises ConfigError without a host."""
+    if not address.host:
+        raise ConfigError("kafka: the broker's address names no host: kafka://HOST:PORT/TOPIC")
+    options = {name: value for name, value in address.options.items() if name != "timeout"}
+    settings: dict[str, Any] = {
+        "bootstrap.servers": options.pop("servers", f"{address.host}:{address.port or 9092}"),
+        "log_level": 0,
+        "error_cb": lambda error: None,  # what matters comes back with the messages
+    }
+    if address.username is not None:
+        settings |= {"sasl.username": address.username, "sasl.password": address.password or ""}
+        settings |= {"sasl.mechanism": "PLAIN", "security.protocol": "SASL_SSL"}
+    return settings | options
+
+
 class Kafka:
     """`kafka://host:9092/topic`; further brokers as `?servers=host:9092,host2:9092`. Messages are partitioned by key,
     so those of one stream keep their order.
@@ -24,26 +40,17 @@ class Kafka:
             import confluent_kafka
         except ImportError as error:
             raise MissingExtraError("a broker at kafka:", "confluent-kafka", "kafka") from error
-        if not address.host:
-            raise ConfigError("kafka: the broker's address names no host: kafka://HOST:PORT/TOPIC")
         self.address = address
         self._kafka = confluent_kafka
-        options = dict(address.options)
         self._timeout = address.number("timeout", 10)
-        options.pop("timeout", None)
         self._settings: dict[str, Any] = {
-            "bootstrap.servers": options.pop("servers", f"{address.host}:{address.port or 9092}"),
             "enable.idempotence": True,
+            "enable.gapless.guarantee": True,  # after a message that fails none of those behind it is taken
             "acks": "all",
             "linger.ms": 5,
             "message.timeout.ms": int(self._timeout * 1000),
-            "log_level": 0,
-            "error_cb": lambda error: None,  # what matters comes back with the messages
+            **connection_settings(address),
         }
-        if address.username is not None:
-            self._settings |= {"sasl.username": address.username, "sasl.password": address.password or ""}
-            self._settings |= {"sasl.mechanism": "PLAIN", "security.protocol": "SASL_SSL"}
-        self._settings |= options
         self._producer: Any = None
         try:
             confluent_kafka.Producer(self._settings)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.errors import ConfigError, MissingExtraError
 from ._tls import TLS_OPTIONS, tls_context
-from .base import Address, BrokerError, Message, RefusedError
+from .base import Address, BrokerError, Message, RefusedError, waves
 
 OPTIONS = ("qos", "retain", "client_id", "version", "keepalive", "timeout", *TLS_OPTIONS)
 NEVER = (0x90, 0x99)  # reasons that lie in the message: topic name invalid, payload format invalid
@@ -51,12 +51,28 @@ class Mqtt:
         self._acknowledged: set[int] = set()
         self._refused: dict[int, Any] = {}  # reason codes by packet: MQTT 5 acknowledges and refuses in one
 
+    @property
+    def is_version_5(self) -> bool:
+        return self._version == 5
+
+    def client_options(self) -> dict[str, Any]:
+        """What a subscriber asks of its client beyond what publishing needs."""
+        return {}
+
+    def connect_options(self) -> dict[str, Any]:
+        """The same for its connection."""
+        return {}
+
+    def prepare(self, client: Any) -> None:
+        """Called with each client before it connects."""
+
     def connect(self) -> None:
         self.close()
         paho = self._paho
         client = paho.Client(
             paho.CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=self._version,
             reconnect_on_failure=False,  # the delivery decides what is sent again
+            **self.client_options(),
         )  # fmt: skip
         client.max_inflight_messages_set(0)  # bounded by the delivery's batch
         if self._tls is not None:
@@ -65,13 +81,15 @@ class Mqtt:
             client.username_pw_set(self._username, self._password())
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_publish = self._on_publish
+        self.prepare(client)
         self._answer = None
         self._acknowledged.clear()
         self._refused.clear()
         port = self.address.port or (8883 if self._tls is not None else 1883)
         client.connect_timeout = self._timeout
         try:
-            client.connect(self.address.host, port, keepalive=int(self.address.number("keepalive", 60)))
+            keepalive = int(self.address.number("keepalive", 60))
+            client.connect(self.address.host, port, keepalive=keepalive, **self.connect_options())
         except (OSError, ValueError) as error:
             raise BrokerError(f"mqtt: {self.address.host}:{port}: {error}") from error
         self._client = client
@@ -82,6 +100,16 @@ class Mqtt:
             raise BrokerError(f"mqtt: {self.address.host}:{port}: {self._answer or 'no answer'}")
 
     def send(self, messages: Sequence[Message]) -> None:
+        done = 0
+        for wave in waves(messages):
+            try:
+                self._send(wave)
+            except BrokerError as error:
+                error.acknowledged += done
+                raise
+            done += len(wave)
+
+    def _send(self, messages: Sequence[Message]) -> None:
         numbers: list[int] = []
         for message in messages:
             try:

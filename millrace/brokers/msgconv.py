@@ -43,6 +43,10 @@ class Msgconv:
             return {"id": stream, "type": "Camera", "description": "", **_nowhere()}
         return self._sensors.get(self._number(stream))
 
+    def ids(self) -> dict[int, str]:
+        """The ids of the sensors by their numbers."""
+        return {number: sensor["id"] for number, sensor in self._sensors.items()}
+
     def sensor_id(self, stream: str) -> str:
         """The sensor's id, as minimal payloads and protobuf say it."""
         found = self.sensor(stream)

@@ -13,6 +13,7 @@ from ._tls import TLS_OPTIONS, tls_context
 from .base import Address, BrokerError, Message, RefusedError
 
 OPTIONS = ("timeout", *TLS_OPTIONS)
+OTHERS_BETWEEN = 10070  # the server's code: somebody else's message came between two of ours
 SUBJECT = re.compile(r"[^\s.*>]+(\.[^\s.*>]+)*")
 
 
@@ -37,6 +38,7 @@ class Nats:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._client: Any = None
+        self._homes: dict[str, str] = {}  # the server's stream that covers a subject
 
     def connect(self) -> None:
         self.close()
@@ -66,19 +68,41 @@ class Nats:
         self._send(messages)
 
     def _send(self, messages: Sequence[Message]) -> None:
-        for done, answer in enumerate(self._run(self._publish(messages))):
-            if isinstance(answer, self._nats.errors.MaxPayloadError):
-                raise RefusedError(f"nats: {answer}", done)
-            if isinstance(answer, Exception):
-                raise self._error(answer, done)
+        done = 0
+        while done < len(messages):
+            answers = self._run(self._publish(messages[done:]))
+            failed = next((n for n, answer in enumerate(answers) if isinstance(answer, Exception)), None)
+            if failed is None:
+                return
+            done, error = done + failed, answers[failed]
+            if isinstance(error, self._nats.errors.MaxPayloadError):
+                raise RefusedError(f"nats: {error}", done)
+            if getattr(error, "err_code", None) != OTHERS_BETWEEN or failed == 0:
+                raise self._error(error, done)
 
     async def _publish(self, messages: Sequence[Message]) -> list[Any]:
+        """The answers to the messages, or to the first of them. Each is taken only behind the one before it."""
         stream = self._client.jetstream(timeout=self._timeout)
-        calls = [
-            stream.publish(m.topic, m.body, headers={"Nats-Msg-Id": m.id, "key": m.key, "content-type": m.content_type})
-            for m in messages
-        ]  # they are written in this order; answers are awaited together
-        return await asyncio.gather(*calls, return_exceptions=True)
+        before: dict[str, str] = {}  # the id of the latest message of each stream of the server
+        homes, calls = self._homes, list[Any]()
+        for m in messages:
+            headers = {"Nats-Msg-Id": m.id, "key": m.key, "content-type": m.content_type}
+            home = homes.get(m.topic)
+            if home is None and calls:
+                break  # which stream it goes to is learnt from the answer to one message
+            if home in before:
+                headers["Nats-Expected-Last-Msg-Id"] = before[home]
+            calls.append(stream.publish(m.topic, m.body, headers=headers))
+            if home is None:
+                break
+            before[home] = m.id
+        # they are written in this order; answers are awaited together
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        if len(answers) == 1 and not isinstance(answers[0], BaseException):
+            homes[messages[0].topic] = answers[0].stream
+        if len(answers) < len(messages) and not any(isinstance(answer, BaseException) for answer in answers):
+            return [*answers, *await self._publish(messages[len(answers) :])]
+        return list(answers)
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         assert self._loop is not None

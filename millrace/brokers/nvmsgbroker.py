@@ -28,11 +28,14 @@ def library_kind(library: str) -> str:
     )
 
 
-def address(library: str, connection: str = "", config: str | None = None, topic: str = "") -> tuple[str, Report]:
+def address(
+    library: str, connection: str = "", config: str | None = None, topic: str = "", consume: bool = False
+) -> tuple[str, Report]:
     """The address that stands for an adapter (`proto-lib`), its `conn-str`, its cfg file and the `topic`.
 
-    Also the report on the cfg file's keys. As in DeepStream the text after the last `;` of the connection string is the
-    topic where none is given. Raises ConfigError for what cannot be understood.
+    `consume`: to receive from, not to send to. Also the report on the cfg file's keys. As in DeepStream the text after
+    the last `;` of the connection string is the topic where none is given. Raises ConfigError for what cannot be
+    understood.
     """
     kind = library_kind(library)
     report = Report(read(config) if config else parse_keyfile("", "<no cfg file>"))
@@ -40,7 +43,7 @@ def address(library: str, connection: str = "", config: str | None = None, topic
     _settings_of_the_library(report)
     section.ignore(SHARED, "share-connection")
     parts = connection.split(";") if connection else []
-    url = _KINDS[kind](section, parts, topic, connection)
+    url = (_CONSUMED if consume else {}).get(kind, _KINDS[kind])(section, parts, topic, connection)
     report.finish()
     return url, report
 
@@ -78,16 +81,47 @@ def _who(user: str | None, word: str | None, kind: str) -> tuple[str | None, str
     return os.environ.get(f"USER_{kind}") or user, os.environ.get(f"PASSWORD_{kind}") or word
 
 
-def _kafka(section: Section, parts: list[str], topic: str, whole: str) -> str:
-    host, port = _host(parts, section, "kafka")
+def _librdkafka(section: Section, *keys: str) -> dict[str, Any]:
+    """Settings of librdkafka as `"key=value;key=value"`."""
     options: dict[str, Any] = {}
-    for key in ("proto-cfg", "producer-proto-cfg"):
+    for key in keys:
         text = (section.text(key, "") or "").strip().strip('"')
         options |= dict(pair.strip().partition("=")[::2] for pair in text.split(";") if pair.strip())
+    return options
+
+
+def _kafka(section: Section, parts: list[str], topic: str, whole: str) -> str:
+    host, port = _host(parts, section, "kafka")
+    options = _librdkafka(section, "proto-cfg", "producer-proto-cfg")
     section.ignore("it is for consuming", "consumer-group-id", "consumer-proto-cfg")
     if "partition-key" in section:
         section.ignore("messages are keyed by stream; set `key` to change it", "partition-key")
     return _url("kafka", host, port, _topic(parts, topic), options)
+
+
+def _kafka_consumer(section: Section, parts: list[str], topic: str, whole: str) -> str:
+    host, port = _host(parts, section, "kafka")
+    own = {"auto.offset.reset": "earliest", "group.id": section.text("consumer-group-id", "test-consumer-group")}
+    options = own | _librdkafka(section, "proto-cfg", "consumer-proto-cfg")
+    section.ignore("it is for sending", "producer-proto-cfg", "partition-key")
+    return _url("kafka", host, port, _topic(parts, topic), options)
+
+
+def _mqtt_consumer(section: Section, parts: list[str], topic: str, whole: str) -> str:
+    url = _mqtt(section, parts, topic, whole)
+    section.ignore("it is the publisher's: a broker knows one client by it", "client-id")
+    return re.sub(r"client_id=[^&]*&?", "", url)
+
+
+def _redis_consumer(section: Section, parts: list[str], topic: str, whole: str) -> str:
+    host, port = _host(parts, section, "redis")
+    options = {
+        "payload": section.text("payloadkey", None), "group": section.text("consumergroup", "redis-consumer-group"),
+        "consumer": section.text("consumername", "redis-consumer"),
+    }  # fmt: skip
+    section.ignore("it is for sending", "streamsize", "flush-timeout", "sensorid")
+    _, word = _who(None, section.text("password", None), "REDIS")
+    return _url("redis", host, port, _topic(parts, topic), options, "default" if word else None, word)
 
 
 def _mqtt(section: Section, parts: list[str], topic: str, whole: str) -> str:
@@ -147,4 +181,7 @@ def _azure_edge(section: Section, parts: list[str], topic: str, whole: str) -> s
 
 _KINDS: dict[str, Callable[[Section, list[str], str, str], str]] = {
     "kafka": _kafka, "mqtt": _mqtt, "amqp": _amqp, "redis": _redis, "azure": _azure, "azure_edge": _azure_edge,
+}  # fmt: skip
+_CONSUMED: dict[str, Callable[[Section, list[str], str, str], str]] = {
+    "kafka": _kafka_consumer, "mqtt": _mqtt_consumer, "redis": _redis_consumer,
 }  # fmt: skip

@@ -11,8 +11,9 @@ from importlib.resources import files
 from typing import Any, NamedTuple, Protocol
 
 from ..core.errors import ConfigError, did_you_mean
-from ..media import Event, Frame
+from ..media import Event, Frame, Object
 
+MASKS = ("none", "rle", "polygon")
 KINDS = ("frames", "objects", "events")
 VERSION = 1
 
@@ -46,10 +47,16 @@ class Converter(Protocol):
 
 
 class Texts(NamedTuple):
-    """How frames and events are written as JSON: the same as in `json` files. The element brings them."""
+    """What the element brings.
 
-    frame: Callable[[Frame], str]
+    How frames (with the form of masks, and whether embeddings shall be there) and events are written as JSON: the same
+    as in `json` files; the outlines of an object's mask in the picture; the pictures of objects, where they are wanted.
+    """
+
+    frame: Callable[[Frame, str, bool], str]
     event: Callable[[Event], str]
+    outlines: Callable[[Object, int, int], list[list[float]]] = lambda found, width, height: []
+    crop: Callable[[Frame, Object], dict[str, Any] | None] | None = None
 
 
 def open_converter(name: str, what: tuple[str, ...], texts: Texts, options: Mapping[str, Any]) -> Converter:
@@ -99,8 +106,12 @@ class Millrace:
     The id of a message names the run, the stream, the frame and the place in it.
     """
 
-    def __init__(self, what: tuple[str, ...], texts: Texts) -> None:
+    def __init__(self, what: tuple[str, ...], texts: Texts, masks: str = "none", embeddings: bool = False) -> None:
+        """`masks`: none, rle or polygon. Raises ConfigError for another form."""
+        if masks not in MASKS:
+            raise ConfigError(f"payload millrace: masks={masks!r} is not allowed: one of {', '.join(MASKS)}")
         self._what, self._texts = what, texts
+        self._masks, self._embeddings = masks, embeddings
         self._run = uuid.uuid4().hex[:12]
 
     def expect(self, streams: Sequence[str]) -> None: ...
@@ -108,7 +119,7 @@ class Millrace:
     def __call__(self, frame: Frame, due: bool = True) -> Iterator[Body]:
         if not due and not (frame.events and "events" in self._what):
             return
-        line = self._texts.frame(frame).strip()
+        line = self._line(frame)
         if due and "frames" in self._what:
             yield self._body(frame, "frame", 0, f'"frame":{line}')
         if due and "objects" in self._what:
@@ -120,6 +131,17 @@ class Millrace:
                 about = by_id.get(event.object_id) if event.object_id is not None else None
                 text = f'{_place(frame)},"event":{self._texts.event(event)},"object":{_compact(about)}'
                 yield self._body(frame, "event", n, text)
+
+    def _line(self, frame: Frame) -> str:
+        """The frame as JSON, with the pictures of its objects where they are wanted."""
+        line = self._texts.frame(frame, self._masks, self._embeddings).strip()
+        if self._texts.crop is None or not frame.objects:
+            return line
+        tree = json.loads(line)
+        for found, told in zip(frame.objects, tree["objects"], strict=True):
+            if (image := self._texts.crop(frame, found)) is not None:
+                told["image"] = image
+        return _compact(tree)
 
     def _body(self, frame: Frame, kind: str, number: int, rest: str) -> Body:
         id = f"{self._run}-{frame.stream}-{frame.index}-{kind[0]}{number}"

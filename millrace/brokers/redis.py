@@ -18,6 +18,7 @@ class Redis:
 
     Options: `db`, `payload` (name of the field with the message: metadata), `maxlen` (the stream is cut to about so
     many entries; none: never), `timeout` seconds, `ca`, `cert`, `key`. Entries carry the fields `id` and `key`, too.
+    Each call is one transaction: the user needs the rights to XADD, MULTI and EXEC.
     """
 
     def __init__(self, address: Address) -> None:
@@ -49,7 +50,7 @@ class Redis:
             raise self._error(error) from error
 
     def send(self, messages: Sequence[Message]) -> None:
-        pipe = self._client.pipeline(transaction=False)
+        pipe = self._client.pipeline(transaction=True)  # all or none: none is stored before one that was refused
         for message in messages:
             fields = {self._payload: message.body, "id": message.id, "key": message.key}
             pipe.xadd(message.topic, fields, maxlen=self._maxlen, approximate=True)

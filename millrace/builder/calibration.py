@@ -22,11 +22,26 @@ SMALLEST = 8  # pixels of the side of a crop
 
 @dataclass(slots=True)
 class Pictures:
-    """Prepared inputs [1, …], and what they are, for the report. `placements`: where each picture lies in its input."""
+    """Prepared inputs [1, …], and what they are, for the report. `placements`: where each picture lies in its input;
+    `sources`: the number of the source that each comes from.
+    """
 
     tensors: list[NDArray[Any]]
     placements: list[Placement]
     what: str
+    sources: list[int]
+
+    def held_out(self) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+        """(those that judge, those that tune): the first third of each source tunes what is judged on the rest.
+
+        Neighbours in a video look alike, so the two are parted in time, not by turns.
+        """
+        judge, tune = [], []
+        for source in dict.fromkeys(self.sources):
+            mine = [tensor for tensor, number in zip(self.tensors, self.sources, strict=True) if number == source]
+            tune += mine[: len(mine) // 3]
+            judge += mine[len(mine) // 3 :]
+        return judge, tune
 
 
 def pictures(
@@ -57,7 +72,8 @@ def pictures(
         )
     step = max(1, len(found.tensors) // count)
     kind = f"{'objects found by ' + os.path.basename(crops_of) if crops_of else 'frames'} of {what}"
-    return Pictures(found.tensors[::step][:count], found.placements[::step][:count], kind)
+    taken = slice(0, count * step, step)
+    return Pictures(found.tensors[taken], found.placements[taken], kind, found.sources[taken])
 
 
 class _Spread:
@@ -67,20 +83,25 @@ class _Spread:
         self.count = count
         self.tensors: list[NDArray[Any]] = []
         self.placements: list[Placement] = []
+        self.sources: list[int] = []
+        self._number = -1
         self._imaging: Any = part("cpu", "imaging")("cpu")
         self.next_source()
 
     def next_source(self) -> None:
         self._first, self._seen, self._step = len(self.tensors), 0, 1
+        self._number += 1
 
     def offer(self, image: Image, spec: InputSpec) -> None:
         if self._seen % self._step == 0:
             tensor, placed = self._imaging.to_tensor([image], spec)
             self.tensors.append(tensor)
             self.placements.append(placed[0])
+            self.sources.append(self._number)
             if len(self.tensors) - self._first >= 2 * self.count:
                 del self.tensors[self._first + 1 :: 2]
                 del self.placements[self._first + 1 :: 2]
+                del self.sources[self._first + 1 :: 2]
                 self._step *= 2
         self._seen += 1
 
@@ -117,4 +138,4 @@ def _kept(path: str, spec: InputSpec, count: int) -> Pictures:
         raise ConfigError(f"{path}: pictures of shape {tensors.shape[1:]}, the model wants {shape}")
     plain = Placement(1.0, 1.0, 0.0, 0.0, spec.width, spec.height)
     chosen = [tensors[at : at + 1] for at in range(min(count, len(tensors)))]
-    return Pictures(chosen, [plain] * len(chosen), what)
+    return Pictures(chosen, [plain] * len(chosen), what, [0] * len(chosen))

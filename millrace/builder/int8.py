@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 
-import numpy as np
-
 from ..core.errors import MissingExtraError
 from ..engines import Engine
 from ..engines.machine import cpu
@@ -23,10 +21,14 @@ VNNI = {"avx512_vnni", "avx_vnni", "asimddp", "i8mm"}
 
 def int8(bench: Bench, wishes: Wishes, base: Engine, say: Callable[[str], None]) -> Iterator[LeftOut | Trial]:
     """Each way of calibrating; the best of them with every operator too; and without its most sensitive layers."""
+    if not bench.tuning:
+        yield LeftOut("onnx int8", bench.untuned)
+        return
     try:
         say("preparing INT8")
-        calls = spread(bench.calls, max(1, len(bench.calls) // 2))
-        quantiser = Quantiser(bench.subject.path, bench.folder, calls, saturates=not VNNI & set(cpu()[1].split()))
+        quantiser = Quantiser(
+            bench.subject.path, bench.folder, bench.tuning, saturates=not VNNI & set(cpu()[1].split())
+        )
     except (ValueError, MissingExtraError) as error:
         yield LeftOut("onnx int8", str(error))
         return
@@ -36,16 +38,19 @@ def int8(bench: Bench, wishes: Wishes, base: Engine, say: Callable[[str], None])
     maker = _Maker(bench, quantiser, base, say)
     trials: dict[Method, Trial] = {}
     for method in wishes.methods:
+        if bench.late:
+            yield LeftOut(f"onnx int8, {method}", bench.too_late)
+            continue
         trials[method] = maker.trial(f"int8-{method}.onnx", method)
         yield trials[method]
     judged = [method for method, trial in trials.items() if trial.accuracy is not None]
-    if not judged:
+    if not judged or bench.late:
         return
     method = max(judged, key=lambda each: trials[each].accuracy.agreement)  # type: ignore[union-attr]
     if trials[method].refused is None:
         yield maker.trial("int8-all.onnx", method, everything=True)
         yield from maker.elsewhere(trials[method], wishes)
-    elif trials[method].gain > 1.0:  # with fewer layers in INT8 it gets no faster than with all
+    elif trials[method].promise > 1.0:  # with fewer layers in INT8 it gets no faster than with all
         yield from _without_sensitive(maker, method)
 
 
@@ -53,14 +58,14 @@ def _without_sensitive(maker: _Maker, method: Method) -> Iterator[Trial]:
     """Ever more layers in FP32, those first that harm most alone, until the limit is kept or nothing is gained."""
     bench, quantiser = maker.bench, maker.quantiser
     maker.say(f"INT8: measuring the harm of each of {len(quantiser.nodes)} layers")
-    places = [int(at) for at in np.linspace(0, len(bench.calls) - 1, min(LOOKED_AT, len(bench.calls)))]
-    calls, reference = [bench.calls[at] for at in places], [bench.reference[at] for at in places]
+    calls = spread(bench.tuning, LOOKED_AT)
+    reference = bench.answers(bench.subject.runtime, calls)
     worst = quantiser.by_error(bench.answers_of, method, calls, reference)
     for share in SHARES:
         exclude = worst[: max(1, round(share * len(worst)))]
         trial = maker.trial(f"int8-{method}-{share}.onnx", method, exclude)
         yield trial
-        if trial.refused is None or trial.gain <= 1.0:
+        if trial.refused is None or trial.promise <= 1.0 or bench.late:
             return
 
 

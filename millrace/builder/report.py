@@ -43,6 +43,7 @@ class Report:
     device: str
     kind: str
     judged_on: str
+    tuned_on: str
     machine: Mapping[str, Any]
     versions: Mapping[str, str]
     settings: Mapping[str, Any]
@@ -97,19 +98,21 @@ class Report:
         how = {"F1": "F1 of detections at IoU 0.5", "top-1": "same class, attributes at 0.5", "cosine": "least cosine"}
         rests = f", {judged.evidence} {'detections' if judged.how == 'F1' else 'pictures'}" if judged else ""
         busy = "; the machine is busy, so processor time a picture was compared" if self.by == "cpu" else ""
+        within = self.settings.get("within")
         goal = "pictures a second on all cores" if self.settings["goal"] == "throughput" else "time of one picture"
         return [
             ("model", f"{self.model} on {self.device}"),
             ("machine", f"{self.machine['cpu']}, {self.machine['cores']} cores, {self.machine['system']}"),
             ("libraries", ", ".join(f"{name} {version}" for name, version in self.versions.items())),
             ("judged on", self.judged_on),
+            ("tuned on", self.tuned_on),
             ("agreement", f"{how.get(judged.how, judged.how) if judged else '-'} with the default in FP32{rests}; "
                           f"at least {self.settings['accuracy']:g} is asked for"),
             *((("labels", f"AP of {self.settings['labels']}, no more than {self.settings['map_loss']:g} may be lost"),)
               if self.settings["labels"] else ()),
             ("goal", f"{goal}; finalists in turns, {self.rounds} rounds, medians; others compared once, briefly"),
             ("noise", f"{self.noise:.1%}: how far two measurements of the default differ{busy}"),
-            ("took", f"{self.took:.0f} s"),
+            ("took", f"{self.took:.0f} s" + (f" of {within:g}" if within else "")),
         ]  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from .measure import alone, pace
 from .subject import Subject
 from .wishes import Wishes
 
+FEWEST = 8  # pictures to tune on, below which nothing is tuned
+FINAL = 1.5  # so many times the measured seconds does a final take, with the calls that warm up
 SCREENING = 0.4  # of the seconds of a round: enough to tell who may be among the first
 
 
@@ -55,15 +57,34 @@ class Trial:
 
 
 class Bench:
-    """The subject, its pictures and its answers in FP32: what every candidate is held against."""
+    """The subject, its pictures and its answers in FP32: what every candidate is held against.
 
-    def __init__(self, subject: Subject, pictures: Sequence[Any], wishes: Wishes, folder: Path) -> None:
+    `tuning`: calls that no candidate is judged on; INT8 takes its ranges from them. Empty where there are too few.
+    """
+
+    def __init__(
+        self, subject: Subject, pictures: Sequence[Any], wishes: Wishes, folder: Path, tuning: Sequence[Any] = ()
+    ) -> None:
         self.subject, self.wishes, self.folder = subject, wishes, folder
+        self._began = time.monotonic()
+        self.tuning = [subject.feed(picture) for picture in tuning] if len(tuning) >= FEWEST else []
+        self.untuned = f"{len(tuning)} pictures besides those that judge are too few to tune on: {FEWEST} are needed"
         self.calls = [subject.feed(picture) for picture in pictures]
         self.reference = self.answers(subject.runtime)
         self.labelled = Labelled(Path(wishes.labels), subject) if wishes.labels else None
         self.ap = self.labelled.ap(subject.runtime, folder) if self.labelled else None
         self._pictures = pictures
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is up in which something more may be tried; what is left is for the final."""
+        wishes = self.wishes
+        final = wishes.rounds * (wishes.finalists + 2) * wishes.seconds * FINAL
+        return wishes.within is not None and time.monotonic() - self._began > max(wishes.within - final, 0.0)
+
+    @property
+    def too_late(self) -> str:
+        return f"the {self.wishes.within:g} s were over"
 
     def load(self, engine: Engine) -> Runtime:
         """Raises ValueError with a sentence when this engine cannot be had."""

@@ -18,6 +18,7 @@ from .calibration import Pictures, pictures
 from .candidates import DEFAULT, LeftOut, candidates, default
 from .int8 import int8
 from .measure import NOISY, By, take_turns
+from .mixed import mixed
 from .quantise import to_half
 from .report import Report
 from .rewrite import unfocus
@@ -57,7 +58,8 @@ def build(
         if before is not None:
             return replace(Report.from_dict(before.facts["report"]), built=before, cached=True)
         say("preparing pictures")
-        given = pictures(sources, subject.spec, wishes.frames, crops_of, list(classes or ()) or None)
+        count = wishes.frames + wishes.frames // 2
+        given = pictures(sources, subject.spec, count, crops_of, list(classes or ()) or None)
         with cache.kept(subject.path, device, settings) as folder:
             report = _choose(subject, given, wishes, folder, say)
             report = replace(report, took=time.monotonic() - began)
@@ -71,26 +73,31 @@ def build(
 def _choose(subject: Subject, given: Pictures, wishes: Wishes, folder: Path, say: Say) -> Report:
     with TemporaryDirectory(dir=folder, prefix=".work-") as place:
         work = Path(place)
-        bench = Bench(subject, given.tensors, wishes, work)
+        judging, tuning = given.held_out()
+        bench = Bench(subject, judging, wishes, work, tuning)
         trials: list[Trial] = []
         left_out: list[LeftOut] = []
-        for candidate in _all(bench, wishes, say):
+        for candidate in _all(bench, wishes, trials, say):
             if isinstance(candidate, LeftOut):
                 left_out.append(candidate)
             elif isinstance(candidate, Trial):
                 trials.append(candidate)
+            elif trials and bench.late:
+                left_out.append(LeftOut(candidate.label, bench.too_late))
             else:
                 say(f"trying {candidate.label}")
                 trials.append(bench.screen(candidate))
         trials, noise, by = _final(bench, trials, wishes, say)
         chosen = choose(trials, noise)
         if chosen.engine.file is not None:
-            shutil.copy(work / chosen.engine.file, folder / chosen.engine.file)
+            for file in (work / chosen.engine.file).parent.glob(f"{Path(chosen.engine.file).stem}.*"):
+                shutil.copy(file, folder / file.name)  # an .xml has its weights beside it
     return Report(
         model=subject.path.name,
         device=subject.device,
         kind=subject.kind,
-        judged_on=f"{len(given.tensors)} {given.what}",
+        judged_on=f"{len(judging)} {given.what}",
+        tuned_on=f"{len(bench.tuning)} others, from earlier in each source" if bench.tuning else bench.untuned,
         machine=machine.machine(),
         versions=machine.versions(),
         settings=wishes.settings(),
@@ -118,23 +125,60 @@ def _agreement(trial: Trial) -> float:
     return trial.accuracy.agreement if trial.accuracy else 0.0
 
 
-def _all(bench: Bench, wishes: Wishes, say: Say) -> Iterator[Engine | LeftOut | Trial]:
-    """Every candidate; those that need a file of their own after those that do not."""
+def _all(bench: Bench, wishes: Wishes, trials: list[Trial], say: Say) -> Iterator[Engine | LeftOut | Trial]:
+    """Every candidate, those first that are likely to win; `trials`: what came of those before."""
     plain = list(candidates(bench.subject, wishes))
-    yield from plain
-    if bench.subject.device != "cpu" or bench.subject.path.suffix != ".onnx":
+    on_cpu = bench.subject.device == "cpu" and bench.subject.path.suffix == ".onnx"
+    first, *others = [*plain, *(_rewritten(bench, plain) if on_cpu else [])]
+    yield first
+    yield from sorted(others, key=_rank)  # stable: else in the order in which they were thought of
+    if "bf16" in wishes.precisions and bench.subject.device == "cpu":
+        yield from _mixed(bench, wishes, trials, say)
+    if on_cpu:
+        yield from _from_files(bench, wishes, say)
+
+
+def _rank(candidate: Engine | LeftOut) -> int:
+    """Several calls of one thread give most pictures where frames of many streams wait; fewer bits are quicker."""
+    if isinstance(candidate, LeftOut):
+        return 0
+    spread = candidate.options.get("threads", 1) == 1 and candidate.batch == 1
+    return 1 + 2 * (not spread) + (candidate.precision == "fp32" and candidate.file is None)
+
+
+def _mixed(bench: Bench, wishes: Wishes, trials: Sequence[Trial], say: Say) -> Iterator[LeftOut | Trial]:
+    """The best BF16 engine with its sensitive layers in FP32, if BF16 is quicker here at all."""
+    lower = [trial for trial in trials if (trial.engine.runtime, trial.engine.precision) == ("openvino", "bf16")]
+    lower = [trial for trial in lower if trial.accuracy is not None]
+    if not lower:
         return
+    # One short measurement of time tells engines apart that differ by far; these do not, so processor time decides.
+    best = min(lower, key=lambda trial: trial.latency if wishes.goal == "latency" else trial.cpu)
+    if best.promise <= 1.0:
+        yield LeftOut("openvino bf16, mixed", "BF16 is no quicker here")
+    elif bench.late:
+        yield LeftOut("openvino bf16, mixed", bench.too_late)
+    else:
+        yield from mixed(bench, best, say)
+
+
+def _from_files(bench: Bench, wishes: Wishes, say: Say) -> Iterator[Engine | LeftOut | Trial]:
+    """FP16 and INT8, which need a file of their own."""
     base = default(bench.subject)
-    yield from _rewritten(bench, plain)
-    if "fp16" in wishes.precisions:
-        try:
-            say("converting to FP16")
-            to_half(bench.subject.path, bench.folder / "fp16.onnx")
-            yield Engine("onnx", dict(base.options), "fp16", file="fp16.onnx")
-        except (ValueError, MissingExtraError) as error:
-            yield LeftOut("onnx fp16", str(error))
-    if "int8" in wishes.precisions:
-        yield from int8(bench, wishes, base, say)
+    for precision in ("fp16", "int8"):
+        if precision in wishes.precisions and bench.late:
+            yield LeftOut(f"onnx {precision}", bench.too_late)
+        elif precision in wishes.precisions:
+            yield from _half(bench, base, say) if precision == "fp16" else int8(bench, wishes, base, say)
+
+
+def _half(bench: Bench, base: Engine, say: Say) -> Iterator[Engine | LeftOut]:
+    try:
+        say("converting to FP16")
+        to_half(bench.subject.path, bench.folder / "fp16.onnx")
+        yield Engine("onnx", dict(base.options), "fp16", file="fp16.onnx")
+    except (ValueError, MissingExtraError) as error:
+        yield LeftOut("onnx fp16", str(error))
 
 
 def _rewritten(bench: Bench, plain: Sequence[Engine | LeftOut]) -> Iterator[Engine | LeftOut]:

@@ -19,9 +19,11 @@ class Wishes:
     """The limits of a choice, and how long measuring may take.
 
     `accuracy`: least agreement with the model in FP32, 0..1. `goal`: pictures a second with all cores, or the
-    shortest time of one picture. `frames`: pictures that accuracy is judged on; half of them calibrate INT8.
+    shortest time of one picture. `frames`: pictures that accuracy is judged on; half as many others tune INT8 and the
+    choice of layers.
     `labels`: a COCO file of truth, whose pictures lie beside it; then no more than `map_loss` of average precision may
-    be lost too. `rounds` of `seconds` each measure the finalists in turns.
+    be lost too. `rounds` of `seconds` each measure the finalists in turns. `within`: seconds after which nothing more
+    is tried, and the best of what was is taken.
     """
 
     accuracy: float = 0.97
@@ -35,6 +37,7 @@ class Wishes:
     finalists: int = 4
     labels: str | None = None
     map_loss: float = 0.01
+    within: float | None = None
 
     def settings(self) -> dict[str, Any]:
         """What tells one choice from another: part of the engine's key."""
@@ -46,4 +49,5 @@ class Wishes:
             "methods": sorted(self.methods),
             "labels": self.labels,
             "map_loss": self.map_loss,
+            "within": self.within,
         }

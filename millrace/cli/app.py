@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .deepstream import check, deepstream, migrate
+from .evaluate import Verbose, evaluate
 
 app = typer.Typer(
     name="millrace",
@@ -20,8 +21,6 @@ app = typer.Typer(
     epilog="""To begin: `millrace demo`, then `millrace run street.mp4 --model street --save out.mp4`.
     `millrace COMMAND --help` tells more.""",
 )
-
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show warnings as they come, and tracebacks.")]
 
 
 def _version(wanted: bool) -> None:
@@ -85,6 +84,8 @@ def run(
         list[str] | None, typer.Option(help="A setting of every source: track=1, rotate=90. Repeatable.")
     ] = None,
     launch: Annotated[str | None, typer.Option(help="A line of gst-launch: 'filesrc … ! … ! autovideosink'.")] = None,
+    view: Annotated[bool, typer.Option("--view", help="Show it in a browser, on this machine only.")] = False,
+    view_on: Annotated[str | None, typer.Option(help="The same, for others too: 0.0.0.0:8080.")] = None,
 ) -> None:
     """Run streams through a model and write what was found.
 
@@ -96,7 +97,7 @@ def run(
     options = Options(
         sources or [], model, track, tracker, save, json, record, confidence, classes, every, device, line or [],
         zone or [], max_frames, codec, draw, perf, interval, quiet, verbose, loop, pace, start, stop, option or [],
-        optimize, no_cache, processes, launch,
+        optimize, no_cache, processes, view, view_on, launch,
     )  # fmt: skip
     raise typer.Exit(command(options))
 
@@ -124,9 +125,10 @@ def build(
     goal: Annotated[str, typer.Option(help="throughput (all cores) or latency (one picture).")] = "throughput",
     precisions: Annotated[str, typer.Option(help="What may be tried: fp32,bf16,fp16,int8.")] = "fp32,bf16,fp16,int8",
     runtimes: Annotated[str | None, typer.Option(help="Only these runtimes: onnx,openvino.")] = None,
-    frames: Annotated[int, typer.Option(min=2, help="Pictures to judge on; half of them calibrate INT8.")] = 64,
+    frames: Annotated[int, typer.Option(min=2, help="Pictures to judge on; half as many others tune INT8.")] = 64,
     rounds: Annotated[int, typer.Option(min=3, help="Rounds in which the finalists are measured in turns.")] = 7,
     seconds: Annotated[float, typer.Option(min=0.01, help="Length of each measurement.")] = 1.0,
+    within: Annotated[float | None, typer.Option(min=1, help="Try nothing more after so many seconds.")] = None,
     device: Annotated[str, typer.Option(help="What the engine is for: cpu, cuda:0.")] = "cpu",
     fresh: Annotated[bool, typer.Option("--fresh", help="Build anew, whatever was built before.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
@@ -146,7 +148,7 @@ def build(
         return command.show_kept()
     if clear:
         return command.clear(model)
-    wishes = {"rounds": rounds, "seconds": seconds} | (command.step_back() if beside else {})
+    wishes = {"rounds": rounds, "seconds": seconds, "within": within} | (command.step_back() if beside else {})
     command.run(
         model, calibrate or [], crops_of, classes, device, fresh, html, quiet,
         accuracy=accuracy, goal=goal, precisions=precisions, runtimes=runtimes, frames=frames,
@@ -277,52 +279,7 @@ def track(
     command(detections, tracker, save, fps, confidence, every, option or [])
 
 
-evaluate = typer.Typer(help="Judge results by the truth.", no_args_is_help=True)
 app.add_typer(evaluate, name="eval")
-
-
-@evaluate.command("track")
-def eval_track(
-    truth: Annotated[Path, typer.Argument(help="A gt.txt, a sequence's folder, or a folder of sequences.")],
-    results: Annotated[Path, typer.Argument(help="A MOT file, or a folder of them: SEQUENCE.txt.")],
-    rules: Annotated[
-        str | None, typer.Option(help="What counts: mot15, mot16, mot17, mot20, all; else as the truth looks.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON with all figures.")] = False,
-    verbose: Verbose = False,
-) -> None:
-    """HOTA, DetA, AssA, MOTA, IDF1, switches and fragments, as TrackEval reckons them."""
-    from .eval_track import eval_track as command
-
-    command(truth, results, rules, json)
-
-
-@evaluate.command("detect")
-def eval_detect(
-    truth: Annotated[Path, typer.Argument(help="A COCO file of the truth.")],
-    results: Annotated[Path, typer.Argument(help="A COCO file of detections.")],
-    json: Annotated[bool, typer.Option("--json", help="Print JSON with all figures.")] = False,
-    verbose: Verbose = False,
-) -> None:
-    """AP and AR of COCO, as pycocotools reckons them, over all classes and for each (needs the extra 'eval')."""
-    from .eval_detect import eval_detect as command
-
-    command(truth, results, json)
-
-
-@evaluate.command("events")
-def eval_events(
-    truth: Annotated[Path, typer.Argument(help="A file of true events (see docs/analytics.md), or a scene's truth.")],
-    results: Annotated[Path, typer.Argument(help="JSON lines of a run.")],
-    tolerance: Annotated[float, typer.Option(min=0, help="Seconds that an event may be early or late.")] = 1.0,
-    stream: Annotated[str | None, typer.Option(help="Judge this stream; all when the truth names its own.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON with all figures.")] = False,
-    verbose: Verbose = False,
-) -> None:
-    """Precision and recall of events, and the error of counts."""
-    from .eval_events import eval_events as command
-
-    command(truth, results, tolerance, stream, json)
 
 
 @app.command()

@@ -19,6 +19,8 @@ from ..models import model_file
 from ..runtimes import RUNTIMES
 from .models import prepare
 
+BESIDE = 90.0  # seconds that a build beside a pipeline tries engines
+
 
 def run(
     model: str | None, sources: list[str], crops_of: str | None, classes: str | None, device: str, fresh: bool,
@@ -53,11 +55,14 @@ def run(
 
 
 def step_back() -> dict[str, Any]:
-    """Work beside a running pipeline: at the lowest priority, one build at a time, with what takes least."""
+    """Work beside a running pipeline: at the lowest priority, one build at a time, with what takes least.
+
+    What else runs may leave it next to nothing of the processor, so it ends by the clock.
+    """
     if hasattr(os, "nice"):
         os.nice(19)
     _wait_for_turn()
-    return {"rounds": 5, "seconds": 0.2, "finalists": 3, "methods": ("minmax",)}
+    return {"rounds": 5, "seconds": 0.2, "finalists": 3, "methods": ("minmax",), "within": BESIDE}
 
 
 def _wait_for_turn() -> None:

@@ -6,6 +6,7 @@ and 3 when only files that it names are missing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -60,10 +61,10 @@ def _model(kind: str) -> Callable[[Path], Checked]:
 def _missing(card: ModelCard) -> Iterator[str]:
     if card.model is None:
         yield f"a model: {card.no_model}"
-    elif "://" not in card.model and not Path(card.model).exists():
+    elif "://" not in card.model and not os.path.exists(card.model):
         yield f"{card.model}{where_else(card.model)}"
     for name in (card.labels, card.input.mean_file):
-        if isinstance(name, str) and not Path(name).is_file():
+        if isinstance(name, str) and not os.path.isfile(name):
             yield f"{name}{where_else(name)}"
 
 

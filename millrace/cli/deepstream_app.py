@@ -12,6 +12,7 @@ from ..config.deepstream import App, load_app
 from ..config.plan import Plan, Step
 from ..core.errors import ConfigError, redact
 from ..deepstream.kinds import kind_of
+from . import view
 from .run import Options, alone, execute
 
 APPLICATION = "deepstream-app"
@@ -54,4 +55,6 @@ def plan_of_app(app: App, options: Options) -> Plan:
         app.plan.device = options.device
     if options.max_frames:
         app.plan.line.insert(0, Step("limit", {"count": options.max_frames}))
+    if options.viewed:
+        view.add_page(app.plan.line, options.view_on, options.draw)
     return app.plan

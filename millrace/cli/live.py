@@ -49,6 +49,32 @@ class Pace:
         return f"{frames}{of} frames, {fps:.1f} fps{left}"
 
 
+class Gpus:
+    """How busy the GPUs are, where this process uses one."""
+
+    def __init__(self) -> None:
+        self._nvml: Any = None
+
+    def lines(self) -> list[str]:
+        """A line for each GPU that this process has opened; none without the library that knows."""
+        context = sys.modules.get("millrace.cuda.context")  # it is loaded with the first part for a GPU
+        used = context.opened() if context is not None else []
+        if not used:
+            return []
+        from ..cuda.nvml import Nvml, open_nvml, said
+
+        if self._nvml is None:
+            self._nvml = open_nvml()
+        if not isinstance(self._nvml, Nvml):
+            return []
+        return [said([usage]) for usage in self._nvml.usage() if usage.number in used]
+
+    def close(self) -> None:
+        if self._nvml is not None and not isinstance(self._nvml, str):
+            self._nvml.close()
+        self._nvml = None
+
+
 class Table:
     """A row for each stream, drawn anew a few times a second; gone when the run has ended."""
 
@@ -60,6 +86,7 @@ class Table:
         self._live = Live(console=self._console, transient=True, auto_refresh=False, redirect_stdout=False,
                           redirect_stderr=False)  # fmt: skip
         self._pace = Pace()
+        self._gpus = Gpus()
         self._next = 0.0
 
     def start(self) -> None:
@@ -67,6 +94,7 @@ class Table:
 
     def stop(self) -> None:
         self._live.stop()
+        self._gpus.close()
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False)
@@ -75,7 +103,9 @@ class Table:
         began = time.monotonic()
         if began >= self._next:
             size = self._console.size
-            lines = layout(run.readings(), self._pace.text(run), size.width, size.height - 1)
+            gpus = self._gpus.lines()
+            lines = layout(run.readings(), self._pace.text(run), size.width, size.height - 1 - len(gpus))
+            lines += [line[: size.width] for line in gpus]
             self._live.update(_coloured(lines), refresh=True)
             took = time.monotonic() - began
             self._next = began + max(REFRESH, took / _SHARE)
@@ -148,9 +178,12 @@ class Lines:
         self._file = file
         self._said = time.monotonic()
         self._pace = Pace()
+        self._gpus = Gpus()
 
     def start(self) -> None: ...
-    def stop(self) -> None: ...
+
+    def stop(self) -> None:
+        self._gpus.close()
 
     def say(self, text: str) -> None:
         (self._file or sys.stderr).write(text + "\n")
@@ -165,6 +198,8 @@ class Lines:
             width = max(len(reading.name) for reading in readings)
             for reading in readings:
                 self.say(f"  {reading.name:{width}}  {line(reading)}")
+        for text in self._gpus.lines():
+            self.say(f"  {text}")
 
 
 def line(reading: Reading) -> str:

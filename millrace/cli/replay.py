@@ -23,8 +23,8 @@ def replay(
     recording = read_record(str(run))
     before, left = steps_of(recording)
     after = altered(before, tracker, zones, options)
-    if not after:
-        raise ConfigError(f"{run} holds nothing after the detector to repeat: give --tracker or --zones")
+    if not after and json is None:
+        raise ConfigError(f"{run} holds nothing after `record` to repeat: give --tracker, --zones or --json")
     for name in left:
         typer.echo(f"millrace: {name} cannot be repeated from a recorded run; its work is left out", err=True)
     began = time.perf_counter()

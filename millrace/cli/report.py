@@ -56,15 +56,19 @@ class Progress:
                 self.view.say("millrace: stopping; what is under way is finished (Ctrl+C again ends at once)")
             self.view.tick(run)
 
+    def say(self, text: str) -> None:
+        """A line of text, at once."""
+        if self.view is not None:
+            self.view.say(text)
+        else:
+            sys.stderr.write(text + "\n")
+
     def _heard(self, message: Message) -> None:
         failed = isinstance(message.error, ElementError)  # that one ends the run and is raised
         if (message.kind == "error" and not failed) or (message.kind == "warning" and self.verbose):
             where = f"{message.stream}: " if message.stream and message.stream not in message.text else ""
             text = f"millrace: {message.kind}: {where}{message.text}"
-            if self.view is not None:
-                self.view.say(text)
-            else:
-                sys.stderr.write(text + "\n")
+            self.say(text)
 
 
 def _view(quiet: bool, perf: bool, interval: float, lines_out: bool) -> View | None:

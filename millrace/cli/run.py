@@ -15,7 +15,7 @@ from ..config.plan import Line, Plan, Step, Tee
 from ..config.sources import streams_of
 from ..core.errors import ConfigError, OutputError, redact
 from ..summary import Run
-from . import FAILED, INTERRUPTED, OK, SOURCE
+from . import FAILED, INTERRUPTED, OK, SOURCE, view
 from .models import prepare
 from .report import INTERVAL, Progress, show_summary
 
@@ -54,7 +54,14 @@ class Options:
     optimize: str | None = None
     no_cache: bool = False
     processes: int | None = None
+    view: bool = False
+    view_on: str | None = None
     launch: str | None = None
+
+    @property
+    def viewed(self) -> bool:
+        """Whether a page is wanted."""
+        return self.view or self.view_on is not None
 
 
 def run(options: Options) -> int:
@@ -71,9 +78,14 @@ def execute(plan: Plan, options: Options) -> int:
     from .. import fleet
 
     several = fleet.is_fleet(plan, options.processes)
+    if several and options.viewed:
+        raise ConfigError("--view shows the streams of one process: leave --processes away, or name one device")
     work = fleet.Fleet(plan, options.processes) if several else Run(plan)
     with Progress(work, options.quiet, options.verbose, options.perf, options.interval, to_stdout) as progress:
-        summary = work.run(progress.tick)
+        tick: Any = progress.tick
+        if options.viewed and isinstance(work, Run):
+            tick = view.opening(work, options.quiet, progress.tick, progress.say)
+        summary = work.run(tick)
     if not options.quiet:
         out = sys.stderr if to_stdout else sys.stdout
         show_summary(summary, out)
@@ -130,7 +142,9 @@ def alone(path: str, options: Options) -> None:
     """Raise ConfigError where a pipeline file is given with what belongs into it."""
     if len(options.sources) > 1:
         raise ConfigError(f"{path}: a pipeline file is given alone; its streams stand in it")
-    allowed = {"sources", "max_frames", "device", "processes", "perf", "interval", "quiet", "verbose"}
+    allowed = {
+        "sources", "max_frames", "device", "processes", "perf", "interval", "quiet", "verbose", "view", "view_on",
+    }  # fmt: skip
     plain = Options(options.sources)
     wrong = [
         f"--{name.replace('_', '-')}" for name in Options.__slots__
@@ -152,6 +166,8 @@ def _plan_of_file(path: str, options: Options) -> Plan:
         plan.device = options.device
     if options.max_frames:
         plan.line.insert(0, Step("limit", {"count": options.max_frames}))
+    if options.viewed:
+        view.add_page(plan.line, options.view_on, options.draw)
     return plan
 
 
@@ -179,9 +195,11 @@ def line_of(options: Options) -> Line:
         line.append(Step("analyze", shapes(options.line, options.zone)))
     if options.json:
         line.append(Step("json", {"path": options.json}))
+    if (options.save or options.viewed) and options.draw and options.model:
+        line.append(Step("draw"))
+    if options.viewed:
+        view.add_page(line, options.view_on, draw=False)
     if options.save:
-        if options.draw and options.model:
-            line.append(Step("draw"))
         steps: Line = [Step("encode", _given(codec=options.codec)), Step("file", {"path": options.save})]
         line.append(Tee({"save": steps}, side=True))
     else:

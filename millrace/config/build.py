@@ -19,6 +19,7 @@ from ..core.caps import FRAMES, PACKETS
 from ..core.element import Element
 from ..core.errors import ConfigError
 from . import sound
+from .listening import Listening
 from .plan import Line, Plan, Select, Step, Stream, Tee
 from .sources import source_of, unique
 from .streams import Streams
@@ -43,13 +44,14 @@ class End(NamedTuple):
 
 
 class Built(NamedTuple):
-    """A pipeline, its table of streams, and the nodes where its frames are counted: as they were decoded, and at the
-    end of the main line."""
+    """A pipeline, its table of streams, the nodes where its frames are counted (as they were decoded, and at the end of
+    the main line), and the listeners for commands, which whoever starts it starts, too."""
 
     pipeline: Pipeline
     first: str
     last: str
     streams: Streams
+    listening: Listening
 
 
 def build(plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -> Built:
@@ -63,6 +65,7 @@ def build(plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -
         devices.one(plan.device)
     except ConfigError as error:
         raise plan.where.error(str(error), "device") from error
+    keep_open = keep_open or any(listen.stay for listen in plan.listen)
     line = complete(plan)
     heard = sound.wanted(line, class_of) and (
         keep_open or any(hasattr(source_of(each), "sound") for each in plan.streams)
@@ -80,11 +83,12 @@ def build(plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -
     builder.line([*tail, *line[end:]], ends, "")
     _spare_the_sources(builder.graph, plan.streams)
     if heard:
-        sound.lead(builder.graph, builder.entry, builder.streams)
+        sound.lead(builder.graph, builder.entry, [stream.name for stream in plan.streams])
     again = any(stream.restart != "never" for stream in plan.streams)
     pipeline = Pipeline(builder.graph, keep_open=keep_open or again, run=plan.run)
     streams = Streams(pipeline, builder.entry, plan.streams, drain=again and not keep_open, sound=heard)
-    return Built(pipeline, first, last, streams)
+    listening = Listening(plan.listen, pipeline, streams, [stream.name for stream in plan.streams])
+    return Built(pipeline, first, last, streams, listening)
 
 
 def _spare_the_sources(graph: Graph, streams: list[Stream]) -> None:
@@ -156,7 +160,7 @@ def _put_in_batch(line: Line, size: int) -> None:
     for index, step in enumerate(line):
         if isinstance(step, Step) and step.element == "batch":
             return
-        if isinstance(step, Step) and step.element in _ORDERED:
+        if isinstance(step, Step) and (step.element in _ORDERED or "of" in step.settings):  # `depth` of two streams
             line.insert(index, Step("batch", {"size": size if step.element == "infer" else 1}))
             return
 

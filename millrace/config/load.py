@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError, did_you_mean
 from ..sources import is_many
-from .plan import Line, Plan, Queue, Select, Step, Stream, Tee
+from .plan import Line, Listen, Plan, Queue, Select, Step, Stream, Tee
 from .sources import RESTARTS
 from .text import Document, Place, parse, read
 
-_TOP = ("streams", "pipeline", "device")
+_TOP = ("streams", "pipeline", "device", "listen")
+_LISTEN = ("broker", "topics", "allow", "sources", "sensors", "stay")
 _NODE = ("name", "on_error", "queue")  # keys of a step that are the engine's, not the element's
 _ON_ERROR = ("fail", "skip")
 _POLICIES = ("wait", "drop_oldest", "drop_newest")
@@ -35,7 +37,7 @@ def load_streams(path: str | Path, environment: Mapping[str, str] | None = None)
 
 def has_pipeline(path: str | Path) -> bool:
     """Whether a YAML file says more than streams. Raises ConfigError."""
-    data = read(path).data if Path(path).is_file() else None
+    data = read(path).data if os.path.isfile(path) else None
     return not (isinstance(data, dict) and "streams" in data and "pipeline" not in data)
 
 
@@ -67,7 +69,31 @@ class _Schema:
             line=self.line(data["pipeline"], ("pipeline",)),
             device=self.text(device, ("device",), "device"),
             where=Written(self.document, ()),
+            listen=[self.listen(each, ("listen", n)) for n, each in enumerate(self.items(data.get("listen", [])))],
         )
+
+    def items(self, data: Any) -> list[Any]:
+        """One or several."""
+        return data if isinstance(data, list) else [data]
+
+    def listen(self, data: Any, place: Place) -> Listen:
+        table = {"broker": data} if isinstance(data, str) else self.table(data, place, "'listen'")
+        self.known(table, _LISTEN, place)
+        if "broker" not in table:
+            raise self.document.error(place, "'listen' has no 'broker'")
+        given: dict[str, Any] = {"broker": self.text(table["broker"], (*place, "broker"), "broker")}
+        for key in ("topics", "allow", "sources"):
+            if key in table:
+                values = self.items(table[key])
+                given[key] = [self.text(each, (*place, key), key) for each in values]
+        if "sensors" in table:
+            sensors = self.table(table["sensors"], (*place, "sensors"), "'sensors'")
+            given["sensors"] = {
+                str(id): self.text(name, (*place, "sensors", id), "a stream's name") for id, name in sensors.items()
+            }
+        if "stay" in table:
+            given["stay"] = self.choice(table["stay"], (*place, "stay"), "stay", (True, False))
+        return Listen(**given, where=Written(self.document, place))
 
     def only_streams(self) -> list[Stream]:
         data = self.table(self.document.data, (), "the file")
@@ -146,10 +172,11 @@ class _Schema:
             raise self.document.error(place, f"{what} must be a text, not {_kind(data)}")
         return data
 
-    def choice(self, data: Any, place: Place, what: str, allowed: tuple[str, ...]) -> Any:
+    def choice(self, data: Any, place: Place, what: str, allowed: tuple[Any, ...]) -> Any:
         if data not in allowed:
-            near = did_you_mean(str(data), allowed)
-            raise self.document.error(place, f"{what}: {data!r} is not one of {', '.join(allowed)}.{near}")
+            known = [str(each) for each in allowed]
+            near = did_you_mean(str(data), known)
+            raise self.document.error(place, f"{what}: {data!r} is not one of {', '.join(known)}.{near}")
         return data
 
     def known(self, data: Mapping[str, Any], allowed: tuple[str, ...], place: Place) -> None:

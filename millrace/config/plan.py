@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -78,6 +78,24 @@ class Tee:
     where: Where = field(default_factory=Nowhere)
 
 
+@dataclass(slots=True)
+class Listen:
+    """A broker whose messages may command the pipeline: which commands, and which sources they may add.
+
+    `topics` stand for the one of the address. `allow` names commands (see commands.COMMANDS). `sources` are patterns
+    (`rtsp://10.0.0.*`) of what `add-stream` may read. `sensors` tells the stream of a sensor's id. `stay`: the
+    pipeline does not end with its last stream, for others may be added.
+    """
+
+    broker: str
+    topics: Sequence[str] = ()
+    allow: Sequence[str] = ("start-recording", "stop-recording")
+    sources: Sequence[str] = ("rtsp://*", "rtsps://*")
+    sensors: Mapping[str, str] = field(default_factory=dict)
+    stay: bool = False
+    where: Where = field(default_factory=Nowhere, compare=False)
+
+
 Line = list["Step | Select | Tee"]
 
 
@@ -85,7 +103,8 @@ Line = list["Step | Select | Tee"]
 class Plan:
     """Streams and the line of steps that they all go through. `device` is for elements that do not say theirs.
 
-    `run` names the streams of the whole run, in order, where this is the part of one process.
+    `run` names the streams of the whole run, in order, where this is the part of one process. `listen`: where commands
+    come from while it runs.
     """
 
     streams: list[Stream] = field(default_factory=list)
@@ -93,3 +112,4 @@ class Plan:
     device: str = "cpu"
     where: Where = field(default_factory=Nowhere)
     run: tuple[str, ...] = ()
+    listen: list[Listen] = field(default_factory=list)

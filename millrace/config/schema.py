@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import registry
+from .commands import COMMANDS
 from .sources import RESTARTS
 
 _NODE = {
@@ -18,6 +19,25 @@ _NODE = {
         },
         "additionalProperties": False,
     },
+}
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_LISTEN = {
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "properties": {
+                "broker": {"type": "string", "description": "address of the broker whose messages are commands"},
+                "topics": {**_TEXTS, "description": "instead of the one in the address"},
+                "allow": {"anyOf": [{"enum": list(COMMANDS)}, {"type": "array", "items": {"enum": list(COMMANDS)}}]},
+                "sources": {**_TEXTS, "description": "patterns of what may be added"},
+                "sensors": {"type": "object", "additionalProperties": {"type": "string"}},
+                "stay": {"type": "boolean", "description": "do not end with the last stream"},
+            },
+            "required": ["broker"],
+            "additionalProperties": False,
+        },
+    ]
 }
 
 
@@ -37,6 +57,7 @@ def schema() -> dict[str, Any]:
         "properties": {
             "streams": {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, stream]}},
             "device": {"type": "string"},
+            "listen": {"anyOf": [_LISTEN, {"type": "array", "items": _LISTEN}]},
             "pipeline": {"$ref": "#/$defs/line"},
         },
         "required": ["pipeline"],

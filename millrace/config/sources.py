@@ -95,8 +95,8 @@ def _listed(uri: str | Source) -> list[Stream]:
 def _stem(uri: str | Source) -> str:
     if isinstance(uri, Source):
         return str(getattr(uri, "stream", "") or type(uri).__name__.lower())
-    parts = urlsplit(uri) if "://" in uri else None
-    path = parts.path if parts else re.sub(r"^(pattern|scene):.*", r"\1", uri)
+    parts = urlsplit(uri) if "://" in uri and not uri.startswith("gst:") else None
+    path = parts.path if parts else re.sub(r"^(pattern|scene|gst):.*", r"\1", uri, flags=re.DOTALL)
     base = os.path.splitext(os.path.basename(path.rstrip("/")))[0] or (parts.hostname if parts else None) or "stream"
     if "%" in base:  # frames/%04d.png is called after its folder
         base = re.sub(r"%\d*d", "", base).strip("-_. ") or os.path.basename(os.path.dirname(path)) or "stream"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from ..core.element import Element, Source
 from ..core.errors import ConfigError
-from .plan import Line, Plan, Select, Step
+from .plan import Line, Listen, Plan, Select, Step
 
 
 def dumps(plan: Plan) -> str:
@@ -23,20 +24,32 @@ def dumps(plan: Plan) -> str:
         top["streams"][stream.name] = {"uri": stream.uri, **options} if options else stream.uri
     if plan.device != "cpu":
         top["device"] = plan.device
+    if plan.listen:
+        top["listen"] = [_listen(each) for each in plan.listen]
     return yaml.safe_dump(_plain(top), sort_keys=False, width=120, allow_unicode=True)
 
 
 def _line(line: Line) -> list[Any]:
-    """The steps as the file has them. A tee beside the line stands at its end, where that is the same."""
+    """The steps as the file has them. What follows a tee beside the line becomes a branch of it, which is the same."""
     out: list[Any] = []
-    for step in line:
+    for index, step in enumerate(line):
         if isinstance(step, Select):
             out.append({"select": step.stream})
         elif isinstance(step, Step):
             out.append(_step(step))
         else:
-            out.append({"tee": {label: _line(branch) for label, branch in step.branches.items()}})
+            branches = {label: _line(branch) for label, branch in step.branches.items()}
+            if step.side and line[index + 1 :]:
+                return [*out, {"tee": {**branches, "main": _line(line[index + 1 :])}}]
+            out.append({"tee": branches})
     return out
+
+
+def _listen(listen: Listen) -> dict[str, Any]:
+    usual = Listen(listen.broker)
+    names = [field.name for field in fields(listen) if field.name not in ("broker", "where")]
+    given = {name: getattr(listen, name) for name in names if getattr(listen, name) != getattr(usual, name)}
+    return {"broker": listen.broker, **given}
 
 
 def _step(step: Step) -> Any:

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from ..core.errors import ConfigError, MissingExtraError
+from .calls import Calls
 
 Priority = Literal["high", "middle", "low"]  # decoding, preparing pictures, networks
 
@@ -36,6 +37,11 @@ def gpu(device: str) -> Gpu:
         if ordinal not in _gpus:
             _gpus[ordinal] = Gpu(ordinal)
         return _gpus[ordinal]
+
+
+def opened() -> list[int]:
+    """The GPUs that this process has opened, by number."""
+    return sorted(_gpus)
 
 
 def count() -> int:
@@ -64,6 +70,12 @@ def check(result: tuple[Any, ...]) -> Any:
     return None if len(result) == 1 else result[1] if len(result) == 2 else result[1:]
 
 
+def succeed(code: int) -> None:
+    """Raises RuntimeError with the driver's word for a code of `Calls` that is not 0."""
+    if code:
+        raise RuntimeError(f"CUDA: {getattr(driver().CUresult(code), 'name', code)}")
+
+
 class Gpu:
     """A GPU of this process. Make it with `gpu(device)` before torch or a decoder touch CUDA."""
 
@@ -85,6 +97,7 @@ class Gpu:
         # Waiting threads sleep instead of spinning. The flag must be set before the context is in use elsewhere.
         self.driver.cuDevicePrimaryCtxSetFlags(device, self.driver.CUctx_flags.CU_CTX_SCHED_BLOCKING_SYNC)
         self.context = check(self.driver.cuDevicePrimaryCtxRetain(device))
+        self.calls = Calls()
         sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL))
         self.use()
         least, greatest = check(self.driver.cuCtxGetStreamPriorityRange())
@@ -128,14 +141,14 @@ class Stream:
         self.gpu = gpu
         self.native = check(gpu.driver.cuStreamCreateWithPriority(flags, priority))
         self.handle = int(self.native)
-        self._record = gpu.driver.cuEventRecord
-        self._wait = gpu.driver.cuStreamWaitEvent
+        self._record = gpu.calls.cuEventRecord
+        self._wait = gpu.calls.cuStreamWaitEvent
         self._serial = 0
 
     def record(self) -> Event:
         """An event that happens when the work queued so far is done."""
         event = Event(self)
-        check(self._record(event.native, self.native))
+        succeed(self._record(event.handle, self.handle))
         self._serial += 1
         event.serial = self._serial
         return event
@@ -144,7 +157,7 @@ class Stream:
         """Let the work queued from now on wait for all events, without waiting here.
 
         Events of one stream happen in their order, so only the last of each stream is waited for; those that are
-        known to have happened are passed over: a call of the driver costs little, but it gives up the GIL.
+        known to have happened are passed over.
         """
         last: dict[Stream, Event] = {}
         for event in events:
@@ -152,7 +165,7 @@ class Stream:
             if not event.happened and event.stream is not self and (known is None or event.serial > known.serial):
                 last[event.stream] = event
         for event in last.values():
-            check(self._wait(self.native, event.native, 0))
+            succeed(self._wait(self.handle, event.handle, 0))
 
     def synchronize(self) -> None:
         """Wait here until all queued work is done (start-up and tests only)."""
@@ -162,16 +175,16 @@ class Stream:
 class Event:
     """A moment in a stream; `happened` once somebody knows that. Its handle goes back to the GPU's pool with it."""
 
-    __slots__ = ("happened", "native", "serial", "stream")
+    __slots__ = ("handle", "happened", "serial", "stream")
 
     def __init__(self, stream: Stream) -> None:
         driver = stream.gpu.driver
         try:
-            self.native = stream.gpu.free_events.popleft()
+            self.handle: int = stream.gpu.free_events.popleft()
         except IndexError:
             kind = driver.CUevent_flags
             flags = kind.CU_EVENT_DISABLE_TIMING | kind.CU_EVENT_BLOCKING_SYNC
-            self.native = check(driver.cuEventCreate(flags))
+            self.handle = int(check(driver.cuEventCreate(flags)))
         self.stream = stream
         self.serial = 0
         self.happened = False
@@ -180,11 +193,11 @@ class Event:
         """Wait here, with the GIL released, until it has happened."""
         if self.happened:
             return
-        driver = self.stream.gpu.driver
-        if int(driver.cuEventQuery(self.native)[0]):  # the call below would put the thread to sleep even if it had
-            check(driver.cuEventSynchronize(self.native))
+        gpu = self.stream.gpu
+        if gpu.calls.cuEventQuery(self.handle):  # the call below would put the thread to sleep even if it had
+            check(gpu.driver.cuEventSynchronize(self.handle))
         self.happened = True
 
     def __del__(self) -> None:
-        if hasattr(self, "native"):
-            self.stream.gpu.free_events.append(self.native)
+        if hasattr(self, "handle"):
+            self.stream.gpu.free_events.append(self.handle)

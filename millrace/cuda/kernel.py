@@ -6,7 +6,7 @@ import ctypes
 from typing import Any
 
 from ..core.errors import ConfigError, MissingExtraError
-from .context import Gpu, Stream, check
+from .context import Gpu, Stream, check, succeed
 
 
 def compile_source(source: str, architecture: str, name: str = "kernels.cu") -> bytes:
@@ -52,12 +52,12 @@ class Kernel:
     """A kernel; arguments are ctypes values in the order of its parameters."""
 
     def __init__(self, gpu: Gpu, function: Any) -> None:
-        self._launch = gpu.driver.cuLaunchKernel
-        self._function = function
+        self._launch = gpu.calls.cuLaunchKernel
+        self._function = int(function)
 
     def launch(
         self, stream: Stream, grid: tuple[int, int, int], block: tuple[int, int, int], arguments: list[Any]
     ) -> None:
         """Queue it on a stream."""
         pointers = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(a) for a in arguments))
-        check(self._launch(self._function, *grid, *block, 0, stream.native, ctypes.addressof(pointers), 0))
+        succeed(self._launch(self._function, *grid, *block, 0, stream.handle, ctypes.addressof(pointers), None))

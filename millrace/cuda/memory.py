@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import threading
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .context import Event, Gpu, Stream, check
+from .context import Event, Gpu, Stream, check, succeed
 
 _SURFACES_A_SLAB = 32
 
@@ -22,26 +24,40 @@ class Owner(Protocol):
         """Somebody reads the memory until this event: it may be written again only after it."""
         ...
 
+    def written(self, event: Event) -> None:
+        """Somebody has written it anew, and had waited for all readers."""
+        ...
+
+    @property
+    def uses(self) -> Sequence[Event]:
+        """The readers' events, of those that came after the last writer."""
+        ...
+
 
 class Memory:
     """Memory of our own, allocated and freed in the order of a stream (cuMemAllocAsync)."""
 
-    __slots__ = ("_stream", "_uses", "native", "pointer")
+    __slots__ = ("_stream", "pointer", "uses")
 
     def __init__(self, stream: Stream, size: int) -> None:
         self._stream = stream
-        self._uses: list[Event] = []
-        self.native = check(stream.gpu.driver.cuMemAllocAsync(size, stream.native))
-        self.pointer = int(self.native)
+        self.uses: list[Event] = []
+        place = ctypes.c_void_p()
+        succeed(stream.gpu.calls.cuMemAllocAsync(place, size, stream.handle))
+        self.pointer = place.value or 0
 
     def used(self, event: Event) -> None:
-        self._uses.append(event)
+        self.uses.append(event)
+
+    def written(self, event: Event) -> None:
+        """Its readers have been waited for; freeing waits for the writer, whichever stream that was."""
+        self.uses = [event]
 
     def __del__(self) -> None:
-        if hasattr(self, "native"):
+        if hasattr(self, "pointer"):
             self._stream.gpu.use()
-            self._stream.wait(self._uses)
-            self._stream.gpu.driver.cuMemFreeAsync(self.native, self._stream.native)
+            self._stream.wait(self.uses)
+            self._stream.gpu.calls.cuMemFreeAsync(self.pointer, self._stream.handle)
 
 
 class DeviceArray:
@@ -66,7 +82,7 @@ class DeviceArray:
         self.pointer = pointer
         self.shape = shape
         self.dtype = np.dtype(dtype)
-        self.strides = strides  # None: rows follow each other without gaps
+        self.strides = strides  # None: rows follow each other without gaps; what is in a row never has any
         self.owner = owner
         self.ready = ready
 
@@ -101,31 +117,29 @@ class DeviceArray:
             if stream is None:
                 self.ready.synchronize()
             else:
-                check(self.gpu.driver.cuStreamWaitEvent(stream, self.ready.native, 0))
+                succeed(self.gpu.calls.cuStreamWaitEvent(stream, self.ready.handle, 0))
         return torch.as_tensor(self, device=self.gpu.name).__dlpack__(stream=-1)
 
     def copy(self) -> DeviceArray:
         """The same values in memory of our own."""
-        self._packed()
         self.gpu.use()
         stream = self.gpu.copies
         with self.gpu.copying:
             out = empty(stream, self.shape, self.dtype)
             self._wait(stream)
-            check(self.gpu.driver.cuMemcpyDtoDAsync(out.pointer, self.pointer, self.nbytes, stream.native))
+            self._copy(out.pointer, stream, host=False)
             out.ready = stream.record()
         self.used(out.ready)
         return out
 
     def numpy(self) -> NDArray[Any]:
         """The values on the CPU. Waits for them: for tests and for what leaves the GPU rarely."""
-        self._packed()
         self.gpu.use()
         out = np.empty(self.shape, self.dtype)
         stream = self.gpu.copies
         with self.gpu.copying:
             self._wait(stream)
-            check(self.gpu.driver.cuMemcpyDtoHAsync(out.ctypes.data, self.pointer, self.nbytes, stream.native))
+            self._copy(out.ctypes.data, stream, host=True)
             stream.synchronize()
         return out
 
@@ -138,9 +152,19 @@ class DeviceArray:
         if self.ready is not None:
             stream.wait((self.ready,))
 
-    def _packed(self) -> None:
-        if self.strides is not None:
-            raise ValueError("an array with strides cannot be copied as one piece")
+    def _copy(self, to: int, stream: Stream, *, host: bool) -> None:
+        """Queue a copy to `to`, on the CPU or not, where it lies without gaps."""
+        driver, row = self.gpu.driver, math.prod(self.shape[1:]) * self.dtype.itemsize
+        if self.row_bytes == row:
+            copy = driver.cuMemcpyDtoHAsync if host else driver.cuMemcpyDtoDAsync
+            check(copy(to, self.pointer, self.nbytes, stream.native))
+            return
+        kinds, rows = driver.CUmemorytype, driver.CUDA_MEMCPY2D()
+        rows.srcMemoryType, rows.srcDevice, rows.srcPitch = kinds.CU_MEMORYTYPE_DEVICE, self.pointer, self.row_bytes
+        rows.dstMemoryType = kinds.CU_MEMORYTYPE_HOST if host else kinds.CU_MEMORYTYPE_DEVICE
+        rows.dstHost, rows.dstDevice, rows.dstPitch = (to, 0, row) if host else (0, to, row)
+        rows.WidthInBytes, rows.Height = row, self.shape[0]
+        check(driver.cuMemcpy2DAsync(rows, stream.native))
 
 
 def empty(stream: Stream, shape: tuple[int, ...], dtype: DTypeLike) -> DeviceArray:
@@ -175,11 +199,16 @@ class Surface:
         self.pointer = slot.pointer
 
     def written(self, event: Event) -> None:
-        """The writer's event."""
+        """The writer's event; earlier readers have been waited for."""
         self._slot.written = event
+        self._slot.uses.clear()
 
     def used(self, event: Event) -> None:
         self._slot.uses.append(event)
+
+    @property
+    def uses(self) -> list[Event]:
+        return self._slot.uses
 
     def __del__(self) -> None:
         self._pool.free.append(self._slot)

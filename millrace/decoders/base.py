@@ -24,7 +24,8 @@ class Decoder(Protocol):
     give no pictures: they are counted in `damaged` and never raise.
     """
 
-    damaged: int
+    @property
+    def damaged(self) -> int: ...
 
     def decode(self, packet: Packet) -> list[Decoded]: ...
 

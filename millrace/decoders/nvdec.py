@@ -12,9 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.caps import Caps
-from ..core.errors import MissingExtraError
-from ..cuda.context import Gpu, check, gpu
+from ..cuda.context import Gpu, gpu, succeed
+from ..cuda.limits import why_not
 from ..cuda.memory import DeviceArray, surfaces
+from ..cuda.nvc import first_line as _reason
+from ..cuda.nvc import library
 from ..media import Image, Packet
 from ..media.image import Format, Matrix
 from .annexb import Annexb
@@ -36,7 +38,11 @@ def open_decoder(caps: Caps, device: str = "cuda:0", *, low_latency: bool = Fals
     codec = caps["codec"]
     if codec not in CODECS:
         raise ValueError(f"{codec} cannot be decoded on {device}, only {', '.join(CODECS)}; decode it on the cpu")
-    return NvdecDecoder(caps, gpu(device), low_latency)
+    chosen, parameters = gpu(device), caps.get("parameters")
+    reason = why_not(chosen, codec, caps.get("width"), caps.get("height"), getattr(parameters, "pixel_format", None))
+    if reason is not None:
+        raise ValueError(reason)
+    return NvdecDecoder(caps, chosen, low_latency)
 
 
 class NvdecDecoder:
@@ -118,7 +124,7 @@ class NvdecDecoder:
             layout = self._layout = _Layout(self._gpu, self._decoder)
         surface = layout.pool.take(self._stream)
         gpu, stream = self._gpu, self._stream
-        check(gpu.driver.cuMemcpyDtoDAsync(surface.pointer, frame.GetPtrToPlane(0), layout.size, stream.native))
+        succeed(gpu.calls.cuMemcpyDtoDAsync(surface.pointer, frame.GetPtrToPlane(0), layout.size, stream.handle))
         ready = stream.record()
         surface.written(ready)
         width, height, dtype = layout.width, layout.height, layout.dtype
@@ -150,23 +156,3 @@ class _Layout:
         self.luma_size = self.width * self.height * item
         self.size = self.luma_size * 3 // 2
         self.pool = surfaces(gpu, self.size)
-
-
-def library() -> Any:
-    """The module PyNvVideoCodec; raises MissingExtraError, or ValueError when the driver lacks its video part."""
-    try:
-        import PyNvVideoCodec
-    except ImportError as error:
-        if "PyNvVideoCodec" not in str(error):
-            raise ValueError(f"PyNvVideoCodec cannot be loaded: {_reason(error)}") from error
-        raise MissingExtraError("decoding on a GPU", "PyNvVideoCodec", "cuda") from None
-    except RuntimeError as error:  # in a container without the driver's video libraries
-        raise ValueError(
-            f"NVDEC cannot be used: {_reason(error)} (in a container, start it with the driver capability `video`)"
-        ) from error
-    return PyNvVideoCodec
-
-
-def _reason(error: Exception) -> str:
-    """The first line of a message that may be long."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -70,7 +70,7 @@ def parse_yamlfile(text: str, name: str = "<text>") -> KeyFile:
     import yaml
 
     # OpenCV writes `%YAML:1.0`, which is no directive of YAML's; yaml-cpp passes over it.
-    text = re.sub(r"\A(\s*|#.*\n)*%YAML:", lambda match: match[0].replace("%YAML:", "#     "), text)
+    text = re.sub(r"\A(?:\s|#.*\n)*%YAML:", lambda match: match[0].replace("%YAML:", "#     "), text)
     try:
         root: Any = yaml.compose(text, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:

@@ -44,7 +44,7 @@ class Gallery:
 def photos(folder: str) -> dict[str, str]:
     """The name that each photo stands for: `anna.jpg`, `anna-2.jpg`, `anna/any.jpg`. Raises ConfigError."""
     root = Path(folder)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise ConfigError(f"there is no folder {folder}")
     found = {}
     for path in sorted(root.rglob("*")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -99,7 +100,7 @@ def check_files(name: str) -> None:
     """Look whether the files of a `model` setting are there and its card is right. Raises ConfigError."""
     where, _ = model_and_card(name)
     path = Path(where)
-    if not is_remote(where) and not path.exists():
+    if not is_remote(where) and not os.path.exists(path):
         hint = f"; the models that millrace ships are: {', '.join(SHIPPED)}" if path.suffix == "" else where_else(where)
         raise ConfigError(f"there is no file {path}{hint}")
 

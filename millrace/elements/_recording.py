@@ -16,14 +16,15 @@ KNOWN = {"before", "after", "recorder"}
 
 @action("record")
 def record(value: Any) -> Action:
-    """`record`, or {record: {before: 5, after: 10, recorder: NAME}}: seconds before it begins, and after each update.
+    """`record`, or {record: {before: 5, after: 10, recorder: NAME}}: seconds before it begins, and after each update
+    (those of the recorder where they are not given).
 
     A rule that lasts makes its clip longer. The recorder is an element of the same process.
     """
     given = {} if value is None else value
     if not isinstance(given, dict) or not set(given) <= KNOWN:
         raise ValueError(f"record: a table of {', '.join(sorted(KNOWN))} is wanted, got {value!r}")
-    before, after = _seconds(given.get("before", 5.0)), _seconds(given.get("after", 10.0))
+    before, after = (_seconds(given[key]) if key in given else None for key in ("before", "after"))
     name = str(given.get("recorder", "recorder"))
 
     def ask(event: Event, frame: Frame) -> None:

@@ -25,10 +25,10 @@ from ..models.card import find_card
 from ._model import LoadedModel
 
 LOOK = 0.5  # seconds between two looks at a model's file
-SAMPLES = 32  # inputs that an engine is judged on
+SAMPLES = 48  # inputs that an engine is judged on
 APART = 5  # one call in so many gives one
 CHECKED = 8  # samples on which a built engine is compared again, before it takes over
-LONGEST = 1800.0  # seconds that building may take
+LONGEST = 240.0  # seconds that building may take: it stops trying engines by itself before that
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +157,9 @@ class Optimizer(Renewal):
             if problem is None and not self._stop.is_set():
                 self._take_over()
             elif problem:
-                self._tell(News(problem=f"no engine was built, the default goes on: {problem}"))
+                self._tell(News(problem=f"no engine takes over, the default goes on: {problem}"))
         except (ConfigError, OSError, ValueError) as error:
-            self._tell(News(problem=f"no engine was built, the default goes on: {error}"))
+            self._tell(News(problem=f"no engine takes over, the default goes on: {error}"))
 
     def _build(self) -> str | None:
         """Run `millrace build` at low priority; what it says when it fails."""
@@ -177,7 +177,7 @@ class Optimizer(Renewal):
                     if self._stop.wait(0.1) or time.monotonic() > until:
                         child.kill()
                         child.wait()
-                        return None if self._stop.is_set() else f"it took longer than {LONGEST:g} s"
+                        return None if self._stop.is_set() else f"it took longer than {LONGEST:g} s and was ended"
                 said.seek(0)
                 lines = said.read().strip().splitlines()
         return (lines[-1] if lines else f"it ended with {child.returncode}") if child.returncode else None
@@ -185,7 +185,10 @@ class Optimizer(Renewal):
     def _take_over(self) -> None:
         built = engines.find(self._loaded.path, self._device)
         if built is None or built.is_default:
-            return  # nothing is better than what runs
+            untried = _untried(built) if built else 0
+            busy = f"; {untried} engines were not tried, for it got too little of the processor" if untried else ""
+            raise ValueError(f"none that is allowed was faster, of those that were tried in {built.took:.0f} s{busy}"
+                             if built else "nothing was kept")  # fmt: skip
         loaded = self._load()
         if loaded.opened is None or loaded.opened.built is None:
             loaded.runtime.close()
@@ -201,3 +204,9 @@ class Optimizer(Renewal):
             loaded.runtime.close()
             raise ValueError(f"{loaded.opened.built.engine.label} agrees with it by {alike:.3f} only")
         self._tell(News(loaded, same=True))
+
+
+def _untried(built: engines.Built) -> int:
+    """How many engines a build had no time for."""
+    left_out = built.facts.get("report", {}).get("left_out", [])
+    return sum(why.endswith("s were over") for _, why in left_out)

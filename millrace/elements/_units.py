@@ -105,9 +105,11 @@ class Wanted:
             stage = self.ids.get(stage)
             if stage is None:
                 return []
-        found = [each for each in frame.objects if stage is None or each.stage == stage]
+        found = frame.objects if stage is None else [each for each in frame.objects if each.stage == stage]
         if card.classes is not None:
             found = [each for each in found if each.label in self.names or each.class_id in self.numbers]
+        if not (card.min_width or card.min_height or card.max_width or card.max_height):
+            return list(found)
         return [each for each in found if self._fits(each)]
 
     def _fits(self, found: Object) -> bool:

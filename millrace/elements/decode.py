@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import Any, ClassVar
 
 from ..core.caps import FRAMES, PACKETS, Caps
@@ -16,7 +17,7 @@ from ..core.errors import StreamError
 from ..core.item import Item, StreamStart
 from ..decoders.base import Decoded, Decoder
 from ..decoders.timing import SECOND, Clock
-from ..devices import kind, part
+from ..devices import kind, open_decoder
 from ..media import Decoding, Frame, Image, Packet
 
 _NOTHING: Iterator[Item] = iter(())
@@ -152,7 +153,7 @@ class Decode(Element):
 
     def _open_decoder(self, start: StreamStart) -> Decoder:
         try:
-            decoder: Decoder = part(self.device, "decoder")(start.caps, self.device, threads=self.threads)
+            decoder = open_decoder(start.caps, self.device, partial(self._say, start.stream), threads=self.threads)
         except ValueError as error:
             raise StreamError(start.stream, str(error)) from error
         wanted = start.caps.get("decoding") or Decoding()
@@ -160,6 +161,10 @@ class Decode(Element):
             what = "pictures are not turned" if wanted.turn else "pictures that no other needs are decoded, too"
             self.context.warn(f"on {self.device} {what}", start.stream)
         return decoder
+
+    def _say(self, stream: str, what: str) -> None:
+        if self.context is not None:
+            self.context.warn(what, stream)
 
     def _emit(self, stream: Stream, pictures: Sequence[Decoded]) -> Iterator[Item]:
         out: list[Item] = []

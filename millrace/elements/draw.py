@@ -131,7 +131,7 @@ class Draw(Element):
             draw_rule_caption(canvas, rule, style)
         if self.clock != "none":
             draw_clock(canvas, frame, self.clock, style.text_size)
-        frame.image = canvas.image
+        frame.image = canvas.finish()
 
     def end_stream(self, stream: str) -> Iterator[Item]:
         self.paths.pop(stream, None)

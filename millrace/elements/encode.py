@@ -11,7 +11,7 @@ from ..core.caps import FRAMES, PACKETS, Caps
 from ..core.element import Context, Element, setting, state
 from ..core.errors import ConfigError, StreamError
 from ..core.item import Item, StreamStart
-from ..devices import part
+from ..devices import kind, open_encoder
 from ..encoders.base import Encoder
 from ..media import Batch, Frame
 
@@ -53,7 +53,10 @@ class Encode(Element):
     gop: int | None = setting(
         default=None, help="most frames from key frame to key frame; default: two seconds", minimum=1
     )
-    device: str = setting(default="cpu", help="where to encode: cpu")
+    low_latency: bool = setting(
+        default=False, help="hold no picture back and reorder none, for watching live; files grow by a tenth or more"
+    )
+    device: str = setting(default="cpu", help="where to encode: cpu, cuda, cuda:N (NVENC; the cpu where there is none)")
     threads: int | None = setting(
         default=None,
         help="threads of each stream's encoder; default: half of the cores shared by the streams",
@@ -63,10 +66,12 @@ class Encode(Element):
     streams: dict[str, Stream] = state(dict)
     expected: int = state(lambda: 1)
     context: Context | None = state(lambda: None)
+    said: bool = state(bool)  # that the device has no encoder
 
     def validate(self) -> None:
         try:
-            self._open_encoder(Caps(FRAMES, width=64, height=64)).close()
+            kind(self.device)
+            self._open_encoder(Caps(FRAMES, width=64, height=64), "cpu").close()  # settings are the same everywhere
         except ConfigError:
             raise
         except ValueError as error:
@@ -87,7 +92,7 @@ class Encode(Element):
             if known is not None:
                 known.encoder.close()
             try:
-                encoder = self._open_encoder(start.caps)
+                encoder = self._open_encoder(start.caps, self.device)
             except ValueError as error:
                 raise StreamError(start.stream, str(error)) from error
             size = (start.caps["width"], start.caps["height"])
@@ -116,15 +121,20 @@ class Encode(Element):
             known.encoder.close()
         self.streams.clear()
 
-    def _open_encoder(self, caps: Caps) -> Encoder:
+    def _open_encoder(self, caps: Caps, device: str) -> Encoder:
         threads = self.threads
         if threads is None:
             threads = min(4, max(1, (os.cpu_count() or 1) // (2 * self.expected)))
-        encoder: Encoder = part(self.device, "encoder")(
-            caps, self.device, codec=self.codec, bitrate=self.bitrate, quality=self.quality, preset=self.preset,
-            gop=self.gop, threads=threads,
+        return open_encoder(
+            caps, device, self._say, codec=self.codec, bitrate=self.bitrate, quality=self.quality, preset=self.preset,
+            gop=self.gop, threads=threads, low_latency=self.low_latency,
         )  # fmt: skip
-        return encoder
+
+    def _say(self, what: str) -> None:
+        """Once: it is the same for all streams."""
+        if self.context is not None and not self.said:
+            self.said = True
+            self.context.warn(what, None)
 
     def _encode(self, frame: Frame) -> Iterator[Item]:
         known = self.streams[frame.stream]

@@ -135,6 +135,10 @@ class Infer(Element):
             loaded.runtime.close()
             raise
         self.renewals = Renewals(self)
+        warm = getattr(loaded.runtime, "warm", None)
+        if warm is not None and self.objects is not None:  # their number changes all the time: no waiting in the run
+            most = loaded.batch or loaded.card.batch or 64
+            warm([most] if loaded.batch else [size for size in (1, 4, 16, 64, 256) if size < most] + [most])
 
     def load(self, model: str) -> LoadedModel:
         options = (self.options or {}) | ({} if self.parallel is None else {"parallel": self.parallel})

@@ -18,8 +18,11 @@ from ..core.element import Context, Element, Seconds, setting, state
 from ..core.errors import SettingError
 from ..media import Frame
 from ..outputs.jsonl import event_text, frame_line
+from ..outputs.masks import polygons
+from ._crops import Crops
 
 TOPIC = "millrace"
+WITH_CROPS = ("millrace", "deepstream", "deepstream-new")  # payloads that have a place for pictures
 
 
 class Publish(Element):
@@ -49,19 +52,36 @@ class Publish(Element):
         default="drop_newest", choices=("drop_newest", "drop_oldest", "wait"), help="what to do when the spool is full"
     )
     linger: Seconds = setting(default=10.0, minimum=0, help="how long the end waits for the last messages")
+    crops: Literal["none", "base64", "files"] = setting(
+        default="none", choices=("none", "base64", "files"),
+        help="the picture of each object as JPEG: in the message, or as a file that the message names",
+    )  # fmt: skip
+    crop_folder: str | None = setting(default=None, help="where the files of `crops` go")
+    crop_size: int = setting(default=320, minimum=8, help="pixels of the longest side; larger ones are made smaller")
+    crop_quality: int = setting(default=85, minimum=1, maximum=100, help="of JPEG")
     options: dict[str, Any] = setting(factory=dict, help="further settings of the payload")
 
     delivery: Delivery | None = state(lambda: None)
     converter: Converter | None = state(lambda: None)
     context: Context | None = state(lambda: None)
     address: Address | None = state(lambda: None)
+    cutter: Crops | None = state(lambda: None)
 
     def validate(self) -> None:
         for name in self.what:
             if name not in KINDS:
                 raise SettingError("publish", "what", self.what, f"some of {', '.join(KINDS)}")
+        self._check_crops()
         open_broker(self.broker).close()
         self._converter()
+
+    def _check_crops(self) -> None:
+        if self.crops != "none" and self.payload not in WITH_CROPS:
+            raise SettingError("publish", "crops", self.crops, f"with the payloads {', '.join(WITH_CROPS)} only")
+        if (self.crops == "files") != (self.crop_folder is not None):
+            raise SettingError("publish", "crop_folder", self.crop_folder, "a folder, with `crops: files` only")
+        if self.crop_folder is not None and not os.path.isdir(self.crop_folder):
+            raise SettingError("publish", "crop_folder", self.crop_folder, "a folder that is there; create it")
 
     def open(self, context: Context) -> None:
         self.context = context
@@ -76,7 +96,14 @@ class Publish(Element):
         return self.delivery is None or self.delivery.has_room
 
     def _converter(self) -> Converter:
-        return open_converter(self.payload, tuple(self.what), Texts(frame_line, event_text), self.options)
+        if self.crops != "none":
+            self.cutter = Crops(self.crop_folder, self.crop_size, self.crop_quality, self._say)
+        texts = Texts(frame_line, event_text, polygons, self.cutter)
+        return open_converter(self.payload, tuple(self.what), texts, self.options)
+
+    def _say(self, text: str, stream: str) -> None:
+        if self.context is not None:
+            self.context.warn(text, stream)
 
     def expect(self, streams: Sequence[str]) -> None:
         if self.converter is not None:
@@ -85,7 +112,10 @@ class Publish(Element):
     def process_frame(self, frame: Frame) -> None:
         assert self.converter is not None and self.delivery is not None
         due = frame.index % self.every == 0
-        self.delivery.accept([self._message(frame, body) for body in self.converter(frame, due)])
+        messages = [self._message(frame, body) for body in self.converter(frame, due)]
+        if self.cutter is not None:
+            self.cutter.forget()
+        self.delivery.accept(messages)
 
     def _message(self, frame: Frame, body: Body) -> Message:
         topic = self.topic or (self.address.topic if self.address else "") or TOPIC

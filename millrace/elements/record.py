@@ -15,7 +15,10 @@ from ..outputs.record import end_line, frame_line, header_line, start_line
 
 
 class Record(Element):
-    """Record what the detector gave, exactly, and pass the frame on: `record: {path: run.jsonl}`, right after infer.
+    """Record what models said, exactly, and pass the frame on: `record: {path: run.jsonl}`.
+
+    Right behind the detector, all that comes after it can be run again with other settings. Behind a tracker and
+    classifiers, their identities, labels, texts and readings are recorded too, and `replay` gives them as they were.
 
     One file for all streams, in the order of the frames; after `batch` that order is the same in every run of files.
     `outputs.record.read_record` reads it back.

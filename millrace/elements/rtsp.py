@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from typing import Any, ClassVar
 
 from ..core.caps import PACKETS
-from ..core.element import Context, Element, setting, state
+from ..core.element import Context, setting, state
 from ..core.errors import ConfigError, OutputError, StreamError
 from ..core.item import Item, StreamStart
-from ..media import Packet
+from ..media import Frame, Packet
 from ..media.nal import split
 from ..streaming.loop import Loop
 from ..streaming.mount import Mount
 from ..streaming.rtsp import RtspServer
+from ._pace import Paced
 
-LATE = 0.5  # seconds behind its time at which a stream's clock starts anew
-AHEAD = 30.0  # the same before its time: a jump, not a slow stream
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-class Rtsp(Element):
+class Rtsp(Paced):
     """Serve streams by RTSP and pass the packets on: `rtsp: {port: 8554}` gives rtsp://127.0.0.1:8554/STREAM.
 
     H.264 and HEVC, encoded once for all clients, over TCP and UDP. A client that joins begins with the next key picture
@@ -30,8 +27,6 @@ class Rtsp(Element):
     """
 
     takes = PACKETS
-    threaded: ClassVar[bool] = True
-    writes: ClassVar[bool] = True
 
     port: int = setting(default=8554, minimum=0, maximum=65535, help="where to listen; 0: any free port")
     host: str = setting(default="127.0.0.1", help="the address to listen on; 0.0.0.0: all of this machine's")
@@ -43,9 +38,6 @@ class Rtsp(Element):
     loop: Loop | None = state(lambda: None)
     server: RtspServer | None = state(lambda: None)
     mounts: dict[str, Mount] = state(dict)
-    clocks: dict[str, int] = state(dict)  # what to add to pts to get the time at which it is due, ns of monotonic
-    live: set[str] = state(set)
-    held: Packet | None = state(lambda: None)  # it is not due yet
     context: Context | None = state(lambda: None)
 
     def validate(self) -> None:
@@ -77,8 +69,7 @@ class Rtsp(Element):
         stream = start.stream
         if start.caps.kind != PACKETS:
             raise StreamError(stream, f"rtsp takes packets, not {start.caps.kind}; encode first")
-        self.clocks.pop(stream, None)
-        (self.live.add if start.live else self.live.discard)(stream)
+        self.begin_clock(start)
         codec = start.caps["parameters"]
         known = self.mounts.get(stream)
         if known is not None and known.codec == codec:
@@ -96,34 +87,10 @@ class Rtsp(Element):
         self.loop.soon(self.server.mounts.__setitem__, path, mount)
         return start
 
-    @property
-    def ready(self) -> bool:
-        return self.held is None
-
-    def process(self, item: Any) -> Iterator[Item]:
-        yield from self._release()
-        if isinstance(item, Packet) and item.kind == "video" and item.pts is not None:
-            due = None if item.stream in self.live or not self.sync else self._due(item)
-            if due is not None:
-                self.held, self.deadline = item, due
-                return
-            self._give(item)
-        yield item
-
-    def on_deadline(self) -> Iterator[Item]:
-        yield from self._release()
-
-    def flush(self, stream: str) -> Iterator[Item]:
-        yield from self._release()
-
-    def _release(self) -> Iterator[Item]:
-        held, self.held = self.held, None
-        if held is not None:
-            self._give(held)
-            yield held
-
-    def _give(self, packet: Packet) -> None:
+    def give(self, packet: Frame | Packet) -> None:
         assert self.loop is not None
+        if not isinstance(packet, Packet) or packet.kind != "video" or packet.pts is None:
+            return
         mount = self.mounts[packet.stream]
         try:
             units = split(packet.data, mount.rtp.length_size)
@@ -133,20 +100,10 @@ class Rtsp(Element):
             return
         self.loop.soon(mount.feed, units, packet.pts, packet.key)
 
-    def _due(self, packet: Packet) -> float | None:
-        """When a packet is due by its stream's clock, in seconds of time.monotonic; None: now."""
-        at = packet.dts if packet.dts is not None else packet.pts or 0
-        now = time.monotonic_ns()
-        due = self.clocks.get(packet.stream, now - at) + at
-        if packet.stream not in self.clocks or not -LATE < (due - now) / 1e9 < AHEAD:
-            self.clocks[packet.stream], due = now - at, now
-        return due / 1e9 if due > now else None
-
     def end_stream(self, stream: str) -> Iterator[Item]:
         yield from super().end_stream(stream)
         mount = self.mounts.pop(stream, None)
-        self.clocks.pop(stream, None)
-        self.live.discard(stream)
+        self.forget_clock(stream)
         if mount is not None and self.loop is not None and self.server is not None:
             self.loop.soon(self.server.mounts.pop, mount.name, None)
             self.loop.soon(mount.end)

@@ -17,8 +17,14 @@ class Encoder(Protocol):
 
     caps: Caps
 
-    def encode(self, frame: Frame) -> list[Packet]: ...
+    def encode(self, frame: Frame, key: bool = False) -> list[Packet]:
+        """`key`: this picture can be decoded without others, for somebody who has just come."""
+        ...
 
     def flush(self) -> list[Packet]: ...
 
     def close(self) -> None: ...
+
+
+class Unavailable(ValueError):
+    """This device encodes nothing of the kind; another may. Raised by `open_encoder`."""

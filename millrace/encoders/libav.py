@@ -10,6 +10,7 @@ import av
 import av.error
 import numpy as np
 from av.codec.context import Flags
+from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
 from ..core.caps import PACKETS, Caps
@@ -56,12 +57,14 @@ def open_encoder(
     preset: str | int | None = None,
     gop: int | None = None,
     threads: int = 1,
+    low_latency: bool = False,
 ) -> LibavEncoder:
     """An encoder for one stream of frames that `caps` describes.
 
     `bitrate` in bits per second, or `quality` on the codec's own scale (less is better; h264, hevc: CRF 0..51,
     av1: CRF 1..63, mpeg4, mjpeg: quantiser 2..31). `gop`: most pictures from key to key, default two seconds.
-    `threads`: 0 lets the encoder choose. Odd sizes are made even by repeating the last column or row.
+    `threads`: 0 lets the encoder choose. `low_latency`: each picture comes out as it goes in, none are reordered.
+    Odd sizes are made even by repeating the last column or row.
     Raises ValueError naming what is allowed.
     """
     name = ALIASES.get(codec.lower(), codec.lower())
@@ -92,6 +95,8 @@ def open_encoder(
     context.flags |= int(Flags.global_header)
     _set_rate(context, name, kind, bitrate, quality)
     context.options = _options(name, kind, str(preset or kind.preset), bitrate, quality, threads)
+    if low_latency:
+        _hurry(context, name)
     try:
         context.open()
     except av.error.FFmpegError as error:
@@ -141,8 +146,10 @@ class LibavEncoder:
             ),
         )
 
-    def encode(self, frame: Frame) -> list[Packet]:
+    def encode(self, frame: Frame, key: bool = False) -> list[Packet]:
         picture = self._picture(frame.image)
+        if key:
+            picture.pict_type = PictureType.I
         ticks = max(self._ticks(frame.pts), self._last + 1)
         self._last = ticks
         duration = frame.duration or self._period
@@ -299,3 +306,12 @@ def _options(
     if codec == "av1" and threads:
         options["svtav1-params"] = f"lp={threads}"
     return options
+
+
+def _hurry(context: Any, codec: str) -> None:
+    """Hold back no picture. (mpeg4 and mjpeg never do, as they are opened here.)"""
+    if codec in ("h264", "hevc"):
+        context.options = {**context.options, "tune": "zerolatency"}
+    elif codec == "av1":
+        more = context.options.get("svtav1-params")
+        context.options = {**context.options, "svtav1-params": ":".join(filter(None, (more, "pred-struct=1")))}

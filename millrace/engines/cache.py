@@ -24,7 +24,7 @@ from .. import folders
 from .engine import Engine
 from .machine import digest, machine, versions
 
-FORMAT = 1  # of engine.json: one of another format is not read
+FORMAT = 2  # of engine.json: one of another format is not read
 
 
 @dataclass(frozen=True, slots=True)

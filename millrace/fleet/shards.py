@@ -55,6 +55,8 @@ def split(plan: Plan, where: list[str]) -> list[Plan]:
 
 def check(plan: Plan) -> None:
     """Raise ConfigError for what cannot be done in several processes."""
+    if plan.listen:
+        raise plan.where.error("commands cannot be taken in several processes: run this in one", "listen")
     for stream in plan.streams:
         if isinstance(stream.uri, Source):
             raise stream.where.error(f"stream {stream.name!r} is an object of this program: it stays in this process")

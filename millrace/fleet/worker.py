@@ -83,7 +83,7 @@ class _Worker:
                     self._send(Told(run.readings(), run.frames, run.total))
             self._send(Told(run.readings(), run.frames, run.total))
         finally:
-            run.end()
+            run.close()
             forget()
         summary = run.summary()
         return replace(summary, errors=[_portable_message(message) for message in summary.errors])

@@ -79,7 +79,7 @@ class Imaging(Protocol):
         ...
 
     def canvas(self, image: Image, font: str = "sans") -> Canvas:
-        """Something to draw on `image.writable()`; `canvas.image` is the result, of 8 bits a channel.
+        """Something to draw on `image.writable()`; `canvas.finish()` is the result, of 8 bits a channel.
 
         `font` is a built-in one (sans, italic, uni) or the path of a .ttf or .otf file.
         """
@@ -87,9 +87,22 @@ class Imaging(Protocol):
 
 
 class Canvas(Protocol):
-    """Draws on the planes of a picture, without converting colours. Coordinates are pixels of the picture."""
+    """Draws on the planes of a picture, without converting colours. Coordinates are pixels of the picture.
 
-    image: Image
+    A GPU draws all at once, when it is told to `finish` or asked for `image`.
+    """
+
+    width: int
+    height: int
+
+    @property
+    def image(self) -> Image:
+        """The picture with all that was drawn until now."""
+        ...
+
+    def finish(self) -> Image:
+        """The same, for those who need not look at it: what was not drawn yet is."""
+        ...
 
     def rectangle(self, box: Sequence[float], colour: Colour, thickness: int = 2) -> None: ...
 

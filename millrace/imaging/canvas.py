@@ -8,7 +8,7 @@ and circles have their chroma smoothed on its own grid, which is several times f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -53,6 +53,7 @@ class PlanesCanvas:
         if image.format not in DRAWABLE:
             raise ValueError(f"canvas: cannot draw on {image.format}; convert it to one of {', '.join(DRAWABLE)}")
         self.image = image.writable()
+        self.width, self.height = image.width, image.height
         self.font = font
         planes = self.image.planes
         if image.format == "I420":
@@ -63,6 +64,9 @@ class PlanesCanvas:
             parts = {"RGB": (0, 1, 2), "BGR": (2, 1, 0), "GRAY8": (0,)}[image.format]
             self._layers = [_Layer(planes[0], 1, parts)]
         self._step = self._layers[-1].scale  # the grid that straight edges are laid on
+
+    def finish(self) -> Image:
+        return self.image
 
     def rectangle(self, box: Sequence[float], colour: Colour, thickness: int = 2) -> None:
         """The outline of x1 y1 x2 y2; `thickness` is rounded up to the chroma's grid."""
@@ -168,10 +172,9 @@ class PlanesCanvas:
             return
         thick = min(255, max(1, int(thickness)))
         for layer, value in self._values(colour):
-            width = max(1, round(thick / layer.scale))
-            cv2.polylines(
-                layer.plane, [_fixed(array, layer.scale)], closed, value, width, cv2.LINE_AA, _SHIFT
-            )  # fmt: skip
+            width, corners = max(1, round(thick / layer.scale)), _fixed(array, layer.scale)
+            for plane, part, (x, y) in _channels(layer.plane, value, corners, width + 2):
+                cv2.polylines(plane, [corners - (x, y)], closed, part, width, cv2.LINE_AA, _SHIFT)
 
     def circle(self, centre: Point, radius: float, colour: Colour, thickness: int = 2) -> None:
         """A ring, or a disc when `thickness` is 0 or less."""
@@ -179,10 +182,12 @@ class PlanesCanvas:
         if array is None or array[2] < 0:
             return
         for layer, value in self._values(colour):
-            x, y = _fixed(array[:2], layer.scale)[0].tolist()
+            centre_at = _fixed(array[:2], layer.scale)
             size = round(float(array[2]) / layer.scale * (1 << _SHIFT))
             width = -1 if thickness <= 0 else max(1, round(min(255, thickness) / layer.scale))
-            cv2.circle(layer.plane, (x, y), size, value, width, cv2.LINE_AA, _SHIFT)
+            for plane, part, offset in _channels(layer.plane, value, centre_at, (size >> _SHIFT) + abs(width) + 3):
+                x, y = (centre_at - offset)[0].tolist()
+                cv2.circle(plane, (x, y), size, part, width, cv2.LINE_AA, _SHIFT)
 
     def polygon(self, points: Sequence[Point], colour: Colour, opacity: float = 0.3) -> None:
         """A filled polygon, blended: pixel * (1 - opacity) + colour * opacity; even-odd where it crosses itself."""
@@ -261,6 +266,28 @@ def _finite(values: Any) -> NDArray[np.float64] | None:
 def _fixed(array: NDArray[np.float64], scale: int) -> NDArray[np.int32]:
     """Picture coordinates [2n] as OpenCV's on a plane [n, 2]: pixel centres are whole numbers there."""
     return np.rint((array.reshape(-1, 2) / scale - 0.5) * (1 << _SHIFT)).astype(np.int32)
+
+
+def _channels(
+    plane: NDArray[np.uint8], value: tuple[int, ...], points: NDArray[np.int32], margin: int
+) -> Iterator[tuple[NDArray[np.uint8], tuple[int, ...], tuple[int, int]]]:
+    """What OpenCV draws smoothed lines on: the plane, or, of two channels, each around the points as a copy.
+
+    On two channels together it would draw them jagged. Yields the pixels, the colour's part, and where they begin (in
+    sixteenths); a copy is written back.
+    """
+    if plane.ndim < 3 or plane.shape[2] != 2:
+        yield plane, value, (0, 0)
+        return
+    low, high = points.min(axis=0) >> _SHIFT, points.max(axis=0) >> _SHIFT
+    x1, y1 = np.maximum(low - margin, 0).tolist()
+    x2, y2 = (high + margin + 1).tolist()
+    region = plane[y1 : max(y1, y2), x1 : max(x1, x2)]
+    if region.size:
+        for channel, part in enumerate(value):
+            copied = np.ascontiguousarray(region[..., channel])
+            yield copied, (part,), (x1 << _SHIFT, y1 << _SHIFT)
+            region[..., channel] = copied
 
 
 def _on_grid(points: NDArray[np.float64], step: int) -> tuple[int, int, int, int]:

@@ -1,9 +1,7 @@
-"""Pictures on an NVIDIA GPU: one kernel from decoder surfaces to a network's input.
+"""Pictures on an NVIDIA GPU: one kernel from decoder surfaces, or parts of them, to a network's input.
 
-For the input's pixel (x, y) inside the picture's part of it, whose corner is (left, top) and whose size iw x ih:
-u = (x - left + 0.5) / iw, and luma is read at u * width - 0.5, chroma at u * chroma_width - 0.5, the same for rows:
-bilinear with half-pixel centres, clamped at the borders. R, G, B follow from the stream's matrix and range, are
-clamped to 0..255 and not rounded; value = (level * scale - mean) / std. Everything else is `pad`.
+The numbers are those of imaging/cpu.py, to the bit: pixels become whole levels of RGB as libswscale makes them, and are
+resized as OpenCV does it (docs/preprocessing.md; the arithmetic: kernels.cu, rows.h).
 """
 
 from __future__ import annotations
@@ -16,28 +14,53 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import ConfigError
-from ..cuda.context import Event, Gpu, check, gpu
+from ..cuda.context import Event, Gpu, Stream, check, gpu, succeed
 from ..cuda.kernel import Kernel, Module
 from ..cuda.memory import DeviceArray, empty
 from ..media import Image, InputSpec, Placement
-from ..media.colour import yuv_to_rgb
-from ..media.image import Matrix
-from ..media.tensor import corner, fitted_size, place
-from .base import Area, Boxes, Colour, Conceal, Turn
+from ..media.tensor import Part, corner, fitted_size, part_of, place
+from .base import Boxes
+from .cuda_pictures import CudaPictures
+from .yuv import YUV, factors, shrinks
 
 ROW = np.dtype(  # struct Row of kernels.cu
     [
-        *((name, "u8") for name in ("luma", "chroma")),
-        *((name, "i4") for name in ("luma_pitch", "chroma_pitch", "width", "height")),
-        *((name, "i4") for name in ("left", "top", "inner_width", "inner_height")),
-        ("colour", "f4", (6,)),
+        ("planes", "u8", (3,)),
+        ("scale", "f8", (2,)),
+        ("pitches", "i4", (3,)),
+        ("steps", "i4", (3,)),
+        *((name, "i4") for name in ("kind", "bytes")),
+        ("part", "i4", (4,)),  # x, y, width, height
+        ("place", "i4", (4,)),  # left, top, width, height
+        ("colour", "i4", (6,)),
+        *((name, "i4") for name in ("means", "padding")),
     ]
 )
 _BLOCK = (32, 8, 1)
 _TABLES = 8  # of pinned memory; the one used longest ago is filled next
-_MOST = 256  # pictures of one call
-_KINDS = {"NV12": "nv12", "P010": "p010"}
+_MOST = 512  # pictures or parts of one launch; more take several
+_REMEMBERED = 256  # kinds of pictures whose rows are kept
+_DTYPES = ("float32", "float16", "uint8")
+# For each format: kind and bytes of a sample, the plane of each sample, its place and the step in it, in samples.
+_SAMPLES: dict[str, tuple[int, int, tuple[tuple[int, int, int], ...]]] = {
+    "NV12": (3, 1, ((0, 0, 1), (1, 0, 2), (1, 1, 2))),
+    "P010": (3, 2, ((0, 0, 1), (1, 0, 2), (1, 1, 2))),
+    "I420": (3, 1, ((0, 0, 1), (1, 0, 1), (2, 0, 1))),
+    "RGB": (2, 1, ((0, 0, 3), (0, 1, 3), (0, 2, 3))),
+    "BGR": (2, 1, ((0, 2, 3), (0, 1, 3), (0, 0, 3))),
+    "GRAY8": (1, 1, ((0, 0, 1),) * 3),
+    "GRAY16": (1, 2, ((0, 0, 1),) * 3),
+}
+
+
+class Input(ctypes.Structure):
+    """struct Input of kernels.cu: what is the same for all pictures of a call."""
+
+    _fields_ = [
+        *((name, ctypes.c_int) for name in ("width", "height", "channels", "swapped", "pad", "last")),
+        ("gain", ctypes.c_float * 3),
+        ("bias", ctypes.c_float * 3),
+    ]
 
 
 def open_imaging(device: str) -> CudaImaging:
@@ -45,109 +68,53 @@ def open_imaging(device: str) -> CudaImaging:
     return CudaImaging(gpu(device))
 
 
-class CudaImaging:
-    """See imaging.base.Imaging. Drawing and converting are not done here yet: `to_cpu(image)` first."""
+class CudaImaging(CudaPictures):
+    """See imaging.base.Imaging; what gives pictures is in cuda_pictures.py."""
 
     def __init__(self, gpu: Gpu) -> None:
-        self.memory = gpu.name
+        super().__init__(gpu)
         self._gpu = gpu
         self._stream = gpu.stream("middle")
         self._module = Module(gpu, files(__package__).joinpath("kernels.cu").read_text())
         self._kernels: dict[str, Kernel] = {}
         self._tables = [_Table(gpu) for _ in range(_TABLES)]
         self._next = 0
-        self._rows: dict[tuple[Any, ...], tuple[Placement, tuple[Any, ...]]] = {}
+        self._rows = Rows()
 
     def to_tensor(
         self, images: Sequence[Image], spec: InputSpec, out: DeviceArray | None = None, boxes: Boxes | None = None
     ) -> tuple[DeviceArray, list[Placement]]:
-        """Pictures as [n, 3, height, width] of float32 or float16 on the GPU, and where each lies.
+        """Pictures, or parts of them, as [n, c, height, width] (or [n, height, width, c]) on the GPU, and their places.
 
         Returns at once: the result's `ready` says when it is filled. The pictures may be dropped afterwards.
-        Raises ValueError for a spec or a format that the kernel does not cover.
+        Raises ValueError for a dtype that is none of float32, float16, uint8, and for a box without a pixel.
         """
-        if boxes is not None:
-            raise ValueError(f"parts of pictures in {self.memory} are not taken yet: decode on the cpu for cascades")
         self._gpu.use()
-        _check(images, spec)
+        to = _input(spec)
+        rows, placements = self._rows.of(images, spec, boxes)
         if out is None:
-            out = empty(self._stream, (len(images), 3, spec.height, spec.width), spec.dtype)
-        placements = []
-        table = self._tables[self._next]
-        self._next = (self._next + 1) % _TABLES
-        rows = table.begin()
-        for index, image in enumerate(images):
-            placement, numbers = self._placed(image, spec)
-            placements.append(placement)
-            luma, chroma = image.planes
-            rows[index] = (luma.pointer, chroma.pointer, luma.row_bytes, chroma.row_bytes, *numbers)
-        self._stream.wait(plane.ready for image in images for plane in image.planes if plane.ready is not None)
-        pointer = table.send(len(images), self._stream)
-        self._kernel(f"{_KINDS[images[0].format]}_to_{spec.dtype}").launch(
-            self._stream,
-            (-(-spec.width // _BLOCK[0]), -(-spec.height // _BLOCK[1]), len(images)),
-            _BLOCK,
-            [
-                ctypes.c_uint64(pointer), ctypes.c_uint64(out.pointer), ctypes.c_int(spec.width),
-                ctypes.c_int(spec.height), ctypes.c_int(spec.colour == "BGR"), ctypes.c_float(spec.pad), _affine(spec),
-            ],
-        )  # fmt: skip
-        out.ready = table.sent = self._stream.record()
-        for image in images:
-            for plane in image.planes:
-                plane.used(out.ready)
+            depth = (to.channels,) if spec.layout == "NCHW" else ()
+            last = () if depth else (to.channels,)
+            shape = (len(images), *depth, spec.height, spec.width, *last)
+            out = empty(self._stream, shape, spec.dtype)
+        different = list({id(image): image for image in images}.values())
+        self._stream.wait(plane.ready for image in different for plane in image.planes if plane.ready is not None)
+        size = out.nbytes // max(1, len(images))
+        for first in range(0, len(images), _MOST):
+            self._launch(rows[first : first + _MOST], out.pointer + first * size, spec, to)
+        out.ready = self._stream.record()
+        for image in different:
+            for owner in {id(plane.owner): plane for plane in image.planes}.values():  # planes of a surface share it
+                owner.used(out.ready)
         return out, placements
 
-    def convert(self, image: Image, format: str) -> Image:
-        """The picture itself when it has that format; raises ValueError for others."""
-        if image.format != format:
-            raise ValueError(f"{image.format} is not converted to {format} on {self.memory} yet: use to_cpu(image)")
-        return image
-
-    def canvas(self, image: Image, font: str = "sans") -> Any:
-        raise self._not_there("drawing on")
-
-    def blank(self, width: int, height: int, colour: Colour = (0, 0, 0), matrix: Matrix = "bt601") -> Image:
-        raise self._not_there("composing")
-
-    def put(self, image: Image, target: Image, box: Area) -> None:
-        raise self._not_there("composing")
-
-    def crop(self, image: Image, box: Area) -> Image:
-        raise self._not_there("cropping")
-
-    def turn(self, image: Image, how: Turn) -> Image:
-        raise self._not_there("turning")
-
-    def scale(
-        self, image: Image, width: int, height: int, area: Area | None = None, method: str = "auto",
-        colour: Colour = (0, 0, 0),
-    ) -> Image:  # fmt: skip
-        raise self._not_there("scaling")
-
-    def lay(self, image: Image, colours: Any, area: Area | None, opacity: float, smooth: bool = False) -> Image:
-        raise self._not_there("laying colours over")
-
-    def remap(self, image: Image, ways: Any) -> Image:
-        raise self._not_there("dewarping")
-
-    def conceal(self, image: Image, areas: Sequence[Any], mode: Conceal = "pixelate", strength: float = 1.0) -> Image:
-        raise self._not_there("blurring")
-
-    def _not_there(self, what: str) -> ConfigError:
-        return ConfigError(f"{what} pictures in {self.memory} is not there yet: decode on the cpu where you draw")
-
-    def _placed(self, image: Image, spec: InputSpec) -> tuple[Placement, tuple[Any, ...]]:
-        """Where the picture goes, and the numbers of its row that are the same for all pictures of its kind."""
-        key = (image.width, image.height, image.matrix, image.full_range, spec)
-        known = self._rows.get(key)
-        if known is None:
-            placement = place(image.width, image.height, spec)
-            inner = fitted_size(image.width, image.height, spec)
-            colour = yuv_to_rgb(image.matrix, image.full_range)
-            known = placement, (image.width, image.height, *corner(image.width, image.height, spec), *inner, colour)
-            self._rows[key] = known
-        return known
+    def _launch(self, rows: NDArray[Any], pointer: int, spec: InputSpec, to: Input) -> None:
+        table = self._tables[self._next]
+        self._next = (self._next + 1) % _TABLES
+        grid = (-(-spec.width // _BLOCK[0]), -(-spec.height // _BLOCK[1]), len(rows))
+        arguments = [ctypes.c_uint64(table.send(rows, self._stream)), ctypes.c_uint64(pointer), to]
+        self._kernel(f"to_{spec.dtype}").launch(self._stream, grid, _BLOCK, arguments)
+        table.sent = self._stream.record()
 
     def _kernel(self, name: str) -> Kernel:
         if name not in self._kernels:
@@ -155,8 +122,96 @@ class CudaImaging:
         return self._kernels[name]
 
 
+class Rows:
+    """Rows of kernels.cu for pictures, and where each lies in the input. What is the same for all pictures of one kind
+    (size, format, colours) is made once; of parts, all of a call are placed at a time."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[tuple[Any, ...], tuple[NDArray[Any], Placement]] = {}
+
+    def of(
+        self, images: Sequence[Image], spec: InputSpec, boxes: Boxes | None = None
+    ) -> tuple[NDArray[Any], list[Placement]]:
+        """Raises ValueError for formats that are none, and for a box without a pixel of its picture."""
+        kinds = [self._kind(image, spec) for image in images]
+        rows = np.concatenate([row for row, _ in kinds]) if kinds else np.empty(0, ROW)
+        rows["planes"] = [_addresses(image) for image in images]
+        placements = [placement for _, placement in kinds]
+        if boxes is not None:
+            if len(boxes) != len(images):
+                raise ValueError(
+                    f"to_tensor: {len(boxes)} boxes for {len(images)} pictures; there must be one for each"
+                )
+            for n, (image, box) in enumerate(zip(images, boxes, strict=True)):
+                if box is not None:
+                    part = part_of(box, image.width, image.height)
+                    if part is None:
+                        size = f"{image.width}x{image.height}"
+                        raise ValueError(f"to_tensor: box {[*map(float, box)]} has no pixel of {size}")
+                    placements[n] = _place(rows[n], image, spec, part)
+        return rows, placements
+
+    def _kind(self, image: Image, spec: InputSpec) -> tuple[NDArray[Any], Placement]:
+        pitches = tuple(plane.row_bytes for plane in image.planes)
+        key = (image.width, image.height, image.format, image.matrix, image.full_range, pitches, spec)
+        known = self._kinds.get(key)
+        if known is None:
+            if image.format not in _SAMPLES:
+                raise ValueError(f"pictures of {image.format} are not read on a GPU, only {', '.join(_SAMPLES)}")
+            kind, size, samples = _SAMPLES[image.format]
+            row = np.zeros(1, ROW)
+            row["pitches"] = [pitches[plane] for plane, _, _ in samples]
+            row["steps"] = [step * size for _, _, step in samples]
+            row["kind"], row["bytes"] = kind, size
+            if image.format in YUV:
+                row["colour"] = factors(image.matrix, image.full_range)
+            placement = _place(row[0], image, spec, None)
+            while len(self._kinds) >= _REMEMBERED:
+                del self._kinds[next(iter(self._kinds))]
+            known = self._kinds[key] = row, placement
+        return known
+
+
+def _addresses(image: Image) -> tuple[int, ...]:
+    """Where the samples of a picture begin."""
+    planes = image.planes
+    if image.format == "NV12":
+        luma, chroma = planes[0].pointer, planes[1].pointer
+        return luma, chroma, chroma + 1
+    _, size, samples = _SAMPLES[image.format]
+    return tuple(planes[plane].pointer + at * size for plane, at, _ in samples)
+
+
+def _place(row: Any, image: Image, spec: InputSpec, part: Part | None) -> Placement:
+    """Fill in where a part of a picture (None: all of it) goes."""
+    x1, y1, x2, y2 = part or (0, 0, image.width, image.height)
+    wide, high = x2 - x1, y2 - y1
+    width, height = fitted_size(wide, high, spec)
+    row["part"] = x1, y1, wide, high
+    row["place"] = *corner(wide, high, spec), width, height
+    row["scale"] = 1.0 / (width / wide), 1.0 / (height / high)
+    halved = wide == 2 * width and high == 2 * height  # the same either way, and quicker so
+    row["means"] = spec.antialias and shrinks(wide, high, width, height) and not halved
+    return place(image.width, image.height, spec, part)
+
+
+def _input(spec: InputSpec) -> Input:
+    if spec.dtype not in _DTYPES:
+        raise ValueError(f"to_tensor: dtype {spec.dtype!r} is not one of {', '.join(_DTYPES)}")
+    if not 0 <= spec.pad <= 255:
+        raise ValueError(f"to_tensor: pad {spec.pad} is not a level of 0..255")
+    depth = 1 if spec.colour == "GRAY" else 3
+    mean, std = (np.broadcast_to(np.asarray(v, np.float64)[:depth], 3) for v in (spec.mean, spec.std))
+    gain, bias = (spec.scale / std).astype(np.float32), (-mean / std).astype(np.float32)
+    triple = ctypes.c_float * 3
+    return Input(
+        spec.width, spec.height, depth, spec.colour == "BGR", spec.pad, spec.layout == "NHWC",
+        triple(*gain.tolist()), triple(*bias.tolist()),
+    )  # fmt: skip
+
+
 class _Table:
-    """The rows of one batch: filled in pinned memory, sent to the GPU."""
+    """The rows of one launch: filled in pinned memory, sent to the GPU."""
 
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu
@@ -167,40 +222,13 @@ class _Table:
         self._rows: NDArray[Any] = np.ctypeslib.as_array((ctypes.c_ubyte * size).from_address(self._host)).view(ROW)
         self.sent: Event | None = None
 
-    def begin(self) -> NDArray[Any]:
-        """The rows to fill. Waits in the rare case that the GPU has not read what stood there."""
+    def send(self, rows: NDArray[Any], stream: Stream) -> int:
+        """Their address on the GPU. Waits in the rare case that the GPU has not read what stood there."""
         if self.sent is not None:
             self.sent.synchronize()
-        return self._rows
-
-    def send(self, count: int, stream: Any) -> int:
-        check(self._gpu.driver.cuMemcpyHtoDAsync(self._device, self._host, count * ROW.itemsize, stream.native))
+        self._rows[: len(rows)] = rows
+        succeed(self._gpu.calls.cuMemcpyHtoDAsync(self._device, self._host, rows.nbytes, stream.handle))
         return self._device
-
-
-class _Affine(ctypes.Structure):
-    _fields_ = [("scale", ctypes.c_float * 3), ("bias", ctypes.c_float * 3)]
-
-
-def _affine(spec: InputSpec) -> _Affine:
-    """value = level * scale + bias, for each channel of the output."""
-    scale = [spec.scale / std for std in spec.std]
-    bias = [-mean / std for mean, std in zip(spec.mean, spec.std, strict=True)]
-    triple = ctypes.c_float * 3
-    return _Affine(triple(*scale), triple(*bias))
-
-
-def _check(images: Sequence[Image], spec: InputSpec) -> None:
-    if spec.layout != "NCHW" or spec.dtype not in ("float32", "float16") or spec.colour == "GRAY" or spec.antialias:
-        raise ValueError(
-            f"an input of {spec.colour} {spec.layout} {spec.dtype}{' with antialiasing' if spec.antialias else ''} "
-            "is not made on a GPU yet, only RGB or BGR in NCHW of float32 or float16"
-        )
-    formats = {image.format for image in images}
-    if len(formats) != 1 or not formats <= _KINDS.keys():
-        raise ValueError(f"pictures of {', '.join(sorted(formats))} are not read on a GPU, only NV12, or only P010")
-    if len(images) > _MOST:
-        raise ValueError(f"{len(images)} pictures in one call, at most {_MOST} go")
 
 
 def to_cpu(image: Image) -> Image:

@@ -1,88 +1,197 @@
-// Pictures in NV12 or P010 to a network's input, in one pass. The formulas are those of imaging/cuda.py's docstring.
-// No headers: NVRTC then needs none on the machine.
+// Pictures, or parts of them, to a network's input in one launch: every pixel to whole levels of RGB, resized, scaled.
+// The arithmetic is that of rows.h, to the bit. No headers: NVRTC then needs none on the machine.
 
-struct Row {                     // one picture of the batch; imaging/cuda.py fills it
-    unsigned long long luma, chroma;  // addresses of the planes
-    int luma_pitch, chroma_pitch;     // bytes from row to row
-    int width, height;                // of the picture, pixels
+#ifdef __CUDACC_RTC__
+#define INLINE __device__ __forceinline__
+#else
+#define INLINE static inline  // tests compile this file as C++, with stand-ins for what the GPU brings along
+#endif
+
+typedef unsigned char Byte;
+typedef unsigned short Half;  // the bits of a float16
+
+enum { GREY = 1, PACKED = 2, YUV = 3 };
+
+struct Row {                    // one part of a picture; imaging/cuda.py fills it
+    unsigned long long planes[3];  // addresses of the samples: Y U V, red green blue, or grey
+    double scale_x, scale_y;       // source pixels from one pixel of the result to the next
+    int pitches[3];                // bytes from row to row, of each plane
+    int steps[3];                  // bytes from sample to sample
+    int kind, bytes;               // of a sample: 1 or 2, of which the upper one counts
+    int x, y, width, height;       // the part, pixels
     int left, top, inner_width, inner_height;  // what it covers in the input
-    float offset, gain, v_to_r, u_to_g, v_to_g, u_to_b;  // YUV to RGB, 0..255
+    int offset, luma, v_to_r, u_to_g, v_to_g, u_to_b;  // colour factors in 1/8192
+    int means, padding;            // areas are averaged
 };
 
-__device__ __forceinline__ float mix(float a, float b, float t) { return fmaf(t, b - a, a); }
+struct Input {                  // the same for all rows
+    int width, height, channels, swapped, pad, last;  // last: channels are the last dimension (NHWC)
+    float gain[3], bias[3];     // per channel of the output: value = level * gain + bias
+};
 
-template <typename Pixel> __device__ __forceinline__ float level(Pixel p);
-template <> __device__ __forceinline__ float level(unsigned char p) { return p; }
-template <> __device__ __forceinline__ float level(unsigned short p) { return p * (1.0f / 256.0f); }
+struct Pixel { int c[3]; };     // red, green, blue; or grey in each
+struct Tap { int low, high, weight; };  // two neighbours, and what the second counts, in 1/2048
 
-struct Tap { int low, high; float t; };  // two neighbours and the way from one to the other
+INLINE int clamped(int v, int low, int high) { return v < low ? low : v > high ? high : v; }
 
-__device__ __forceinline__ Tap tap(float at, int size) {
-    at = fminf(fmaxf(at, 0.0f), (float)(size - 1));
-    int low = (int)at;
-    return {low, min(low + 1, size - 1), at - low};
+INLINE int sample(const Row& row, int plane, int x, int y) {
+    const Byte* at = (const Byte*)row.planes[plane] + (long long)y * row.pitches[plane] + (long long)x * row.steps[plane];
+    if (row.bytes == 1) return *at;
+    unsigned int v = *(const Half*)at;
+    unsigned int level = (v + 127 + ((v >> 8) & 1)) >> 8;  // rounded, halves to even
+    return level > 255 ? 255 : (int)level;
 }
 
-template <typename Pixel>
-__device__ __forceinline__ float luma_at(const Row& row, Tap x, Tap y) {
-    const Pixel* upper = (const Pixel*)(row.luma + (long long)y.low * row.luma_pitch);
-    const Pixel* lower = (const Pixel*)(row.luma + (long long)y.high * row.luma_pitch);
-    return mix(mix(level(upper[x.low]), level(upper[x.high]), x.t), mix(level(lower[x.low]), level(lower[x.high]), x.t), y.t);
+// Pixel (x, y) of the picture in whole levels.
+INLINE Pixel pixel(const Row& row, int x, int y, int grey) {
+    int first = sample(row, 0, x, y);
+    if (row.kind == GREY) return {{first, first, first}};
+    if (row.kind == PACKED) {
+        int second = sample(row, 1, x, y), third = sample(row, 2, x, y);
+        if (!grey) return {{first, second, third}};
+        int level = (first * 9798 + second * 19235 + third * 3735 + 16384) >> 15;
+        return {{level, level, level}};
+    }
+    int level = ((first - row.offset) * 8 * row.luma) >> 16;
+    if (grey) {
+        level = clamped(level, 0, 255);
+        return {{level, level, level}};
+    }
+    int u = (sample(row, 1, x / 2, y / 2) - 128) * 8, v = (sample(row, 2, x / 2, y / 2) - 128) * 8;
+    return {{clamped(level + ((v * row.v_to_r) >> 16), 0, 255),
+             clamped(level + ((u * row.u_to_g) >> 16) + ((v * row.v_to_g) >> 16), 0, 255),
+             clamped(level + ((u * row.u_to_b) >> 16), 0, 255)}};
 }
 
-template <typename Pixel> struct Pair { Pixel u, v; };
-
-template <typename Pixel>
-__device__ __forceinline__ float2 chroma_at(const Row& row, Tap x, Tap y) {
-    const Pair<Pixel>* upper = (const Pair<Pixel>*)(row.chroma + (long long)y.low * row.chroma_pitch);
-    const Pair<Pixel>* lower = (const Pair<Pixel>*)(row.chroma + (long long)y.high * row.chroma_pitch);
-    Pair<Pixel> a = upper[x.low], b = upper[x.high], c = lower[x.low], d = lower[x.high];
-    return {mix(mix(level(a.u), level(b.u), x.t), mix(level(c.u), level(d.u), x.t), y.t),
-            mix(mix(level(a.v), level(b.v), x.t), mix(level(c.v), level(d.v), x.t), y.t)};
+// Where pixel `index` of the result lies: the first of two pixels, and the second's weight.
+INLINE Tap tap(int index, double scale) {
+    float at = (float)__dadd_rn(__dmul_rn(index + 0.5, scale), -0.5);
+    float low = floorf(at);
+    return {(int)low, (int)low + 1, (int)rintf(__fmul_rn(__fadd_rn(at, -low), 2048.0f))};
 }
 
-__device__ __forceinline__ void store(float* out, float value) { *out = value; }
+INLINE int sideways(int left, int right, int weight) {  // in 1/128 levels
+    int more = right - left;
+    return left * 128 + more * (weight / 16) + ((more * (weight % 16)) >> 4);
+}
 
-typedef unsigned short Half;  // the bits of a float16
-__device__ __forceinline__ void store(Half* out, float value) {
+INLINE Pixel bilinear(const Row& row, int ix, int iy, int grey) {
+    Tap x = tap(ix, row.scale_x), y = tap(iy, row.scale_y);
+    if (x.low < 0 || x.low >= row.width - 1) {
+        x.low = x.low < 0 ? 0 : row.width - 1;
+        x.high = x.low;
+        x.weight = 0;
+    }
+    int upper = row.y + clamped(y.low, 0, row.height - 1), lower = row.y + clamped(y.high, 0, row.height - 1);
+    int left = row.x + x.low, right = row.x + x.high;
+    Pixel a = pixel(row, left, upper, grey);
+    if (x.weight == 0 && y.weight == 0) return a;
+    Pixel b = x.weight ? pixel(row, right, upper, grey) : a;
+    Pixel c = y.weight ? pixel(row, left, lower, grey) : a;
+    Pixel d = !y.weight ? b : x.weight ? pixel(row, right, lower, grey) : c;
+    Pixel out;
+    for (int k = 0; k < 3; k++) {
+        int above = sideways(a.c[k], b.c[k], x.weight), below = sideways(c.c[k], d.c[k], x.weight);
+        out.c[k] = (((above * (2048 - y.weight)) >> 16) + ((below * y.weight) >> 16) + 2) >> 2;
+    }
+    return out;
+}
+
+struct Span { int first, count; float head, body, tail; };  // the samples that one is a mean of: see rows.h
+
+INLINE Span span(int have, int want, int index, double scale, int whole) {
+    Span out = {0, 0, 0.0f, 1.0f, 0.0f};
+    if (whole) {
+        out.count = have / want;
+        out.first = index * out.count;
+        return out;
+    }
+    double begin = __dmul_rn(index, scale), end = __dadd_rn(begin, scale);
+    double size = fmin(scale, __dadd_rn(have, -begin));
+    int last = (int)fmin(floor(end), (double)(have - 1)), first = (int)fmin(ceil(begin), (double)last);
+    out.first = first;
+    out.count = last - first;
+    out.body = (float)(1.0 / size);
+    if (first - begin > 1e-3) {
+        out.first--;
+        out.count++;
+        out.head = (float)((first - begin) / size);
+    }
+    if (end - last > 1e-3) {
+        out.count++;
+        out.tail = (float)(fmin(fmin(end - last, 1.0), size) / size);
+    }
+    return out;
+}
+
+INLINE float share(const Span& s, int index) {
+    return index == 0 && s.head > 0 ? s.head : index == s.count - 1 && s.tail > 0 ? s.tail : s.body;
+}
+
+INLINE Pixel mean(const Row& row, int ix, int iy, int grey) {
+    int whole = row.width % row.inner_width == 0 && row.height % row.inner_height == 0;
+    Span across = span(row.width, row.inner_width, ix, row.scale_x, whole);
+    Span down = span(row.height, row.inner_height, iy, row.scale_y, whole);
+    float sums[3] = {0, 0, 0};
+    for (int j = 0; j < down.count; j++) {
+        float line[3] = {0, 0, 0}, weight = share(down, j);
+        for (int i = 0; i < across.count; i++) {
+            Pixel p = pixel(row, row.x + across.first + i, row.y + down.first + j, grey);
+            float each = share(across, i);
+            for (int k = 0; k < 3; k++) line[k] = __fadd_rn(line[k], __fmul_rn((float)p.c[k], each));
+        }
+        for (int k = 0; k < 3; k++) sums[k] = __fadd_rn(sums[k], __fmul_rn(line[k], weight));
+    }
+    float scale = whole ? 1.0f / (float)(across.count * down.count) : 1.0f;
+    Pixel out;
+    for (int k = 0; k < 3; k++) {
+        int level = (int)rintf(__fmul_rn(sums[k], scale));
+        out.c[k] = level > 255 ? 255 : level;
+    }
+    return out;
+}
+
+INLINE void store(float* out, float value) { *out = value; }
+INLINE void store(Byte* out, float value) { *out = (Byte)clamped((int)rintf(value), 0, 255); }
+INLINE void store(Half* out, float value) {
+#ifdef __CUDACC_RTC__
     Half bits;
     asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
     *out = bits;
+#else
+    *out = half_bits(value);
+#endif
 }
 
-struct Affine { float scale[3], bias[3]; };  // per channel of the output: value = level * scale + bias
-
-template <typename Pixel, typename Out>
-__device__ __forceinline__ void to_tensor(const Row* rows, Out* out, int width, int height, int swap, float pad, Affine a) {
+template <typename Out>
+INLINE void to_tensor(const Row* rows, Out* out, const Input& to) {
     int x = blockIdx.x * blockDim.x + threadIdx.x;
     int y = blockIdx.y * blockDim.y + threadIdx.y;
-    if (x >= width || y >= height) return;
+    if (x >= to.width || y >= to.height) return;
     const Row& row = rows[blockIdx.z];
-    float red = pad, green = pad, blue = pad;
     int ix = x - row.left, iy = y - row.top;
+    Pixel found = {{to.pad, to.pad, to.pad}};
     if (ix >= 0 && iy >= 0 && ix < row.inner_width && iy < row.inner_height) {
-        float u = (ix + 0.5f) / row.inner_width, v = (iy + 0.5f) / row.inner_height;
-        int cw = (row.width + 1) / 2, ch = (row.height + 1) / 2;
-        float l = luma_at<Pixel>(row, tap(u * row.width - 0.5f, row.width), tap(v * row.height - 0.5f, row.height));
-        float2 c = chroma_at<Pixel>(row, tap(u * cw - 0.5f, cw), tap(v * ch - 0.5f, ch));
-        float base = (l - row.offset) * row.gain, du = c.x - 128.0f, dv = c.y - 128.0f;
-        red = fminf(fmaxf(base + row.v_to_r * dv, 0.0f), 255.0f);
-        green = fminf(fmaxf(base + row.u_to_g * du + row.v_to_g * dv, 0.0f), 255.0f);
-        blue = fminf(fmaxf(base + row.u_to_b * du, 0.0f), 255.0f);
+        int grey = to.channels == 1;
+        found = row.means ? mean(row, ix, iy, grey) : bilinear(row, ix, iy, grey);
     }
-    long long plane = (long long)width * height;
-    Out* first = out + 3 * plane * blockIdx.z + (long long)y * width + x;
-    store(first, (swap ? blue : red) * a.scale[0] + a.bias[0]);
-    store(first + plane, green * a.scale[1] + a.bias[1]);
-    store(first + 2 * plane, (swap ? red : blue) * a.scale[2] + a.bias[2]);
+    long long plane = (long long)to.width * to.height, at = (long long)y * to.width + x;
+    Out* first = out + to.channels * plane * blockIdx.z;
+    for (int k = 0; k < to.channels; k++) {
+        int level = found.c[to.swapped ? 2 - k : k];
+        float value = __fadd_rn(__fmul_rn((float)level, to.gain[k]), to.bias[k]);
+        store(first + (to.last ? at * to.channels + k : k * plane + at), value);
+    }
 }
 
-#define ENTRY(NAME, PIXEL, OUT)                                                                                       \
-    extern "C" __global__ void NAME(const Row* rows, OUT* out, int width, int height, int swap, float pad, Affine a) { \
-        to_tensor<PIXEL, OUT>(rows, out, width, height, swap, pad, a);                                                \
-    }
+#ifdef __CUDACC_RTC__
+#define ENTRY(NAME, OUT) \
+    extern "C" __global__ void NAME(const Row* rows, OUT* out, Input to) { to_tensor<OUT>(rows, out, to); }
+#else
+#define ENTRY(NAME, OUT) \
+    extern "C" void NAME(const Row* rows, OUT* out, Input to) { to_tensor<OUT>(rows, out, to); }
+#endif
 
-ENTRY(nv12_to_float32, unsigned char, float)
-ENTRY(nv12_to_float16, unsigned char, Half)
-ENTRY(p010_to_float32, unsigned short, float)
-ENTRY(p010_to_float16, unsigned short, Half)
+ENTRY(to_float32, float)
+ENTRY(to_float16, Half)
+ENTRY(to_uint8, Byte)

@@ -35,7 +35,7 @@ def draw_objects(canvas: Canvas, objects: Iterable[Object], style: Style) -> Non
     seen = [each for each in seen if all(map(math.isfinite, each[1]))]
     for found, box, own in seen:
         if own.masks and found.mask is not None:
-            inner = box_mask(found, canvas.image.width, canvas.image.height)
+            inner = box_mask(found, canvas.width, canvas.height)
             if inner is not None:
                 canvas.mask(inner, box, own.colour(found), own.mask_opacity)
         if own.fill > 0:
@@ -61,15 +61,18 @@ def draw_readings(canvas: Canvas, readings: Iterable[Reading], style: Style, opa
     """
     lines = 0
     for reading in readings:
-        area = (0, 0, canvas.image.width, canvas.image.height) if reading.area is None else reading.area.tolist()
+        area = (0, 0, canvas.width, canvas.height) if reading.area is None else reading.area.tolist()
         if reading.class_map is not None and opacity > 0:
             for number in np.unique(reading.class_map).tolist():
                 nothing = number == 0 and "background" in reading.names.get(0, "background").lower()
                 if number >= 0 and not nothing:
                     canvas.mask(reading.class_map == number, area, colour_of(number), opacity)
         if reading.depth is not None and opacity > 0 and reading.area is None:
-            low, high = float(reading.depth.min()), float(reading.depth.max())
-            canvas.heat((reading.depth - low) / max(high - low, 1e-9), opacity)
+            known = reading.depth != 0 if reading.distance else np.ones(reading.depth.shape, bool)
+            values = reading.depth[known] if known.any() else np.zeros(1, np.float32)
+            low, high = float(values.min()), float(values.max())
+            density = (reading.depth - low) / max(high - low, 1e-9)
+            canvas.heat(np.where(known, 1 - density, 0) if reading.distance else density, opacity)  # near is red
         words = [label.value for label in reading.labels] + ([reading.text] if reading.text else [])
         if words and style.labels:
             at = (area[0], area[1] + (lines * style.text_size if reading.area is None else 0))
@@ -178,7 +181,7 @@ def clock_text(frame: Frame, kind: str) -> str:
 
 def draw_clock(canvas: Canvas, frame: Frame, kind: str, size: int) -> None:
     """In the lower left corner, where captions are rare."""
-    at = (float(size // 2), float(canvas.image.height - size - size // 2))
+    at = (float(size // 2), float(canvas.height - size - size // 2))
     canvas.text(clock_text(frame, kind), at, (255, 255, 255), size, (0, 0, 0), inside=True)
 
 

@@ -26,7 +26,7 @@ def conceal(image: Image, areas: Sequence[Any], mode: Conceal = "pixelate", stre
     `strength` 1 leaves 8 cells along an area's longer side, 2 leaves 4, 8 and more a single colour; less than 1 counts
     as 1. Areas are widened to even pixels; what lies outside the picture or is no number is left out.
     """
-    shapes = [shape for area in areas if (shape := _shape(area, image.width, image.height)) is not None]
+    shapes = [shape for area in areas if (shape := shape_of(area, image.width, image.height)) is not None]
     if not shapes:
         return image
     image = image.writable()
@@ -35,7 +35,7 @@ def conceal(image: Image, areas: Sequence[Any], mode: Conceal = "pixelate", stre
     return image
 
 
-def _shape(area: Any, width: int, height: int) -> tuple[tuple[int, int, int, int], NDArray[np.float64] | None] | None:
+def shape_of(area: Any, width: int, height: int) -> tuple[tuple[int, int, int, int], NDArray[np.float64] | None] | None:
     """The whole even pixels that an area touches, and its corners when it is no box."""
     array = np.asarray(area, np.float64)
     if not array.size or not np.isfinite(array).all():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -34,18 +34,38 @@ def text_mask(text: str, size: int = 16, font: str = SANS) -> Mask:
     Characters that cannot be printed become spaces. `font` is `sans`, `italic`, `uni` or a path; raises ValueError
     for a file that is no TrueType or OpenType font. Not to be written: it may be kept for the next time.
     """
-    size = min(LARGEST, max(SMALLEST, int(size)))
-    clean = "".join(letter if letter.isprintable() else " " for letter in text[:LONGEST])
-    words = [_word(word, size, font) for word in clean.split(" ")]
+    words, width = placed_words(text, size, font)
     if len(words) == 1:
-        return words[0]
-    gap = max(2, round(size * EM * 0.25))
-    mask = np.zeros((size, sum(word.shape[1] for word in words) + gap * (len(words) - 1)), np.uint8)
-    at = 0
+        return words[0].mask
+    mask = np.zeros((clamped(size), width), np.uint8)
     for word in words:
-        mask[:, at : at + word.shape[1]] = word
-        at += word.shape[1] + gap
+        mask[:, word.x : word.x + word.mask.shape[1]] = word.mask
     return mask
+
+
+class Placed(NamedTuple):
+    """A word of a line of text: what it is, how far right it begins, and its mask (the same object each time)."""
+
+    word: str
+    x: int
+    mask: Mask
+
+
+def placed_words(text: str, size: int = 16, font: str = SANS) -> tuple[list[Placed], int]:
+    """The words of a line of text, and its width; see `text_mask`."""
+    size = clamped(size)
+    clean = "".join(letter if letter.isprintable() else " " for letter in text[:LONGEST])
+    gap, at, words = max(2, round(size * EM * 0.25)), 0, []
+    for word in clean.split(" "):
+        mask = _word(word, size, font)
+        words.append(Placed(word, at, mask))
+        at += mask.shape[1] + gap
+    return words, at - gap
+
+
+def clamped(size: int) -> int:
+    """The height of a line of text, within what can be drawn."""
+    return min(LARGEST, max(SMALLEST, int(size)))
 
 
 def check_font(font: str) -> None:

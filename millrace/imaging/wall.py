@@ -91,6 +91,7 @@ class Wall:
             size = max(10, round((area[3] - area[1]) / 18))
             canvas = self.imaging.canvas(self.imaging.crop(self.image, area))  # clips the text to the area
             canvas.text(label, (size // 3, size // 3), (255, 255, 255), size, (0, 0, 0), inside=True)
+            canvas.finish()
         return shifted(x1, y1, (x2 - x1) / image.width, (y2 - y1) / image.height)
 
     def picture(self) -> Image:

@@ -18,9 +18,10 @@ class Reading:
 
     `stage` names the model. `area` (x1 y1 x2 y2, source pixels) is what it looked at; None is the whole frame. Maps are
     stretched over it: `class_map` int32 [h, w] holds the class of each pixel, -1 where none is sure (`names` tells
-    them); `depth` float32 [h, w] is in the model's own units; `flow` float32 [h, w, 2] is how many source pixels right
-    and down each cell has come since the frame before. `keypoints` [k, 3] are x, y, confidence: in pixels of the
-    model's input as a parser gives them, of the source once they stand in a frame. `tensors` are the raw outputs for
+    them); `depth` float32 [h, w] is in the model's own units, or with `distance` metres from the camera, 0 where
+    nothing was measured; `flow` float32 [h, w, 2] is how many source pixels right and down each cell has come since the
+    frame before. `keypoints` [k, 3] are x, y, confidence: in pixels of the model's input as a parser gives them, of the
+    source once they stand in a frame. `tensors` are the raw outputs for
     this picture; `input_to_source` (sx, sy, ox, oy) brings pixels of the input, which has `input_size` (width, height),
     to the source: source = input * s + o.
     """
@@ -39,6 +40,7 @@ class Reading:
     names: Mapping[int, str] = field(default_factory=dict)
     input_to_source: tuple[float, float, float, float] | None = None
     input_size: tuple[int, int] | None = None
+    distance: bool = False
 
     def shares(self) -> dict[str, float]:
         """The part of the class map that each class covers, by name; those that cover none are left out."""

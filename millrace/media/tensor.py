@@ -113,9 +113,10 @@ def part_of(box: Sequence[float], width: int, height: int) -> Part | None:
     x1, y1, x2, y2 = map(float, box)
     if not (x1 < width and y1 < height and x2 > 0 and y2 > 0 and x1 <= x2 and y1 <= y2):  # NaN compares false
         return None
-    left, top = (round(min(max(v, 0.0), limit - 1)) for v, limit in ((x1, width), (y1, height)))
-    right, bottom = (round(min(max(v, 0.0), limit)) for v, limit in ((x2, width), (y2, height)))
-    return left, top, max(right, left + 1), max(bottom, top + 1)
+    left = 0 if x1 < 0 else round(x1 if x1 < width - 1 else width - 1)
+    top = 0 if y1 < 0 else round(y1 if y1 < height - 1 else height - 1)
+    right, bottom = round(x2 if x2 < width else width), round(y2 if y2 < height else height)
+    return left, top, right if right > left else left + 1, bottom if bottom > top else top + 1
 
 
 @dataclass(slots=True)

@@ -222,7 +222,7 @@ def read_part(kind: type[Part], values: Mapping[str, Any], where: str) -> Part:
 
 def find_card(model: str | os.PathLike[str]) -> Path | None:
     """The card beside a model: the same name with .yaml or .yml."""
-    return next((card for suffix in SUFFIXES if (card := Path(model).with_suffix(suffix)).is_file()), None)
+    return next((card for suffix in SUFFIXES if os.path.isfile(card := Path(model).with_suffix(suffix))), None)
 
 
 def read_card(path: str | os.PathLike[str]) -> ModelCard:

@@ -72,7 +72,7 @@ def entries() -> dict[str, Entry]:
 
 def is_name(text: str) -> bool:
     """Whether a `model` setting may be a name of the catalogue: one word that is no file here."""
-    return bool(text) and not any(mark in text for mark in "/\\:.") and not Path(text).exists()
+    return bool(text) and not any(mark in text for mark in "/\\:.") and not os.path.exists(text)
 
 
 def place(name: str) -> Path:

@@ -67,4 +67,4 @@ def _onnx_beside(path: Path) -> Path | None:
         return None
     names = [name] if name.endswith(".onnx") else []
     names += [Path(name).with_suffix(".onnx").name, f"{name}.onnx"]
-    return next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
+    return next((path.with_name(name) for name in names if os.path.isfile(path.with_name(name))), None)

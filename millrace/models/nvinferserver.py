@@ -102,10 +102,10 @@ def _model(report: Report) -> tuple[str | None, str]:
 
 def _in_repository(folder: Path, version: int) -> Path:
     """`folder/3/model.onnx`: the version that is asked for, or the highest, and the file that is there."""
-    there = [int(path.name) for path in folder.glob("*") if path.name.isdecimal()] if folder.is_dir() else []
+    there = [int(path.name) for path in folder.glob("*") if path.name.isdecimal()] if os.path.isdir(folder) else []
     number = version if version > 0 else max(there, default=1)
     files = (folder / str(number) / name for name in _MODELS)
-    return next((path for path in files if path.exists()), folder / str(number) / _MODELS[0])
+    return next((path for path in files if os.path.exists(path)), folder / str(number) / _MODELS[0])
 
 
 def _names(report: Report, which: str) -> list[str]:

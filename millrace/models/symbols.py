@@ -6,6 +6,7 @@ nvdsinfer_custom_impl_Yolo of DeepStream-Yolo and of yolo_deepstream.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,4 +77,4 @@ def dictionary(parser: str | None, config: str) -> Path | None:
     if parser != "lprnet":
         return None
     places = (Path(DICTIONARY), Path(config).parent / DICTIONARY)
-    return next((place.absolute() for place in places if place.is_file()), None)
+    return next((place.absolute() for place in places if os.path.isfile(place)), None)

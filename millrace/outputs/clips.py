@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -54,12 +55,28 @@ class Clips:
         self._bytes = 0  # of the packets in the cache
         self._newest = 0
         self._decoded = 0  # when the latest picture is decoded
+        self._clock: tuple[int, int] | None = None  # the time of a picture, and what the clock said then (UTC ns)
         self._open: list[_Clip] = []
 
     @property
     def newest(self) -> int:
         """The time of the last picture that came."""
         return self._newest
+
+    @property
+    def oldest(self) -> int:
+        """The time of the first picture that is kept."""
+        return self._keys[0] if self._keys else self._newest
+
+    def at(self, wall: int) -> int:
+        """Stream time of a moment of UTC (ns): by the sender's clock where its packets tell it, else by ours."""
+        pts, clock = self._clock or (self._newest, time.time_ns())
+        return pts + wall - clock
+
+    def wall(self, pts: int) -> int:
+        """The other way round."""
+        then, clock = self._clock or (self._newest, time.time_ns())
+        return clock + pts - then
 
     def recording(self, name: str) -> bool:
         """Whether a clip of that name is open."""
@@ -112,6 +129,7 @@ class Clips:
             return
         if packet.kind == "video":
             self._newest = max(self._newest, packet.pts)
+            self._clock = (packet.pts, time.time_ns() if packet.wall is None else packet.wall)
             self._decoded = packet.pts if packet.dts is None else packet.dts
         if packet.leads:
             self._keys.append(packet.pts)
@@ -188,14 +206,19 @@ class Clips:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """That a moment be recorded: `before` and `after` in seconds around `at` (ns of stream time; None: now)."""
+    """That a moment be recorded: `before` and `after` in seconds around `at` (ns of stream time; None: now).
+
+    Seconds that are None are the recorder's own. `start` and `end` (UTC ns) stand for them where they are given.
+    """
 
     stream: str
     name: str = "clip"
     at: int | None = None
-    before: float = 5.0
-    after: float = 10.0
+    before: float | None = None
+    after: float | None = None
     stop: bool = False  # end what is recorded instead
+    start: int | None = None
+    end: int | None = None
 
 
 class Wishes:

@@ -60,6 +60,15 @@ def jpeg(bgr: NDArray[np.uint8], quality: int = 80) -> bytes:
     return bytes(data)
 
 
+def shrunk(bgr: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
+    """The picture with no side longer than that many pixels; smaller ones stay."""
+    scale = longest / max(bgr.shape[:2])
+    if scale >= 1:
+        return bgr
+    size = (max(1, round(bgr.shape[1] * scale)), max(1, round(bgr.shape[0] * scale)))
+    return np.asarray(cv2.resize(bgr, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def fit(bgr: NDArray[np.uint8], width: int, height: int) -> NDArray[Any]:
     """The picture within width x height, its shape kept, on black."""
     h, w = bgr.shape[:2]

@@ -59,7 +59,7 @@ def rules_text(frame: Frame) -> str:
     out: dict[str, dict[str, Any]] = {}
     for rule in frame.extras.get("analytics", ()):
         if "values" in rule:
-            out.setdefault(f"{rule['kind']}s", {})[rule["name"]] = rule["values"]
+            out.setdefault(rule["kind"] + "s", {})[rule["name"]] = rule["values"]
     return f',"analytics":{_compact(out)}' if out else ""
 
 
@@ -70,6 +70,8 @@ def trace_text(frame: Frame) -> str:
 
 def _more(found: Object, frame: Frame, masks: str, embeddings: bool) -> str:
     """What is known of an object beyond its box; nothing where nothing is."""
+    if found.parent is None and _plain(found):  # as most are
+        return f',"labels":[{",".join(map(_label_text, found.labels))}]' if found.labels else ""
     fields: dict[str, Any] = {}
     if found.parent is not None:
         numbers = [n for n, other in enumerate(frame.objects) if other is found.parent]
@@ -96,6 +98,22 @@ def _more(found: Object, frame: Frame, masks: str, embeddings: bool) -> str:
     return "," + json.dumps(fields, separators=(",", ":"), allow_nan=False)[1:-1]
 
 
+def _plain(found: Object) -> bool:
+    """Whether there is nothing beside labels."""
+    return (
+        found.text is None and found.keypoints is None and found.angle is None and found.depth is None
+        and found.mask is None and found.embedding is None
+    )  # fmt: skip
+
+
+def _label_text(label: Label) -> str:
+    """As json.dumps writes `_label(label)`."""
+    confidence = round(label.confidence, 4)
+    if not math.isfinite(confidence):
+        raise ValueError(f"the label {label.name} {label.value} is not sure by a finite number: {confidence}")
+    return f'{{"name":{quoted(label.name)},"value":{quoted(label.value)},"confidence":{confidence!r}}}'
+
+
 def _reading(reading: Reading, embeddings: bool) -> str:
     """What a model said of a whole frame or a region of it; of maps, the part that each class covers."""
     fields: dict[str, Any] = {"stage": reading.stage}
@@ -110,7 +128,8 @@ def _reading(reading: Reading, embeddings: bool) -> str:
     if reading.class_map is not None:
         fields["classes"] = {name: round(share, 4) for name, share in reading.shares().items()}
     if reading.depth is not None:
-        fields["depth"] = [round(float(v), 4) for v in (reading.depth.min(), reading.depth.max())]
+        known = reading.depth[reading.depth != 0] if reading.distance else reading.depth
+        fields["depth"] = [round(float(v), 4) for v in (known.min(), known.max())] if known.size else [0.0, 0.0]
     if reading.flow is not None:
         longest = float(np.hypot(reading.flow[..., 0], reading.flow[..., 1]).max(initial=0.0))
         fields["flow"] = [round(float(v), 4) for v in (*reading.flow.mean(axis=(0, 1)), longest)]
@@ -147,6 +166,18 @@ def event_text(event: Event) -> str:
 
 
 def _compact(value: Any) -> str:
+    """As json.dumps writes it without spaces, numbers rounded: plain values here, which is quicker, others there."""
+    kind = value.__class__
+    if kind is str:
+        return quoted(value)
+    if kind is int:
+        return str(value)
+    if kind is float and math.isfinite(value):
+        return repr(round(value, 3))
+    if kind is dict and all([key.__class__ is str for key in value]):
+        return "{" + ",".join([f"{quoted(key)}:{_compact(each)}" for key, each in value.items()]) + "}"
+    if kind is list or kind is tuple:
+        return "[" + ",".join([_compact(each) for each in value]) + "]"
     return json.dumps(_rounded(value), separators=(",", ":"), default=str)
 
 

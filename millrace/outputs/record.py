@@ -1,14 +1,18 @@
-"""Recorded runs: everything that a detector said, exactly, so that all that comes after it can be run again.
+"""Recorded runs: everything that models said, exactly, so that all that comes after them can be run again.
 
 A file of JSON lines: first the header, {"millrace": version, "kind": "header", …} with what the run was made of; then
 "stream" lines, before the first frame of a stream that opened or changed ("end" before one that ended and came again),
 and "frame" lines. Boxes, confidences, key points and embeddings are float32 written so that reading gives the same
-bits. Masks are not recorded. `line` in the header holds the steps that followed, so that `replay` can repeat them.
+bits; masks, class maps and depths are packed (zlib, base64). Raw tensors are not recorded. What a tracker made of
+detections stands beside them as "track": it is used where no tracker runs again. `line` in the header holds the steps
+that followed, so that `replay` can repeat them.
 """
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -20,7 +24,7 @@ from numpy.typing import NDArray
 from .._version import __version__
 from ..core.errors import ConfigError
 from ..core.item import StreamStart
-from ..media import Frame, Object
+from ..media import Frame, Label, Object, Reading
 
 HEADER = ("settings", "model", "engine", "sources", "streams", "line")
 CAPS = ("width", "height", "fps", "format", "frames", "duration")
@@ -28,7 +32,7 @@ CAPS = ("width", "height", "fps", "format", "frames", "duration")
 
 @dataclass(slots=True, eq=False)
 class RecordedFrame:
-    """A frame without its picture. `objects` are as the detector gave them."""
+    """A frame without its picture. `objects` are as they were when they were recorded."""
 
     stream: str
     index: int
@@ -40,6 +44,21 @@ class RecordedFrame:
     duration: int | None = None
     wall: int | None = None
     objects: list[Object] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+
+    def detections(self) -> list[Object]:
+        """The objects as the detector gave them, for a tracker to begin with."""
+        found = [each for each in self.objects if each.detected_box is not None]
+        for each in found:
+            assert each.detected_box is not None
+            each.box, each.id, each.track_confidence, each.velocity, each.age = (
+                each.detected_box,
+                None,
+                None,
+                None,
+                None,
+            )
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +126,11 @@ def end_line(stream: str) -> str:
 
 
 def frame_line(frame: Frame) -> str:
-    """One frame: what was detected in it, not what a tracker made of that.
+    """One frame: what models said of it, and beside that what a tracker made of it.
 
     Raises ValueError for numbers that are not finite.
     """
-    detected = [found for found in frame.objects if found.detected_box is not None or found.id is None]
-    numbers = {id(found): number for number, found in enumerate(detected)}
+    numbers = {id(found): number for number, found in enumerate(frame.objects)}
     fields: dict[str, Any] = {
         "kind": "frame",
         "stream": frame.stream,
@@ -126,7 +144,9 @@ def frame_line(frame: Frame) -> str:
     for key, value in (("duration", frame.duration), ("wall", frame.wall)):
         if value is not None:
             fields[key] = value
-    fields["objects"] = [_object(found, numbers) for found in detected]
+    fields["objects"] = [_object(found, numbers) for found in frame.objects]
+    if frame.readings:
+        fields["readings"] = [_reading(reading) for reading in frame.readings]
     try:
         return _text(fields)
     except ValueError as error:
@@ -155,10 +175,69 @@ def _object(found: Object, numbers: Mapping[int, int]) -> dict[str, Any]:
         fields["parent"] = numbers[id(found.parent)]
     if found.angle is not None:
         fields["angle"] = float(found.angle)
+    if found.depth is not None:
+        fields["depth"] = float(found.depth)
+    if found.id is not None:
+        fields["track"] = _track(found)
+    return fields | _said(found) | _packed("mask", found.mask)
+
+
+def _track(found: Object) -> dict[str, Any]:
+    """What a tracker made of a detection, or knows of an object without one ("carried")."""
+    fields: dict[str, Any] = {"id": found.id, "box": found.box.tolist()}
+    if found.detected_box is None:
+        fields["carried"] = True
+    if found.track_confidence is not None:
+        fields["confidence"] = float(found.track_confidence)
+    if found.velocity is not None:
+        fields["velocity"] = [float(value) for value in found.velocity]
+    if found.age is not None:
+        fields["age"] = float(found.age)
+    return fields
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    fields: dict[str, Any] = {"stage": reading.stage}
+    if reading.area is not None:
+        fields["area"] = reading.area.tolist()
+    if reading.text_confidence is not None:
+        fields["text_confidence"] = float(reading.text_confidence)
+    if reading.names and reading.class_map is not None:
+        fields["names"] = {str(number): name for number, name in reading.names.items()}
+    return fields | _said(reading) | _packed("class_map", reading.class_map) | _packed("depth", reading.depth)
+
+
+def _said(found: Object | Reading) -> dict[str, Any]:
+    """What classifiers and their kin said."""
+    fields: dict[str, Any] = {}
+    if found.labels:
+        fields["labels"] = [
+            [label.name, label.value, float(label.confidence), label.class_id] for label in found.labels
+        ]
+    if found.text is not None:
+        fields["text"] = found.text
     for key, array in (("keypoints", found.keypoints), ("embedding", found.embedding)):
         if array is not None:
             fields[key] = np.asarray(array, dtype=np.float32).tolist()
     return fields
+
+
+def _packed(key: str, array: NDArray[Any] | None) -> dict[str, Any]:
+    if array is None:
+        return {}
+    data = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 1)).decode()
+    return {key: {"dtype": array.dtype.str, "shape": list(array.shape), "data": data}}
+
+
+def _unpacked(fields: Mapping[str, Any] | None) -> NDArray[Any] | None:
+    """Raises ValueError, KeyError or TypeError for what is not so packed."""
+    if fields is None:
+        return None
+    try:
+        data = zlib.decompress(base64.b64decode(fields["data"], validate=True))
+    except zlib.error as error:
+        raise ValueError(f"a map is damaged: {error}") from error
+    return np.frombuffer(data, np.dtype(fields["dtype"])).reshape(fields["shape"]).copy()
 
 
 def _entry(path: str, number: int, line: Mapping[str, Any]) -> Entry:
@@ -185,8 +264,11 @@ def _frame(line: Mapping[str, Any]) -> RecordedFrame:
         found = Object(box, fields["class_id"], fields["label"], fields["confidence"], detected_box=box)
         found.stage = fields.get("stage")
         found.angle = fields.get("angle")
-        found.keypoints = _array(fields.get("keypoints"))
-        found.embedding = _array(fields.get("embedding"))
+        found.depth = fields.get("depth")
+        found.mask = _unpacked(fields.get("mask"))
+        _tell(found, fields)
+        if "track" in fields:
+            _tracked(found, fields["track"])
         objects.append(found)
     for found, fields in zip(objects, line["objects"], strict=True):
         if "parent" in fields:
@@ -194,7 +276,35 @@ def _frame(line: Mapping[str, Any]) -> RecordedFrame:
     return RecordedFrame(
         line["stream"], line["frame"], line["pts"], line["epoch"], line["width"], line["height"],
         list(line["inferred"]), line.get("duration"), line.get("wall"), objects,
+        [_read(fields) for fields in line.get("readings", ())],
     )  # fmt: skip
+
+
+def _tracked(found: Object, track: Mapping[str, Any]) -> None:
+    found.id, found.box = int(track["id"]), np.array(track["box"], dtype=np.float32)
+    if track.get("carried"):
+        found.detected_box = None
+    found.track_confidence, found.age = track.get("confidence"), track.get("age")
+    if "velocity" in track:
+        x, y = track["velocity"]
+        found.velocity = (x, y)
+
+
+def _read(fields: Mapping[str, Any]) -> Reading:
+    reading = Reading(stage=fields["stage"], area=_array(fields.get("area")))
+    reading.text_confidence = fields.get("text_confidence")
+    reading.class_map, reading.depth = _unpacked(fields.get("class_map")), _unpacked(fields.get("depth"))
+    reading.names = {int(number): name for number, name in fields.get("names", {}).items()}
+    _tell(reading, fields)
+    return reading
+
+
+def _tell(found: Object | Reading, fields: Mapping[str, Any]) -> None:
+    """What classifiers and their kin said, as it was."""
+    found.labels = [Label(name, value, sure, number) for name, value, sure, number in fields.get("labels", ())]
+    found.text = fields.get("text")
+    found.keypoints = _array(fields.get("keypoints"))
+    found.embedding = _array(fields.get("embedding"))
 
 
 def _array(values: Any) -> NDArray[np.float32] | None:

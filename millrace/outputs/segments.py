@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -17,7 +17,7 @@ from .container import Container, format_of, open_container
 from .sound import holds
 
 SECOND = 1_000_000_000
-_NUMBER = re.compile(r"%0?\d*d")
+NUMBER = re.compile(r"%0?\d*d")
 
 
 @dataclass(slots=True)
@@ -31,15 +31,15 @@ class Part:
 
 def check_pattern(path: str) -> None:
     """Raises ConfigError for a path without a number (`%05d`), or whose ending is not known."""
-    if len(_NUMBER.findall(path)) != 1 or "%" in _NUMBER.sub("", path):
+    if len(NUMBER.findall(path)) != 1 or "%" in NUMBER.sub("", path):
         raise ConfigError(f"{path}: the path of segments holds their number once, as in out-%05d.mp4")
     format_of(path)
 
 
-def numbered(pattern: str) -> Iterator[str]:
-    """The paths of a pattern like `out-%05d.mp4`, from 0."""
-    for number in count():
-        yield _NUMBER.sub(lambda found, number=number: found[0] % number, pattern)  # type: ignore[misc]
+def numbered(pattern: str, first: int = 0) -> Iterator[str]:
+    """The paths of a pattern like `out-%05d.mp4`, from a number on."""
+    for number in count(first):
+        yield NUMBER.sub(lambda found, number=number: found[0] % number, pattern)  # type: ignore[misc]
 
 
 class Segments:
@@ -47,12 +47,13 @@ class Segments:
 
     A file ends before the first key picture `seconds` or more after the last whole multiple of `seconds`, so files do
     not drift. Each begins at time 0, but TS, whose times go on. Sound goes into the file of the pictures beside it.
-    `keep`: older files are deleted. `playlist` is rewritten with each file. Raises OutputError.
+    `keep`: older files are deleted. `playlist` is rewritten with each file. `on_cut` is called when one has begun.
+    Raises OutputError.
     """
 
     def __init__(
         self, pattern: str, paths: Iterator[str], caps: Caps, seconds: float, *, keep: int | None = None,
-        playlist: str | None = None, sound: bool = True,
+        playlist: str | None = None, sound: bool = True, on_cut: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self.pattern = pattern
         self._paths = paths
@@ -61,7 +62,7 @@ class Segments:
         self.lost_sound = track.codec if track is not None and not fits else None
         self._caps, self._with_sound = caps, fits
         self._length = round(seconds * SECOND)
-        self._keep = keep
+        self._keep, self._on_cut = keep, on_cut
         self._playlist = Playlist(playlist, seconds) if playlist else None
         self._parts: deque[Part] = deque()
         self._file: Container | None = None
@@ -115,6 +116,7 @@ class Segments:
         self._parts.append(Part(path, start, start))
         self._file = open_container(path, self._caps, self._with_sound)
         self._shift = self._first if format_of(path) == "mpegts" else start
+        self._on_cut()
 
     def _send_sound(self, until: int | None) -> None:
         """Write the sound before a time; None: all of it."""

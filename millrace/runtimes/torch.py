@@ -44,8 +44,10 @@ def load(
     {images: "float32[?, 3, 384, 640]"}, does. Weights need `model`, the class of the network (module:Class or
     file.py:Class), called with `arguments`. `compiled` compiles an exported program or an .onnx file ahead of time
     (AOTInductor: a minute, needs a C++ compiler), into the folder it names, where the next start finds it; on a GPU it
-    is torch.compile. `graphs=False` runs a network on a GPU that cannot be recorded. `tuned` lets cuDNN try its
-    kernels and take the fastest: two runs may then differ in the last bits.
+    is torch.compile, at the first call of each batch size. `compiled: background` begins with the network as it is, and
+    the compiled one takes over when it is ready (which may change last bits of results in the middle of a run).
+    `graphs=False` runs a network on a GPU that cannot be recorded. `tuned` lets cuDNN try its kernels and take the
+    fastest: two runs may then differ in the last bits.
     Raises ValueError for a file that is not a model it can run and for options that it does not know.
     """
     refuse("torch", [key for key in source if key not in _SOURCE], (*_KNOWN, *_SOURCE))
@@ -57,16 +59,18 @@ def load(
     choose("precision", precision, ("float32", "float16") if on_gpu else ("float32",))
     owner: Any = _gpu(device) if on_gpu else None  # before torch touches CUDA: it sets how waiting threads wait
     if kind == "onnx":
-        program = _onnx(path, precision)
+        program = _onnx(path, precision, device)
     else:
         program = read(path, kind, device, **source, parallel=parallel or usable_cores())
         if precision == "float16":
             program = as_float16(program)
-    if on_gpu and graphs and kind != "aoti":
+    if on_gpu and graphs and kind != "aoti" and not getattr(program.module, "open", False):
         from .torch_cuda import TorchRuntime
 
         facts = (InOrder(program), program.inputs, program.outputs, program.metadata)
-        return TorchRuntime(*facts, owner, parallel or 2, bool(compiled), tuned)
+        return TorchRuntime(
+            *facts, owner, parallel or 2, compiled if compiled == "background" else bool(compiled), tuned
+        )
     parallel = parallel or (2 if on_gpu else max(1, usable_cores() // threads))
     if compiled and kind != "aoti":
         program = compiled_package(program, path, None if compiled is True else compiled, parallel)
@@ -116,7 +120,7 @@ def _gpu(device: str) -> Any:
     return gpu(device)
 
 
-def _onnx(path: str | os.PathLike[str], precision: str) -> Program:
+def _onnx(path: str | os.PathLike[str], precision: str, device: str) -> Program:
     try:
         import onnx
         from google.protobuf.message import DecodeError
@@ -126,7 +130,7 @@ def _onnx(path: str | os.PathLike[str], precision: str) -> Program:
         raise MissingExtraError(f"running {path} on PyTorch", str(error.name), "convert") from None
     try:
         model = onnx.load(os.fspath(path))
-        module = onnx_graph.Graph(model, getattr(torch, precision)).eval()
+        module = onnx_graph.Graph(model, getattr(torch, precision)).to(device).eval()
     except (DecodeError, FileNotFoundError) as error:  # the second: of its external data
         raise ValueError(f"{path} is not an ONNX file: {error}") from error
     except (ValueError, onnx.checker.ValidationError) as error:

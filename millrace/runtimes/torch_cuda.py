@@ -1,21 +1,28 @@
 """PyTorch on an NVIDIA GPU: a network recorded as CUDA graphs and replayed.
 
 One stream of low priority, two CUDA graphs for each batch size that was used (1, 2, 4, 8, …; a batch runs on the
-next one up). A call copies its pictures in and replays; the results leave for pinned memory on a stream of their own
-while the next call runs. Nothing waits but one thread, which turns events into results, in order.
+next one up; where sizes were given to `warm`, on one of those up to four times as large). A call copies its pictures
+in and replays; the results leave for pinned memory on a stream of their own while the next call runs. Nothing waits but
+one thread, which turns events into results, in order. Graphs are recorded on another stream, so that a compiled network
+can be recorded, and take over, while the one before runs.
 """
 
 from __future__ import annotations
 
+import gc
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 from ..cuda.context import Event, Gpu
 from ..media import TensorInfo
 from .base import Inputs
+
+_SPARE = 4  # so many times the pictures of a call may one of the sizes be that were given to `warm`
+_recording = threading.Lock()  # one graph at a time in the process: PyTorch's allocator knows one recording
 
 
 class TorchRuntime:
@@ -36,7 +43,7 @@ class TorchRuntime:
         metadata: Mapping[str, str],
         gpu: Gpu,
         parallel: int = 2,
-        compiled: bool = False,
+        compiled: bool | str = False,
         tuned: bool = True,
     ) -> None:
         import torch
@@ -55,14 +62,17 @@ class TorchRuntime:
         with torch.cuda.stream(self._torch_stream):
             module = module.to(gpu.name).to(memory_format=torch.channels_last)
         self._stream.synchronize()
-        self._module = torch.compile(module, dynamic=False) if compiled else module
+        self._module = torch.compile(module, dynamic=False) if compiled is True else module
         self._copies = gpu.stream("middle")  # results leave while the next batch is inferred
         self._torch_copies = torch.cuda.ExternalStream(self._copies.handle, device=gpu.name)
+        self._recorder = torch.cuda.ExternalStream(gpu.stream("low").handle, device=gpu.name)
         self._captured: dict[int, list[_Captured]] = {}
+        self._warm: tuple[int, ...] = ()
         self._pool: Any = None  # of memory, shared by the graphs: they never run at the same time
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._waiter = threading.Thread(target=self._wait, name="millrace-torch", daemon=True)
         self._waiter.start()
+        self._compiler = _Compiler(self, module) if compiled == "background" else None
 
     def run(self, inputs: Inputs) -> dict[str, Any]:
         return self.submit(inputs).result()
@@ -107,40 +117,54 @@ class TorchRuntime:
     def warm(self, sizes: Sequence[int]) -> None:
         """Capture the graphs of these batch sizes now instead of at their first call."""
         self._gpu.use()
+        self._warm = tuple(sizes)
         for size in sizes:
             self._capture(size)
 
     def close(self) -> None:
         """Wait for the calls under way and free the graphs. May be called twice."""
+        if self._compiler is not None:
+            self._compiler.stop()
         if self._waiter.is_alive():
             self._calls.put(None)
             self._waiter.join()
         self._captured.clear()
 
     def _capture(self, count: int) -> _Captured:
-        """A graph for so many pictures: that of the next power of two, the two of that size in turn."""
-        size = 1 << max(0, count - 1).bit_length()
+        """A graph for so many pictures: one of a size given to `warm`, else the next power of two; two in turn."""
+        size = min((each for each in self._warm if count <= each <= _SPARE * count), default=0)
+        size = size or 1 << max(0, count - 1).bit_length()
         if size not in self._captured:
-            self._captured[size] = [self._record(size) for _ in range(2)]
+            self._captured[size] = [self.record(self._module, size) for _ in range(2)]
         pair = self._captured[size]
         pair.reverse()
         return pair[0]
 
-    def _record(self, size: int) -> _Captured:
+    @property
+    def sizes(self) -> list[int]:
+        """The batch sizes that have graphs."""
+        return list(self._captured)
+
+    def replace(self, size: int, pair: list[_Captured]) -> None:
+        """Replay these graphs from the next call of this size on; by any thread."""
+        self._captured[size] = pair
+
+    def record(self, module: Any, size: int) -> _Captured:
         """Run the module a few times (libraries choose their kernels), then record one run as a graph."""
         torch = self._torch
+        self._gpu.use()
         # float32 means float32: the short products of "TF32" would move boxes. cuDNN tries its kernels when `tuned`.
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=self._tuned, allow_tf32=False)
-        with torch.cuda.stream(self._torch_stream), torch.inference_mode(), exact:
+        with _alone(), torch.cuda.stream(self._recorder), torch.inference_mode(), exact:
             inputs = [self._input(info, size) for info in self.inputs]
             for _ in range(3):
-                self._module(*inputs)
-            self._torch_stream.synchronize()
+                module(*inputs)
+            self._recorder.synchronize()
             graph = torch.cuda.CUDAGraph()
             # Other threads go on allocating and decoding meanwhile: only this thread's calls are recorded or refused.
             graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
-                outputs = [out.contiguous() for out in self._module(*inputs)]
+                outputs = [out.contiguous() for out in module(*inputs)]
                 outputs = [out.float() if out.dtype == torch.float16 else out for out in outputs]
             finally:
                 graph.capture_end()
@@ -168,6 +192,48 @@ class TorchRuntime:
             except RuntimeError as error:
                 call.future.set_exception(error)
             del call  # or it would keep a batch alive until the next one is done
+
+
+class _Compiler:
+    """Compiles a network beside its use, and has its graphs replaced by those of what was made."""
+
+    def __init__(self, runtime: TorchRuntime, module: Any) -> None:
+        self._runtime, self._module = runtime, module
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="millrace-compile", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        import torch
+
+        compiled, done = torch.compile(self._module, dynamic=False), set()
+        while not self._stop.wait(0.2):
+            for size in [size for size in self._runtime.sizes if size not in done]:
+                done.add(size)
+                try:
+                    self._runtime.replace(size, [self._runtime.record(compiled, size) for _ in range(2)])
+                except Exception as error:  # noqa: BLE001  # whatever the compiler raises: the network runs on as it is
+                    self._runtime.report(f"the network is not compiled for {size} pictures, it runs as it is: {error}")
+                    return
+                if self._stop.is_set():
+                    return
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """While a graph is recorded no other is, and no array is freed in the middle of it."""
+    with _recording:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if collects:
+                gc.enable()
 
 
 class _Captured:

@@ -19,6 +19,7 @@ __all__ = ["add_scheme", "address", "is_many", "listed", "open_source", "source_
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 _MADE = re.compile(r"(pattern|scene):(?://)?(?:\?(.*))?$")  # what is made has settings, and no place
 _CAMERA = re.compile(r"\d+|/dev/video\d+")
+RECORDINGS = (".bag", ".db3")  # of depth cameras
 _own: dict[str, type[Source]] = {}
 
 
@@ -42,13 +43,17 @@ def source_class(stream: str, uri: str) -> type[Source]:
     """
     made, found = _MADE.match(uri), _SCHEME.match(uri)
     scheme = made[1] if made else found[1].lower() if found and found[2] else "file"
-    scheme = "camera" if _CAMERA.fullmatch(uri) else scheme
+    scheme = "camera" if _CAMERA.fullmatch(uri) else "gst" if uri.startswith("gst:") else scheme
     if scheme in _own:
         return _own[scheme]
     if scheme == "file" and is_images(uri):
         scheme = "images"
+    elif scheme == "file" and uri.lower().endswith(RECORDINGS):
+        scheme = "realsense"
     if scheme not in SCHEMES or (scheme == "images" and found and found[1].lower() == "images"):
-        known = ", ".join(f"{name}:" if name == "pattern" else f"{name}://" for name in SCHEMES if name != "images")
+        known = ", ".join(
+            f"{name}:" if name in ("pattern", "gst") else f"{name}://" for name in SCHEMES if name != "images"
+        )
         hint = " (import millrace.testing.scene_source first)" if scheme == "scene" else ""
         raise ConfigError(
             f"{stream}: cannot read {redact(uri)!r}: there is no source for {scheme}://{hint}; use a path or {known}"

@@ -28,6 +28,8 @@ SCHEMES = {  # scheme → module:class in this folder; imported when asked for
     "https": "http:HttpSource",
     "camera": "camera:CameraSource",
     "screen": "screen:ScreenSource",
+    "gst": "gst:GstSource",
+    "realsense": "realsense:RealSenseSource",
 }
 
 

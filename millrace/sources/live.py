@@ -89,6 +89,8 @@ class LiveSource(CodedSource):
     _tries: int = state(int)
     _shift: Any = state(lambda: None)  # from the times of packets to the clock, of a stream that comes in bursts
     _was_live: bool = state(lambda: True)  # the latest session
+    _decoded: Any = state(lambda: None)  # dts of the latest packet of this session, ns
+    _period: int = state(lambda: SECOND // 25)  # from a picture to the next
 
     def __post_init__(self) -> None:
         self.again = Reconnect.parse(self.stream, self.reconnect)
@@ -208,12 +210,12 @@ class LiveSource(CodedSource):
 
     def _start(self, caps: Caps, live: bool, packet: Any, arrived: int) -> StreamStart:
         """The start of a session: the next epoch, unless it is the first; times go on by the clock."""
+        fps = caps.get("fps")
+        self._period, self._decoded = round(SECOND / fps) if fps else SECOND // 25, None
         if self._last is not None:
             self._epoch += 1
             last, then = self._last
-            fps = caps.get("fps")
-            period = round(SECOND / fps) if fps else SECOND // 25
-            self._offset = last + max(period, arrived - then) - to_ns(packet.pts, packet.time_base)
+            self._offset = last + max(self._period, arrived - then) - to_ns(packet.pts, packet.time_base)
         if self._lost_at is not None:
             away = time.monotonic() - self._lost_at
             self._warn(f"{self._address} is back after {away:.1f} s, at attempt {self._tries}")
@@ -223,11 +225,12 @@ class LiveSource(CodedSource):
     def _packet(self, packet: Any, arrived: int) -> Packet:
         base, offset = packet.time_base, self._offset
         pts, dts, duration = packet.pts, packet.dts, packet.duration
+        shown = None if pts is None else to_ns(pts, base) + offset
         out = Packet(
             self.stream,
             packet,
-            None if pts is None else to_ns(pts, base) + offset,
-            None if dts is None else to_ns(dts, base) + offset,
+            shown,
+            self._dts(None if dts is None else to_ns(dts, base) + offset, shown),
             to_ns(duration, base) if duration else None,
             packet.is_keyframe,
             self._epoch,
@@ -238,6 +241,16 @@ class LiveSource(CodedSource):
         before = self._last[0] if self._last is not None else 0
         self._last = (before if latest is None else max(before, latest), arrived)
         return out
+
+    def _dts(self, dts: int | None, pts: int | None) -> int | None:
+        """When a packet is decoded. Over RTSP FFmpeg does not say it of the first ones where pictures are reordered:
+        then a period behind the one before, the first so early that pictures may be two places out of their order."""
+        if dts is None and pts is not None:
+            dts = pts - 2 * self._period if self._decoded is None else min(pts, self._decoded + self._period)
+        if dts is not None:
+            dts = dts if self._decoded is None else max(dts, self._decoded + 1)
+            self._decoded = dts
+        return dts
 
     def _heard(self, packet: Any, arrived: int) -> Packet:
         """A packet of sound; its times are moved as those of the pictures, so the two stay in step."""

@@ -203,6 +203,18 @@ class Nats(Server):
         found: list[Received] = self._with_client(fetch)
         return found
 
+    def stored(self, stream: str) -> list[str]:
+        """The ids of the messages that a stream of the server holds, in order."""
+
+        async def read(client: Any) -> list[str]:
+            context = client.jetstream()
+            state = (await context.stream_info(stream)).state
+            found = [await context.get_msg(stream, n) for n in range(state.first_seq, state.last_seq + 1)]
+            return [each.headers["Nats-Msg-Id"] for each in found]
+
+        ids: list[str] = self._with_client(read)
+        return ids
+
     def _with_client(self, work: Any) -> Any:
         import nats
 

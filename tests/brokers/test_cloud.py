@@ -17,6 +17,7 @@ import pytest
 from millrace.brokers import open_broker
 from millrace.brokers.azure import sas_token
 from millrace.brokers.base import BrokerError, Message
+from millrace.brokers.incoming import open_subscriber
 from millrace.core.errors import ConfigError
 from millrace.testing.brokers import Mosquitto, wait_for_port
 
@@ -122,6 +123,28 @@ def test_azure_with_a_certificate(server: Tls, certificates: Path) -> None:
     files = f"cert={certificates}/cam0.pem&key={certificates}/cam0.key&ca={certificates}/ca.pem"
     broker = open_broker(f"azure://localhost:{server.secure}?device=cam0&{files}")
     assert received_by(server, broker, "events")[0][0].startswith("devices/cam0/messages/events/")
+
+
+@pytest.mark.parametrize("server", [False], indirect=True)
+def test_azure_s_messages_to_a_device_are_received(server: Tls, certificates: Path) -> None:
+    import paho.mqtt.client as paho
+
+    options = f"device=cam0&sas={KEY.replace('=', '%3D')}&ca={certificates}/ca.pem"
+    subscriber = open_subscriber(f"azure://localhost:{server.secure}?{options}")
+    subscriber.connect()
+    try:
+        hub = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        hub.connect("127.0.0.1", server.port)
+        hub.publish("devices/cam1/messages/devicebound/%24.mid=m0", b"for another", qos=1)
+        hub.publish("devices/cam0/messages/devicebound/%24.mid=m%201&%24.to=%2Fdevices%2Fcam0", b"record", qos=1)
+        for _ in range(20):
+            hub.loop(0.02)
+        [message] = subscriber.receive(10)
+        subscriber.done(message)
+        hub.disconnect()
+    finally:
+        subscriber.close()
+    assert (message.topic, message.body, message.id) == ("devices/cam0/messages/devicebound", b"record", "m 1")
 
 
 @pytest.mark.parametrize("server", [True], indirect=True)

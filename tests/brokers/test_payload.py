@@ -17,6 +17,7 @@ from millrace.brokers.payload import Body, Texts, open_converter, schema
 from millrace.core.errors import ConfigError
 from millrace.media import Event, Frame, Label, Object, box
 from millrace.outputs import jsonl
+from millrace.outputs.masks import polygons
 
 TEXTS = Texts(jsonl.frame_line, jsonl.event_text)
 ALL = ("frames", "objects", "events")
@@ -173,6 +174,70 @@ def test_protobuf_field_numbers_on_the_wire(frame: Frame) -> None:
     data = convert("deepstream-protobuf", frame)[0].data
     # version (field 1), id (2), timestamp (3) with seconds (1) and nanos (2), sensorId (4)
     assert data.startswith(b"\x0a\x034.0\x12\x013\x1a") and data.endswith(b"\x22\x04gate")
+
+
+PICTURE = {"type": "image/jpeg", "width": 3, "height": 2, "data": "AAAA"}
+TEXTS_WITH_MORE = Texts(
+    jsonl.frame_line, jsonl.event_text, polygons, lambda frame, found: PICTURE if found.id else None
+)
+
+
+def more(name: str, frame: Frame, **options: Any) -> list[Any]:
+    return [json.loads(body.data) for body in open_converter(name, ALL, TEXTS_WITH_MORE, options)(frame)]
+
+
+@pytest.fixture
+def person(frame: Frame) -> Frame:
+    """One person with 17 joints, of which two are seen, a mask of half its box, a signature and a custom message."""
+    found = Object(box([10, 10, 20, 30]), 0, "person", 0.75, id=8)
+    found.keypoints = np.zeros((17, 3), np.float32)
+    found.keypoints[0], found.keypoints[5] = (15.25, 11.5, 0.5), (12, 15, 0.25)
+    found.mask = np.zeros((20, 10), bool)
+    found.mask[:10] = True
+    found.extras["signature"] = np.array([0.5, 1.5])
+    frame.objects, frame.events = [found], []
+    frame.extras["custom_message"] = ["hello", 7]
+    return frame
+
+
+def test_masks_joints_signatures_and_messages_of_a_program(person: Frame, config: str) -> None:
+    joints = {"nose": {"x": 15, "y": 11, "confidence": 0.5}, "left-shoulder": {"x": 12, "y": 15, "confidence": 0.25}}
+    outline = polygons(person.objects[0], person.image.width, person.image.height)
+    for name in ("deepstream", "deepstream-new"):
+        [told] = more(name, person, config=config)
+        found = told["object"]
+        assert found["maskoutline"] == outline and found["signature"] == [0.5, 1.5] and found["pose"] == joints
+        names = list(found)
+        assert names.index("bbox") + 1 == names.index("maskoutline") == names.index("signature") - 1
+        assert names[names.index("signature") + 1 :] == ["location", "coordinate", "pose", "image"]
+        assert told.get("customMessage") == (["hello", "7"] if name == "deepstream-new" else None)
+    [told] = more("deepstream-minimal", person)
+    assert told["objects"] == [
+        "8|10|10|20|30|Person|#||||||#|pose2D|nose,15.25,11.5,0.5|left-shoulder,12,15,0.25||0.75"
+    ]
+    edges = "|".join(f"{value:g}" for value in outline[0])
+    assert told["masks"] == [f"8|1|{edges}"] and "customMessage" not in told
+    [told] = more("deepstream-minimal", person, newapi=True)
+    assert told["customMessage"] == ["hello", "7"] and "masks" not in told
+    person.extras["custom_message"] = "one"
+    assert more("deepstream-minimal", person, newapi=True)[0]["customMessage"] == ["one"]
+    person.objects[0].keypoints = np.ones((18, 3), np.float32)
+    [told] = more("deepstream", person, config=config)
+    assert list(told["object"]["pose"])[:4] == ["nose", "neck", "right-shoulder", "right-elbow"]
+
+
+def test_pictures_masks_and_embeddings_in_our_own_form(frame: Frame) -> None:
+    registry: Any = Registry().with_resource("urn:millrace:frame:1", Resource.from_contents(jsonl.schema()))
+    validator = jsonschema.Draft202012Validator(schema(), registry=registry)
+    frame.objects[0].mask = np.ones((4, 4), bool)
+    told = more("millrace", frame, masks="polygon", embeddings=True)
+    for message in told:
+        validator.validate(message)
+    car, dog = told[0]["frame"]["objects"]
+    assert car["image"]["data"] == "AAAA" and car["embedding"] == [0.5, 0.25] and car["mask"] and "image" not in dog
+    assert told[1]["object"]["image"] == told[3]["object"]["image"] == car["image"]
+    with pytest.raises(ConfigError, match="masks='rl' is not allowed: one of none, rle, polygon"):
+        more("millrace", frame, masks="rl")
 
 
 def half(frame: Frame) -> list[Any]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from millrace.brokers import open_broker
-from millrace.brokers.base import BrokerError, Message, RefusedError
+from millrace.brokers.base import BrokerError, Message, RefusedError, waves
 from millrace.brokers.delivery import Delivery
 from millrace.brokers.spool import Spool
-from millrace.testing.brokers import SERVERS, TOPIC, Mosquitto, Server, free_port
+from millrace.testing.brokers import SERVERS, TOPIC, Mosquitto, Nats, Server, free_port
 
 COUNT = 600
 
@@ -56,7 +58,7 @@ class Forbidding(Mosquitto):
 
     def command(self) -> list[str]:
         command = super().command()
-        (self.folder / "acl").write_text(f"topic write {TOPIC}/open\n")
+        (self.folder / "acl").write_text(f"topic write {TOPIC}/open\ntopic read {TOPIC}/#\n")
         with open(self.folder / "m.conf", "a") as file:
             file.write(f"acl_file {self.folder}/acl\n")
         return command
@@ -67,6 +69,7 @@ def test_what_mqtt_acknowledges_as_refused_is_not_delivered(tmp_path: Path) -> N
         pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
     server = Forbidding(tmp_path)
     server.start()
+    server.prepare()
     broker = open_broker(server.url)
     try:
         broker.connect()
@@ -74,6 +77,7 @@ def test_what_mqtt_acknowledges_as_refused_is_not_delivered(tmp_path: Path) -> N
         with pytest.raises(BrokerError, match="Not authorized") as caught:
             broker.send(told)
         assert type(caught.value) is BrokerError and caught.value.acknowledged == 1
+        assert [each.id for each in server.received(2, 1.0)] == ["0"]  # what came behind it must not overtake it
         broker.connect()
         broker.send(told[:1])
     finally:
@@ -86,7 +90,7 @@ def test_a_right_that_is_missing_in_redis_loses_nothing(server: Server) -> None:
     import redis
 
     with redis.Redis(port=server.port) as admin:
-        admin.execute_command("ACL SETUSER me on >word ~* +ping +client")
+        admin.execute_command("ACL SETUSER me on >word ~* +ping +client +multi +exec")
         broker = open_broker(f"redis://me:word@127.0.0.1:{server.port}/t")
         broker.connect()
         message = Message("1", "t", "k", b"{}")
@@ -99,6 +103,78 @@ def test_a_right_that_is_missing_in_redis_loses_nothing(server: Server) -> None:
         with pytest.raises(RefusedError, match="u: WRONGTYPE"):
             broker.send([Message("2", "u", "k", b"{}")])
         broker.close()
+
+
+@pytest.mark.parametrize("server", ["redis"], indirect=True)
+def test_redis_stores_none_behind_one_that_it_refuses(server: Server) -> None:
+    import redis
+
+    with redis.Redis(port=server.port) as admin:
+        admin.execute_command("ACL SETUSER me on >word ~a* +@all")
+        broker = open_broker(f"redis://me:word@127.0.0.1:{server.port}/t")
+        broker.connect()
+        told = [Message(str(n), topic, "k", b"{}") for n, topic in enumerate(("a", "b", "a"))]
+        with pytest.raises(BrokerError, match="permission") as caught:
+            broker.send(told)
+        assert caught.value.acknowledged == 0 and admin.xlen("a") == 0
+        admin.execute_command("ACL SETUSER me ~*")
+        broker.send(told)
+        assert (admin.xlen("a"), admin.xlen("b")) == (2, 1)
+        broker.close()
+
+
+@pytest.mark.parametrize("server", ["nats"], indirect=True)
+def test_nats_stores_none_behind_one_that_it_refuses(server: Nats) -> None:
+    async def small(client: Any) -> None:
+        await client.jetstream().add_stream(name="small", subjects=["small"], max_bytes=4000, discard="new")
+
+    server._with_client(small)
+    broker = open_broker(server.url)
+    broker.connect()
+    broker.send([Message("0", "small", "k", b"x" * 1000)])
+    with pytest.raises(BrokerError, match="maximum bytes") as caught:
+        broker.send([Message(str(n), "small", "k", b"x" * size) for n, size in enumerate((9, 9, 4000, 9, 9), 1)])
+    broker.close()
+    assert caught.value.acknowledged == 2 and type(caught.value) is BrokerError
+    assert server.stored("small") == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("server", ["nats"], indirect=True)
+def test_two_who_send_to_one_stream_of_nats_both_keep_their_order(server: Nats) -> None:
+    async def shared(client: Any) -> None:
+        await client.jetstream().add_stream(name="both", subjects=["both.>"])
+
+    server._with_client(shared)
+    failed: list[BaseException] = []
+
+    def send(who: str) -> None:
+        broker = open_broker(server.url)
+        try:
+            broker.connect()
+            for n in range(0, 200, 20):
+                broker.send([Message(f"{who}{m:03}", f"both.{who}", who, b"{}") for m in range(n, n + 20)])
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            broker.close()
+
+    threads = [threading.Thread(target=send, args=(who,)) for who in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
+    stored = server.stored("both")
+    for who in "ab":
+        assert [id for id in stored if id.startswith(who)] == [f"{who}{n:03}" for n in range(200)]
+
+
+def test_waves_end_where_a_key_goes_to_another_topic() -> None:
+    def cut(*pairs: str) -> list[str]:
+        return ["".join(m.key + m.topic for m in wave) for wave in waves([Message("", p[1], p[0], b"") for p in pairs])]
+
+    assert cut() == [] and cut("k1", "k1", "j2", "j2") == ["k1k1j2j2"]
+    assert cut("k1", "k2", "k2", "k1", "j1") == ["k1", "k2k2", "k1j1"]
 
 
 @pytest.mark.parametrize("server", ["nats"], indirect=True)

@@ -39,3 +39,30 @@ def pictures(count=24, size=16, seed=5):
     """Inputs [1, 3, size, size] of 0..1."""
     random = np.random.default_rng(seed)
     return [random.random((1, 3, size, size), np.float32) for _ in range(count)]
+
+
+def make_cancelling(path, size=16, layers=12):
+    """A network whose first layer adds 1000 times the first colour to the second, and whose second takes it off again.
+
+    In BF16 little is left of the second colour between the two; the layers after them only average. Output: [1, 4].
+    """
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    first = np.zeros((2, 3, 1, 1), np.float32)
+    first[:, 0], first[1, 1] = 1000.0, 1.0
+    second = np.array([[-1.0, 1.0], [0.0, 0.001]], np.float32).reshape(2, 2, 1, 1)
+    weights = [first, second, *(np.full((2, 2, 3, 3), 1 / 18, np.float32) for _ in range(layers - 2))]
+    weights[-1] = np.random.default_rng(1).normal(0, 0.5, (4, 2, 3, 3)).astype(np.float32)
+    nodes, name = [], "images"
+    for number, each in enumerate(weights):
+        pad = [each.shape[-1] // 2] * 4
+        nodes.append(helper.make_node("Conv", [name, f"w{number}"], [f"c{number}"], f"conv{number}", pads=pad))
+        nodes.append(helper.make_node("Relu", [f"c{number}"], [f"r{number}"], f"relu{number}"))
+        name = f"r{number}"
+    nodes.append(helper.make_node("ReduceMean", [name], ["values"], "mean", axes=[2, 3], keepdims=0))
+    inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, size, size])]
+    outputs = [helper.make_tensor_value_info("values", TensorProto.FLOAT, [1, 4])]
+    initial = [numpy_helper.from_array(each, f"w{number}") for number, each in enumerate(weights)]
+    graph = helper.make_graph(nodes, "cancelling", inputs, outputs, initial)
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(path))
+    return path

@@ -30,13 +30,13 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder of 24 pictures of their own."""
+    """A folder of 42 pictures of their own."""
     import cv2
 
     place = tmp_path / "pictures"
     place.mkdir()
     random = np.random.default_rng(1)
-    for number in range(24):
+    for number in range(42):
         cv2.imwrite(str(place / f"{number:02}.png"), random.integers(0, 255, (32, 32, 3), np.uint8))
     return str(place)
 
@@ -72,6 +72,7 @@ def test_a_detector_is_judged_by_its_detections(tmp_path, folder):
     assert report.kind == "detections"
     judged = report.trials[0].accuracy
     assert (judged.how, judged.agreement, judged.evidence) == ("F1", 1.0, 24)
+    assert report.judged_on.startswith("24 frames of ") and report.tuned_on.startswith("12 others")
     batched = [trial for trial in report.trials if trial.engine.batch > 1]
     assert {trial.engine.batch for trial in batched} == {2, 4, 8}
     assert all(trial.rate > 0 and "one by one" in trial.refused for trial in batched)  # measured, but not taken
@@ -82,6 +83,34 @@ def test_two_detections_are_too_few_to_allow_a_loss(tmp_path, folder):
     report = build(model, [folder], Wishes(**{**vars_of(QUICK), "frames": 2}))
     lossy = [trial for trial in report.trials if trial.accuracy and not trial.accuracy.exact]
     assert all("too few to judge by" in trial.refused for trial in lossy)
+
+
+def test_what_judges_tunes_nothing(tmp_path, folder, clip):
+    both = pictures([folder, str(clip(count=60))], InputSpec(16, 16, fit="stretch"), 36)
+    assert sorted(set(both.sources)) == [0, 1]
+    judge, tune = both.held_out()
+    assert 10 <= len(tune) <= 12 and len(judge) + len(tune) == len(both.tensors)
+    whole = [tensor.tobytes() for tensor in both.tensors]
+    assert sorted(tensor.tobytes() for tensor in judge + tune) == sorted(whole)
+    first = both.sources.index(1)
+    mine = [tensor.tobytes() for tensor in tune[first // 3 :]]
+    assert mine == whole[first : first + len(mine)]  # the beginning of each source
+
+
+def test_too_few_pictures_tune_nothing_and_it_is_said(tmp_path, folder):
+    model = make_classifier(tmp_path / "m.onnx")
+    report = build(str(model), [folder], Wishes(**{**vars_of(QUICK), "frames": 12, "runtimes": ("onnx",)}))
+    assert "6 pictures besides those that judge are too few to tune on: 8 are needed" in report.tuned_on
+    assert [each.why for each in report.left_out if each.what == "onnx int8"] == [report.tuned_on]
+    assert "too few to tune on" in report.html()
+
+
+def test_when_the_time_is_over_what_there_is_decides(tmp_path, folder):
+    model = make_classifier(tmp_path / "m.onnx")
+    report = build(str(model), [folder], Wishes(**{**vars_of(QUICK), "within": 0.01}))
+    assert len(report.trials) == 1 and report.chosen == 0
+    late = [each.what for each in report.left_out if each.why == "the 0.01 s were over"]
+    assert {"onnx fp16", "onnx int8"} <= set(late) and any("spinning" in what for what in late)
 
 
 def test_the_report_as_a_page_and_as_json(tmp_path, folder):

@@ -12,6 +12,7 @@ import pytest
 import millrace
 from millrace.cli import invoke
 from millrace.media import Frame, Object, box
+from millrace.testing.models import make_shade_model
 
 FPS = 25
 
@@ -55,6 +56,27 @@ def test_unchanged_settings_give_the_same_lines(tmp_path: Path, capsys: pytest.C
     assert "as recorded" not in out
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["recorded last", "recorded before the tracker"])
+def test_what_classifiers_said_is_in_the_same_lines(tmp_path: Path, again: bool) -> None:
+    """Labels of objects and of whole frames, with a tracker before the classifier or after the record."""
+    model = make_shade_model(tmp_path / "shade.onnx", {"shade": (0.1, 0.5, 0.9)})
+    (tmp_path / "shade.yaml").write_text(
+        "parser: classifier\nlabels: [dark, middle, light]\ninput: {scale: 0.0039215686, mean: 0, std: 1}\n"
+    )
+    record = {"path": str(tmp_path / "run.jsonl")}
+    flow = millrace.open(f"pattern:?frames=60&width=320&height=180&fps={FPS}", name="gate").map(detect)
+    flow = flow if again else flow.track()
+    flow = flow.infer(model, name="objects", on={}).infer(model, name="whole").record(**record)
+    flow = flow.track() if again else flow
+    flow.json(path=str(tmp_path / "out.jsonl")).run()
+    assert invoke(["replay", record["path"], "--json", str(tmp_path / "again.jsonl")]) == 0
+    first, second = ((tmp_path / f"{name}.jsonl").read_bytes() for name in ("out", "again"))
+    assert first == second
+    assert b'"labels"' in first
+    assert b'"readings"' in first
+    assert b'"id":1' in first
+
+
 def test_other_settings_show_what_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = recorded(tmp_path)
     zones = tmp_path / "zones.yaml"
@@ -77,7 +99,7 @@ def test_what_cannot_be_replayed_is_said(tmp_path: Path, capsys: pytest.CaptureF
     bare = tmp_path / "bare.jsonl"
     bare.write_text('{"millrace":"0","kind":"header"}\n')
     assert invoke(["replay", str(bare)]) == 2
-    assert "give --tracker or --zones" in capsys.readouterr().err
+    assert "give --tracker, --zones or --json" in capsys.readouterr().err
     assert invoke(["replay", str(tmp_path / "none.jsonl")]) == 2
     other = tmp_path / "other.jsonl"
     other.write_text('{"millrace":"0","kind":"header","line":[{"convert":{}},{"track":{}}]}\n')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ def required(name: str, folder: Path) -> dict[str, Any]:
     if name == "infer":
         values["model"] = small_model(folder)
     values["streams"] = ["a"]
+    if name in ("gst", "gstout"):
+        values["launch"] = need_gstreamer(name)
     values["broker"] = f"file:{folder / 'messages.jsonl'}"
     if name == "preprocess":
         values["input"] = {"width": 8, "height": 8}
@@ -60,6 +63,18 @@ def required(name: str, folder: Path) -> dict[str, Any]:
     assert set(wanted) <= set(values), f"{name}: this suite does not know what to give for {wanted}"
     wanted += {"preprocess": ["input"], "postprocess": ["stage"]}.get(name, [])
     return {setting: values[setting] for setting in wanted}
+
+
+def need_gstreamer(name: str) -> str:
+    """A fragment for the element; skips where no Python has GStreamer's bindings, but not in CI."""
+    from millrace.core.errors import ConfigError
+    from millrace.gstreamer.process import python
+
+    try:
+        python()
+    except ConfigError as error:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
+    return "identity" if name == "gst" else "fakesink"
 
 
 def small_model(folder: Path) -> str:

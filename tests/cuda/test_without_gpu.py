@@ -60,12 +60,17 @@ def test_the_kernels_compile(architecture):
     pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings is an extra")
     from millrace.cuda.kernel import compile_source
 
-    source = Path(millrace.imaging.__path__[0], "kernels.cu").read_text()
+    here = Path(millrace.imaging.__path__[0])
+    shared = (here / "pixels.h").read_text()
     try:
-        code = compile_source(source, architecture)
+        code = compile_source((here / "kernels.cu").read_text(), architecture)
+        drawing = compile_source(shared + (here / "draw.cu").read_text(), architecture)
+        planes = compile_source(shared + (here / "planes.cu").read_text(), architecture)
     except RuntimeError as error:  # the bindings are there, the compiler's library is not
         pytest.skip(str(error))
-    for name in (b"nv12_to_float32", b"nv12_to_float16", b"p010_to_float32", b"p010_to_float16"):
+    assert b"draw" in drawing
+    assert b"conceal_rows" in planes
+    for name in (b"to_float32", b"to_float16", b"to_uint8"):
         assert name in code
 
 

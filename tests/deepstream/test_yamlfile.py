@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,9 @@ def test_any_text_gives_groups_or_an_error(text: str):
     for group in file.groups.values():
         for entry in group.entries:
             assert isinstance(entry.text, str) and entry.line >= 1
+
+
+def test_many_comments_before_the_first_group_take_no_time():
+    began = time.perf_counter()
+    parse_yamlfile("# a line of a licence\n\n" * 2000 + "group:\n  key: 1\n")
+    assert time.perf_counter() - began < 5

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import socket
 import threading
 import time
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from pictures import frame
 
@@ -15,7 +19,7 @@ import millrace
 from millrace.core import Context
 from millrace.core.errors import ConfigError
 from millrace.elements.publish import Publish, default_spool
-from millrace.media import Event, Frame, Object, box
+from millrace.media import Event, Frame, Image, Object, box
 
 
 def lines(path: Path) -> list[dict]:
@@ -160,3 +164,59 @@ def test_the_default_spool_does_not_depend_on_the_password(monkeypatch: pytest.M
     assert default_spool("http://h/?token=b", None) != default_spool("http://h/?token=c", None)  # another receiver
     assert default_spool("mqtt://h/t", None) != default_spool("mqtt://h/u", None)
     assert default_spool("mqtt://h/t", None).startswith(str(tmp_path / "millrace" / "spool"))
+
+
+def seen(index: int) -> Frame:
+    """A dark frame of 64 x 48 with a red thing at 10 10 30 40."""
+    rgb = np.full((48, 64, 3), 20, np.uint8)
+    rgb[10:40, 10:30] = (220, 20, 20)
+    made = Frame("gate/1", index, index * 40_000_000, Image("RGB", [rgb], 64, 48))
+    made.objects = [Object(box([10, 10, 30, 40]), 0, "car", 0.5, id=1), Object(box([70, 0, 90, 9]), 0, "car", 0.5)]
+    return made
+
+
+def decoded(data: bytes) -> np.ndarray:
+    with av.open(io.BytesIO(data)) as file:
+        return next(file.decode(video=0)).to_ndarray(format="rgb24")
+
+
+def test_pictures_of_objects_in_the_message(out: Path) -> None:
+    through(publish(out, crops="base64", crop_size=15, what=["frames", "objects"]), seen(0))
+    whole, first, second = (line["body"] for line in lines(out))
+    image = first["object"]["image"]
+    assert (image["type"], image["width"], image["height"]) == ("image/jpeg", 10, 15) and "file" not in image
+    assert whole["frame"]["objects"][0]["image"] == image and "image" not in second["object"]  # it is outside
+    pixels = decoded(base64.b64decode(image["data"]))
+    assert pixels.shape == (15, 10, 3) and np.abs(pixels.mean(axis=(0, 1)) - (220, 20, 20)).max() < 12
+
+
+def test_pictures_of_objects_as_files(out: Path, tmp_path: Path) -> None:
+    (tmp_path / "crops").mkdir()
+    element = publish(out, crops="files", crop_folder=str(tmp_path / "crops"), what=["objects"], payload="deepstream")
+    through(element, seen(0), seen(7))
+    images = [line["body"]["object"].get("image") for line in lines(out)]
+    assert [image and Path(image["file"]).name for image in images] == [
+        "gate_1-00000000-0.jpg", None, "gate_1-00000007-0.jpg", None,
+    ]  # fmt: skip
+    assert decoded(Path(images[0]["file"]).read_bytes()).shape == (30, 20, 3)
+
+
+def test_a_picture_that_cannot_be_written_costs_no_message(out: Path, tmp_path: Path) -> None:
+    (tmp_path / "crops").mkdir()
+    for n in range(3):
+        (tmp_path / "crops" / f"gate_1-{n:08}-0.jpg").symlink_to("/dev/full")
+    element = publish(out, crops="files", crop_folder=str(tmp_path / "crops"))
+    [said] = through(element, *(seen(n) for n in range(4)))
+    assert "messages go without pictures: cannot write" in said and "No space left" in said
+    assert ["image" in line["body"]["frame"]["objects"][0] for line in lines(out)] == [False, False, False, True]
+
+
+def test_wrong_settings_of_pictures(out: Path) -> None:
+    for settings, said in (
+        ({"crops": "base64", "payload": "deepstream-minimal"}, "with the payloads millrace, deepstream"),
+        ({"crops": "files"}, "a folder, with `crops: files` only"),
+        ({"crop_folder": "/tmp"}, "a folder, with `crops: files` only"),
+        ({"crops": "files", "crop_folder": "/nowhere"}, "a folder that is there; create it"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            publish(out, **settings).validate()

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import av
 import pytest
+import sounds
+from sounds import begins, clip_with_sound, sound_packets
 
 import millrace
 from millrace.core.errors import ConfigError
@@ -76,3 +82,114 @@ def test_what_cannot_work_is_said(tmp_path: Path) -> None:
             rules={"a": {"when": "zone.x.count > 0", "do": [{"record": {"before": "soon"}}]}},
             zones={"x": {"points": [[0, 0], [1, 0], [1, 1]]}},
         ).pipeline()
+
+
+def video_packets(path: Path | str) -> list[bytes]:
+    with av.open(str(path)) as file:
+        return [bytes(packet) for packet in file.demux(video=0) if packet.size]
+
+
+def test_an_event_is_recorded_from_five_seconds_before_to_ten_after_as_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sounds, "MARKS", (1.0, 4.0, 9.0, 15.0, 19.0))  # seconds of flashes and tones
+    path = clip_with_sound(tmp_path / "in.mp4", seconds=20.0, gop=20)  # a key picture each 0.8 s
+    done: list[Recorded] = []
+    recorder = Recorder(path=str(tmp_path / "{stream}-{name}.mp4"), on_recorded=done.append)
+
+    def ask(frame: millrace.Frame) -> None:
+        if frame.index == 200:  # t = 8 s
+            recorder.record("gate", "door", frame.pts, before=5, after=10)
+
+    millrace.open(str(path), name="gate").tee(
+        clips=lambda way: way.add(recorder), look=lambda way: way.function(ask)
+    ).run()
+    [clip] = done
+    assert 2.2 <= clip.start / 1e9 <= 3.0 <= 18.0 <= clip.end / 1e9 <= 18.2
+    with av.open(clip.path) as file:
+        assert next(file.demux(video=0)).is_keyframe
+        file.seek(0)
+        assert float(file.duration / av.time_base) == pytest.approx((clip.end - clip.start) / 1e9, abs=0.1)
+    kept, whole = video_packets(clip.path), video_packets(path)
+    first = whole.index(kept[0])
+    assert kept == whole[first : first + len(kept)] and first % 20 == 0  # byte for byte: nothing was encoded anew
+    heard, all_heard = sound_packets(clip.path), sound_packets(path)
+    assert len(heard) > 15 * 40
+    assert any(all_heard[n : n + len(heard)] == heard for n in range(len(all_heard) - len(heard) + 1))
+    flashes, tones = begins(clip.path)
+    assert len(flashes) == len(tones) == 3
+    assert all(abs(flash - tone) < 0.06 for flash, tone in zip(flashes, tones, strict=True))
+
+
+def test_twenty_overlapping_events_of_four_cameras_have_a_clip_each(tmp_path: Path) -> None:
+    clips = [numbered_clip(tmp_path / f"{name}.mp4", 200, 160, 120, gop=10) for name in "abcd"]
+    done: list[Recorded] = []
+    recorder = Recorder(path=str(tmp_path / "{stream}-{name}-{number}.mp4"), on_recorded=done.append)
+
+    def ask(frame: millrace.Frame) -> None:
+        if frame.index in range(60, 110, 10):
+            recorder.record(frame.stream, f"e{frame.index}", frame.pts, before=1, after=2)
+
+    millrace.open(*map(str, clips), name=list("abcd")).tee(
+        clips=lambda way: way.add(recorder), look=lambda way: way.function(ask)
+    ).run()
+    assert {(each.stream, each.name) for each in done} == {(s, f"e{n}") for s in "abcd" for n in range(60, 110, 10)}
+    for each in done:
+        at, seen = int(each.name[1:]), numbers(each.path)
+        assert seen == list(range(seen[0], seen[-1] + 1)) and seen[0] % 10 == 0
+        assert at - 35 <= seen[0] <= at - 25 and at + 49 <= seen[-1] <= at + 54, (each, seen[0], seen[-1])
+        source = video_packets(tmp_path / f"{each.stream}.mp4")
+        kept = video_packets(each.path)
+        assert kept == source[seen[0] : seen[0] + len(kept)]
+
+
+FULL = """
+import resource, signal, sys
+import millrace
+from millrace.elements.recorder import Recorder
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
+done, said = [], []
+recorder = Recorder(path=sys.argv[2] + "/{stream}-{name}.mp4", on_recorded=done.append)
+def ask(frame):
+    if frame.index == 60:
+        recorder.record("gate", "long", frame.pts, before=1, after=5)
+    if frame.index in (70, 150):
+        recorder.record("gate", f"short{frame.index}", frame.pts, before=0.1, after=0.1)
+run = millrace.open(sys.argv[1], name="gate").tee(
+    clips=lambda way: way.add(recorder), look=lambda way: way.function(ask)).start()
+run.pipeline.bus.subscribe(lambda m: said.append(m.text) if m.kind in ("warning", "error") else None)
+import time
+until = time.monotonic() + 30
+while run.streams.rows()["gate"].state == "running" and time.monotonic() < until:
+    time.sleep(0.05)
+run.finish(30)
+print(sorted(each.name for each in done))
+print(said)
+"""
+
+
+def test_a_disk_that_is_full_in_the_middle_costs_one_clip_and_one_sentence(tmp_path: Path) -> None:
+    clip = numbered_clip(tmp_path / "in.mp4", 250, 320, 240, gop=10)
+    most = clip.stat().st_size // 4  # no file may be larger
+    ran = subprocess.run(
+        [sys.executable, "-c", FULL, str(clip), str(tmp_path), str(most)],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    done, said = (ast.literal_eval(line) for line in ran.stdout.splitlines())
+    assert done == ["short150", "short70"]
+    assert len(said) == 1 and "a clip is lost: cannot write" in said[0] and "gate-long.mp4: File too large" in said[0]
+    assert len(numbers(tmp_path / "gate-long.mp4")) > 10  # what was written plays
+
+
+def test_a_timer_begins_and_ends_clips(tmp_path: Path) -> None:
+    clip = numbered_clip(tmp_path / "in.mp4", 250, 160, 120, gop=5)
+    done: list[Recorded] = []
+    recorder = Recorder(
+        path=str(tmp_path / "{number:05d}_{time}_{pid}.mkv"), interval=2.0, before=1.0, after=60.0,
+        on_recorded=done.append,
+    )  # fmt: skip
+    millrace.open(str(clip), name="gate").add(recorder).run()
+    spans = [(numbers(each.path)[0], numbers(each.path)[-1]) for each in done]
+    assert spans == [(25, 100), (125, 200)]  # from 2 s to 4 s with a second before, from 6 s to 8 s
+    assert re.fullmatch(r"00001_\d{8}-\d{6}_\d+\.mkv", Path(done[0].path).name)

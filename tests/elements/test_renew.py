@@ -274,7 +274,7 @@ def test_a_build_that_fails_is_a_warning_and_one_that_goes_on_ends_with_the_run(
     for index in range(4):
         list(element.process(picture(index)))
     until(element, lambda: opened.warnings)
-    assert "no engine was built, the default goes on" in opened.warnings[0]
+    assert "no engine takes over, the default goes on" in opened.warnings[0]
 
     building(monkeypatch, lambda command: None)
     other = opened(model=model, optimize="background")
@@ -283,6 +283,27 @@ def test_a_build_that_fails_is_a_warning_and_one_that_goes_on_ends_with_the_run(
     time.sleep(0.2)
     other.close()
     assert Child.last.returncode == -9
+
+
+def test_a_build_that_finds_nothing_faster_says_what_it_had_no_time_for(opened, tmp_path, monkeypatch):
+    model = make_detector(tmp_path / "m.onnx", LEFT, classes=5)
+
+    def code(command):
+        left_out = [["onnx int8", "the 90 s were over"], ["openvino", "not installed"]]
+        with cache.kept(model, "cpu", {}) as place:
+            built = Built(
+                Engine("onnx"), place, "m.onnx", "cpu", time.time(), 93.0, 1.0, {"report": {"left_out": left_out}}
+            )
+            cache.write(place, built, {})
+        return 0
+
+    building(monkeypatch, code)
+    element = opened(model=model, optimize="background")
+    for index in range(4):
+        list(element.process(picture(index)))
+    until(element, lambda: opened.warnings)
+    assert "of those that were tried in 93 s; 1 engines were not tried" in opened.warnings[0]
+    assert element.loaded.opened.built is None
 
 
 def test_an_open_that_fails_leaves_no_session(tmp_path):

@@ -8,7 +8,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -18,6 +20,7 @@ from millrace.core import PACKETS, Caps, Context, StreamStart
 from millrace.core.errors import MillraceError, StreamError
 from millrace.elements.rtsp import Rtsp
 from millrace.media import CodecParameters, Packet
+from millrace.sources import open_source
 from millrace.summary import Run
 from millrace.testing.clips import numbered_clip, read_frame_number
 
@@ -153,3 +156,18 @@ def test_a_slow_stream_is_given_out_at_its_own_speed() -> None:
     assert list(element.on_deadline()) == packets[1:] and element.ready
     assert list(element.end_stream("a")) == []
     element.close()
+
+
+def test_every_packet_says_when_it_is_decoded_so_that_the_first_can_be_recorded(serving: Callable[..., Any]) -> None:
+    """FFmpeg leaves it out of the first packets of a session where pictures are reordered."""
+    element, _ = serving()
+    source: Any = open_source("cam", f"rtsp://127.0.0.1:{element.listens_on}/cam")
+    source.open(Context("cam"))
+    reading = source.read()
+    packets = list(islice(reading, 1, 31))
+    source.interrupt()
+    reading.close()
+    times = [(packet.dts, packet.pts) for packet in packets]
+    assert all(dts is not None and dts <= pts for dts, pts in times)
+    assert all(before < after for (before, _), (after, _) in pairwise(times))
+    assert any(after < before for (_, before), (_, after) in pairwise(times))  # pictures are reordered

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -102,3 +103,36 @@ def test_files_that_cannot_be_run(device, tmp_path):
         load(tmp_path / "none.onnx", device)
     with pytest.raises(ValueError, match="precision='int8' is not allowed: float32, float16"):
         load(tmp_path / "bad.onnx", device, precision="int8")
+
+
+def test_sizes_that_were_recorded_before_serve_smaller_calls(device, net):
+    runtime, reference = load(net, device, precision="float32"), cpu.load(net)
+    runtime.warm([1, 4, 16])
+    try:
+        for count in (1, 2, 3, 5, 9, 16):
+            feed = {"images": pictures(count, count)}
+            assert np.abs(runtime.run(feed)["out"] - reference.run(feed)["out"]).max() < 1e-4
+        assert sorted(runtime.sizes) == [1, 4, 16]
+    finally:
+        runtime.close()
+        reference.close()
+
+
+def test_a_compiled_network_takes_over_while_the_plain_one_runs(device, net):
+    runtime, reference = load(net, device, precision="float32", compiled="background"), cpu.load(net)
+    before = None
+    try:
+        feed = {"images": pictures(4)}
+        want = reference.run(feed)["out"]
+        until = time.monotonic() + 90
+        while True:
+            assert np.abs(runtime.run(feed)["out"] - want).max() < 1e-4
+            now = runtime._captured[4]
+            before = before or now
+            if now is not before:
+                break
+            assert time.monotonic() < until, "nothing took over"
+        assert np.abs(runtime.run(feed)["out"] - want).max() < 1e-4
+    finally:
+        runtime.close()
+        reference.close()

@@ -15,7 +15,7 @@ from millrace import __version__
 from millrace.core.caps import Caps
 from millrace.core.errors import ConfigError
 from millrace.core.item import StreamStart
-from millrace.media import Frame, Image, Object, box
+from millrace.media import Frame, Image, Label, Object, Reading, box
 from millrace.outputs.record import (
     RecordedFrame,
     RecordedStart,
@@ -101,11 +101,53 @@ def test_every_float32_survives(values: list[float]) -> None:
     assert back.tobytes() == np.array(values, dtype=np.float32).tobytes()
 
 
-def test_what_a_tracker_made_of_it_is_not_recorded() -> None:
-    detected = Object(box((1, 2, 3, 4)), 0, "car", 0.5, id=1, detected_box=box((5, 6, 7, 8)))
-    carried = Object(box((1, 2, 3, 4)), 0, "car", 0.5, id=2)
-    (found,) = json.loads(frame_line(Frame("a", 0, 0, PICTURE, objects=[carried, detected])))["objects"]
-    assert found == {"box": [5, 6, 7, 8], "class_id": 0, "label": "car", "confidence": 0.5}
+def test_what_a_tracker_made_of_it_stands_beside_it(tmp_path: Path) -> None:
+    detected = Object(box((1, 2, 3, 4)), 0, "car", 0.5, id=1, detected_box=box((5, 6, 7, 8)), velocity=(1.5, 0.1))
+    carried = Object(box((1, 2, 3, 4)), 0, "car", 0.5, id=2, track_confidence=0.25, age=1.5)
+    frame = Frame("a", 0, 0, PICTURE, objects=[carried, detected])
+    (found,) = read_record(written(tmp_path, header_line({}), START, frame_line(frame))).frames()
+    first, second = found.objects
+    assert (first.id, first.detected_box, first.track_confidence, first.age) == (2, None, 0.25, 1.5)
+    assert (second.id, second.box.tolist(), second.velocity) == (1, [1, 2, 3, 4], (1.5, 0.1))
+    (alone,) = found.detections()  # for a tracker that begins anew
+    assert (alone.id, alone.box.tolist(), alone.velocity, alone.age) == (None, [5, 6, 7, 8], None, None)
+
+
+def test_what_further_models_said_reads_back(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    found = Object(box((1, 2, 30, 40)), 0, "car", 0.5, mask=random.random((9, 7)) > 0.5, text="AB 12", depth=3.25)
+    found.labels = [Label("colour", "red", float(np.float32(0.7)), 2), Label("kind", "van", 0.5)]
+    whole = Reading([Label("weather", "rain", 0.9, 1)], "exit", 0.5, stage="sky", area=box((0, 0, 8, 8)))
+    whole.embedding = random.normal(size=8).astype(np.float32)
+    ground = Reading(class_map=random.integers(-1, 3, (5, 6), np.int32), names={0: "road", 2: "kerb"}, stage="ground")
+    far = Reading(depth=random.random((4, 3)).astype(np.float32), stage="far")
+    frame = Frame("a", 0, 0, PICTURE, objects=[found], readings=[whole, ground, far])
+    (back,) = read_record(written(tmp_path, header_line({}), START, frame_line(frame))).frames()
+    (shown,) = back.objects
+    assert shown.labels == found.labels
+    assert (shown.text, shown.depth) == ("AB 12", 3.25)
+    assert shown.mask is not None
+    assert shown.mask.dtype == bool
+    assert found.mask is not None
+    assert np.array_equal(shown.mask, found.mask)
+    assert [each.stage for each in back.readings] == ["sky", "ground", "far"]
+    assert back.readings[0].labels == whole.labels
+    assert (back.readings[0].text, back.readings[0].text_confidence) == ("exit", 0.5)
+    assert back.readings[1].shares() == ground.shares()
+    for ours, theirs in (
+        (back.readings[0].embedding, whole.embedding), (back.readings[0].area, whole.area),
+        (back.readings[1].class_map, ground.class_map), (back.readings[2].depth, far.depth),
+    ):  # fmt: skip
+        assert ours is not None
+        assert theirs is not None
+        assert (ours.dtype, ours.tobytes()) == (theirs.dtype, theirs.tobytes())
+
+
+def test_a_damaged_map_names_the_line(tmp_path: Path) -> None:
+    reading = Reading(depth=np.zeros((4, 3), np.float32), stage="far")
+    line = frame_line(Frame("a", 0, 0, PICTURE, readings=[reading])).replace('"data":"', '"data":"AA')
+    with pytest.raises(ConfigError, match=":3: not a line of a recorded run"):
+        list(read_record(written(tmp_path, header_line({}), START, line)))
 
 
 def test_what_is_not_finite_is_refused() -> None:

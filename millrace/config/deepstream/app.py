@@ -19,6 +19,7 @@ from .others import pass_over, sample_sinks
 from .parallel import branches
 from .parts import App
 from .pictures import dewarpers, example, replay, segvisual, streammux
+from .recording import consumers, recorders
 from .sinks import Sink, branch, outs, read_sinks
 from .sources import read_sources
 
@@ -49,6 +50,8 @@ def app_of(file: KeyFile, uris: Sequence[str] = (), captions: bool = False) -> A
     app.plan.line += _found(app, models)
     sinks = read_sinks(app) or sample_sinks(app)
     app.plan.line += _shown(app, sinks, models)
+    app.plan.line[:0] = recorders(app)
+    consumers(app)
     _loop(app)
     pass_over(app)
     app.report.finish()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 from ...core.errors import ConfigError
@@ -112,7 +112,7 @@ class Models:
 
     def _card(self, section: Section, path: str) -> ModelCard | None:
         """What the model's file says; None where it is not there. What is wrong in it is raised when it is run."""
-        if not Path(path).is_file():
+        if not os.path.isfile(path):
             return None
         try:
             card = read_model(path)
@@ -123,7 +123,7 @@ class Models:
         key = next((key for key in _CONFIG if key in section), _CONFIG[0])
         if card.model is None:
             self.app.lack(section, key, path, path, f"{path}: {card.no_model}")
-        elif "://" not in card.model and not Path(card.model).exists():
+        elif "://" not in card.model and not os.path.exists(card.model):
             self.app.lack(section, key, path, card.model, f"{path}: there is no model {card.model}")
         return card
 
@@ -132,7 +132,7 @@ class Models:
         given = section.path("labelfile-path", None)
         labels = str(given) if given is not None else card.labels if card is not None else None
         names: dict[int, str] = {}
-        if isinstance(labels, str) and Path(labels).is_file():
+        if isinstance(labels, str) and os.path.isfile(labels):
             names = dict(read_labels(labels))
         elif isinstance(labels, list):
             names = {index: str(name) for index, name in enumerate(labels)}
@@ -189,7 +189,7 @@ def _tracker_files(app: App, section: Section) -> str | None:
     paths = []
     for name in names:
         path = resolve(name, app.report.file.path)
-        if not path.is_file():
+        if not os.path.isfile(path):
             app.lack(section, "ll-config-file", str(path), name)
         paths.append(str(path))
     return ";".join(paths) or None

@@ -10,7 +10,6 @@ _NMOS = "deepstream-nmos takes its streams from an NMOS registry by SDP: name th
 _EMBEDDINGS = "embeddings for search by text are not there"
 _GROUPS = {
     r"message-converter|msgconv": "messages are made at the sink",
-    r"message-consumer\d+": "messages are not consumed: recording is started by rules of `analyze` or from Python",
     r"img-save": "deepstream-app reads the group and does nothing with it; the element `images` saves pictures",
     r"visionencoder|text-embedder": _EMBEDDINGS,
     r"audio-.*": "analysis of sound is out of scope: sound is saved and played only",

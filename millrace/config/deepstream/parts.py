@@ -47,6 +47,7 @@ class App:
     uri: str = ""  # of the first source that gives none (-i)
     surfaces: int = 0  # streams more than there are sources: a dewarper makes one of each surface
     captions: bool = False  # tiles show captions even where there are several (-t)
+    recorders: dict[str, Step] = field(default_factory=dict)  # of streams with smart-record
 
     def on(self, section: Section) -> bool:
         """Whether a group counts; the keys of one that does not are passed over."""
@@ -68,7 +69,7 @@ class App:
             if path is None or found is not None:
                 continue
             found = os.fspath(path)
-            if not path.is_file():
+            if not os.path.isfile(path):
                 self.lack(section, key, found, section.text(key, ""))
         return found
 

@@ -83,7 +83,7 @@ def _batches(app: App, section: Section) -> Line:
     path = section.path("config-file-path", None)
     if path is None:
         return []
-    if not path.is_file():
+    if not os.path.isfile(path):
         app.lack(section, "config-file-path", str(path), section.text("config-file-path", ""))
     return [step(section, "batch", {"config": str(path)}, {"config": "config-file-path"}, "streammux")]
 

@@ -13,6 +13,7 @@ from ...deepstream.keyfile import Entry, Group
 from ...deepstream.paths import substitute
 from ..plan import Stream
 from .parts import MEMORY, App, At
+from .recording import smart_record
 
 SOUND = "sound is saved and played beside pictures; there is no analysis of it"
 TYPES = {
@@ -49,6 +50,7 @@ def _source(app: App, section: Section, number: int) -> None:
     if not uri and kind in (2, 3, 4):
         uri, app.uri = app.uri, ""
     options, live = _options(section), {}
+    before = len(app.plan.streams)
     if kind is None and "type" in section:
         return  # it is no number, which is noted
     if kind not in TYPES:
@@ -60,6 +62,7 @@ def _source(app: App, section: Section, number: int) -> None:
         return
     if kind in (1, 5):
         _camera(app, section, number, kind)
+        smart_record(app, section, (), number, False)
         return
     if not uri:
         section.reject("uri", "is missing")
@@ -72,6 +75,7 @@ def _source(app: App, section: Section, number: int) -> None:
             return
         live = options if one.startswith(("rtsp://", "rtsps://")) else {}
         _add(app, section, "uri", one, {**_common(section), **live})
+    smart_record(app, section, app.plan.streams[before:], number, kind == 4)
     if kind != 3:
         section.ignore("only type 3 has several", "num-sources")
 
@@ -83,7 +87,7 @@ def _add(app: App, section: Section, key: str, uri: str, options: dict[str, Any]
     other = substitute(uri)
     if other is None and ("://" not in uri or uri.startswith("file://")):
         path = resolve(uri.removeprefix("file://"), app.report.file.path)
-        if not path.is_file():
+        if not os.path.isfile(path):
             app.lack(section, key, str(path), uri.removeprefix("file://"))
         other = os.fspath(path)
     address = other or uri
@@ -130,17 +134,7 @@ def _options(section: Section) -> dict[str, Any]:
                    "camera-fps-d", "camera-v4l2-dev-node", "camera-csi-sensor-id")  # fmt: skip
     section.ignore("`pace` reads files at their own speed", "simulate-fps-interval-ms")
     section.ignore(SOUND, "alsa-device")
-    _smart_record(section)
     return out
-
-
-def _smart_record(section: Section) -> None:
-    if section.integer("smart-record", 0, least=0, most=2):
-        why = "clips are recorded by the element `recorder`, at what rules of `analyze` say or a program asks for; "
-        section.ignore(why + "start and stop by messages or by a timer are not there", "smart-record")
-    section.ignore("`recorder` has path and cache", "smart-rec-dir-path", "smart-rec-file-prefix", "smart-rec-cache",
-                   "smart-rec-video-cache", "smart-rec-container", "smart-rec-start-time",
-                   "smart-rec-default-duration", "smart-rec-duration", "smart-rec-interval")  # fmt: skip
 
 
 def _camera(app: App, section: Section, number: int, kind: int) -> None:
@@ -181,6 +175,7 @@ def _list(app: App, listed: Section, shared: Section) -> None:
     shared.integer("enable", 1)
     for index, uri in enumerate(uris):
         _add(app, listed, "list", uri, options, names[index] if index < len(names) else "")
+        smart_record(app, shared, app.plan.streams[-1:], index, uri.startswith(("rtsp://", "rtsps://")))
     listed.ignore(_LIST, "use-nvmultiurisrcbin", "http-ip", "http-port", "max-batch-size")
     listed.ignore("names of streams stand in all outputs", "stream-name-display", "sensor-id-list")
     listed.ignore("batches are made as the device takes them best", "sgie-batch-size")
@@ -195,7 +190,7 @@ def _plain(app: App, section: Section) -> None:
     """`source`: in YAML a CSV of sources; in sample applications a file or a list."""
     table = section.path("csv-file-path", None)
     if table is not None:
-        if not table.is_file():
+        if not os.path.isfile(table):
             app.lack(section, "csv-file-path", str(table), section.text("csv-file-path", ""))
         else:
             _table(app, str(table))

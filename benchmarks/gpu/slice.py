@@ -1,6 +1,6 @@
 """The slice on a GPU through the real elements, beside decode-only in the same run.
 
-    python benchmarks/gpu_slice.py clip.mp4 --model yolox_nano_384x640_dynbatch.onnx --streams 8 32 --out out.jsonl
+    python benchmarks/gpu/slice.py clip.mp4 --model yolox_nano_384x640_dynbatch.onnx --streams 8 32 --out out.jsonl
 
 file → decode → batch → infer → track → json, with `device: cuda:0` for decode and infer; every stream reads the clip
 over and over. Beside it, for the same number of streams: the decoder alone in a plain loop, and the engine with
@@ -10,22 +10,19 @@ decode alone. The profile says, for each thread, its share of a core and where i
 from __future__ import annotations
 
 import argparse
-import collections
-import itertools
 import json
 import os
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import gpu_common as common
-from gpu_parts import decode_only
+import common
+from application import LoopingFile, line
+from parts import decode_only
+from threads import Threads, is_source, samples
 
-from millrace.core import Graph, Item, Pipeline, Source, StreamStart, setting, state
+from millrace.core import Graph, Pipeline
 from millrace.elements.batch import Batch
 from millrace.elements.decode import Decode
 from millrace.elements.discard import Discard
@@ -33,51 +30,10 @@ from millrace.elements.infer import Infer
 from millrace.elements.json import Json
 from millrace.elements.limit import Limit
 from millrace.elements.track import Track
-from millrace.media import Packet
 from millrace.sources.file import FileSource
 
 DEVICE = common.DEVICE
 WARM = 1.0  # seconds after the first results, beside those of the window
-SAMPLES = 400  # of the profile
-PAUSE = 0.005  # seconds between them
-
-
-class LoopingFile(Source):
-    """A file over and over as one long stream; times go on."""
-
-    stream: str = setting(help="name of the stream")
-    uri: str = setting(help="the file")
-    stopped: bool = state(bool)
-    quick: ClassVar[bool] = True  # as any file is: the decode workers read it
-
-    def read(self) -> Iterator[Item | StreamStart]:
-        offset, end, first = 0, 0, True
-        while not self.stopped:
-            for item in FileSource(stream=self.stream, uri=self.uri).read():
-                if self.stopped:
-                    return
-                if isinstance(item, Packet):
-                    if item.pts is not None:
-                        item.pts += offset
-                        end = max(end, item.pts + (item.duration or 0))
-                    yield item
-                elif first:
-                    first = False
-                    yield item
-            offset = end
-
-    def interrupt(self) -> None:
-        self.stopped = True
-
-
-def line(graph: Graph, *named: tuple[str, Any]) -> Graph:
-    """The elements one after the other."""
-    for name, element in named:
-        graph.add(name, element)
-    names = [name for name, _ in named]
-    for before, after in itertools.pairwise(names):
-        graph.link(before, after)
-    return graph
 
 
 def slice_graph(model: str, device: str, folder: str, workers: int, batch: int, limit: int | None = None) -> Graph:
@@ -92,64 +48,6 @@ def slice_graph(model: str, device: str, folder: str, workers: int, batch: int, 
         ("json", Json(path=os.path.join(folder, "{stream}.jsonl"))),
         ("end", Discard()),
     )
-
-
-# where the host's time goes
-
-
-def _is_source(name: str) -> bool:
-    stream = name.removeprefix("millrace:")
-    return stream[:1] == "s" and stream[1:].isdigit()
-
-
-class Threads:
-    """CPU seconds of every Python thread, by name, from /proc; the others of the process are summed as `native`."""
-
-    def __init__(self) -> None:
-        self.before = self._read()
-        self.started = time.perf_counter()
-
-    def _read(self) -> dict[str, float]:
-        names = {thread.native_id: thread.name for thread in threading.enumerate()}
-        used: dict[str, float] = collections.defaultdict(float)
-        ticks = os.sysconf("SC_CLK_TCK")
-        for task in os.listdir("/proc/self/task"):
-            try:
-                fields = Path(f"/proc/self/task/{task}/stat").read_text().rpartition(")")[2].split()
-            except OSError:  # it has just ended
-                continue
-            name = names.get(int(task), "native")
-            if _is_source(name):
-                name = "sources"
-            used[name] += (int(fields[11]) + int(fields[12])) / ticks
-        return dict(used)
-
-    def shares(self) -> dict[str, float]:
-        """Cores used by each since the start."""
-        took = time.perf_counter() - self.started
-        now = self._read()
-        used = {name: (now[name] - self.before.get(name, 0.0)) / took for name in now}
-        return {name: round(share, 3) for name, share in sorted(used.items(), key=lambda u: -u[1]) if share > 0.004}
-
-
-def samples() -> dict[str, list[str]]:
-    """For each thread the places where it was found most often. Sampling needs the GIL, so waits are overcounted."""
-    found: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    me = threading.get_ident()
-    for _ in range(SAMPLES):
-        names = {thread.ident: thread.name for thread in threading.enumerate()}
-        for ident, frame in sys._current_frames().items():
-            name = names.get(ident, "?")
-            if ident == me or _is_source(name):
-                continue
-            code = frame.f_code
-            where = f"{Path(code.co_filename).name}:{code.co_name}:{frame.f_lineno}"
-            back = frame.f_back
-            if back is not None:
-                where += f" < {back.f_code.co_name}"
-            found[name][where] += 1
-        time.sleep(PAUSE)
-    return {n: [f"{c / SAMPLES:.0%} {w}" for w, c in f.most_common(6)] for n, f in found.items()}
 
 
 # runs
@@ -200,7 +98,7 @@ def _elements(before: Any, after: Any, started: float) -> dict[str, Any]:
     took = time.perf_counter() - started
     rows = {}
     for name, stats in after.items():
-        if name in before and not _is_source(name):
+        if name in before and not is_source(name):
             past = before[name]
             times = {
                 key: getattr(stats, f"time_{key}") - getattr(past, f"time_{key}") for key in ("in", "blocked", "idle")

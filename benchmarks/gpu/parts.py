@@ -1,6 +1,6 @@
 """The parts of the GPU slice alone and in a plain loop: what the machine can do without our engine.
 
-    python benchmarks/gpu_parts.py --out results.jsonl --model yolox_nano_384x640_dynbatch.onnx clip.mp4 …
+    python benchmarks/gpu/parts.py --out results.jsonl --model yolox_nano_384x640_dynbatch.onnx clip.mp4 …
 
 Prints one line of JSON for each figure. Checks first that surfaces are bit by bit what FFmpeg gives on the CPU, alone
 and under full load; the other parts are checked by tests/gpu.
@@ -20,7 +20,7 @@ from typing import Any
 
 import av
 import numpy as np
-from gpu_common import BATCH, DEVICE, Out, Utilisation, Workers, guarded, packets, window
+from common import BATCH, DEVICE, Out, Utilisation, Workers, guarded, packets, window
 
 from millrace.cuda.context import gpu
 from millrace.cuda.memory import DeviceArray

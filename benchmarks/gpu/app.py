@@ -1,0 +1,231 @@
+"""The whole application on one GPU beside decode-only: "Must show" 1 of the GPU issue.
+
+    python benchmarks/gpu/app.py hevc.mp4 h264.mp4 --models folder --streams 8 32 128 --processes 1 4
+
+decode → batch → ResNet-18 detector at 960x544 → track → two ResNet-18 classifiers, each identity once → lines and
+zones → JSON lines, all in our elements; `--processes N` spreads the streams over so many. train.py makes the models.
+Beside it, in the same run, decode-only by others' loops (decode_only.py), the best of the ways and thread counts tried.
+Figures of one window: fps, its ratio to decode-only, CPU seconds of all processes per 1,000 frames, time from a decoded
+picture to its line (p50, p99), objects with identities a frame, GPU memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).parent
+SECONDS = 5.0
+
+
+# one process
+
+
+def work(arguments: argparse.Namespace) -> None:
+    """Run the application for some streams; say `ready`, wait for the window's begin, tell what was done."""
+    import common
+    from application import LoopingFile, application
+    from threads import Threads, samples
+
+    from millrace.core import Pipeline
+
+    common.gpu(common.DEVICE)
+    names = [f"s{n}" for n in range(arguments.first, arguments.total, arguments.step)]
+    classifiers = [f"{arguments.models}/classifier{n}.yaml" for n in range(arguments.classifiers)]
+    options = {"compiled": True} if arguments.compiled else {}
+    with tempfile.TemporaryDirectory() as folder:
+        graph = application(
+            f"{arguments.models}/detector.yaml", classifiers, common.DEVICE, folder, arguments.workers,
+            arguments.batch, **options,
+        )  # fmt: skip
+        pipeline = Pipeline(graph)
+        for name in names:
+            pipeline.add_source(name, LoopingFile(stream=name, uri=arguments.clip), into="decode")
+        seen = Seen()
+        pipeline.tap("json", seen)
+        pipeline.start()
+        until = time.monotonic() + 150
+        while seen.frames < 20 * len(names):
+            if pipeline.errors or pipeline.wait(0.05) or time.monotonic() > until:
+                raise SystemExit("no start: " + "; ".join(map(str, pipeline.errors)))
+        gc.collect()
+        gc.freeze()
+        print("ready", flush=True)
+        begin = float(sys.stdin.readline())
+        time.sleep(max(0.0, begin - time.time()))
+        seen.begin()
+        cpu, start, threads, stats = time.process_time(), time.perf_counter(), Threads(), pipeline.stats()
+        time.sleep(arguments.seconds)
+        took = time.perf_counter() - start
+        figures = seen.end(took) | {"cpu": time.process_time() - cpu, "threads": threads.shares()}
+        figures["elements"] = shares(stats, pipeline.stats(), took)
+        if arguments.profile:
+            figures["samples"] = samples()
+        figures["errors"] = [str(error)[:300] for error in pipeline.errors]
+        print(json.dumps(figures), flush=True)
+        os._exit(0)
+
+
+class Seen:
+    """What passes the last element."""
+
+    def __init__(self) -> None:
+        self.frames = self.objects = 0
+        self.counting = False
+        self.waits: list[int] = []
+
+    def __call__(self, item: Any) -> None:
+        frames = getattr(item, "frames", None)
+        if frames is None:
+            return
+        self.frames += len(frames)
+        if self.counting:
+            now = time.monotonic_ns()
+            self.waits.extend([now - frame.arrived for frame in frames])
+            self.objects += sum([found.id is not None for frame in frames[::8] for found in frame.objects])
+
+    def begin(self) -> None:
+        self.before, self.counting = self.frames, True
+
+    def end(self, took: float) -> dict[str, Any]:
+        self.counting = False
+        waits = np.array(self.waits or [0]) / 1e6
+        done = self.frames - self.before
+        p50, p99 = np.percentile(waits, (50, 99)).round(1).tolist()
+        return {"frames": done, "fps": done / took, "p50_ms": p50, "p99_ms": p99,
+                "objects": self.objects / max(1, len(self.waits) / 8)}  # fmt: skip
+
+
+def shares(before: Any, after: Any, took: float) -> dict[str, Any]:
+    """Of each element: the share of the window that was spent in its code; of heads of threads, blocked and idle."""
+    out = {}
+    for name, stats in after.items():
+        if name in before and not (name[:1] == "s" and name[1:].isdigit()):
+            past = before[name]
+            rows = [round((getattr(stats, f"time_{k}") - getattr(past, f"time_{k}")) / took, 3)
+                    for k in ("in", "blocked", "idle")]  # fmt: skip
+            out[name] = rows
+    return out
+
+
+# all of them
+
+
+def run(clip: str, streams: int, processes: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Start the processes, wait until all are ready, let them count in one window."""
+    import common
+
+    command = [sys.executable, __file__, clip, "--models", arguments.models, "--total", str(streams),
+               "--step", str(processes), "--workers", str(arguments.workers), "--batch", str(arguments.batch),
+               "--seconds", str(SECONDS), "--classifiers", str(arguments.classifiers),
+               *(["--compiled"] if arguments.compiled else []),
+               *(["--profile"] if arguments.profile else [])]  # fmt: skip
+    children = [
+        subprocess.Popen([*command, "--first", str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for n in range(processes)
+    ]
+    guard = threading.Timer(200, lambda: [child.kill() for child in children])
+    guard.start()
+    try:
+        for child in children:
+            said = child.stdout.readline() if child.stdout else ""
+            if said.strip() != "ready":
+                raise RuntimeError(f"a process did not start: {said!r}")
+        begin = time.time() + 0.5
+        for child in children:
+            print(begin, file=child.stdin, flush=True)
+        time.sleep(0.6)
+        with common.Utilisation() as used:
+            time.sleep(SECONDS - 0.3)
+            memory = used.nvml.nvmlDeviceGetMemoryInfo(used.handle).used
+        told = [json.loads(child.stdout.readline()) for child in children if child.stdout]
+    finally:
+        guard.cancel()
+        for child in children:
+            child.kill()
+            child.wait()
+    frames = sum(each["frames"] for each in told)
+    shown = {
+        "fps": round(sum(each["fps"] for each in told), 1),
+        "cpu_s_per_1000": round(1000 * sum(each["cpu"] for each in told) / max(1, frames), 3),
+        "p50_ms": max(each["p50_ms"] for each in told), "p99_ms": max(each["p99_ms"] for each in told),
+        "objects": round(float(np.mean([each["objects"] for each in told])), 2),
+        "memory_mb": round(memory / 1e6), **used.figures, "threads": told[0]["threads"],
+        "elements": told[0]["elements"],
+    }  # fmt: skip
+    if arguments.profile:
+        shown["samples"] = told[0]["samples"]
+    errors = [error for each in told for error in each["errors"]]
+    return shown | ({"errors": errors[:2]} if errors else {})
+
+
+def decode_only(clip: str, streams: int, ways: list[str]) -> dict[str, Any]:
+    """The best of some ways, each `how:threads`."""
+    best: dict[str, Any] = {"fps": 0.0}
+    for way in ways:
+        how, _, threads = way.partition(":")
+        command = [sys.executable, str(HERE / "decode_only.py"), clip, "--streams", str(streams), "--how", how,
+                   "--threads", threads, "--seconds", "3"]  # fmt: skip
+        try:
+            said = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+            found = json.loads(said.stdout.strip().splitlines()[-1])
+        except (subprocess.TimeoutExpired, IndexError, ValueError):
+            found = {"how": how, "threads": threads, "fps": 0.0, "error": "nothing came"}
+        print(json.dumps({"what": "decode-only way", "clip": Path(clip).name, **found}), flush=True)
+        if found["fps"] > best["fps"]:
+            best = found
+    return best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clips", nargs="+")
+    parser.add_argument("--models", required=True, help="the folder that train.py filled")
+    parser.add_argument("--streams", type=int, nargs="+", default=[8, 32])
+    parser.add_argument("--processes", type=int, nargs="+", default=[1])
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--classifiers", type=int, default=2)
+    parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--ways", nargs="+", default=["nvc+av:4", "nvc+av:8", "av:8"], help="of decode-only")
+    parser.add_argument("--out")
+    for name in ("--first", "--total", "--step"):
+        parser.add_argument(name, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.total is not None:
+        arguments.clip = arguments.clips[0]
+        return work(arguments)
+    import common
+
+    out = common.Out(arguments.out)
+    for clip in arguments.clips:
+        for streams in arguments.streams:
+            best = decode_only(clip, streams, arguments.ways) if arguments.ways != ["none"] else {"fps": 0.0}
+            out("decode-only", clip=Path(clip).name, **{"streams": streams, **best})
+            for processes in arguments.processes:
+                try:
+                    figures = run(clip, streams, processes, arguments)
+                except (RuntimeError, ValueError, OSError) as error:
+                    out("FAILED", clip=Path(clip).name, streams=streams, processes=processes, error=str(error))
+                    continue
+                ratio = round(figures["fps"] / best["fps"], 3) if best["fps"] else None
+                shown = {"streams": streams, "processes": processes, "compiled": arguments.compiled}
+                out("application", clip=Path(clip).name, **shown, ratio=ratio, **figures)
+    return None
+
+
+if __name__ == "__main__":
+    main()

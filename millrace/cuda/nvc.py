@@ -1,0 +1,28 @@
+"""PyNvVideoCodec, which both decoding and encoding on a GPU use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.errors import MissingExtraError
+
+
+def library(what: str = "decoding") -> Any:
+    """The module PyNvVideoCodec; raises MissingExtraError, or ValueError when the driver lacks its video part."""
+    try:
+        import PyNvVideoCodec
+    except ImportError as error:
+        if "PyNvVideoCodec" not in str(error):
+            raise ValueError(f"PyNvVideoCodec cannot be loaded: {first_line(error)}") from error
+        raise MissingExtraError(f"{what} on a GPU", "PyNvVideoCodec", "cuda") from None
+    except RuntimeError as error:  # in a container without the driver's video libraries
+        raise ValueError(
+            f"{what} on the GPU cannot be used: {first_line(error)} (in a container, start it with the driver "
+            "capability `video`)"
+        ) from error
+    return PyNvVideoCodec
+
+
+def first_line(error: Exception) -> str:
+    """Of a message that may be long."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

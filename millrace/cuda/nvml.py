@@ -1,0 +1,111 @@
+"""What NVIDIA's management library says of the GPUs: memory, how busy they are, their decoders and encoders.
+
+Needs no CUDA context and no work on the GPU. Without the library (nvidia-ml-py, in the extra `cuda`) or without a
+driver there is nothing to say, and `open_nvml` says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+
+class Gpu(NamedTuple):
+    """One GPU, by NVML's number: that of `cuda:N` unless CUDA_VISIBLE_DEVICES or CUDA_DEVICE_ORDER say otherwise."""
+
+    number: int
+    name: str
+    memory: int  # bytes
+    compute: str  # 9.0
+
+
+class Usage(NamedTuple):
+    """How busy one GPU is at this moment; shares are percents, None where it does not say."""
+
+    number: int
+    used: int  # bytes of memory
+    memory: int
+    gpu: int | None
+    decoder: int | None
+    encoder: int | None
+
+
+class Nvml:
+    """The library, opened."""
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+        self._handles: list[Any] = [
+            library.nvmlDeviceGetHandleByIndex(number) for number in range(library.nvmlDeviceGetCount())
+        ]
+        self.driver = _text(library.nvmlSystemGetDriverVersion())
+        version = library.nvmlSystemGetCudaDriverVersion()
+        self.cuda = f"{version // 1000}.{version % 1000 // 10}"  # the newest CUDA that the driver knows
+
+    def gpus(self) -> list[Gpu]:
+        library, out = self._library, []
+        for number, handle in enumerate(self._handles):
+            major, minor = self._ask(library.nvmlDeviceGetCudaComputeCapability, handle) or ("?", "?")
+            memory = library.nvmlDeviceGetMemoryInfo(handle).total
+            out.append(Gpu(number, _text(library.nvmlDeviceGetName(handle)), memory, f"{major}.{minor}"))
+        return out
+
+    def usage(self) -> list[Usage]:
+        library, out = self._library, []
+        for number, handle in enumerate(self._handles):
+            memory = library.nvmlDeviceGetMemoryInfo(handle)
+            rates = self._ask(library.nvmlDeviceGetUtilizationRates, handle)
+            decoder = self._ask(library.nvmlDeviceGetDecoderUtilization, handle)
+            encoder = self._ask(library.nvmlDeviceGetEncoderUtilization, handle)
+            out.append(
+                Usage(
+                    number, memory.used, memory.total, None if rates is None else rates.gpu,
+                    None if decoder is None else decoder[0], None if encoder is None else encoder[0],
+                )
+            )  # fmt: skip
+        return out
+
+    def close(self) -> None:
+        self._library.nvmlShutdown()
+
+    def _ask(self, call: Any, handle: Any) -> Any:
+        """What the GPU answers; None where it does not know the question (an engine that it has not, a MIG part)."""
+        try:
+            return call(handle)
+        except self._library.NVMLError:
+            return None
+
+
+def open_nvml() -> Nvml | str:
+    """The library, or why there is none."""
+    try:
+        import pynvml
+    except ImportError:
+        return "nvidia-ml-py is not installed"
+    try:
+        pynvml.nvmlInit()
+        return Nvml(pynvml)
+    except pynvml.NVMLError as error:
+        return str(error)
+
+
+def said(usage: Sequence[Usage]) -> str:
+    """`cuda:0 97 % busy, decoder 99 %, encoder 0 %, 12.3 of 140.4 GiB`, joined where there are several."""
+    return "; ".join(_one(each) for each in usage)
+
+
+def _one(usage: Usage) -> str:
+    shares = (("busy", usage.gpu), ("decoder", usage.decoder), ("encoder", usage.encoder))
+    parts = [
+        f"{share} % {name}" if name == "busy" else f"{name} {share} %" for name, share in shares if share is not None
+    ]
+    return f"cuda:{usage.number} " + ", ".join([*parts, f"{gib(usage.used)} of {gib(usage.memory)} GiB"])
+
+
+def gib(size: int) -> str:
+    """Bytes in GiB."""
+    return f"{size / (1 << 30):.1f}"
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
