@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from millrace.cli.check_deepstream import CHECKS
+from millrace.cli.check_deepstream import CHECKS, REASONS
 from millrace.core.errors import ConfigError
 from millrace.deepstream import Finding
 from millrace.deepstream.kinds import kind_of
@@ -31,6 +31,10 @@ TITLES = {
     "nvtracker": "nvtracker: tracking",
     "nvmsgconv": "nvmsgconv: sensors and places of messages",
     "nvdsanalytics": "nvdsanalytics: regions, crowds, lines and directions",
+    "nvdewarper": "nvdewarper: views into what a wide lens shows",
+    "nvstreammux": "nvstreammux (the new one): how frames are gathered",
+    "nvdsmetamux": "nvdsmetamux: where branches of models meet",
+    "tracker": "[tracker] in a file of its own, as sample applications have it",
 }
 REFUSED = {
     "config_infer_audio_sonyc.txt": "a model of sound (nvinferaudio): out of scope, sound is recorded and played only",
@@ -48,6 +52,9 @@ Where a file of one element can stand, it stands unchanged:
 - postprocess: {stage: net, card: post.yml}       # nvdspostprocess
 - track: {config: config_tracker_NvSORT.yml}      # nvtracker
 - analyze: {config: config_nvdsanalytics.txt}     # nvdsanalytics
+- dewarp: {config: config_dewarper.txt}           # nvdewarper
+- batch: {config: config_new_nvstreammux.txt}     # nvstreammux with USE_NEW_NVSTREAMMUX=yes
+- join: {config: config_metamux0.txt}             # nvdsmetamux
 ```
 
 Paths in a file are relative to it. What lies below /opt/nvidia/deepstream/deepstream is looked for below the folder
@@ -96,7 +103,7 @@ def main(folder: Path) -> None:
         print(f"| {function} | {symbol.parser} | {said} |")
     if others:
         print("\n## Files that are not read yet\n")
-        print(*(f"* {count} of {name}" for name, count in sorted(others.items())), sep="\n")
+        print(*(f"* {count} {name}" for name, count in sorted(others.items())), sep="\n")
 
 
 def read(folder: Path) -> tuple[list[File], Counter[str]]:
@@ -119,8 +126,8 @@ def read(folder: Path) -> tuple[list[File], Counter[str]]:
 
 
 def _why_not(path: Path, category: str, kind: str | None) -> str:
-    if "lidar" in path.name or "lidar" in path.parent.name:
-        return "lidar, which is out of scope for now: pictures and sound are what comes in"
+    if kind in REASONS:
+        return f"{kind}: it {REASONS[kind]}"
     return category + (f" ({kind})" if kind else "")
 
 

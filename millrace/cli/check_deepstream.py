@@ -14,7 +14,7 @@ from typing import NamedTuple
 import typer
 
 from ..core.errors import ConfigError, redact
-from ..deepstream import Report
+from ..deepstream import Report, read
 from ..models.card import ModelCard
 from ..models.deepstream import READERS, where_else
 from . import OK, SOURCE
@@ -28,8 +28,21 @@ class Checked(NamedTuple):
     missing: list[str]
 
 
+REASONS = {  # kinds that are known and not read, and why
+    "lidar": "is a list of point clouds: lidar is out of scope for now, pictures and sound are what comes in",
+    "service-maker": "is a pipeline of Service Maker: write it as a launch line, or as a pipeline of millrace's own",
+    "source-list": "is a list of sources for a program of Service Maker: name them under `streams` of a pipeline file",
+    "video-template": "is for a compiled library (nvdsvideotemplate), which is not loaded",
+    "tracker-overrides": "replaces values of a tracker of several cameras together, which is not there",
+    "camera-model": "is a camera's projection for a tracker in three dimensions, which is not there",
+    "message-broker": "is read with its adapter: name both at the sink of an application, or an address at `publish`",
+}
+
+
 def check_deepstream(path: Path, kind: str) -> int:
     """Print the report and return the exit code. Raises ConfigError for a file that is wrong."""
+    if kind in REASONS:
+        raise ConfigError(f"{path} {REASONS[kind]}")
     if kind not in CHECKS:
         raise ConfigError(f"{path} configures {kind}; its keys are not read yet. Read are: {', '.join(CHECKS)}")
     typer.echo(f"{kind} configuration")
@@ -88,6 +101,37 @@ def _tracker(path: Path) -> Checked:
     return Checked([read_nvtracker(path).report], [], [])
 
 
+def _dewarper(path: Path) -> Checked:
+    from ..imaging.nvdewarper import read_nvdewarper
+
+    return Checked([read_nvdewarper(path).report], [], [])
+
+
+def _streammux(path: Path) -> Checked:
+    from ..elements._streammux import read_streammux
+
+    report = read_streammux(path).report
+    return Checked([report] if report else [], [], [])
+
+
+def _metamux(path: Path) -> Checked:
+    from ..elements._metamux import read_metamux
+
+    report = read_metamux(path).report
+    return Checked([report] if report else [], [], [])
+
+
+def _wrapper(path: Path) -> Checked:
+    """A file whose group [tracker] an application of NVIDIA's gives to nvtracker."""
+    from ..config.deepstream import App
+    from ..config.deepstream.models import tracker
+
+    app = App(Report(read(path)), sample=True)
+    tracker(app, app.report.section("tracker"))
+    app.report.finish()
+    return Checked([app.report], app.remarks, [str(each) for each in app.missing])
+
+
 def _app(path: Path) -> Checked:
     from ..config.deepstream import load_app
 
@@ -100,5 +144,9 @@ CHECKS: dict[str, Callable[[Path], Checked]] = {
     "nvdsanalytics": _analytics,
     "nvmsgconv": _msgconv,
     "nvtracker": _tracker,
+    "nvdewarper": _dewarper,
+    "nvstreammux": _streammux,
+    "nvdsmetamux": _metamux,
+    "tracker": _wrapper,
     "deepstream-app": _app,
 }

@@ -12,7 +12,7 @@ from ..config.launch import load_launch
 from ..config.plan import Plan, Step
 from ..config.write import dumps
 from ..core.errors import ConfigError, redact
-from . import OK, SOURCE
+from . import OK, SOURCE, view
 from .run import Options, alone
 
 _LINK = re.compile(r"(^|\s)!(\s|$)")
@@ -51,6 +51,8 @@ def plan_of_line(options: Options) -> Plan:
         found.plan.device = options.device
     if options.max_frames:
         found.plan.line.insert(0, Step("limit", {"count": options.max_frames}))
+    if options.viewed:
+        view.add_page(found.plan.line, options.view_on, options.draw)
     return found.plan
 
 

@@ -138,7 +138,7 @@ class Graph:
                 continue
             found[carried].add(here)
             element = self.nodes[here].element
-            for made in (element.merges,) if element.merges else element.splits(carried):
+            for made in (element.merges,) if element.merges else reversed(element.splits(carried)):
                 todo += [(link.target, made) for link in self.out_of(here) if link.stream in (None, made)]
         return found
 

@@ -36,6 +36,7 @@ class Facts(NamedTuple):
 KINDS: dict[str, Callable[[Facts], bool]] = {  # the first that holds
     "deepstream-app": lambda f: f.group(
         "application|tiled-display|primary-gie|secondary-gie\\d+|source\\d+|sink\\d+|streammux|source-list|osd"
+        "|action-recognition"
     ) and "property" not in f.groups,
     "nvtracker": lambda f: f.group(
         "BaseConfig|TargetManagement|TrajectoryManagement|DataAssociator|StateEstimator|NvDCF"
@@ -56,8 +57,22 @@ KINDS: dict[str, Callable[[Facts], bool]] = {  # the first that holds
 }  # fmt: skip
 
 
+TEXTS = {  # what is told by its text: files whose groups say nothing, and which are for other programs
+    "lidar": re.compile(r"^\s*-\s*\d+:\s*\S*\.bin\s*$", re.MULTILINE),
+    "service-maker": re.compile(r"^deepstream:\s*$(?:\s*#.*$)*\s*nodes:", re.MULTILINE),
+    "source-list": re.compile(r"^source-list:\s*$(?:\s*#.*$)*\s*-\s*uri:", re.MULTILINE),
+    "video-template": re.compile(
+        r"^video_template:|^property:\s*\n\s+width:\s*\d+\s*\n\s+height:\s*\d+\s*\Z", re.MULTILINE
+    ),
+    "tracker-overrides": re.compile(
+        r"\A(?![\s\S]*^(?:BaseConfig|TargetManagement):)[\s\S]*^MultiViewAssociator:", re.MULTILINE
+    ),
+    "camera-model": re.compile(r"^projectionMatrix_3x4\S*:", re.MULTILINE),
+}
+
+
 def kind_of(path: str | os.PathLike[str]) -> str | None:
-    """The element whose configuration a file is, a key of KINDS or nvinferserver; None when it is none of them.
+    """The element whose configuration a file is, of KINDS, TEXTS or nvinferserver; None when it is none.
 
     A file that cannot be read is none, but one that looks like one of them and is broken raises ConfigError.
     """
@@ -70,6 +85,10 @@ def kind_of(path: str | os.PathLike[str]) -> str | None:
         return None
     if _MESSAGE.search(text):
         return "nvinferserver"
+    if path.suffix in (".yml", ".yaml"):
+        for kind, pattern in TEXTS.items():
+            if pattern.search(text):
+                return kind
     if path.suffix in (".yml", ".yaml"):
         try:
             return kind_of_groups(read_yamlfile(path))

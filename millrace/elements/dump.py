@@ -14,7 +14,7 @@ from ..outputs.coco import Journal, finish_coco, journals
 from ..outputs.dumps import KittiFolder, csv_header, csv_rows, mot_lines
 from ..outputs.jsonl import LineFile, stream_path
 
-FORMATS = ("mot", "kitti", "kitti-track", "coco", "csv")
+FORMATS = ("mot", "kitti", "kitti-track", "kitti-reid", "kitti-shadow", "kitti-terminated", "coco", "csv")
 BY_ENDING = {".csv": "csv", ".json": "coco", ".txt": "mot"}
 
 
@@ -29,14 +29,16 @@ class Dump(Element):
 
     MOT and CSV: a file for each stream ({stream} in the path, or -NAME before the ending when there are several).
     KITTI: a folder with a file for each frame, named as DeepStream does, streams by their number; `kitti-track` has
-    identities. COCO: one file for the run, made at its end (`outputs.coco.finish_coco` makes it after a crash).
+    identities, `kitti-reid` their embeddings, `kitti-shadow` and `kitti-terminated` tracks that are hidden or over
+    (`track` with `report: [shadows, terminated]`). COCO: one file for the run, made at its end
+    (`outputs.coco.finish_coco` makes it after a crash).
     """
 
     writes: ClassVar[bool] = True
 
     path: str = setting(help="the file, for kitti the folder; {stream} becomes the stream's name")
     format: str | None = setting(
-        default=None, help="mot, kitti, kitti-track, coco, csv; default: by the ending .txt, .json, .csv",
+        default=None, help="of the file or folder; default: by the ending .txt (mot), .json (coco), .csv",
         choices=FORMATS,
     )  # fmt: skip
 
@@ -100,7 +102,7 @@ class Dump(Element):
             return Journal(self.path, self.number(stream), live)
         if kind.startswith("kitti"):
             folder = stream_path(self.path, stream, several=False)
-            return KittiFolder(folder, self.number(stream), kind == "kitti-track")
+            return KittiFolder(folder, self.number(stream), kind)
         path = stream_path(self.path, stream, self.several)
         if self.used.get(path, stream) != stream:  # it belongs to one that came alone before
             path = stream_path(self.path, stream, several=True)

@@ -25,7 +25,8 @@ LATE = 0.5  # seconds behind its time at which a stream's clock starts anew; as 
 class Window(Element):
     """Show frames in a window, several streams side by side, and pass them on: `window: {title: gate}`.
 
-    q, Esc or closing the window ends the streams; what is under way is finished. Needs the extra `window`.
+    Each such element has a window of its own. q, Esc or closing it ends the streams that it shows; what is under way
+    is finished. Needs the extra `window`.
     """
 
     threaded: ClassVar[bool] = True
@@ -33,6 +34,11 @@ class Window(Element):
 
     title: str = setting(default="millrace", help="of the window")
     sync: bool = setting(default=True, help="show files at their own speed, which holds up what is beside it")
+
+    width: int | None = setting(default=None, help="pixels; default: the picture's, 1280 at most", minimum=16)
+    height: int | None = setting(default=None, help="pixels; default: the picture's, 720 at most", minimum=16)
+    x: int | None = setting(default=None, help="where it opens, pixels from the left of the desktop; with y")
+    y: int | None = setting(default=None, help="where it opens, pixels from the top of the desktop; with x")
 
     pixels: Pixels = state(Pixels)
     pictures: dict[str, NDArray[np.uint8] | None] = state(dict)
@@ -44,9 +50,10 @@ class Window(Element):
     def open(self, context: Context) -> None:
         from ..outputs.window import connect
 
-        connect()  # without a display nothing begins
+        self.desk = connect()  # without a display nothing begins
         self.context = context
         self.screen: Screen | None = None
+        self.held = True
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         if self.gone:
@@ -81,9 +88,14 @@ class Window(Element):
         yield from super().end_stream(stream)
 
     def close(self) -> None:
-        screen = getattr(self, "screen", None)
-        if screen is not None:
-            screen.close()
+        self._shut()
+        if self.held:
+            self.held = False
+            self.desk.release()
+
+    def _shut(self) -> None:
+        if self.screen is not None:
+            self.screen.close()
             self.screen = None
 
     def _open(self, start: StreamStart) -> Screen:
@@ -91,7 +103,9 @@ class Window(Element):
 
         width, height = start.caps.get("width") or LARGEST[0], start.caps.get("height") or LARGEST[1]
         scale = min(1.0, LARGEST[0] / width, LARGEST[1] / height)
-        return Screen(self.title, round(width * scale), round(height * scale))
+        size = self.width or round(width * scale), self.height or round(height * scale)
+        place = None if self.x is None or self.y is None else (self.x, self.y)
+        return Screen(self.desk, self.title, *size, place)
 
     def _wait(self, frame: Frame) -> None:
         """Until the frame is due by its stream's clock."""
@@ -108,7 +122,7 @@ class Window(Element):
             return
         if self.screen.closed_by_user():
             self.gone = True
-            self.close()
+            self._shut()
             for stream in self.pictures:
                 self.context.finish(stream)
         else:

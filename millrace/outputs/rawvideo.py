@@ -14,14 +14,7 @@ _RGB = ("rgb", "bgr", "argb", "abgr", "0rgb", "0bgr", "gbrp", "x2rgb", "x2bgr")
 
 
 def base_of(format: str) -> str:
-    """The format of ours, I420, RGB or GRAY8, from which a pixel format is made with the least loss.
-
-    Raises ValueError for one that FFmpeg does not have.
-    """
-    try:
-        av.VideoFormat(format, 16, 16)
-    except ValueError:
-        raise ValueError(f"there is no pixel format {format!r}: yuv420p, nv12, rgba, gray, …") from None
+    """The format of ours, I420, RGB or GRAY8, from which a pixel format of FFmpeg is made with the least loss."""
     if format.startswith("gray"):
         return "GRAY8"
     return "RGB" if format.startswith(_RGB) else "I420"

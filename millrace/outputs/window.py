@@ -1,8 +1,15 @@
-"""A window on the desktop (pygame, which brings SDL and leaves headless OpenCV alone)."""
+"""Windows on the desktop (pygame, which brings SDL and leaves headless OpenCV alone).
+
+SDL wants one thread for all that it does, and has one queue of events for all windows. So there is one desk, a thread
+of its own that lives as long as somebody has a window; each `Screen` hands it pictures and asks what the user has done.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -11,19 +18,167 @@ from numpy.typing import NDArray
 from ..core.errors import ConfigError, MissingExtraError
 
 CLOSING_KEYS = ("q", "escape")
+PAUSE = 0.02  # seconds between looks at the desktop's events
 
 
-def connect() -> Any:
-    """pygame, connected with the display; as often as one likes.
+def connect() -> Desk:
+    """The desk, connected with the display; give it back with `release`, as often as it was taken.
 
     Raises MissingExtraError without pygame, ConfigError without a display.
     """
+    global _desk
+    with _lock:
+        if _desk is None:
+            fresh = Desk()
+            fresh.begin()
+            _desk = fresh
+        _desk.users += 1
+        return _desk
+
+
+class Desk:
+    """The thread that all windows live in."""
+
+    def __init__(self) -> None:
+        self.users = 0
+        self.screens: list[Screen] = []
+        self._calls: list[tuple[Callable[[], Any], Future[Any]]] = []
+        self._changed = threading.Condition()
+        self._over = False
+        self._begun: Future[None] = Future()
+        self._thread = threading.Thread(target=self._main, name="millrace:windows", daemon=True)
+
+    def begin(self) -> None:
+        self._thread.start()
+        try:
+            self._begun.result()
+        except BaseException:
+            self._thread.join()
+            raise
+
+    def release(self) -> None:
+        """One user less; with the last one the thread ends."""
+        global _desk
+        with _lock:
+            self.users -= 1
+            if self.users:
+                return
+            _desk = None
+            with self._changed:
+                self._over = True
+                self._changed.notify()
+            self._thread.join()
+
+    def do(self, function: Callable[[], Any]) -> Any:
+        """Call it in the desk's thread, and wait for what it gives."""
+        done: Future[Any] = Future()
+        with self._changed:
+            self._calls.append((function, done))
+            self._changed.notify()
+        return done.result()
+
+    def wake(self) -> None:
+        with self._changed:
+            self._changed.notify()
+
+    def _main(self) -> None:
+        try:
+            self.pygame = _pygame()
+        except ConfigError as error:
+            self._begun.set_exception(error)
+            return
+        self._begun.set_result(None)
+        while True:
+            with self._changed:
+                if not (self._calls or self._over or any(screen.waiting is not None for screen in self.screens)):
+                    self._changed.wait(PAUSE)
+                calls, self._calls = self._calls, []
+                over = self._over
+            for function, done in calls:
+                try:
+                    done.set_result(function())
+                except self.pygame.error as error:
+                    done.set_exception(error)
+            if over:
+                break
+            self._serve()
+        self.pygame.display.quit()
+
+    def _serve(self) -> None:
+        """What the user has done, and what there is to show."""
+        pygame = self.pygame
+        keys = {getattr(pygame, f"K_{key.upper() if len(key) > 1 else key}") for key in CLOSING_KEYS}
+        for event in pygame.event.get():
+            closes = event.type in (pygame.QUIT, pygame.WINDOWCLOSE)
+            if closes or (event.type == pygame.KEYDOWN and event.key in keys):
+                meant = getattr(event, "window", None)
+                for screen in self.screens:
+                    screen.closed = screen.closed or meant is None or meant == screen.window
+        for screen in self.screens:
+            screen.draw()
+
+
+class Screen:
+    """A window of width x height pixels that can be resized, at a place of the desktop where that is given."""
+
+    def __init__(self, desk: Desk, title: str, width: int, height: int, place: tuple[int, int] | None = None) -> None:
+        """Raises ConfigError when the desktop gives none."""
+        self.desk = desk
+        self.closed = False
+        self.waiting: NDArray[np.uint8] | None = None  # what is to be shown next
+        self.size = (width, height)  # as the user has made it
+
+        def make() -> None:
+            where = {} if place is None else {"position": place}
+            self.window = desk.pygame.Window(title, (width, height), resizable=True, **where)
+            self.window.get_surface()
+            desk.screens.append(self)
+
+        try:
+            desk.do(make)
+        except desk.pygame.error as error:
+            raise ConfigError(f"a window cannot be opened: {error}") from None
+
+    def show(self, bgr: NDArray[np.uint8]) -> None:
+        """Pixels [h, w, 3] BGR at the top left; one that was not shown yet is left out."""
+        self.waiting = np.ascontiguousarray(bgr)
+        self.desk.wake()
+
+    def draw(self) -> None:
+        """The desk's own: bring what waits onto the screen."""
+        width, height = self.window.size
+        self.size = max(1, width), max(1, height)
+        bgr, self.waiting = self.waiting, None
+        if bgr is None or self.closed:
+            return
+        high, wide = bgr.shape[:2]
+        picture = self.desk.pygame.image.frombuffer(bgr.tobytes(), (wide, high), "BGR")
+        self.window.get_surface().blit(picture, (0, 0))
+        self.window.flip()
+
+    def closed_by_user(self) -> bool:
+        """True when the window was closed, or q or Esc pressed in it."""
+        return self.closed
+
+    def close(self) -> None:
+        def shut() -> None:
+            if self in self.desk.screens:
+                self.draw()
+                self.desk.screens.remove(self)
+                self.window.destroy()
+
+        self.desk.do(shut)
+
+
+def _pygame() -> Any:
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")  # Ctrl+C is ours
     try:
         import pygame
     except ImportError:
         raise MissingExtraError("a window", "pygame-ce", "window") from None
+    if not hasattr(pygame, "Window"):
+        raise MissingExtraError("a window", "pygame-ce", "window")
     try:
         pygame.display.init()
         if pygame.display.get_driver() in ("dummy", "offscreen") and "SDL_VIDEODRIVER" not in os.environ:
@@ -37,37 +192,5 @@ def connect() -> Any:
     return pygame
 
 
-class Screen:
-    """A window of width x height pixels that can be resized. All calls come from the thread that made it."""
-
-    def __init__(self, title: str, width: int, height: int) -> None:
-        """Raises MissingExtraError without pygame, ConfigError without a display."""
-        self._pygame = pygame = connect()
-        pygame.display.set_caption(title)
-        pygame.display.set_mode((width, height), pygame.RESIZABLE)
-        self._keys = {getattr(pygame, f"K_{key.upper() if len(key) > 1 else key}") for key in CLOSING_KEYS}
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) as the user has made it."""
-        width, height = self._pygame.display.get_surface().get_size()
-        return max(1, width), max(1, height)
-
-    def show(self, bgr: NDArray[np.uint8]) -> None:
-        """Pixels [h, w, 3] BGR at the top left."""
-        height, width = bgr.shape[:2]
-        picture = self._pygame.image.frombuffer(np.ascontiguousarray(bgr).tobytes(), (width, height), "BGR")
-        surface = self._pygame.display.get_surface()
-        surface.blit(picture, (0, 0))
-        self._pygame.display.flip()
-
-    def closed_by_user(self) -> bool:
-        """Serve the desktop's events; True when the window was closed, or q or Esc pressed."""
-        closed = False
-        for event in self._pygame.event.get():
-            pressed = event.type == self._pygame.KEYDOWN and event.key in self._keys
-            closed = closed or pressed or event.type == self._pygame.QUIT
-        return closed
-
-    def close(self) -> None:
-        self._pygame.display.quit()
+_lock = threading.Lock()
+_desk: Desk | None = None

@@ -20,8 +20,8 @@ __all__ = ["SCHEMES", "CodedSource", "Source", "to_ns"]
 SCHEMES = {  # scheme → module:class in this folder; imported when asked for
     "file": "file:FileSource",
     "images": "images:ImagesSource",
-    "raw": "raw:RawSource",
     "pattern": "pattern:PatternSource",
+    "raw": "raw:RawSource",
     "rtsp": "rtsp:RtspSource",
     "rtsps": "rtsp:RtspSource",
     "http": "http:HttpSource",

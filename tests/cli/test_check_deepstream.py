@@ -79,3 +79,43 @@ def test_a_trackers_file(tmp_path: Path, capsys):
     out = capsys.readouterr().out
     assert "nvtracker configuration" in out and "[TargetManagement] probationAge: applied" in out
     assert "minTrackerConfidence: ignored: motion is always sure" in out and "probationAgge: unknown" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "dewarper.txt",
+            "[property]\noutput-width=640\n[surface0]\nprojection-type=4\nfocal-length=350\n",
+            ["nvdewarper configuration", "[surface0] focal-length: applied", "[property] output-width: applied"],
+        ),
+        (
+            "mux.txt",
+            "[property]\nalgorithm-type=1\nadaptive-batching=1\nbatch-size=4\n",
+            ["nvstreammux configuration", "[property] batch-size: ignored: adaptive-batching"],
+        ),
+        (
+            "metamux.txt",
+            "[property]\nactive-pad=sink_0\npts-tolerance=60000\n[group-0]\nsrc-ids-model-1=0;1\n",
+            ["nvdsmetamux configuration", "[group-0] src-ids-model-1: applied", "pts-tolerance: ignored"],
+        ),
+        (
+            "tracker.txt",
+            "[tracker]\ntracker-width=640\nll-config-file=none.yml\ngpu-id=0\n",
+            ["tracker configuration", "missing: ", "none.yml"],
+        ),
+    ],
+)
+def test_files_of_other_elements(tmp_path: Path, capsys, name: str, text: str, said: list[str]):
+    (tmp_path / name).write_text(text)
+    assert invoke(["check", str(tmp_path / name)]) == (SOURCE if name == "tracker.txt" else OK)
+    out = capsys.readouterr().out
+    assert all(each in out for each in said) and "unknown" not in out
+
+
+def test_lidar_is_named_with_the_reason(tmp_path: Path, capsys):
+    path = tmp_path / "lidar.yaml"
+    path.write_text("source-list:\n  - 0: a/0.bin\n  - 50: a/1.bin\n")
+    assert invoke(["check", str(path)]) == WRONG
+    said = capsys.readouterr().err
+    assert "lidar.yaml is a list of point clouds: lidar is out of scope for now" in said and "unknown" not in said

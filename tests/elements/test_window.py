@@ -124,3 +124,39 @@ def test_without_pygame_the_extra_is_named(clip: Path) -> None:
     process = started(hidden + SHOW.format(clip=str(clip), sync=False), None)
     _, said = process.communicate(timeout=60)
     assert "a window needs pygame-ce: pip install 'millrace[window]'" in said.splitlines()[-1]
+
+
+TWO = """
+from millrace.config import loads
+from millrace.summary import Run
+
+summary = Run(loads('''
+streams:
+  a: "pattern:?width=160&height=120&fps=20&frames=300&pattern=red"
+  b: "pattern:?width=160&height=120&fps=20&frames=300&pattern=blue"
+pipeline:
+  - tee:
+      left: [select: a, window: {title: left, x: 0, y: 0, width: 200, height: 100}]
+      right: [select: b, window: {title: right, x: 400, y: 300}]
+''')).run()
+print(*(stream.frames_out for stream in summary.streams.values()), len(summary.errors))
+"""
+
+
+def test_two_windows_at_once(display: str, tmp_path: Path) -> None:
+    """Each where it should be; closing one ends its stream, the other goes on to its end."""
+    process = started(TWO, display)
+    picture = tmp_path / "screen.png"
+    for _ in range(200):
+        tool(display, "import", "-window", "root", str(picture))
+        shot = cv2.imread(str(picture))
+        if shot is not None and shot[50, 50, 2] > 200 and shot[350, 450, 0] > 200:
+            break
+    assert shot[50, 50, 2] > 200 and shot[50, 50, 0] < 50 and shot[350, 450, 0] > 200 and shot[350, 450, 2] < 50
+    said = tool(display, "xdotool", "mousemove", "100", "50", "getmouselocation", "--shell")
+    window = dict(line.split("=") for line in said.splitlines())["WINDOW"]
+    tool(display, "xdotool", "windowfocus", "--sync", window, "key", "q")
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    left, right, errors = (int(word) for word in out.split())
+    assert right == 300 and 0 < left < 300 and errors == 0

@@ -47,7 +47,7 @@ def test_rows_of_motchallenge(tmp_path):
 @pytest.mark.parametrize("identities", [False, True])
 def test_folders_of_kitti(tmp_path, identities):
     for number in (0, 3):
-        writer = KittiFolder(str(tmp_path / "dump"), number, identities)
+        writer = KittiFolder(str(tmp_path / "dump"), number, "kitti-track" if identities else "kitti")
         for index in (0, 7):
             writer.write(frame(index))
     found = read_labels(tmp_path / "dump", "a", 3)

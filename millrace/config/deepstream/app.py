@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...core.errors import ConfigError
-from ...deepstream import KeyFile, Report, read
+from ...deepstream import KeyFile, Report, Section, read
 from ..plan import Line, Step, Stream, Tee
 from .display import osd, tiler
 from .models import Models, analytics, dumps, preprocess, tracker
@@ -20,6 +20,7 @@ from .parallel import branches
 from .parts import App
 from .pictures import dewarpers, example, replay, segvisual, streammux
 from .recording import consumers, recorders
+from .samples import ACTION, action_recognition
 from .sinks import Sink, branch, outs, read_sinks
 from .sources import read_sources
 
@@ -41,6 +42,10 @@ def app_of(file: KeyFile, uris: Sequence[str] = (), captions: bool = False) -> A
     """The same of a file that was read already."""
     app = App(Report(file), captions=captions, sample="application" not in file.groups)
     app.uri = uris[0] if uris else ""
+    if ACTION in file.groups:
+        action_recognition(app)
+        app.report.finish()
+        return app
     _application(app)
     read_sources(app)
     if uris and not app.plan.streams:
@@ -64,8 +69,6 @@ def _application(app: App) -> None:
     if section.integer("enable-perf-measurement", 0):
         app.perf = float(interval or 5)
     section.ignore("`device` says where the work is done", "global-gpu-id")
-    why = "embeddings, and tracks that are hidden or over, are not written as KITTI: `json` has them"
-    section.ignore(why, "reid-track-output-dir", "terminated-track-output-dir", "shadow-track-output-dir")
 
 
 def _found(app: App, models: Models) -> Line:
@@ -95,7 +98,7 @@ def _found(app: App, models: Models) -> Line:
     else:
         for _, section in report.sections(r"secondary-gie\d*"):
             section.ignore("there is no [primary-gie] that is on", *(entry.key for entry in section.group.entries))
-    line += dumps(application, "kitti-track-output-dir", "kitti-track")
+    line += _track_dumps(application, line)
     segments = report.section("segvisual")
     if primary or app.sample:
         line += segvisual(app, segments)
@@ -103,6 +106,18 @@ def _found(app: App, models: Models) -> Line:
         why = "there is no [primary-gie] that is on"
         segments.ignore(why, *(entry.key for entry in segments.group.entries))
     return line + example(app, report.section("ds-example"))
+
+
+def _track_dumps(section: Section, line: Line) -> Line:
+    """The folders of what is tracked; the trackers of the line are told what to report for them."""
+    out = dumps(section, "kitti-track-output-dir", "kitti-track")
+    for kind, report in (("reid", None), ("shadow", "shadows"), ("terminated", "terminated")):
+        made = dumps(section, f"{kind}-track-output-dir", f"kitti-{kind}")
+        for step in line if made and report else ():
+            if isinstance(step, Step) and step.element == "track":
+                step.settings = {**step.settings, "report": [*step.settings.get("report", ()), report]}
+        out += made
+    return out
 
 
 def _shown(app: App, sinks: list[Sink], models: Models) -> Line:

@@ -10,7 +10,7 @@ from ...brokers.nvmsgbroker import address
 from ...core.errors import ConfigError
 from ...deepstream import Section
 from ...deepstream.paths import substitute
-from ..plan import Line, Select, Step, Tee
+from ..plan import Line, Select, Tee
 from .parts import MEMORY, App, At, step
 
 TYPES = {1: "fake", 2: "window", 3: "file", 4: "rtsp", 5: "window", 6: "broker"}
@@ -38,12 +38,6 @@ def read_sinks(app: App) -> list[Sink]:
     for _, section in app.report.sections(r"sink\d+"):
         if app.on(section):
             found += _sink(app, section)
-    windows = [sink for sink in found if any(isinstance(each, Step) and each.element == "window" for each in sink.line)]
-    for sink in windows[1:]:
-        why = f"there is one window, that of [{windows[0].name}]: the streams of this sink are not shown"
-        app.report.section(sink.name).note("type", why)
-        app.remarks.append(f"[{sink.name}] {why}")
-        sink.line = []
     return found
 
 
@@ -64,7 +58,8 @@ def _sink(app: App, section: Section) -> list[Sink]:
 def _no_effect(section: Section, kind: str) -> None:
     section.ignore(MEMORY, "gpu-id", "nvbuf-memory-type", "compute-hw", "copy-meta", "output-io-mode")
     section.ignore("nothing is dropped for being late", "qos")
-    section.ignore("a window is as large as its pictures", "width", "height")
+    if kind != "window":
+        section.ignore("the sink has no window", "width", "height")
     section.ignore("rates and latencies are shown by `--perf` and the summary", "nvdslogger", "show-fps",
                    "show-latency")  # fmt: skip
     section.ignore("it is for Jetson's display", "color-range", "conn-id", "plane-id", "set-mode")
@@ -82,7 +77,9 @@ def _fake(section: Section, sync: bool) -> Line:
 
 
 def _window(section: Section, sync: bool) -> Line:
-    return [step(section, "window", {"sync": sync})]
+    size = {key: section.integer(key, 0, least=0) or None for key in ("width", "height")}
+    given = {"sync": sync, "title": f"millrace {section.group.name}", **size}
+    return [step(section, "window", given, {key: key for key in size})]
 
 
 def _encode(section: Section) -> Line:

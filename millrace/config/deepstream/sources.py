@@ -74,13 +74,15 @@ def _source(app: App, section: Section, number: int) -> None:
             section.reject("uri", f"{uri!r}: only one %d can stand for the number")
             return
         live = options if one.startswith(("rtsp://", "rtsps://")) else {}
-        _add(app, section, "uri", one, {**_common(section), **live})
+        add_stream(app, section, "uri", one, {**_common(section), **live})
     smart_record(app, section, app.plan.streams[before:], number, kind == 4)
     if kind != 3:
         section.ignore("only type 3 has several", "num-sources")
 
 
-def _add(app: App, section: Section, key: str, uri: str, options: dict[str, Any], name: str = "") -> None:
+def add_stream(
+    app: App, section: Section, key: str, uri: str, options: dict[str, Any] | None = None, name: str = ""
+) -> None:
     """A stream of a URI; a path is relative to the file. Files that are not there are noted."""
     where, taken = At(section, {"uri": key}), {stream.name for stream in app.plan.streams}
     name = name if name and name not in taken else f"source{len(app.plan.streams)}"
@@ -90,7 +92,7 @@ def _add(app: App, section: Section, key: str, uri: str, options: dict[str, Any]
         if not os.path.isfile(path):
             app.lack(section, key, str(path), uri.removeprefix("file://"))
         other = os.fspath(path)
-    address = other or uri
+    address, options = other or uri, options or {}
     if "://" not in address:
         options = {k: v for k, v in options.items() if k not in ("transport", "jitter", "timeout", "reconnect")}
     app.plan.streams.append(Stream(name, address, options, where=where))
@@ -174,7 +176,7 @@ def _list(app: App, listed: Section, shared: Section) -> None:
     shared.ignore("the list gives each address and its kind", "type", "uri", "num-sources")
     shared.integer("enable", 1)
     for index, uri in enumerate(uris):
-        _add(app, listed, "list", uri, options, names[index] if index < len(names) else "")
+        add_stream(app, listed, "list", uri, options, names[index] if index < len(names) else "")
         smart_record(app, shared, app.plan.streams[-1:], index, uri.startswith(("rtsp://", "rtsps://")))
     listed.ignore(_LIST, "use-nvmultiurisrcbin", "http-ip", "http-port", "max-batch-size")
     listed.ignore("names of streams stand in all outputs", "stream-name-display", "sensor-id-list")
@@ -196,7 +198,7 @@ def _plain(app: App, section: Section) -> None:
             _table(app, str(table))
     for key in ("location", "uri-list", "list"):
         for uri in section.texts(key, ()):
-            _add(app, section, key, uri, {})
+            add_stream(app, section, key, uri, {})
     section.ignore(_LIST, "ip-address", "port", "max-batch-size")
     section.ignore("it is a setting of the batcher, which has none here", "drop-pipeline-eos", "live-source",
                    "batched-push-timeout", "width", "height")  # fmt: skip

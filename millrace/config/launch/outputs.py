@@ -9,10 +9,10 @@ from typing import Any
 from ...brokers.nvmsgbroker import address as broker_address
 from ...core.errors import ConfigError
 from ...deepstream.paths import substitute
+from ...elements.raw import FORMATS as WRITTEN
 from ..deepstream.sinks import PAYLOADS
 from ..plan import Queue
 from .graph import Node, upstream
-from .sources import RAW
 from .work import Work
 
 _SPEEDS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
@@ -113,11 +113,11 @@ def filesink(work: Work, node: Node) -> None:
     fed = node.fed
     if fed.kind == "raw":
         given = fed.format or "I420"
-        if given not in RAW:
+        if given not in WRITTEN:
             raise work.error(
-                node, "location", f"pictures of the format {given} are not written: one of {', '.join(RAW)}"
+                node, "location", f"pictures of the format {given} are not written: one of {', '.join(WRITTEN)}"
             )
-        work.add(node, "raw", {"path": path, "format": RAW[given]}, path="location")
+        work.add(node, "raw", {"path": path, "format": given if given != "I420" else None}, path="location")
         return
     codec = fed.codecs[0] if fed.codecs else ""
     if fed.kind == "bytes" and not fed.container:

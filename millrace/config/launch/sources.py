@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ...deepstream.paths import substitute
+from ...elements.raw import FORMATS as WRITTEN
 from ..plan import Step, Stream
 from .caps import Range, Structure
 from .graph import Node, upstream
@@ -206,16 +207,9 @@ def _picture(work: Work, node: Node, shown: str) -> dict[str, Any]:
 # raw pictures of files
 
 
-RAW = {  # GStreamer's names of formats → FFmpeg's
-    "I420": "yuv420p", "YV12": "yuv420p", "NV12": "nv12", "NV21": "nv21", "RGB": "rgb24", "BGR": "bgr24",
-    "RGBA": "rgba", "BGRA": "bgra", "ARGB": "argb", "ABGR": "abgr", "RGBx": "rgb0", "BGRx": "bgr0", "xRGB": "0rgb",
-    "xBGR": "0bgr", "GRAY8": "gray", "GRAY16_LE": "gray16le", "YUY2": "yuyv422", "UYVY": "uyvy422", "YVYU": "yvyu422",
-    "Y42B": "yuv422p", "Y444": "yuv444p", "GBR": "gbrp", "P010_10LE": "p010le", "I420_10LE": "yuv420p10le",
-    "I420_12LE": "yuv420p12le", "I422_10LE": "yuv422p10le", "Y444_10LE": "yuv444p10le", "Y444_12LE": "yuv444p12le",
-    "BGR10A2_LE": "x2rgb10le", "GBR_10LE": "gbrp10le", "GBR_12LE": "gbrp12le",
-}  # fmt: skip
+_AS = {"P010_10LE": "P010", "GRAY16_LE": "GRAY16", "RGBx": "RGBA", "BGRx": "BGRA"}  # what raw:// calls them
 FORMATS = (
-    *RAW, "UYVP", "NV16", "NV24", "NV61", "v210", "v308", "AYUV", "Y41B", "YVU9", "YUV9", "RGB16", "BGR16", "RGB15",
+    *WRITTEN, "UYVP", "NV16", "NV24", "NV61", "v210", "v308", "AYUV", "Y41B", "YVU9", "YUV9", "RGB16", "BGR16", "RGB15",
     "BGR15", "A420", "ARGB64", "r210", "RGB10A2_LE", "GRAY10_LE32", "NV12_10LE32", "P016_LE", "P012_LE", "Y210", "Y410",
     "VUYA", "IYU1", "IYU2", "GBRA", "NV12_64Z32", "ABGR64_LE", "RGBP", "BGRP", "AV12",
 )  # fmt: skip
@@ -230,17 +224,16 @@ def rawparse(work: Work, node: Node) -> None:
         )
     names = {number: name for name, number in work_types("rawformat").items()}
     given = names[node.props.get("format", 2)].upper().replace("-", "_")
-    known = {name.upper(): name for name in RAW}
-    if given not in known:
-        raise work.error(node, "format", f"{given} is not read: one of {', '.join(RAW)}")
+    known = {name.upper(): name for name in WRITTEN}
+    kind = _read_as(work, node, "format", known.get(given, given))
     width, height = node.props.get("width", 320), node.props.get("height", 240)
     fps = float(node.props.get("framerate", Fraction(25)))
     stream = source.streams[0]
     stream.uri = raw_uri(str(stream.uri))
-    own = {"width": width, "height": height, "format": RAW[known[given]], "fps": fps or 25.0}
+    own = {"width": width, "height": height, "format": kind, "fps": fps or 25.0}
     stream.options = {**stream.options, **own}
     stream.where = At(work.graph, node, {key: key for key in ("width", "height", "format")} | {"fps": "framerate"})
-    node.gives.format = known[given]
+    node.gives.format = known.get(given, given)
 
 
 def raw_uri(path: str) -> str:
@@ -256,11 +249,21 @@ def raw_options(work: Work, node: Node) -> dict[str, Any]:
         raise work.error(
             node, "location", "raw pictures need their size: ! video/x-raw,width=…,height=…,format=… ! behind it"
         )
-    if given not in RAW:
-        raise work.error(node, "location", f"pictures of the format {given} are not read: one of {', '.join(RAW)}")
+    kind = _read_as(work, node, "location", given)
     node.gives.format = given
     rate = _shape(work, node, "framerate")
-    return {"width": width, "height": height, "format": RAW[given], "fps": float(rate or 0) or 30.0}
+    return {"width": width, "height": height, "format": kind, "fps": float(rate or 0) or 30.0}
+
+
+def _read_as(work: Work, node: Node, key: str, given: str) -> str:
+    """The name that raw:// has for a format of GStreamer."""
+    from ...sources import raw
+
+    kind = _AS.get(given, given)
+    if kind not in raw.FORMATS:
+        known = [*(name for name in raw.FORMATS if name not in _AS.values()), *_AS]
+        raise work.error(node, key, f"pictures of the format {given} are not read: one of {', '.join(known)}")
+    return kind
 
 
 # shared

@@ -84,6 +84,16 @@ def test_kitti_dumps(write, folder):
     assert tracked[0] == "car" and tracked[1].isdigit()
 
 
+def test_dumps_of_tracks_that_are_hidden_or_over(write, folder):
+    (folder / "out").mkdir()
+    dumps = "".join(f"{kind}-track-output-dir=out/{kind}\n" for kind in ("reid", "terminated", "shadow"))
+    app = load_app(write(SOURCES, MODELS, f"[application]\n{dumps}[sink0]\nenable=1\ntype=1"))
+    assert names(app.plan.line) == ["resize", "infer", "track", "infer", "dump", "dump", "dump"]
+    assert app.plan.line[2].settings["report"] == ["shadows", "terminated"]
+    assert not Run(app.plan).run().errors
+    assert app.report.warnings() == []
+
+
 def test_without_tiles_each_sink_has_its_stream(write):
     sinks = "".join(
         f"[sink{n}]\nenable=1\ntype=3\noutput-file=out{n}.mp4\nsource-id={n}\n[osd]\nenable=1\n" for n in (0, 1, 7)

@@ -122,3 +122,30 @@ def test_class_maps_and_the_example(write):
     without = load_app(write(SOURCES, more, SINK))
     said = {each.key: each.why for each in without.report.findings() if each.group == "segvisual"}
     assert "there is no [primary-gie] that is on" in said["alpha"]
+
+
+ACTION = """[action-recognition]
+uri-list=file://street.mp4;street.mp4
+display-sync=0
+fakesink=0
+infer-config=primary.txt
+muxer-width=128
+muxer-height=64
+muxer-batch-timeout=40000
+tiler-width=256
+tiler-height=128
+debug=0
+enable-fps=1
+"""
+
+
+def test_the_application_of_actions(write):
+    app = load_app(write(ACTION))
+    assert app.missing == [] and app.report.warnings() == [] and app.perf == 5
+    assert [step.element for step in app.plan.line[:-1]] == ["resize", "infer"]
+    assert [step.element for step in app.plan.line[-1].branches["tiles"]] == ["tile", "draw", "window"]
+    app = load_app(write(ACTION.replace("fakesink=0", "fakesink=1")))
+    found = lines(app, len(app.plan.line))
+    assert len(found) == 2 * FRAMES and found[0]["width"] == 128 and found[0]["objects"][0]["label"] == "car"
+    with pytest.raises(ConfigError, match=r"\[action-recognition\] infer-config: is missing"):
+        load_app(write(ACTION.replace("infer-config=primary.txt", "")))

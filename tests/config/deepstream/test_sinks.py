@@ -65,10 +65,14 @@ def test_adapters_that_are_none(write):
         load_app(write(SOURCES, MODELS, BROKER.replace("libnvds_kafka", "libmine")))
 
 
-def test_one_window(write):
-    sinks = "".join(f"[sink{n}]\nenable=1\ntype=2\nsource-id={n}\nsync=0\n" for n in (0, 1))
+def test_several_windows(write):
+    sinks = "".join(f"[sink{n}]\nenable=1\ntype=2\nsource-id={n}\nsync=0\nwidth=320\n" for n in (0, 1))
     app = load_app(write(SOURCES, sinks))
-    assert list(branches(app)) == ["source0"] and "there is one window" in app.remarks[0]
+    made = branches(app)
+    assert list(made) == ["source0", "source1"] and app.remarks == []
+    assert [line[-1].settings for line in made.values()] == [
+        {"sync": False, "title": f"millrace sink{n}", "width": 320} for n in (0, 1)
+    ]
 
 
 @pytest.mark.parametrize(("container", "path"), [(1, "out.mp4"), (2, "out.mkv")])

@@ -199,7 +199,7 @@ def test_pictures(between: str, wanted: list[Any]) -> None:
          [{"images": {"path": "f{index:05d}.jpg", "quality": 70}}]),
         ("pngenc snapshot=true ! filesink location=o.png", [{"limit": {"count": 1}}, {"images": {"path": "o.png"}}]),
         ("videoconvert ! video/x-raw,format=RGBA ! filesink location=o.rgba",
-         [{"raw": {"path": "o.rgba", "format": "rgba"}}]),
+         [{"raw": {"path": "o.rgba", "format": "RGBA"}}]),
         ("nvrtspoutsinkbin rtsp-port=9000 bitrate=500000",
          [{"encode": {"codec": "h264", "bitrate": 500000}}, {"rtsp": {"port": 9000, "name": "ds-test"}}]),
         ("x264enc ! splitmuxsink location=o%02d.mp4 max-size-time=5000000000",
