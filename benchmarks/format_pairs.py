@@ -123,6 +123,31 @@ def movenet() -> Iterator[tuple[str, str]]:
     yield "the same, the picture of one person (golden/one_f300.png)", person
 
 
+def movenet_weights() -> Iterator[tuple[str, str]]:
+    """Whether the two are one network: each int8 weight of the TFLite file, in real numbers, against ONNX's."""
+    import onnx
+    from ai_edge_litert.interpreter import Interpreter
+    from onnx import numpy_helper
+
+    lite = Interpreter(str(DATA / "models/tf_tflite/movenet_singlepose_lightning_int8.tflite"))
+    lite.allocate_tensors()
+    graph = onnx.load(str(DATA / "models/pose/movenet_singlepose_lightning_192.onnx")).graph
+    theirs = [numpy_helper.to_array(each) for each in graph.initializer if len(each.dims) == 4]
+    apart = []
+    for tensor in lite.get_tensor_details():
+        scales = tensor["quantization_parameters"]["scales"]
+        if np.dtype(tensor["dtype"]) != np.int8 or len(tensor["shape"]) != 4 or len(scales) < 2:
+            continue  # an activation
+        along = [-1 if axis == tensor["quantization_parameters"]["quantized_dimension"] else 1 for axis in range(4)]
+        real = lite.get_tensor(tensor["index"]).astype(np.float64) * scales.reshape(along)
+        turned = [real.transpose(order) for order in ((0, 3, 1, 2), (3, 0, 1, 2))]  # plain and depthwise
+        apart.append(min(largest(a, b) / np.abs(b).max() for a in turned for b in theirs if a.shape == b.shape))
+    yield (
+        "MoveNet: weights of int8 in real numbers, ONNX's",
+        f"{len(apart)} of {len(apart)} tensors within {max(apart):.0e}",
+    )
+
+
 def street(folder: Path) -> Iterator[tuple[str, str]]:
     reference = ROOT / "millrace" / "models" / "street.onnx"
     options = {"street.pth": {"model": STREET_NET, "size": (384, 640)}}
@@ -154,6 +179,7 @@ def street(folder: Path) -> Iterator[tuple[str, str]]:
 
 def main() -> None:
     parts: list[Callable[[], Iterator[tuple[str, str]]]] = [ultraface, person_vehicle_bike, vehicle_attributes, movenet]
+    parts.append(movenet_weights)
     print(f"{len(PICTURES)} pictures\n\n| network and formats | largest difference |\n| --- | --- |")
     for part in parts:
         for name, text in part():

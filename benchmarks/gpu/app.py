@@ -3,7 +3,7 @@
     python benchmarks/gpu/app.py hevc.mp4 h264.mp4 --models folder --streams 8 32 128 --processes 1 4
 
 decode → batch → ResNet-18 detector at 960x544 → track → two ResNet-18 classifiers, each identity once → lines and
-zones → JSON lines, all in our elements; `--processes N` spreads the streams over so many. train.py makes the models.
+zones → JSON lines, all in our elements; `--processes N` spreads the streams over so many. Models: train.py.
 Beside it, in the same run, decode-only by others' loops (decode_only.py), the best of the ways and thread counts tried.
 Figures of one window: fps, its ratio to decode-only, CPU seconds of all processes per 1,000 frames, time from a decoded
 picture to its line (p50, p99), objects with identities a frame, GPU memory.
@@ -41,13 +41,15 @@ def work(arguments: argparse.Namespace) -> None:
     from millrace.core import Pipeline
 
     common.gpu(common.DEVICE)
+    if arguments.interval:
+        sys.setswitchinterval(arguments.interval)
     names = [f"s{n}" for n in range(arguments.first, arguments.total, arguments.step)]
     classifiers = [f"{arguments.models}/classifier{n}.yaml" for n in range(arguments.classifiers)]
     options = {"compiled": True} if arguments.compiled else {}
     with tempfile.TemporaryDirectory() as folder:
         graph = application(
             f"{arguments.models}/detector.yaml", classifiers, common.DEVICE, folder, arguments.workers,
-            arguments.batch, **options,
+            arguments.batch, arguments.chained, **options,
         )  # fmt: skip
         pipeline = Pipeline(graph)
         for name in names:
@@ -129,7 +131,8 @@ def run(clip: str, streams: int, processes: int, arguments: argparse.Namespace) 
     command = [sys.executable, __file__, clip, "--models", arguments.models, "--total", str(streams),
                "--step", str(processes), "--workers", str(arguments.workers), "--batch", str(arguments.batch),
                "--seconds", str(SECONDS), "--classifiers", str(arguments.classifiers),
-               *(["--compiled"] if arguments.compiled else []),
+               *(["--compiled"] if arguments.compiled else []), *(["--chained"] if arguments.chained else []),
+               *(["--interval", str(arguments.interval)] if arguments.interval else []),
                *(["--profile"] if arguments.profile else [])]  # fmt: skip
     children = [
         subprocess.Popen([*command, "--first", str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -198,6 +201,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--classifiers", type=int, default=2)
     parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--chained", action="store_true", help="classifiers in one thread with the tracker")
+    parser.add_argument("--interval", type=float, help="seconds after which a thread is asked for the lock")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--ways", nargs="+", default=["nvc+av:4", "nvc+av:8", "av:8"], help="of decode-only")
     parser.add_argument("--out")
@@ -222,7 +227,12 @@ def main() -> None:
                     out("FAILED", clip=Path(clip).name, streams=streams, processes=processes, error=str(error))
                     continue
                 ratio = round(figures["fps"] / best["fps"], 3) if best["fps"] else None
-                shown = {"streams": streams, "processes": processes, "compiled": arguments.compiled}
+                shown = {
+                    "streams": streams,
+                    "processes": processes,
+                    "compiled": arguments.compiled,
+                    "chained": arguments.chained,
+                }
                 out("application", clip=Path(clip).name, **shown, ratio=ratio, **figures)
     return None
 

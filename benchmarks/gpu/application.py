@@ -29,6 +29,12 @@ ZONES = {
 }
 
 
+class Chained(Infer):
+    """In the thread of what stands before it."""
+
+    threaded: ClassVar[bool] = False
+
+
 class LoopingFile(Source):
     """A file over and over as one long stream; times go on."""
 
@@ -68,12 +74,18 @@ def line(graph: Graph, *named: tuple[str, Any]) -> Graph:
 
 
 def application(
-    detector: str, classifiers: list[str], device: str, folder: str, workers: int, batch: int, **options: Any
-) -> Graph:
-    """`classifiers` look at each identity once, and again when it has grown by half; `options` go to the runtimes."""
+    detector: str, classifiers: list[str], device: str, folder: str, workers: int, batch: int, chained: bool = False,
+    **options: Any,
+) -> Graph:  # fmt: skip
+    """`classifiers` look at each identity once, and again when it has grown by half; `options` are the detector's."""
     more = {"options": options} if options else {}
     seconds = [
-        (f"second{n}", Infer(model=path, device=device, on={"growth": 1.5, "min_width": 24, "min_height": 24}, **more))
+        (
+            f"second{n}",
+            (Chained if chained else Infer)(
+                model=path, device=device, on={"growth": 1.5, "min_width": 24, "min_height": 24}
+            ),
+        )
         for n, path in enumerate(classifiers)
     ]
     return line(

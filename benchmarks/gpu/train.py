@@ -93,7 +93,7 @@ def learn(pictures: Any, boxes: list[Any], seconds: float) -> tuple[Detector, di
         steps += 1
         if steps % 20 == 0:
             torch.cuda.synchronize()
-    return net.eval(), {"steps": steps, "loss": round(float(loss), 4), "teacher_boxes": sum(map(len, boxes))}
+    return net.eval(), {"steps": steps, "loss": round(float(loss.detach()), 4), "teacher_boxes": sum(map(len, boxes))}
 
 
 def write(net: Any, name: str, kind: str, card: str, folder: Path, height: int, width: int) -> None:

@@ -90,6 +90,15 @@ class Journal:
         self._late += self.events
         self.events = []
 
+    def close(self) -> list[Event]:
+        """The stream ended: what lasted is over, when its last frame was; the ends."""
+        self.events = []
+        for each in list(self.open.values()):
+            self.end(each, None, {"stream_end": True})
+        ends, self.events = [*self._late, *self.events], []
+        self._late = []
+        return ends
+
     def _tell(self, each: Lasting, phase: str, direction: str | None, facts: Mapping[str, Any]) -> None:
         each.told = self.pts
         said = dict(facts)

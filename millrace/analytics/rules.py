@@ -91,6 +91,9 @@ class Rule:
             return seen
         return [found for found in seen if found.label in self.classes or found.class_id in self.classes]
 
+    def close(self) -> None:
+        """The stream ends: what still goes on counts as far as it came."""
+
     def update(self, look: Look) -> dict[str, Any]:
         """Tell this frame's events; what to draw, and the values."""
         self.look(look)

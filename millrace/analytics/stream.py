@@ -125,8 +125,18 @@ class StreamAnalytics:
             if part is not None:
                 part.forget()
 
+    def close(self, frame: Frame) -> None:
+        """The stream ends: what lasts is over, and visits count as long as they were. `frame` has no picture."""
+        for rule in self.rules:
+            rule.close()
+        events = self.journal.close()
+        frame.pts = self.journal.pts
+        frame.events.extend(events)
+        for trigger in self.triggers:
+            trigger.act(events, frame)
+
     def end(self) -> None:
-        """The stream ended: what lasts has no frame to be over in. Counts stay."""
+        """The stream is forgotten. Counts stay."""
         self.journal.open.clear()
         self.forget()
         self.size = None

@@ -212,6 +212,10 @@ class ZoneRule(Rule):
             out["occupancy"] = self.occupancy.totals()
         return out
 
+    def close(self) -> None:
+        if isinstance(self.counter, ZoneCounter):
+            self.counter.close()
+
     def forget(self) -> None:
         for part in (
             self.counter,

@@ -75,6 +75,12 @@ class ZoneCounter:
         self._oldest = -MEMORY  # no visit was last seen before
         self.recalled: dict[int, int] = {}  # since when those are inside who had no identity yet
 
+    def close(self) -> None:
+        """The stream ends: the visits of those inside count, until they were last seen; nobody has left."""
+        for visit in self.visits.values():
+            if visit.inside:
+                self.dwell.add(visit.label, (visit.seen - visit.since) / SECOND)
+
     def update(self, seen: Iterable[Sighting], pts: int) -> list[Passage]:
         """Who came and went in this frame. `pts` is ns of stream time."""
         out = []
@@ -131,7 +137,8 @@ class ZoneCounter:
     def totals(self) -> dict[str, object]:
         """{"entered", "left", "most" at once, "now": {label: n}, "identities", "classes": {label: identities}, "dwell"}
 
-        "dwell" are seconds of the visits that are over: {label: {"visits", "mean", "most"}}.
+        "dwell" are seconds of the visits that are over (all are, when the stream has ended): visits, mean and most of
+        each label.
         """
         return {
             "entered": self.entered,

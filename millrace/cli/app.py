@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .bench import bench
 from .deepstream import check, deepstream, migrate
 from .evaluate import Verbose, evaluate
 
@@ -111,11 +112,9 @@ app.command()(check)
 def build(
     model: Annotated[str | None, typer.Argument(help="A model, its card, or its name.", show_default=False)] = None,
     calibrate: Annotated[
-        list[str] | None, typer.Option(help="A video, folder or glob whose pictures it is judged on. Repeatable.")
+        list[str] | None, typer.Option(help="A video, folder or glob of pictures. Repeatable.")
     ] = None,
-    crops_of: Annotated[
-        str | None, typer.Option(help="A detector: the pictures are the objects it finds, for a model of objects.")
-    ] = None,
+    crops_of: Annotated[str | None, typer.Option(help="A detector: its objects are the pictures.")] = None,
     classes: Annotated[str | None, typer.Option(help="With --crops-of: only these classes: person,car.")] = None,
     accuracy: Annotated[float, typer.Option(min=0, max=1, help="Least agreement with the model in FP32.")] = 0.97,
     labels: Annotated[
@@ -238,18 +237,7 @@ def demo(
     raise typer.Exit(command(folder, seconds, seed, quiet, verbose))
 
 
-@app.command()
-def bench(
-    quick: Annotated[bool, typer.Option("--quick", help="Shorter, less exact.")] = False,
-    live: Annotated[bool, typer.Option("--live", help="How late a live stream's results are, and overload.")] = False,
-) -> None:
-    """Measure what the engine itself costs on this machine."""
-    if live:
-        from ..testing.bench_live import main
-    else:
-        from ..testing.bench import main
-
-    raise typer.Exit(main(quick=quick))
+app.command()(bench)
 
 
 @app.command()

@@ -23,6 +23,8 @@ Who calls what, and when:
   What is raised costs the item at hand, so an error in `process(batch)` costs the whole batch, an error in
   `process_frame` that frame. One call may yield some 32 items more than there is room for; then it waits.
 * `flush(stream)` before a discontinuity or new caps: gives back what is held of the stream, remembers the rest.
+* `closing(stream, last)` before that, when a stream ends: `last` is a frame without a picture that tells what is over
+  with the stream (its open events), or None; returns what those downstream are told.
 * `end_stream(stream)` when a stream ends, or is refused: gives back what is held, then forgets the stream. When the
   pipeline is stopped it may be left at its first `yield`: what must be given back belongs into `close` too.
 * `on_deadline()` no later than `self.deadline` (seconds of time.monotonic; None: never); the engine clears it first.
@@ -157,6 +159,9 @@ class Element:
 
     def flush(self, stream: str) -> Iterator[Item]:
         yield from ()
+
+    def closing(self, stream: str, last: Any) -> Any:
+        return last
 
     def end_stream(self, stream: str) -> Iterator[Item]:
         yield from self.flush(stream)

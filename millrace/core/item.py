@@ -58,11 +58,12 @@ class StreamEnd:
     """A stream ends here; `error` says why when it did not end by itself.
 
     The engine also passes on the end of a stream that never started, so that a batch or a join does not wait for it;
-    elements and taps do not see that one.
+    elements and taps do not see that one. `last` is what is told of the stream beyond its frames (`Element.closing`).
     """
 
     stream: str
     error: str | None = None
+    last: Any = None
     droppable = False
 
     def fork(self) -> StreamEnd:

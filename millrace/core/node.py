@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any, Literal, Protocol
@@ -261,13 +262,22 @@ class Node:
         if stream in self.refused:
             self.refused.discard(stream)  # its end went on when it was refused
         elif known:
+            last = self._closing(end)
             self._run(self.element.end_stream, stream, stream)
             if self.open_streams.pop(stream, None) is not None:  # not if it was refused just now
-                self.emit(end)
+                self.emit(end if last is end.last else replace(end, last=last))
         else:
             self._tell(end)
         if again or (self.expects and not known):
             self.expect()
+
+    def _closing(self, end: StreamEnd) -> Any:
+        """Tell the element what is over with the stream; what those downstream are told."""
+        try:
+            return self.element.closing(end.stream, end.last)
+        except Exception as error:
+            self._failed(error, end.stream)
+            return end.last
 
     # errors
 

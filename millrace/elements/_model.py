@@ -72,14 +72,17 @@ def load_model(
     names: str | list[str] | None = None,
     runtime: str | None = None,
     engine: Use = "auto",
+    card: ModelCard | None = None,
     **options: Any,
 ) -> LoadedModel:
     """Load a model by path, by its card, or a shipped one by name. Raises ConfigError naming file and reason.
 
     `parser`, `names` (a list or a file of class names) and `runtime` override card and recognition; `options` go to
     the runtime, over those of the card. `engine`: auto takes one that was built for this machine where there is one.
+    `card` takes the place of the model's own.
     """
-    where, card = model_and_card(name)
+    where, own = model_and_card(name)
+    card = own if card is None else card
     size = (card.input.height, card.input.width)
     if None not in size:
         options["size"] = size

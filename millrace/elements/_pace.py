@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.element import Element, state
+from ..core.errors import OutputError
 from ..core.item import Item, StreamStart
 from ..media import Batch, Frame, Packet
 
@@ -50,8 +51,7 @@ class Paced(Element):
         if due:
             self.held, self.deadline = item, max(due)
             return
-        self._give(item)
-        yield item
+        yield from self._pass_on(item)
 
     def on_deadline(self) -> Iterator[Item]:
         yield from self._release()
@@ -62,12 +62,16 @@ class Paced(Element):
     def _release(self) -> Iterator[Item]:
         held, self.held = self.held, None
         if held is not None:
-            self._give(held)
-            yield held
+            yield from self._pass_on(held)
 
-    def _give(self, item: Any) -> None:
-        for each in _parts(item):
-            self.give(each)
+    def _pass_on(self, item: Any) -> Iterator[Item]:
+        try:
+            for each in _parts(item):
+                self.give(each)
+        except OutputError:
+            yield item  # what is beside it loses nothing
+            raise
+        yield item
 
     def _due(self, item: Frame | Packet) -> float | None:
         """When an item is due by its stream's clock, in seconds of time.monotonic; None: now."""

@@ -28,6 +28,7 @@ LOOK = 0.5  # seconds between two looks at a model's file
 SAMPLES = 48  # inputs that an engine is judged on
 APART = 5  # one call in so many gives one
 CHECKED = 8  # samples on which a built engine is compared again, before it takes over
+BUSY = "it was ended after {:g} s, for what else runs left it too little of the processor"
 LONGEST = 240.0  # seconds that building may take: it stops trying engines by itself before that
 
 
@@ -177,7 +178,7 @@ class Optimizer(Renewal):
                     if self._stop.wait(0.1) or time.monotonic() > until:
                         child.kill()
                         child.wait()
-                        return None if self._stop.is_set() else f"it took longer than {LONGEST:g} s and was ended"
+                        return None if self._stop.is_set() else BUSY.format(LONGEST)
                 said.seek(0)
                 lines = said.read().strip().splitlines()
         return (lines[-1] if lines else f"it ended with {child.returncode}") if child.returncode else None

@@ -14,7 +14,7 @@ from ..analytics.stream import Options, StreamAnalytics, concerns, countables
 from ..core.element import Context, Element, Seconds, setting, state
 from ..core.errors import ConfigError, OutputError, SettingError
 from ..core.item import Item, StreamStart
-from ..media import Frame
+from ..media import Frame, Image
 from . import _recording as _recording  # rules may ask for clips
 
 BLIND = 50  # frames with objects and not one identity: tell the user
@@ -67,6 +67,7 @@ class Analyze(Element):
     streams: dict[str, StreamAnalytics] = state(dict)
     order: list[str] = state(list)
     blind: dict[str, int] = state(dict)
+    frames: dict[str, int] = state(dict)  # numbers of the last ones
 
     def validate(self) -> None:
         tables: dict[str, Mapping[str, Any]] = {name: getattr(self, name) for name in IN_FILE}
@@ -116,11 +117,20 @@ class Analyze(Element):
         if not own.busy:
             return
         own.update(frame)
+        self.frames[frame.stream] = frame.index
         if self.blind[frame.stream] < BLIND and frame.objects:
             seen = any(found.id is not None for found in frame.objects)
             self.blind[frame.stream] += 1 if not seen else BLIND
             if self.blind[frame.stream] == BLIND and not seen and own.by_identity:
                 self.context.warn("no object has an identity, so nothing is counted: put track before", frame.stream)
+
+    def closing(self, stream: str, last: Frame | None) -> Frame | None:
+        own = self.streams.get(stream)
+        if own is None or own.size is None:
+            return last
+        frame = last or Frame(stream, self.frames.get(stream, 0), 0, Image("GRAY8", (), *own.size))
+        own.close(frame)
+        return frame if frame.events else last
 
     def end_stream(self, stream: str) -> Iterator[Item]:
         own = self.streams.get(stream)
@@ -129,6 +139,7 @@ class Analyze(Element):
             if not own.busy:
                 del self.streams[stream]
         self.blind.pop(stream, None)
+        self.frames.pop(stream, None)
         return super().end_stream(stream)
 
     def close(self) -> None:

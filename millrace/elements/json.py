@@ -10,7 +10,7 @@ from ..core.element import Context, Element, setting, state
 from ..core.errors import SettingError
 from ..core.item import Item, StreamStart
 from ..media import Frame
-from ..outputs.jsonl import STDOUT, LineFile, frame_line, stream_path
+from ..outputs.jsonl import STDOUT, LineFile, end_line, frame_line, stream_path
 from ..outputs.masks import FORMS
 
 
@@ -54,6 +54,11 @@ class Json(Element):
 
     def process_frame(self, frame: Frame) -> None:
         self.outputs[frame.stream].write(frame_line(frame, self.masks, self.embeddings))
+
+    def closing(self, stream: str, last: Frame | None) -> Frame | None:
+        if last is not None and stream in self.outputs:
+            self.outputs[stream].write(end_line(last))
+        return last
 
     def end_stream(self, stream: str) -> Iterator[Item]:
         if stream in self.outputs:

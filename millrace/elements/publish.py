@@ -117,6 +117,11 @@ class Publish(Element):
             self.cutter.forget()
         self.delivery.accept(messages)
 
+    def closing(self, stream: str, last: Frame | None) -> Frame | None:
+        if last is not None and self.converter is not None and self.delivery is not None:
+            self.delivery.accept([self._message(last, body) for body in self.converter(last, False)])
+        return last
+
     def _message(self, frame: Frame, body: Body) -> Message:
         topic = self.topic or (self.address.topic if self.address else "") or TOPIC
         return Message(

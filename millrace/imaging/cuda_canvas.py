@@ -10,6 +10,8 @@ import ctypes
 import math
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
+from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from ..cuda.context import check
 from ..media import Image
 from ..media.colour import rgb_to_yuv
-from ..media.image import Format
+from ..media.image import Format, Matrix
 from .base import Colour, Point
 from .cuda_launch import Launcher, views_of
 from .palette import HEAT
@@ -171,15 +173,11 @@ class CudaCanvas:
             at, self._size = self._size, self._size + len(padded)
         else:
             at = data
-        parts = (0, 0, 0) if colour is None else self._components(colour)
+        parts = (0, 0, 0) if colour is None else _components(colour, self._image.matrix, self._image.full_range)
         self._shapes.append(_Shape(kind, (left, top, right, bottom), parts, opacity, count, at, sent, numbers))
 
-    def _components(self, colour: Colour) -> tuple[int, int, int]:
-        red, green, blue = (min(255, max(0, round(part))) for part in colour)
-        return rgb_to_yuv(red, green, blue, self._image.matrix, self._image.full_range)
-
     def rectangle(self, box: Sequence[float], colour: Colour, thickness: int = 2) -> None:
-        points = _finite(box)
+        points = _few(box)
         if points is None:
             return
         left, top, right, bottom = _on_grid(points)
@@ -191,7 +189,7 @@ class CudaCanvas:
         self._add(_FRAME, (left, top, right, bottom), colour, numbers=(*inner, 0.0, 0.0))
 
     def fill(self, box: Sequence[float], colour: Colour, opacity: float = 1.0) -> None:
-        points = _finite(box)
+        points = _few(box)
         if points is not None and opacity > 0:
             self._add(_FILL, _on_grid(points), colour, min(1.0, float(opacity)))
 
@@ -252,15 +250,17 @@ class CudaCanvas:
         self._add(_POLYGON, (left, top, right, bottom), colour, min(1.0, float(opacity)), len(corners), data)
 
     def mask(self, mask: NDArray[Any], box: Sequence[float], colour: Colour, opacity: float = 0.5) -> None:
-        points = _finite(box)
+        points = _few(box)
         if points is None or mask.ndim != 2 or not mask.size or not opacity > 0:
             return
-        x1, y1, x2, y2 = points.tolist()
+        x1, y1, x2, y2 = points
         left, top = (max(0, int(v // 2) * 2) for v in (x1, y1))
         right, bottom = min(self.width, math.ceil(x2)), min(self.height, math.ceil(y2))
         if left >= right or top >= bottom:
             return
-        weights = np.clip(np.nan_to_num(mask.astype(np.float32)), 0.0, 1.0)
+        weights = mask.astype(np.float32)
+        if mask.dtype != bool:
+            weights = np.clip(np.nan_to_num(weights), 0.0, 1.0)
         rows, columns = weights.shape
         per_x, per_y = columns / (x2 - x1), rows / (y2 - y1)
         inner = np.array([round(x1), round(y1), round(x2), round(y2)], np.int32)
@@ -275,7 +275,7 @@ class CudaCanvas:
             return
         steps = np.rint(np.clip(np.nan_to_num(density), 0.0, 1.0) * 255.0).astype(np.uint8)
         colours = np.zeros((256, 4), np.uint8)
-        colours[:, :3] = [self._components(colour) for colour in HEAT]
+        colours[:, :3] = [_components(colour, self._image.matrix, self._image.full_range) for colour in HEAT]
         data = np.ascontiguousarray(steps).tobytes() + colours.tobytes()
         whole = (0, 0, self.width, self.height)
         numbers = (0.0, 0.0, 0.0, 0.0, 0.0, float(steps.shape[0]))
@@ -294,10 +294,10 @@ class CudaCanvas:
         margin = 0 if background is None else max(2, size // 6)
         size = clamped(size)
         height, width = -(-size // 2) * 2, -(-(wide + 2 * margin) // 2) * 2
-        corner = _finite(at)
+        corner = _few(at)
         if corner is None:
             return width, height
-        x, y = (round(value / 2) * 2 for value in corner.tolist())
+        x, y = round(corner[0] / 2) * 2, round(corner[1] / 2) * 2
         if inside:
             room = (self.width - width) // 2 * 2, (self.height - height) // 2 * 2
             x, y = max(0, min(x, room[0])), max(0, min(y, room[1]))
@@ -310,6 +310,21 @@ class CudaCanvas:
                 address = self._atlas.address(word.word, size, self.font, word.mask)
                 self._add(_WORD, (left, y, left + across, y + high), colour, 1.0, across, address)
         return width, height
+
+
+@lru_cache(maxsize=4096)
+def _components(colour: Colour, matrix: Matrix, full_range: bool) -> tuple[int, int, int]:
+    """Y, U, V of a colour, of which what is out of range is clipped."""
+    red, green, blue = (min(255, max(0, round(part))) for part in colour)
+    return rgb_to_yuv(red, green, blue, matrix, full_range)
+
+
+def _few(values: Sequence[float]) -> list[float] | None:
+    """As `_finite`, for a point or a box: quicker without arrays."""
+    numbers = [float(value) for value in values]
+    if not all(map(isfinite, numbers)):
+        return None
+    return [min(FAR, max(-FAR, number)) for number in numbers]
 
 
 def _picture(image: Image) -> _Picture:
@@ -327,9 +342,9 @@ def _finite(values: Any) -> NDArray[np.float64] | None:
     return np.minimum(np.maximum(array, -FAR), FAR)
 
 
-def _on_grid(points: NDArray[np.float64]) -> tuple[int, int, int, int]:
+def _on_grid(points: Sequence[float]) -> tuple[int, int, int, int]:
     """left, top, right, bottom of a box on whole even pixels."""
-    x1, y1, x2, y2 = (round(value / 2) * 2 for value in points.tolist())
+    x1, y1, x2, y2 = (round(value / 2) * 2 for value in points)
     return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cuda.context import Event, Gpu, check
+from ..cuda.context import Event, Gpu, check, succeed
 from ..cuda.kernel import Kernel, Module
 from ..cuda.memory import DeviceArray, Memory, surfaces
 from ..media import Image
@@ -145,7 +145,7 @@ class Table:
 
     def send(self, size: int, launcher: Launcher) -> int:
         """Queue the copy of the first `size` bytes; set `sent` after what reads them. Returns their address."""
-        check(self._gpu.driver.cuMemcpyHtoDAsync(self.address, int(self._host), size, launcher.stream.native))
+        succeed(self._gpu.calls.cuMemcpyHtoDAsync(self.address, int(self._host), size, launcher.stream.handle))
         return self.address
 
 

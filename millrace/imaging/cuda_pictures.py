@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..cuda.context import Gpu, check
 from ..cuda.memory import DeviceArray, Memory
@@ -21,6 +22,7 @@ from .base import Area, Colour, Conceal, Turn
 from .cuda_canvas import Atlas, CudaCanvas
 from .cuda_conceal import conceal
 from .cuda_launch import PACKED, YUV, Launcher, View, Views, views, views_of
+from .cuda_staging import Staging
 from .text import SANS
 
 FORMATS = ("I420", "NV12", "RGB", "BGR", "GRAY8")
@@ -45,7 +47,12 @@ class CudaPictures:
         self.memory = gpu.name
         self._launcher = Launcher(gpu)
         self._atlas = Atlas(self._launcher)
+        self._staging = Staging(self._launcher)
         self._plans: dict[tuple[int, ...], _Plan] = {}
+
+    def upload(self, image: Image) -> Image:
+        """A picture of the CPU's memory on the GPU: see Staging.upload. One that is there already stays itself."""
+        return image if image.memory == self.memory else self._staging.upload(image)
 
     def canvas(self, image: Image, font: str = SANS) -> CudaCanvas:
         """Something to draw on; 10 bits become 8."""
@@ -118,6 +125,28 @@ class CudaPictures:
         self._resize(views_of(image), views_of(_part(out, area)), METHODS[method])
         self._launcher.done(out, image)
         return out
+
+    def lay(
+        self, image: Image, colours: NDArray[Any], area: Area | None, opacity: float, smooth: bool = False
+    ) -> Image:
+        self._check(image, "lay")
+        image = self.convert(image, _eight_bit(image))
+        x1, y1, x2, y2 = area or (0, 0, image.width, image.height)
+        x1, y1 = max(0, x1) // 2 * 2, max(0, y1) // 2 * 2
+        x2, y2 = (min(limit, -(-value // 2) * 2) for value, limit in ((x2, image.width), (y2, image.height)))
+        if x1 >= x2 or y1 >= y2 or not opacity > 0:
+            return image
+        rows, columns = colours.shape[:2]
+        given = Image("RGB", [colours], columns, rows, matrix=image.matrix, full_range=image.full_range)
+        over = self.scale(self.upload(given), x2 - x1, y2 - y1, method="bilinear" if smooth else "nearest")
+        over = self.convert(over, image.format)
+        target = self._copied(image) if image.read_only else image
+        self._launcher.reads(over)
+        self._launcher.writes(target)
+        part = views_of(_part(target, (x1, y1, x2, y2)))
+        self._planes("weighted", views(views_of(over), part), part, [ctypes.c_float(min(1.0, opacity))])
+        self._launcher.done(target, over)
+        return target
 
     def remap(self, image: Image, ways: Any) -> Image:
         """See imaging.remap: `ways` keeps its maps in the form of cv2.remap, which are sent to the GPU once."""

@@ -137,6 +137,10 @@ __device__ __forceinline__ int bilinear_wide(const View& v, float x, float y) { 
     return (int)rintf(upper * (1.0f - q) + lower * q);
 }
 
+__device__ __forceinline__ int nearest(int at, int have, int want) {  // OpenCV may take the other one of two that tie
+    return (int)((2ll * at + 1) * have / (2ll * want));
+}
+
 enum { AUTO, NEAREST, BILINEAR, AREA };
 
 extern "C" __global__ void resize(Views v, int method) {
@@ -146,7 +150,7 @@ extern "C" __global__ void resize(Views v, int method) {
     bool same = to.width == from.width && to.height == from.height;
     bool shrinks = to.width <= from.width && to.height <= from.height && method != BILINEAR;
     if (same || method == NEAREST) {
-        int fx = (int)((2ll * x + 1) * from.width / (2ll * to.width)), fy = (int)((2ll * y + 1) * from.height / (2ll * to.height));
+        int fx = nearest(x, from.width, to.width), fy = nearest(y, from.height, to.height);
         store(to, x, y, to.bytes == 2 ? raw(from, fx, fy) : level(from, fx, fy));
     } else if (shrinks) {
         Span columns = span(from.width, to.width, x), rows = span(from.height, to.height, y);
@@ -239,6 +243,13 @@ extern "C" __global__ void stretched(View from, View to, float gain, float shift
     HERE;
     if (x >= to.width || y >= to.height) return;
     store(to, x, y, rounded(level(from, x, y) * gain + shift));
+}
+
+extern "C" __global__ void weighted(Views v, float share) {  // blended over what is there
+    HERE;
+    const View &from = v.from[blockIdx.z], &to = v.to[blockIdx.z];
+    if (x >= to.width || y >= to.height) return;
+    store(to, x, y, rounded(level(to, x, y) * (1.0f - share) + level(from, x, y) * share));
 }
 
 // Areas that nobody may see: rows of each cell's columns, then cells, then the area built up of its cells. Blocks are

@@ -51,7 +51,8 @@ class Placed(NamedTuple):
     mask: Mask
 
 
-def placed_words(text: str, size: int = 16, font: str = SANS) -> tuple[list[Placed], int]:
+@lru_cache(maxsize=1024)
+def placed_words(text: str, size: int = 16, font: str = SANS) -> tuple[tuple[Placed, ...], int]:
     """The words of a line of text, and its width; see `text_mask`."""
     size = clamped(size)
     clean = "".join(letter if letter.isprintable() else " " for letter in text[:LONGEST])
@@ -60,7 +61,7 @@ def placed_words(text: str, size: int = 16, font: str = SANS) -> tuple[list[Plac
         mask = _word(word, size, font)
         words.append(Placed(word, at, mask))
         at += mask.shape[1] + gap
-    return words, at - gap
+    return tuple(words), at - gap
 
 
 def clamped(size: int) -> int:

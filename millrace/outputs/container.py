@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -46,7 +48,7 @@ def open_container(path: str, caps: Caps, sound: bool = True, format: str | None
     Raises ConfigError when the ending is not known or the container cannot hold the codec, OutputError when the file
     cannot be written.
     """
-    return Container(path, caps, caps.get("sound") if sound else None, format)
+    return Container(path, caps, caps.get("sound") if sound else None, format=format)
 
 
 def format_of(path: str) -> str:
@@ -57,22 +59,42 @@ def format_of(path: str) -> str:
     return FORMATS[ending]
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where packets go instead of into a file: FFmpeg's names of its address and format, and what it is told."""
+
+    url: str
+    format: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
 class Container:
-    """See outputs.base.Output. Write packets in decoding order, as an encoder gives them."""
+    """See outputs.base.Output. Write packets in decoding order, as an encoder gives them.
+
+    `path` names it in errors. With a `server` nothing is written on the disk. `format`: the container, where the ending
+    of the path does not say it.
+    """
 
     def __init__(
-        self, path: str, caps: Caps, sound: SoundParameters | None = None, format: str | None = None
-    ) -> None:  # fmt: skip
+        self,
+        path: str,
+        caps: Caps,
+        sound: SoundParameters | None = None,
+        server: Server | None = None,
+        format: str | None = None,
+    ) -> None:
         self.path = path
-        self._format = format or format_of(path)
+        self._format = server.format if server is not None else format or format_of(path)
         parameters: CodecParameters = caps["parameters"]
         # With the protocol, or FFmpeg takes "a:b.mp4" for one; each packet is on the disk when write returns.
         options = {"flush_packets": "1", "max_interleave_delta": INTERLEAVE, **CRASH_SAFE.get(self._format, {})}
+        options |= server.options if server is not None else {}
+        where = server.url if server is not None else f"file:{path}"
         self._last_dts: int | None = None
         self._first_dts = self._first_pts = self._end = 0  # the end is of the picture that is shown last
         self._held: Any = None
         self._header = _repeated_header(parameters, self._format)
-        self._out: Any = av.open(f"file:{path}", "w", format=self._format, options=options)
+        self._out: Any = av.open(where, "w", format=self._format, options=options)
         self._closed = False
         try:
             self._stream = self._add_stream(parameters, caps)
@@ -80,7 +102,7 @@ class Container:
             self.lost_sound = sound.codec if sound and self._sound is None and self._format not in RAW else None
             self._out.start_encoding()
         except (av.error.FFmpegError, OSError) as error:
-            self._abandon()
+            self.abandon()
             raise OutputError(path, error) from None
         self._base: Fraction = self._stream.time_base
 
@@ -130,14 +152,14 @@ class Container:
         try:
             self._out.mux_one(packet)
         except (av.error.FFmpegError, OSError) as error:
-            self._abandon()
+            self.abandon()
             raise OutputError(self.path, error) from None
 
     def _ticks(self, ns: int) -> int:
         return to_ticks(ns, self._base)
 
-    def _abandon(self) -> None:
-        """After an error: let the file go, and what closing it says with it."""
+    def abandon(self) -> None:
+        """After an error, or to end at once: let it go, and what closing it says with it."""
         self._closed, self._held = True, None
         try:
             self._out.close()

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import sys
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +16,11 @@ import numpy as np
 from ..core.errors import OutputError
 from ..media import Event, Frame, Label, Object, Reading
 from .masks import polygons, rle
+
+try:
+    from . import _lines  # type: ignore[attr-defined,unused-ignore]
+except ImportError:  # not built: Python writes the same
+    _lines = None
 
 BUFFER = 1 << 16  # bytes that wait for more, where nobody reads along
 STDOUT = "-"
@@ -29,22 +34,34 @@ def frame_line(frame: Frame, masks: str = "none", embeddings: bool = False) -> s
     What further models said stands there where they did. `masks`: none, rle or polygon (outputs.masks); `embeddings`:
     with their vectors. Raises ValueError for an object whose box or confidence is not a finite number.
     """
-    objects = []
-    for found in frame.objects:
-        x1, y1, x2, y2 = found.box.tolist()
-        if not math.isfinite(x1 + y1 + x2 + y2 + found.confidence):
-            raise ValueError(f"frame {frame.index} has a {found.label} that is not finite: {found.box.tolist()}")
-        objects.append(
-            f'{{"box":[{x1:.2f},{y1:.2f},{x2:.2f},{y2:.2f}],"label":{quoted(found.label)},"class_id":{found.class_id},'
-            f'"confidence":{found.confidence:.4f},"id":{"null" if found.id is None else found.id}'
-            f"{analytics_text(found)}{_more(found, frame, masks, embeddings)}}}"
-        )
+    write = partial(_object, frame, masks, embeddings)
+    objects = ",".join(map(write, frame.objects)) if _lines is None else _lines.objects(frame.objects, write)
     events = f',"events":[{",".join(map(event_text, frame.events))}]' if frame.events else ""
     readings = f',"readings":[{",".join(_reading(r, embeddings) for r in frame.readings)}]' if frame.readings else ""
     more = f"{rules_text(frame)}{readings}{events}{trace_text(frame)}"
     return (
         f'{{"stream":{quoted(frame.stream)},"frame":{frame.index},"pts":{frame.pts},"width":{frame.image.width},'
-        f'"height":{frame.image.height},"objects":[{",".join(objects)}]{more}}}\n'
+        f'"height":{frame.image.height},"objects":[{objects}]{more}}}\n'
+    )
+
+
+def _object(frame: Frame, masks: str, embeddings: bool, found: Object) -> str:
+    x1, y1, x2, y2 = found.box.tolist()
+    if not math.isfinite(x1 + y1 + x2 + y2 + found.confidence):
+        raise ValueError(f"frame {frame.index} has a {found.label} that is not finite: {found.box.tolist()}")
+    return (
+        f'{{"box":[{x1:.2f},{y1:.2f},{x2:.2f},{y2:.2f}],"label":{quoted(found.label)},"class_id":{found.class_id},'
+        f'"confidence":{found.confidence:.4f},"id":{"null" if found.id is None else found.id}'
+        f"{analytics_text(found)}{_more(found, frame, masks, embeddings)}}}"
+    )
+
+
+def end_line(last: Frame) -> str:
+    """What is over with a stream, as its last line: `frame` and `pts` of its last frame, `end`, and events."""
+    events = ",".join(map(event_text, last.events))
+    return (
+        f'{{"stream":{quoted(last.stream)},"frame":{last.index},"pts":{last.pts},"width":{last.image.width},'
+        f'"height":{last.image.height},"objects":[],"end":true,"events":[{events}]}}\n'
     )
 
 
@@ -166,18 +183,12 @@ def event_text(event: Event) -> str:
 
 
 def _compact(value: Any) -> str:
-    """As json.dumps writes it without spaces, numbers rounded: plain values here, which is quicker, others there."""
-    kind = value.__class__
-    if kind is str:
-        return quoted(value)
-    if kind is int:
-        return str(value)
-    if kind is float and math.isfinite(value):
-        return repr(round(value, 3))
-    if kind is dict and all([key.__class__ is str for key in value]):
-        return "{" + ",".join([f"{quoted(key)}:{_compact(each)}" for key, each in value.items()]) + "}"
-    if kind is list or kind is tuple:
-        return "[" + ",".join([_compact(each) for each in value]) + "]"
+    """A value without spaces, numbers rounded to a thousandth."""
+    text: str = _dumps(value) if _lines is None else _lines.compact(value, _dumps)
+    return text
+
+
+def _dumps(value: Any) -> str:
     return json.dumps(_rounded(value), separators=(",", ":"), default=str)
 
 

@@ -46,7 +46,7 @@ def _ultraface_priors(width: int, height: int) -> Floats:
         columns, rows = math.ceil(width / stride), math.ceil(height / stride)
         for row in range(rows):
             for column in range(columns):
-                centre = (column + 0.5) * stride / width, (row + 0.5) * stride / height
+                centre = (column + 0.5) / columns, (row + 0.5) / rows  # the maps cover the picture, rounded up or not
                 priors += [(*centre, size / width, size / height) for size in sizes]
     return np.clip(np.array(priors, np.float32), 0, 1)
 

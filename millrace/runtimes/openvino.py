@@ -77,6 +77,11 @@ class OpenVinoRuntime(PooledRuntime):
         optimal = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         inputs, outputs = [_info(port) for port in compiled.inputs], [_info(port) for port in compiled.outputs]
         super().__init__("openvino", inputs, outputs, parallel or optimal, device, metadata)
+        self._fixed: dict[int, tuple[list[int], str]] = {}  # written where the caller finds them; others are copied
+        for number, info in enumerate(self.outputs):
+            shape = [size for size in info.shape if size is not None]
+            if len(shape) == len(info.shape) and info.dtype != "bool":
+                self._fixed[number] = (shape, info.dtype)
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(self.parallel):
             self._idle.put(compiled.create_infer_request())
@@ -87,9 +92,15 @@ class OpenVinoRuntime(PooledRuntime):
         try:
             # Without names an input may have none; by number it always has one. The arrays are read where they lie.
             arrays = {number: np.ascontiguousarray(feed[info.name]) for number, info in enumerate(self.inputs)}
+            own = {number: np.empty(*facts) for number, facts in self._fixed.items()}
+            for number, array in own.items():
+                request.set_output_tensor(number, ov.Tensor(array, shared_memory=True))
             request.start_async(arrays, share_inputs=True)
             request.wait()
-            return {info.name: np.array(request.get_output_tensor(n).data) for n, info in enumerate(self.outputs)}
+            return {
+                info.name: own[number] if number in own else np.array(request.get_output_tensor(number).data)
+                for number, info in enumerate(self.outputs)
+            }
         except RuntimeError as error:
             raise ValueError(f"the model refused its input: {_reason(error)}") from error
         finally:

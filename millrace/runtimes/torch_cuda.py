@@ -2,9 +2,9 @@
 
 One stream of low priority, two CUDA graphs for each batch size that was used (1, 2, 4, 8, …; a batch runs on the
 next one up; where sizes were given to `warm`, on one of those up to four times as large). A call copies its pictures
-in and replays; the results leave for pinned memory on a stream of their own while the next call runs. Nothing waits but
-one thread, which turns events into results, in order. Graphs are recorded on another stream, so that a compiled network
-can be recorded, and take over, while the one before runs.
+in and replays; the results leave for pinned memory on a stream of their own while the next call runs. Nothing waits
+but one thread, which turns events into results, in order. Graphs are recorded on another stream, so that a compiled
+network can be recorded, and take over, while the one before runs.
 """
 
 from __future__ import annotations

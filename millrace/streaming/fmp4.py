@@ -43,6 +43,8 @@ class Track:
         """Raises ValueError for a codec that has no place here, or whose header is not there or cut off."""
         if codec.codec not in CODECS:
             raise ValueError(f"browsers are served {', '.join(CODECS)}, not {codec.codec}: encode with one of them")
+        if not codec.extradata:
+            raise ValueError(f"the {codec.codec} stream comes without its header: encode it anew")
         self._nal = codec.codec != "av1"
         self._length_size, _ = read_header(codec.codec, codec.extradata)
         try:

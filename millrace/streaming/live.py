@@ -145,7 +145,7 @@ class Live:
         if packet.key:
             self._group, self._grouped = [], 0
         if self._group or packet.key:
-            self._grouped += len(bytes(packet.data))
+            self._grouped += memoryview(packet.data).nbytes
             self._group = [*self._group, unit] if self._grouped <= GROUP else []
         if self.hls_wanted:
             self.hls.add(unit.sample)

@@ -60,6 +60,7 @@ class WebServer:
         self.host, self.port, self.most = host, port, most
         self.lives: dict[str, Live] = {}
         self.refused = 0  # connections beyond `most`
+        self._arriving = 0  # connections that aiohttp does not know yet
         self.authentication = Authentication(users or {})
         self._ticket = os.urandom(16).hex() if users else ""
         self._server: asyncio.Server | None = None
@@ -95,11 +96,18 @@ class WebServer:
     def _accept(self) -> asyncio.Protocol:
         """The protocol of a new connection."""
         assert self._runner is not None and self._runner.server is not None
-        if len(self._runner.server.connections) >= self.most:
+        if self.connections + self._arriving >= self.most:
             self.refused += 1
             return _Refusal()
+        loop = asyncio.get_running_loop()
+        self._arriving += 1
+        loop.call_soon(loop.call_soon, self._arrived)
         handler: asyncio.Protocol = self._runner.server()
         return handler
+
+    def _arrived(self) -> None:
+        """aiohttp counts a connection two steps of the loop after it asked for its protocol: till then it is ours."""
+        self._arriving -= 1
 
     @property
     def connections(self) -> int:
@@ -228,7 +236,8 @@ class WebServer:
     async def _jpeg(self, request: web.Request) -> web.StreamResponse:
         async with _gaze(self._find(request)) as (live, gazer):
             try:
-                await asyncio.wait_for(gazer.wait(), FIRST)
+                async with asyncio.timeout(FIRST):
+                    await gazer.wait()
             except TimeoutError:
                 raise web.HTTPServiceUnavailable(text="no picture came in time") from None
             if live.picture is None or live.ended:
@@ -299,6 +308,8 @@ async def _gaze(live: Live) -> Any:
     """While somebody wants still pictures."""
     if not live.has_pictures:
         raise web.HTTPNotFound(text=f"{live.name} has no still pictures: it is passed on as it came, not decoded")
+    if live.ended:
+        raise web.HTTPNotFound(text="the stream has ended")
     gazer = asyncio.Event()
     live.gazers.add(gazer)
     try:
@@ -326,7 +337,8 @@ async def _send_fragments(line: web.WebSocketResponse, follower: Backlog[Unit]) 
 async def _write(answer: web.StreamResponse, data: bytes) -> None:
     """Raises ConnectionError for a client that does not take it in time."""
     try:
-        await asyncio.wait_for(answer.write(data), TAKEN)
+        async with asyncio.timeout(TAKEN):  # wait_for of Python 3.11 may swallow that the client has gone
+            await answer.write(data)
     except TimeoutError:
         raise ConnectionResetError("it takes nothing") from None
 
@@ -362,5 +374,6 @@ def _log() -> logging.Logger:
     """aiohttp tells of our own errors there; what clients do wrong is answered and not told."""
     log = logging.getLogger("millrace.web")
     if not log.filters:
-        log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+        theirs = (HttpProcessingError, ConnectionError)
+        log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], theirs)))
     return log

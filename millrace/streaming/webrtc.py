@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import os
 from fractions import Fraction
@@ -131,13 +132,69 @@ class Peers:
         await asyncio.gather(*self._ending, return_exceptions=True)
 
 
+class Publisher:
+    """We offer a stream to a server (WHIP), and know when it is connected and when it is lost."""
+
+    def __init__(self, live: Live, only_loopback: bool) -> None:
+        _only_loopback.set(only_loopback)
+        self.connected = False
+        self._live = live
+        self._follower = live.follow(from_last_key=False)
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._changed = asyncio.Event()
+        self._connection.on("connectionstatechange", self._changed.set)
+
+    async def offer(self) -> str:
+        """What we send: H.264 only."""
+        transceiver = self._connection.addTransceiver(H264Track(self._follower), direction="sendonly")
+        transceiver.setCodecPreferences(_h264())
+        await self._connection.setLocalDescription(await self._connection.createOffer())
+        sdp: str = self._connection.localDescription.sdp
+        return sdp
+
+    async def accept(self, answer: str, seconds: float) -> None:
+        """Take the answer and wait for the connection. Raises OfferError, TimeoutError."""
+        try:
+            await self._connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        except (ValueError, KeyError, IndexError, AssertionError, AttributeError, TypeError) as error:
+            raise OfferError(f"its answer cannot be used: {error}") from None
+        async with asyncio.timeout(seconds):
+            while self._connection.connectionState != "connected":
+                self._check()
+                self._changed.clear()
+                await self._changed.wait()
+        self.connected = True
+
+    async def finished(self) -> None:
+        """Wait for the end of the stream. Raises OfferError when the connection is lost before."""
+        while not self._live.ended:
+            self._check()
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await self._changed.wait()
+
+    def _check(self) -> None:
+        state = self._connection.connectionState
+        if state in ("failed", "closed", "disconnected"):
+            raise OfferError(f"the connection is {state}")
+
+    async def close(self) -> None:
+        self._live.leave(self._follower)
+        self._follower.end()
+        await self._connection.close()
+
+
+def _h264() -> list[Any]:
+    return [each for each in RTCRtpSender.getCapabilities("video").codecs if each.mimeType == "video/H264"]
+
+
 async def _negotiate(connection: RTCPeerConnection, track: H264Track, offer: str) -> str:
     """The answer: we send, in H.264, and tell our addresses at once (no trickle)."""
     # the peer's checks tell where it is; names of mDNS would make us listen for multicast
     lines = [line for line in offer.splitlines() if not (line.startswith("a=candidate:") and ".local" in line)]
     transceiver = connection.addTransceiver(track, direction="sendonly")
-    codecs = [each for each in RTCRtpSender.getCapabilities("video").codecs if each.mimeType == "video/H264"]
-    transceiver.setCodecPreferences(codecs)  # before the offer is read, or VP8 wins
+    transceiver.setCodecPreferences(_h264())  # before the offer is read, or VP8 wins
     await connection.setRemoteDescription(RTCSessionDescription("\r\n".join(lines) + "\r\n", "offer"))
     await connection.setLocalDescription(await connection.createAnswer())
     sdp: str = connection.localDescription.sdp

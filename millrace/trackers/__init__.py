@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 TABLE = {
     "bytetrack": "bytetrack:ByteTrack",
     "dcf": "dcf:Dcf",
+    "deepsort": "deepsort:DeepSort",
     "default": "default:Default",
     "iou": "iou:Iou",
     "ocsort": "ocsort:OcSort",

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ..core.errors import SettingError
 from ..media import Object
 from ..media.objects import Trajectory
+from .appearance import Appearance
+from .reassociation import Terms
 from .rules import Life, Stage
 
 REPORTS = ("terminated", "shadows", "past")
@@ -75,6 +77,10 @@ class Tracker(Protocol):
         """The stream ends: the identities that end with it."""
         ...
 
+    def wanting(self, objects: list[Object], pts: int) -> list[Object]:
+        """Those of a frame's detections that shall have an embedding when `update` comes, and have none."""
+        ...
+
 
 @dataclass(kw_only=True)
 class Rules:
@@ -112,6 +118,14 @@ class Rules:
     def life(self) -> Life:
         """Filter and life cycle."""
         raise NotImplementedError
+
+    def appearance(self) -> Appearance | None:
+        """How embeddings are used; None: by motion alone."""
+        return None
+
+    def terms(self) -> Terms:
+        """When a new target takes up an identity that ended."""
+        return Terms(within=self.reassociate)
 
     def open(self) -> Any:
         """A tracker for one stream that keeps these rules."""

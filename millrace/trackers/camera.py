@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import ConfigError
 from ..media import Image, Object
-from ..media.image import CPU
+from .patches import rows_of
 
 LONGER_SIDE = 384  # pixels of the picture that is looked at
 CORNERS = 200
@@ -25,7 +24,7 @@ STILL = 0.3  # pixels of the source: less is no motion
 
 
 class Camera:
-    """The camera of one stream. Pictures must be in the processor's memory."""
+    """The camera of one stream."""
 
     def __init__(self) -> None:
         self.before: NDArray[np.uint8] | None = None
@@ -59,9 +58,7 @@ def small(image: Image) -> tuple[NDArray[np.uint8], float]:
     """A picture in grey, small, and its scale."""
     import cv2
 
-    if image.memory != CPU:
-        raise ConfigError("track: camera_motion needs pictures in the processor's memory: set device to cpu for decode")
-    plane: Any = np.asarray(image.planes[0])
+    plane: Any = rows_of(image, image.planes[0], 0, image.height)
     if plane.ndim == 3:
         plane = cv2.cvtColor(plane, cv2.COLOR_RGB2GRAY if image.format == "RGB" else cv2.COLOR_BGR2GRAY)
     if plane.dtype == np.uint16:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,63 +14,85 @@ from . import kalman
 from .arrays import Unseen, describe
 from .default import Default
 from .motion import MotionTracker
-from .patches import cut
+from .rules import ACTIVE, TENTATIVE, Life
 from .rules import BOX as BOX_ALONE
-from .table import CONFIDENCE, ID, MISSES, POSITION, SEEN, SERIAL
+from .table import (
+    CONFIDENCE,
+    HITS,
+    ID,
+    MISSES,
+    POSITION,
+    SEEN,
+    SERIAL,
+    STATE,
+    VELOCITY,
+    VV,
+    XV,
+    XX,
+    Columns,
+    centred,
+)
+from .visual import Filters, Visual
 
-SIZE = 32  # a patch is so many points high and wide,
-AROUND = 2.0  # and shows so many times a target's width and height
-SIGMA = 1.6  # points: how sharp a response is wanted
-CALM = 1e-2  # regularisation, to the mean power of patches
-BESIDE = 5  # points around the peak that are not side lobes
-
-Complex = NDArray[np.complex64]
-
-
-@dataclass(slots=True)
-class Filter:
-    """What a target looks like: numerator [channels, SIZE, SIZE // 2 + 1] and denominator of its filter."""
-
-    above: Complex
-    below: NDArray[np.float32]
+CALM = 0.2  # seconds in which the change of a size, unmeasured, falls to 1 / e
+SIDES = [at + k for at in (POSITION, VELOCITY, XX, XV, VV) for k in (2, 3)]  # columns of width and height
 
 
 @dataclass(kw_only=True)
 class Dcf(Default):
     """`default`, and a discriminative correlation filter for each target that finds it where no detection does.
 
-    Bolme et al., "Visual object tracking using adaptive correlation filters", CVPR 2010, over luma and colour. Between
-    looks (`infer` with `every`), and where a look misses a target, its place is measured in the picture and given to
-    the Kalman filter, if the peak is `peak` times as far above the side lobes as these scatter. What a look misses is
-    reported for at most `trust` seconds if its peak is as sure. `learning` is how fast looks are learnt. Size is the
-    Kalman filter's: other scales, tried, cost three times as much and gained nothing. Needs pictures in the processor's
-    memory.
+    See visual.py. Between looks (`infer` with `every`), and where a look misses a target, its place is measured in the
+    picture and given to the Kalman filter, as `noise` times as uncertain as a detection, if the peak is `peak` times as
+    far above the side lobes as these scatter. What a look misses is reported for at most `trust` seconds if its peak is
+    as sure. What was detected once, by at least `confirm`, becomes an identity as soon as the picture confirms it.
+    `learning` is how fast looks are learnt. Size is the Kalman filter's, its change calmed between looks: other scales,
+    tried twice, cost three times as much and gained nothing.
     """
 
     peak: float = 10.0
-    trust: float = 0.3
+    trust: float = 1.0
+    confirm: float = 0.6
+    noise: float = 2.0
     learning: float = 0.2
+    padding: float = 1.0
+    sigma: float = 1.0
+    points: int = 32
+    gradients: bool = False
 
     name = "dcf"
 
+    def visual(self) -> Visual:
+        """How targets are looked at."""
+        return Visual(
+            peak=self.peak, learning=self.learning, padding=self.padding, sigma=self.sigma, noise=self.noise,
+            gradients=self.gradients, size=self.points,
+        )  # fmt: skip
+
     def open(self) -> DcfTracker:
-        return DcfTracker(self)
+        return DcfTracker(self, self.visual(), trust=self.trust, confirm=self.confirm)
 
 
 class DcfTracker(MotionTracker):
-    """See `Dcf`."""
+    """A motion tracker that looks: at what it was shown, and for what it was not."""
 
-    rules: Dcf
-
-    def __init__(self, rules: Dcf, compiled: bool = True) -> None:
+    def __init__(
+        self, rules: Any, visual: Visual, *, trust: float = 0.0, shadows: float | None = None, confirm: float = 2.0,
+        weighs: bool = False, strict: bool = False, compiled: bool = True,
+    ) -> None:  # fmt: skip
+        """Targets that a look missed are shown for `trust` seconds if the picture confirms them, and looked for during
+        `shadows` seconds. `confirm`: a detection that was as sure needs no second one, if the picture confirms it.
+        `weighs`: stages ask how well a detection fits what is seen. `strict`: between looks, what the picture does not
+        confirm is not shown.
+        """
         super().__init__(rules, compiled)
-        self.filters: dict[int, Filter] = {}
+        self.filters = Filters(visual)
+        self.trust, self.shadows = trust, trust if shadows is None else shadows
+        self.confirm, self.weighs, self.strict = confirm, weighs, strict
+        self.life_seen = _life_seen(self.life, visual)
+        self.heights: dict[int, float] = {}  # of the peaks of this frame, by identity
         self.sure: set[int] = set()  # serials of targets that the picture confirms in this frame
         self.image: Image | None = None
-        at = np.fft.fftfreq(SIZE, 1 / SIZE)
-        self.wanted = np.fft.rfft2(np.exp(-0.5 * (at[:, None] ** 2 + at[None] ** 2) / SIGMA**2)).astype(np.complex64)
-        window = np.hanning(SIZE + 2)[1:-1]
-        self.window = np.outer(window, window).astype(np.float32)
 
     def update(
         self,
@@ -82,106 +104,106 @@ class DcfTracker(MotionTracker):
     ) -> list[Object]:
         """See trackers.base.Tracker."""
         if not isinstance(image, Image):
-            raise ConfigError("tracker dcf looks at pictures: give it frames, not detections alone")
+            raise ConfigError(
+                f"tracker {self.rules.name or 'dcf'} looks at pictures: give it frames, not detections alone"
+            )
         self.image = image
         self.sure.clear()
+        self.heights.clear()
+        before = self.now
         out = super().update(objects, pts, inferred, image, warp)
-        self.image = None
+        if not inferred:
+            self.table[: self.n, VELOCITY + 2 : VELOCITY + 4] *= np.exp(-(self.now - before) / CALM)
         if inferred:
-            self._learn(image)
+            table = self.table[: self.n]
+            self.filters.keep([int(serial) for serial in table[:, SERIAL]])
+            self._learn(np.flatnonzero(table[:, MISSES] == 0))
+        self.image = None
         return out
 
     def discontinuity(self) -> None:
         super().discontinuity()
-        self.filters.clear()
+        self.filters.known.clear()
+
+    def _further(self, own: list[Object]) -> Columns | None:
+        extras = super()._further(own)
+        if not self.weighs or not self.n or not own or self.image is None:
+            return extras
+        if extras is None:
+            extras = np.zeros((2, self.n, len(own)))
+        extras[1] = 1.0  # what was never looked at is given the benefit of the doubt
+        rows = self._known(np.arange(self.n))
+        if len(rows):
+            centres = centred(np.array([found.box for found in own], np.float64))[:, :2]
+            boxes, serials = self.table[rows, POSITION : POSITION + 4], self.table[rows, SERIAL].astype(int).tolist()
+            extras[1, rows] = self.filters.likeness(self.image, serials, boxes, centres)
+        return extras
 
     def _carried(self, coast: float, unlooked: bool) -> list[Object]:
-        """Those of `default`, where the picture shows them; and those that a look missed and the picture confirms."""
+        """Those of motion alone, where the picture has them, and those that a look missed and the picture confirms."""
         table = self.table[: self.n]
-        lost = self.now - table[:, SEEN] <= self.rules.trust
-        self._localise(np.flatnonzero((table[:, ID] > 0) & ((table[:, MISSES] > 0) & lost | unlooked)))
+        lost = (table[:, ID] > 0) & (table[:, MISSES] > 0) & (self.now - table[:, SEEN] <= self.shadows)
+        promising = (table[:, STATE] == TENTATIVE) & (table[:, CONFIDENCE] >= self.confirm)
+        between = unlooked & (table[:, MISSES] == 0) & ((table[:, ID] > 0) | promising)
+        self._localise(np.flatnonzero(lost | between))
+        if unlooked:
+            self._confirm(table, promising)
         shown = super()._carried(coast, unlooked)
+        confirmed = [row for row in table if row[ID] > 0 and int(row[SERIAL]) in self.sure]
+        if self.strict:
+            ids = {int(row[ID]) for row in confirmed}
+            shown = [found for found in shown if found.id in ids]
         known = {found.id for found in shown}
-        more = [row for row in table if int(row[SERIAL]) in self.sure and row[ID] not in known]
+        lately = [row for row in confirmed if self.now - row[SEEN] <= self.trust and row[HITS] > 1]
+        more = [row for row in lately if row[ID] not in known]
         told: list[Unseen] = describe(np.array(more), True, self.now) if more else []
-        return shown + self._objects(told)
+        shown += self._objects(told)
+        for found in shown:
+            if found.id in self.heights:
+                found.track_confidence = self.heights[found.id]
+        return shown
+
+    def _confirm(self, table: Columns, promising: NDArray[np.bool_]) -> None:
+        """Targets that a sure detection began become identities where the picture shows them again."""
+        rows = [row for row in np.flatnonzero(promising) if int(table[row, SERIAL]) in self.sure]
+        if rows:
+            table[rows, STATE] = ACTIVE
+            self._name()
+
+    def _known(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Those of rows whose look is known."""
+        return np.array([row for row in rows if int(self.table[row, SERIAL]) in self.filters.known], dtype=np.intp)
 
     def _localise(self, rows: NDArray[np.intp]) -> None:
         """Measure where targets are in the picture, and tell the filter."""
-        rows = np.array([row for row in rows if int(self.table[row, SERIAL]) in self.filters], dtype=int)
+        rows = self._known(rows)
         if not len(rows) or self.image is None or self.life.filter == BOX_ALONE:
             return
-        filters = [self.filters[int(serial)] for serial in self.table[rows, SERIAL]]
-        position = self.table[rows, POSITION : POSITION + 4].copy()
-        above = np.stack([one.above for one in filters])
-        below = np.stack([one.below for one in filters])
-        place, sharp = _peaks(self._response(position * (1, 1, AROUND, AROUND), above, below))
-        measured = position + np.hstack((place * position[:, 2:] * (AROUND / SIZE), np.zeros((len(rows), 2))))
-        good = sharp >= self.rules.peak
-        self.sure |= {int(serial) for serial in self.table[rows[good], SERIAL]}
-        boxes = np.hstack((measured[:, :2] - measured[:, 2:] / 2, measured[:, :2] + measured[:, 2:] / 2))
+        serials = self.table[rows, SERIAL].astype(int).tolist()
+        found, heights, good = self.filters.find(self.image, serials, self.table[rows, POSITION : POSITION + 4])
+        self.sure |= {serial for serial, sure in zip(serials, good, strict=True) if sure}
+        self.heights |= {
+            int(number): min(max(float(height), 0.0), 1.0)
+            for number, height, sure in zip(self.table[rows, ID], heights, good, strict=True)
+            if sure and number > 0
+        }
+        boxes = np.hstack((found[:, :2] - found[:, 2:] / 2, found[:, :2] + found[:, 2:] / 2))
         part = self.table[rows[good]]
-        kalman.update(part, self.life, boxes[good], part[:, CONFIDENCE])
+        before = part[:, SIDES]
+        kalman.update(part, self.life_seen, boxes[good], part[:, CONFIDENCE])
+        part[:, SIDES] = before  # of its size nothing was measured
         self.table[rows[good]] = part
 
-    def _spectra(self, regions: NDArray[np.float64]) -> Any:
-        """[n, channels, …] of the picture in regions: each channel of mean 0 and length 1, faded out at the edges."""
-        assert self.image is not None
-        patches = cut(self.image, regions, SIZE)
-        patches -= patches.mean(axis=(2, 3), keepdims=True)
-        patches *= self.window
-        patches /= np.sqrt((patches * patches).sum(axis=(2, 3), keepdims=True)) + 1e-3
-        return np.fft.rfft2(patches).astype(np.complex64)
-
-    def _response(self, regions: NDArray[np.float64], above: Complex, below: NDArray[np.float32]) -> Any:
-        power = CALM * below.mean(axis=(1, 2), keepdims=True)
-        return np.fft.irfft2((above * self._spectra(regions)).sum(axis=1) / (below + power), s=(SIZE, SIZE))
-
-    def _learn(self, image: Image) -> None:
-        """What the targets that this look found look like now."""
-        table = self.table[: self.n]
-        alive = {int(serial) for serial in table[:, SERIAL]}
-        self.filters = {serial: one for serial, one in self.filters.items() if serial in alive}
-        rows = np.flatnonzero(table[:, MISSES] == 0)
-        if not len(rows):
-            return
-        self.image = image
-        spectra = self._spectra(table[rows, POSITION : POSITION + 4] * (1, 1, AROUND, AROUND))
-        self.image = None
-        rate = np.float32(self.rules.learning)
-        above = self.wanted * np.conj(spectra)
-        below = (spectra.real**2 + spectra.imag**2).sum(axis=1)
-        for row, new_above, new_below in zip(rows, above, below, strict=True):
-            serial = int(table[row, SERIAL])
-            old = self.filters.get(serial)
-            if old is None or old.above.shape != new_above.shape:
-                self.filters[serial] = Filter(new_above, new_below)
-            else:
-                old.above += rate * (new_above - old.above)
-                old.below += rate * (new_below - old.below)
+    def _learn(self, rows: NDArray[np.intp]) -> None:
+        """What targets that are known to be where they are look like now."""
+        if self.image is not None and len(rows):
+            serials = self.table[rows, SERIAL].astype(int).tolist()
+            self.filters.learn(self.image, serials, self.table[rows, POSITION : POSITION + 4])
 
 
-def _peaks(response: Any) -> tuple[Any, Any]:
-    """Of responses [n, SIZE, SIZE], 0 at the corner: place (x, y in points, to a part of one) and sharpness.
-
-    Sharpness is the ratio of the peak to the side lobes: how far it is above their mean, in their deviations.
-    """
-    n = len(response)
-    flat = response.reshape(n, -1)
-    top = flat.argmax(axis=1)
-    rows = np.arange(n)
-    y, x = top // SIZE, top % SIZE
-    height = flat[rows, top]
-    place = np.empty((n, 2))
-    for k, (dy, dx) in enumerate(((0, 1), (1, 0))):
-        before = response[rows, (y - dy) % SIZE, (x - dx) % SIZE]
-        after = response[rows, (y + dy) % SIZE, (x + dx) % SIZE]
-        curve = before - 2 * height + after
-        part = np.where(curve < 0, 0.5 * (before - after) / np.where(curve < 0, curve, -1.0), 0.0)
-        whole = (x, y)[k]
-        place[:, k] = np.where(whole > SIZE // 2, whole - SIZE, whole) + part
-    away = np.abs((np.arange(SIZE) + SIZE // 2) % SIZE - SIZE // 2)
-    centred = np.stack([np.roll(one, (-b, -a), axis=(0, 1)) for one, a, b in zip(response, x, y, strict=True)])
-    lobes = (away[:, None] > BESIDE) | (away[None] > BESIDE)
-    rest = centred[:, lobes]
-    return place, (height - rest.mean(axis=1)) / (rest.std(axis=1) + 1e-9)
+def _life_seen(life: Life, visual: Visual) -> Life:
+    """The same filter for places that were measured in the picture."""
+    if visual.noise_abs:
+        return replace(life, noise_measured=0.0, measured_abs=visual.noise_abs)
+    root = float(np.sqrt(visual.noise))
+    return replace(life, noise_measured=life.noise_measured * root, measured_abs=life.measured_abs * visual.noise)

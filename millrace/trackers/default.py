@@ -15,13 +15,14 @@ class Default(Rules):
     """ByteTrack's rounds, with scores that also weigh direction and the overlap of heights, and a calmer filter.
 
     Detections of at least `high_confidence` are matched first, to all identities; then those down to `low_confidence`,
-    to identities that were seen a moment ago. Only a confident detection starts a target. It becomes an identity when
-    it was detected `min_hits` times and the confidences add up to `evidence` (three times for sure detections) or a
-    tenth of a second has passed; at once where `min_hits` is 1, and in the first frame of a stream. Unseen, it is kept
-    for `max_age` seconds of stream time, and for the first `coast` seconds still reported, where it should be:
-    detectors blink. `iou` is the least score of the first round, `low_iou` the least overlap of the second; where the
-    classes differ, `class_penalty` is taken off the overlap: detectors waver between car and truck, so a thing that
-    hardly moved may change its class (1: never, 0: classes do not matter).
+    to identities that were seen a moment ago. Only a confident detection starts a target; those down to
+    `tentative_confidence` go on with it. It becomes an identity when it was detected `min_hits` times and the
+    confidences add up to `evidence` (three times for sure detections) or a tenth of a second has passed; at once where
+    `min_hits` is 1, and in the first frame of a stream. Unseen, it is kept for `max_age` seconds of stream time, and
+    for the first `coast` seconds still reported, where it should be: detectors blink. `iou` is the least score of the
+    first round, `low_iou` the least overlap of the second; where the classes differ, `class_penalty` is taken off the
+    overlap: detectors waver between car and truck, so a thing that hardly moved may change its class (1: never, 0:
+    classes do not matter).
     """
 
     coast: float = 0.1
@@ -30,6 +31,7 @@ class Default(Rules):
     evidence: float = 2.2
     high_confidence: float = 0.4
     low_confidence: float = 0.1
+    tentative_confidence: float = 0.25
     iou: float = 0.2
     low_iou: float = 0.5
     direction: float = 0.2
@@ -46,7 +48,10 @@ class Default(Rules):
             states=ACTIVE, recent=1, low=self.low_confidence, high=self.high_confidence, min_iou=self.low_iou,
             class_penalty=self.class_penalty,
         )  # fmt: skip
-        third = Stage(states=TENTATIVE, low=self.high_confidence, min_iou=self.iou, class_penalty=self.class_penalty)
+        third = Stage(
+            states=TENTATIVE, low=min(self.tentative_confidence, self.high_confidence),
+            min_iou=self.iou, class_penalty=self.class_penalty,
+        )  # fmt: skip
         return first, second, third
 
     def life(self) -> Life:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from ..media import Object
 from ..media.objects import Place, Trajectory
 from . import arrays, kalman
+from .appearance import Galleries, Vectors
 from .base import Past, Reports, Rules
 from .reassociation import Lost, heir_of
 from .rules import BOX as BOX_ALONE
@@ -22,6 +24,7 @@ from .table import (
     HITS,
     ID,
     KIND,
+    MISSES,
     SEEN,
     SERIAL,
     STATE,
@@ -53,6 +56,9 @@ class MotionTracker:
         self.stages, self.life = rules.stages(), rules.life()
         self._rows = stages_array(self.stages), life_array(self.life)
         self._native = native if compiled else None
+        looks = rules.appearance()
+        self.looks = Galleries(looks) if looks is not None else None
+        self.terms = rules.terms()
         self.classes = None if rules.classes is None else frozenset(rules.classes)
         self.kinds: arrays.Kinds = {}
         self.known: arrays.Known = []
@@ -79,16 +85,16 @@ class MotionTracker:
         if self.rules.report:
             self.reports = Reports()
         self._advance(pts, warp)
-        own = objects
-        if self.classes is not None:
-            own = [found for found in objects if found.class_id in self.classes or found.label in self.classes]
+        own = self._own(objects)
         m = len(own)
         if self.n + m > len(self.table) or m > len(self.match):
             self._grow(self.n + m, m)
         (self._native or arrays).gather(own, self.found, self.kinds, self.known)
         if not inferred:
             return objects + self._carried(self.rules.coast, True) if self.n else objects
-        gone, activated = self._step(m)
+        gone, activated = self._step(m, self._further(own))
+        if self.looks is not None:
+            self.looks.learn(self.table[: self.n], own, self.match[:m], self.now)
         if activated:
             self._name()
         if gone or self.lost:
@@ -120,6 +126,31 @@ class MotionTracker:
         table = self.table[: self.n]
         rows = np.flatnonzero(table[:, ID] == identity)
         return {"predicted": corners(table[rows])[0]} if len(rows) else {}
+
+    def wanting(self, objects: list[Object], pts: int) -> list[Object]:
+        """See trackers.base.Tracker."""
+        if self.looks is None:
+            return []
+        least = self.looks.rules.least_confidence
+        own = [found for found in self._own(objects) if found.embedding is None and found.confidence >= least]
+        now = 0.0 if self.origin is None else (pts - self.origin) / SECOND
+        boxes = np.array([found.box for found in own], np.float64).reshape(-1, 4)
+        return [found for found, due in zip(own, self.looks.due(self.table[: self.n], boxes, now), strict=True) if due]
+
+    def _own(self, objects: list[Object]) -> list[Object]:
+        """Those of the classes that are tracked."""
+        if self.classes is None:
+            return objects
+        return [found for found in objects if found.class_id in self.classes or found.label in self.classes]
+
+    def _further(self, own: list[Object]) -> Columns | None:
+        """Likenesses [2, n, m] of targets and detections beside those of boxes: of looks, and of what is seen."""
+        if self.looks is None or not self.looks.rules.associate or not self.n or not own:
+            return None
+        near = self.looks.likeness(self.table[: self.n], own)
+        if near is None:
+            near = np.full((self.n, len(own)), float(self.looks.rules.unknown))
+        return np.stack((near, np.zeros_like(near)))
 
     def _grow(self, targets: int, detections: int) -> None:
         """Room for so many, and some more."""
@@ -166,9 +197,12 @@ class MotionTracker:
         table = self.table[: self.n]
         for row in np.flatnonzero((table[:, ID] == 0) & (table[:, STATE] != TENTATIVE)):
             target = table[row]
-            heir = heir_of(target, self.lost, self.rules.reassociate) if self.lost else None
+            own = self.looks.of(int(target[SERIAL])) if self.looks is not None and self.lost else None
+            heir = heir_of(target, self.lost, self.terms, own, self._others(target)) if self.lost else None
             if heir is not None:
                 self.lost.remove(heir)
+                if self.looks is not None and heir.looks is not None:
+                    self.looks.inherit(int(target[SERIAL]), heir.looks)
                 target[ID] = heir.id
                 target[BORN] = heir.born
             else:
@@ -177,6 +211,15 @@ class MotionTracker:
             if "past" in self.rules.report and target[HITS] > 1:
                 self.reports.past.append(self._past(target))
 
+    def _others(self, target: Any) -> list[Vectors]:
+        """The looks of the identities of its kind that this look found beside a target."""
+        table = self.table[: self.n]
+        if self.looks is None or self.terms.margin == -math.inf:
+            return []
+        beside = (table[:, ID] > 0) & (table[:, MISSES] == 0) & (table[:, KIND] == target[KIND])
+        known = (self.looks.of(int(row[SERIAL])) for row in table[beside] if row[SERIAL] != target[SERIAL])
+        return [looks for looks in known if looks is not None]
+
     def _bury(self, gone: int) -> None:
         """Targets that ended: report them, keep for a while what may be found again."""
         if self.rules.report:
@@ -184,9 +227,15 @@ class MotionTracker:
         if self.trails:
             for row in self.gone[:gone]:
                 self.trails.pop(int(row[SERIAL]), None)
-        if self.rules.reassociate > 0:
-            self.lost = [one for one in self.lost if self.now - one.seen <= self.rules.reassociate]
-            self.lost += [Lost.of(row) for row in self.gone[:gone] if row[ID] > 0]
+        looks = self.looks
+        if self.terms.within > 0:
+            self.lost = [one for one in self.lost if self.now - one.seen <= self.terms.within]
+            keep = looks is not None and looks.rules.reassociate
+            for row in self.gone[:gone]:
+                if row[ID] > 0:
+                    self.lost.append(Lost.of(row, looks.of(int(row[SERIAL])) if looks and keep else None))
+        if looks is not None:
+            looks.forget([int(row[SERIAL]) for row in self.gone[:gone]])
 
     def _remember(self, objects: list[Object], pts: int) -> None:
         """Write down where the objects of this frame are."""

@@ -1,53 +1,60 @@
 """DeepStream's tracker files (`ll-config-file`), unchanged, as rules of ours.
 
 Every key of the IOU, NvSORT, NvDeepSORT and NvDCF configurations is applied, or reported with the reason why not. Ages
-are given there in frames; here they are thirtieths of a second, so that they mean the same at any frame rate. What
-looks at pixels (correlation filters, re-identification, bodies, other cameras) is not there: such files run on motion
-and overlap, and their least joint score is lowered by the share that the missing likenesses would have had.
+are given there in frames; here they are thirtieths of a second, so that they mean the same at any frame rate. Where
+there are no pictures (`pixels`) or no embeddings (`looks`), such files run on what is left, and their least joint score
+is lowered by the share that the missing likenesses would have had. Bodies and other cameras are not there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError
 from ..deepstream import Report, Section, read
+from .appearance import Appearance
 from .base import Rules
+from .nvlooks import Again, Network, appearance, read_again, read_network, read_old_visual, read_visual
+from .reassociation import Terms
 from .rules import ACTIVE, ANY, BOX, CONFIRMED, FULL, NO_VELOCITY_OF_SIDES, RATE, TENTATIVE, Life, Stage
+from .visual import Visual
 
-NEEDS_DCF = "of correlation filters: such files run on motion alone (`tracker: dcf` looks at pictures)"
-NEEDS_REID = "needs a re-identification network in the tracker, which is not there yet"
+NO_FILTERS = "of correlation filters, which this file does not use"
+NO_LOOKS = "of embeddings, which this file does not use"
 NO_GROUP = {
-    "VisualTracker": NEEDS_DCF,
-    "ReID": NEEDS_REID,
     "Segmenter": "tracking by segmentation is not there",
     "ObjectModelProjection(\\..*)?": "objects are tracked in the picture, not in space",
     "PoseEstimator": "tracking by poses is not there",
     "MultiViewAssociator|Communicator": "streams are tracked apart: cameras do not talk to each other",
 }
-OLD = """filterLr filterChannelWeightsLr gaussianSigma featureImgSizeLevel useColorNames useHog useHighPrecisionFeature
-minVisibiilty4Tracking minVisibilty4Tracking featureFocusOffsetFactor_y minMatchingScore4Motion useBufferedOutput
-matchingScoreWeight4Motion trackExponentialSmoothingLr_loc trackExponentialSmoothingLr_scale useGlobalMatching
-trackExponentialSmoothingLr_velocity kfProcessNoiseVar4Loc kfProcessNoiseVar4Scale kfProcessNoiseVar4Vel
-kfMeasurementNoiseVar4Trk kfMeasurementNoiseVar4Det maxErrCoor4Matching"""
+OLD = """minMatchingScore4Motion useBufferedOutput matchingScoreWeight4Motion trackExponentialSmoothingLr_loc
+trackExponentialSmoothingLr_scale useGlobalMatching trackExponentialSmoothingLr_velocity kfProcessNoiseVar4Loc
+kfProcessNoiseVar4Scale kfProcessNoiseVar4Vel kfMeasurementNoiseVar4Trk kfMeasurementNoiseVar4Det maxErrCoor4Matching"""
 LONGEST = 1000  # places of a trajectory without a limit
+UNKNOWN = 0.8  # likeness of what has no embedding: it is given the benefit of the doubt
 FOLLOWING = 1e6  # pixels²: a side whose place varies by that much follows each measurement
 
 
 @dataclass(kw_only=True)
 class NvTracker(Rules):
-    """Rules that a DeepStream tracker file gives: `track: {config: config_tracker_NvSORT.yml}`."""
+    """Rules that a DeepStream tracker file gives: `track: {config: config_tracker_NvSORT.yml}`.
+
+    `pixels`: there are pictures for its correlation filters; `looks`: there are embeddings for its re-identification.
+    """
 
     config: str = ""
+    pixels: bool = True
+    looks: bool = True
 
     name = "nvtracker"
 
     def __post_init__(self) -> None:
         if not self.config:
             raise ConfigError("tracker nvtracker: config must name DeepStream's tracker file (.yml)")
-        self.file = read_nvtracker(self.config)
+        self.file = read_nvtracker(self.config, self.pixels, self.looks)
         for key, value in self.file.settings.items():
             if getattr(self, key) == getattr(Rules(), key):  # what was said beside the file counts
                 setattr(self, key, value)
@@ -59,6 +66,20 @@ class NvTracker(Rules):
     def life(self) -> Life:
         return self.file.life
 
+    def appearance(self) -> Appearance | None:
+        return self.file.appearance
+
+    def terms(self) -> Terms:
+        return replace(self.file.again.terms, within=self.reassociate)
+
+    def open(self) -> Any:
+        if self.file.visual is None:
+            return super().open()
+        from .dcf import DcfTracker
+
+        weighs = any(stage.extra[1] or stage.min_extra[1] > 0 for stage in self.file.stages)
+        return DcfTracker(self, self.file.visual, shadows=self.file.life.max_age, weighs=weighs, strict=True)
+
 
 @dataclass(slots=True)
 class TrackerFile:
@@ -68,9 +89,13 @@ class TrackerFile:
     life: Life
     settings: dict[str, Any]
     report: Report
+    visual: Visual | None
+    appearance: Appearance | None
+    network: Network
+    again: Again
 
 
-def read_nvtracker(path: str | Path) -> TrackerFile:
+def read_nvtracker(path: str | Path, pixels: bool = True, looks: bool = True) -> TrackerFile:
     """Read a tracker file. Raises ConfigError with file and line for what is wrong in it."""
     file = read(path)
     report = Report(file)
@@ -87,16 +112,39 @@ def read_nvtracker(path: str | Path) -> TrackerFile:
     if old is None:
         base.ignore("it belongs into DataAssociator", "checkClassMatch")
     managed, settings = _targets(targets)
+    visual = _visual(report, old, targets, motion)
+    kind, network, gallery = read_network(report)
+    again = Again()
     if old is None:
-        settings |= _again(report.section("TrajectoryManagement"))
+        again = read_again(report.section("TrajectoryManagement"))
+        settings |= {"reassociate": again.terms.within}
     else:
         _old(old)
-    stages = _stages(pairing, least)
+    visual, kind = visual if pixels else None, kind if looks else 0
+    stages, unknown = _stages(pairing, least, visual is not None, kind in (1, 3))
     life = Life(new_confidence=least, **managed, **_filter(motion))
     for pattern, why in NO_GROUP.items():
         report.ignore(why, pattern)
     report.finish()
-    return TrackerFile(stages, life, settings, report)
+    looked = appearance(kind, gallery, again, least, unknown)
+    return TrackerFile(stages, life, settings, report, visual, looked, network, again)
+
+
+def _visual(report: Report, old: Section | None, targets: Section, motion: Section) -> Visual | None:
+    """VisualTracker, and what other groups say of it."""
+    padding = targets.number("searchRegionPaddingScale", targets.number("SearchRegionPaddingScale", 1.0))
+    noise = motion.number("measurementNoiseVar4Tracker", 0.0)
+    least = targets.number("minTrackerConfidence", 0.0)
+    if old is not None:
+        return read_old_visual(old, padding, noise)
+    visual = None
+    if "VisualTracker" in report.file.groups:
+        visual = read_visual(report.section("VisualTracker"), padding, least, noise)
+    if visual is None:
+        targets.ignore(NO_FILTERS, "searchRegionPaddingScale", "SearchRegionPaddingScale")
+        targets.ignore("motion is always sure of what it matches", "minTrackerConfidence")
+        motion.ignore(NO_FILTERS, "measurementNoiseVar4Tracker")
+    return visual
 
 
 def _frames(section: Section, key: str, default: int) -> float:
@@ -128,36 +176,16 @@ def _targets(section: Section) -> tuple[dict[str, Any], dict[str, Any]]:
     settings = {"report": report, "trajectory": LONGEST if length < 0 else length}
     section.ignore('lists are in frame.extras["tracks"]; files are not written', "terminatedTrackFilename")
     section.ignore('lists are in frame.extras["tracks"]; files are not written', "shadowTrackFilename")
-    section.ignore("motion is always sure of what it matches", "minTrackerConfidence")
-    section.ignore(NEEDS_DCF, "searchRegionPaddingScale", "SearchRegionPaddingScale")
     section.ignore("identities are counted for each stream, always in its order", "preserveStreamUpdateOrder")
     section.ignore("boxes that leave the picture are not guessed on", "enableBboxUnClipping")
     return life, settings
 
 
-def _again(section: Section) -> dict[str, Any]:
-    """TrajectoryManagement: taking up identities that ended."""
-    on = section.boolean("enableReAssoc", False)
-    within = _frames(section, "maxTrackletMatchingTimeSearchRange", 30)
-    if not on:
-        section.note("enableReAssoc", "off")
-    section.ignore("identities are whole numbers from 1 in each stream", "useUniqueID")
-    section.ignore(
-        NEEDS_REID, "minMatchingScore4ReidSimilarity", "matchingScoreWeight4ReidSimilarity", "reidExtractionInterval"
-    )
-    section.ignore(
-        "what ended is led on at its velocity; how far off a new target may begin is fixed (reassociation.py)",
-        "minMatchingScore4Overall", "minTrackletMatchingScore", "matchingScoreWeight4TrackletSimilarity",
-        "minTrajectoryLength4Projection", "prepLength4TrajectoryProjection", "trajectoryProjectionLength",
-        "maxAngle4TrackletMatching", "minSpeedSimilarity4TrackletMatching", "minBboxSizeSimilarity4TrackletMatching",
-        "trajectoryProjectionProcessNoiseScale", "trajectoryProjectionMeasurementNoiseScale",
-        "trackletSpacialSearchRegionScale", "enableVanishingPoint",
-    )  # fmt: skip
-    return {"reassociate": within if on else 0.0}
+def _stages(section: Section, least: float, seen: bool, looked: bool) -> tuple[tuple[Stage, ...], float]:
+    """DataAssociator: the rounds, with likeness to filters (`seen`) and of embeddings (`looked`) or without.
 
-
-def _stages(section: Section, least: float) -> tuple[Stage, ...]:
-    """DataAssociator: the rounds."""
+    And the likeness of embeddings where there is none.
+    """
     cascaded = section.integer("associationMatcherType", 0, 0, 1) == 1
     section.choice("dataAssociatorType", "default", {0: "default"})
     predicted = section.boolean("usePrediction4Assoc", False)
@@ -165,13 +193,19 @@ def _stages(section: Section, least: float) -> tuple[Stage, ...]:
         section.number("matchingScoreWeight4Iou", 1.0),
         section.number("matchingScoreWeight4SizeSimilarity", 0.0),
     )
-    unseen = sum(section.number(f"matchingScoreWeight4{kind}Similarity", 0.0) for kind in ("Visual", "Reid"))
     score = section.number("minMatchingScore4Overall", 0.0)
-    if unseen and score:
-        score *= (iou + size) / (iou + size + unseen)
+    further, missing = [], 0.0
+    for kind, there, why in (("Reid", looked, NO_LOOKS), ("Visual", seen, NO_FILTERS)):
+        weight = section.number(f"matchingScoreWeight4{kind}Similarity", 0.0)
+        lowest = section.number(f"minMatchingScore4{kind}Similarity", 0.0)
+        further.append((weight, lowest) if there else (0.0, -math.inf))
+        if not there:
+            missing += weight
+            section.ignore(why, f"matchingScoreWeight4{kind}Similarity", f"minMatchingScore4{kind}Similarity")
+    if missing and score:
+        whole = iou + size + sum(weight for weight, _ in further)
+        score *= whole / (whole + missing)
         section.note("minMatchingScore4Overall", f"as {score:.4f}: without appearance a score is lower")
-    section.ignore(NEEDS_DCF, "minMatchingScore4VisualSimilarity", "matchingScoreWeight4VisualSimilarity")
-    section.ignore(NEEDS_REID, "minMatchingScore4ReidSimilarity", "matchingScoreWeight4ReidSimilarity")
     section.ignore("cameras do not talk to each other", "minMatchingScore4PeerAssocIou")
     shared: dict[str, Any] = {
         "class_penalty": 1.0 if section.boolean("checkClassMatch", True) else 0.0,
@@ -182,18 +216,19 @@ def _stages(section: Section, least: float) -> tuple[Stage, ...]:
         "min_iou": section.number("minMatchingScore4Iou", 0.0),
         "min_size": section.number("minMatchingScore4SizeSimilarity", 0.0),
         "mahalanobis": section.number("thresholdMahalanobis", -1.0),
+        "extra": (further[0][0], further[1][0]), "min_extra": (further[0][1], further[1][1]),
     }  # fmt: skip
     sure = section.number("tentativeDetectorConfidence", 0.5)
     weak = section.number("minMatchingScore4TentativeIou", 0.0)
     if not cascaded:
         section.ignore("only the cascade tells weak detections apart", "tentativeDetectorConfidence")
         section.ignore("only the cascade tells weak detections apart", "minMatchingScore4TentativeIou")
-        return (Stage(states=ANY, low=least, greedy=1, **joint),)
+        return (Stage(states=ANY, low=least, greedy=1, **joint),), UNKNOWN
     return (
         Stage(states=CONFIRMED, low=max(sure, least), **joint),
         Stage(states=ACTIVE, low=least, high=max(sure, least), min_iou=weak, **shared),
         Stage(states=TENTATIVE, low=max(sure, least), min_iou=joint["min_iou"], **shared),
-    )
+    ), max(UNKNOWN, further[0][1])
 
 
 def _filter(section: Section) -> dict[str, Any]:
@@ -204,7 +239,6 @@ def _filter(section: Section) -> dict[str, Any]:
     velocity = section.number("processNoiseVar4Vel", 0.1)
     measured = section.number("measurementNoiseVar4Detector", 4.0)
     weights = section.number("noiseWeightVar4Loc", 0.05), section.number("noiseWeightVar4Vel", 0.00625)
-    section.ignore(NEEDS_DCF, "measurementNoiseVar4Tracker")
     section.ignore("width and height are filtered, each for itself", "useAspectRatio")
     variances = ("processNoiseVar4Loc", "processNoiseVar4Size", "processNoiseVar4Vel", "measurementNoiseVar4Detector")
     if kind == "dummy":
@@ -229,4 +263,4 @@ def _filter(section: Section) -> dict[str, Any]:
 
 def _old(section: Section) -> None:
     """Keys of the flat group of old versions that have no later name."""
-    section.ignore(NEEDS_DCF, *OLD.split())
+    section.ignore("of versions before 5.1: there is nothing like it here", *OLD.split())

@@ -51,6 +51,8 @@ def required(name: str, folder: Path) -> dict[str, Any]:
         values |= {"gallery": str(folder / "people"), "model": make_vector_model(folder / "vectors.onnx")}
     if name == "postprocess":
         values["stage"] = "model"
+    if name == "push":
+        values["url"] = "udp://127.0.0.1:9"
     if name == "segments":
         values["path"] = str(folder / "out-%05d.mp4")
     if name == "dump":

@@ -1,205 +1,19 @@
-"""The kernels for pictures, compiled for the CPU, against the CPU's own imaging: every format, odd sizes, borders."""
+"""The kernels for pictures, compiled for the CPU, against the CPU's own imaging (tests/gpu_pictures.py)."""
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
 import pytest
-from drawn import SHAPES, drawn, picture
-from host_gpu import differences, download, host_gpu, upload  # noqa: F401
+from drawn import picture
+from gpu_pictures import *  # noqa: F403
+from gpu_pictures import there
+from host_gpu import host_gpu  # noqa: F401
 
-from millrace.imaging.cpu import open_imaging
 from millrace.imaging.cuda_pictures import CudaPictures
-from millrace.media import Image
-
-FORMATS = ("NV12", "I420", "P010", "RGB", "BGR", "GRAY8")
-SIZES = ((320, 180), (321, 177))
-CPU = open_imaging()
 
 
 @pytest.fixture
 def gpu(host_gpu):  # noqa: F811
     return CudaPictures(host_gpu)
-
-
-def there(gpu: CudaPictures, image: Image, **how: bool) -> Image:
-    return upload(gpu._launcher.gpu, image, **how)
-
-
-def close(got: Image, want: Image, most: int) -> None:
-    worst, _ = differences(download(got), want)
-    assert worst <= most
-    assert (got.matrix, got.full_range) == (want.matrix, want.full_range)
-
-
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("origin", FORMATS)
-@pytest.mark.parametrize("format", ["I420", "NV12", "RGB", "BGR", "GRAY8"])
-def test_converted(gpu, size, origin, format):
-    image = picture(origin, *size, matrix="bt709", full_range=size[0] % 2 == 1)
-    close(gpu.convert(there(gpu, image), format), CPU.convert(image, format), 1)
-
-
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("how", ["horizontal", "vertical", "half", "clockwise", "counterclockwise"])
-def test_turned(gpu, size, format, how):
-    image = picture(format, *size)
-    close(gpu.turn(there(gpu, image), how), CPU.turn(image, how), 0)
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_cut_out(gpu, format):
-    image = picture(format, 321, 177)
-    box = (31, 21, 400, 170)
-    close(gpu.crop(there(gpu, image), box), CPU.crop(image, box), 0)
-    close(gpu.crop(there(gpu, image), box).copy(), CPU.crop(image, box), 0)
-    with pytest.raises(ValueError, match="no pixel of 321x177"):
-        gpu.crop(there(gpu, image), (400, 0, 500, 10))
-
-
-@pytest.mark.parametrize("format", ["NV12", "I420", "P010", "RGB", "GRAY8"])
-@pytest.mark.parametrize("box", [(20, 10, 180, 100), (0, 0, 641, 359), (10, 20, 118, 220), (0, 0, 160, 90)])
-@pytest.mark.parametrize("matrix", ["bt601", "bt709"])
-def test_put_into_another(gpu, format, box, matrix):
-    image = picture(format, 320, 180, matrix="bt709")
-    here, over = CPU.blank(641, 359, (30, 60, 90), matrix), gpu.blank(641, 359, (30, 60, 90), matrix)
-    close(over, here, 0)
-    CPU.put(image, here, box)
-    gpu.put(there(gpu, image), over, box)
-    close(over, here, 2)
-
-
-def test_what_cannot_be_written_is_one_sentence(gpu):
-    image = there(gpu, picture("NV12", 64, 48))
-    with pytest.raises(ValueError, match="cannot be written"):
-        gpu.put(image, image, (0, 0, 64, 48))  # it is a decoder's
-    with pytest.raises(ValueError, match="cannot be written"):
-        gpu.put(image, gpu.blank(64, 48), (1, 0, 9, 8))
-    with pytest.raises(ValueError, match="pixels are in cpu"):
-        gpu.convert(picture("NV12", 64, 48), "RGB")
-
-
-@pytest.mark.parametrize("format", ["NV12", "I420", "P010", "RGB", "GRAY8"])
-@pytest.mark.parametrize("mode", ["pixelate", "blur"])
-@pytest.mark.parametrize("strength", [1.0, 3.0, 8.0])
-def test_areas_made_unrecognisable(gpu, format, mode, strength):
-    image = picture(format, 321, 177)
-    areas = [(30, 20, 90, 70.5), (60, 50, 140, 120), (-10, 150, 50, 400), (float("nan"), 0, 5, 5)]
-    before = there(gpu, image)
-    most = 256 if format == "P010" else 1
-    close(gpu.conceal(before, areas, mode, strength), CPU.conceal(image, areas, mode, strength), most)
-    close(before, image, 0)  # a decoder's picture is copied
-    assert gpu.conceal(before, [], mode) is before
-
-
-def test_a_polygon_hides_all_that_it_hides_on_the_cpu(gpu):
-    rng = np.random.default_rng(4)
-    chequered = np.where(np.indices((180, 320)).sum(0) % 2, 255, 0).astype(np.uint8)
-    image = Image("GRAY8", [chequered], 320, 180, read_only=True)
-    for _ in range(10):
-        corners = (rng.random((rng.integers(3, 6), 2)) * (300, 160) + 5).tolist()
-        hidden = CPU.conceal(image, [corners]).planes[0] != chequered
-        also = download(gpu.conceal(there(gpu, image), [corners])).planes[0] != chequered
-        assert not (hidden & ~also).any()
-        sides = np.asarray(corners) - np.roll(corners, 1, axis=0)
-        assert (also & ~hidden).sum() <= np.hypot(*sides.T).sum()  # a pixel along its edges
-
-
-@pytest.mark.parametrize("format", ["NV12", "P010", "I420", "RGB"])
-@pytest.mark.parametrize("wraps", [False, True])
-def test_fetched_by_maps(gpu, format, wraps):
-    class Ways:  # as imaging.remap has them
-        def __init__(self, x, y):
-            self.x, self.y, self.wraps = x, y, wraps
-
-        def plan(self, halves, width, height):
-            x, y = (each[::halves, ::halves] / halves for each in (self.x, self.y))
-            return cv2.convertMaps(np.mod(x, width) if wraps else x, y, cv2.CV_16SC2)
-
-    image = picture(format, 321, 177)
-    rows, columns = np.mgrid[0:90, 0:131].astype(np.float32)
-    ways = Ways(columns * 2.7 - 20 + 3 * np.sin(rows / 9), rows * 2.1 - 7 + 2 * np.cos(columns / 11))
-    got = download(gpu.remap(there(gpu, image), ways))
-    small = CPU.convert(image, "NV12") if format == "P010" else image
-    assert (got.format, got.width, got.height) == (small.format, 131, 90)
-    for index, (plane, source) in enumerate(zip(got.planes, small.planes, strict=True)):
-        source = np.ascontiguousarray(source)
-        plan = ways.plan(2 if index and format != "RGB" else 1, source.shape[1], source.shape[0])
-        if wraps:
-            source = cv2.copyMakeBorder(source, 0, 0, 0, 1, cv2.BORDER_WRAP)
-        black = (0, 0, 0) if format == "RGB" else (128, 128) if index else (16,)
-        want = cv2.remap(source, *plan, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=black)
-        assert np.abs(plane.astype(int) - want).max() <= (1 if format == "P010" else 0)
-
-
-@pytest.mark.parametrize("format", ["NV12", "P010", "RGB"])
-@pytest.mark.parametrize("method", ["auto", "bilinear", "nearest"])
-def test_scaled(gpu, format, method):
-    image = picture(format, 321, 177)
-    got = gpu.scale(there(gpu, image), 200, 120, (0, 14, 200, 108), method, (10, 200, 30))
-    assert (got.format, got.width, got.height, got.matrix) == (format, 200, 120, "bt601")
-    area = download(gpu.crop(got, (0, 14, 200, 108))).planes[0].astype(int)
-    how = {"auto": cv2.INTER_AREA, "bilinear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST_EXACT}[method]
-    want = cv2.resize(image.planes[0], (200, 94), interpolation=how).astype(int)
-    assert np.abs(area - want).max() <= (64 if format == "P010" else 1)
-    with pytest.raises(ValueError, match="method 'lanczos' is not there on cuda:0"):
-        gpu.scale(there(gpu, image), 200, 120, method="lanczos")
-
-
-# Lines and circles differ at their edges, by how OpenCV rounds; all else is equal.
-@pytest.mark.parametrize("format", ["NV12", "I420"])
-@pytest.mark.parametrize("size", [(640, 360), (641, 359)])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_drawn(gpu, format, size, shape):
-    image = picture(format, *size, read_only=True)
-    want = drawn(CPU.canvas(image), shape)
-    got = download(drawn(gpu.canvas(there(gpu, image)), shape))
-    worst, ratio = differences(got, want)
-    if shape in ("boxes", "fills", "texts", "heat"):
-        assert worst == 0
-    elif shape == "masks":
-        assert worst <= 1
-    else:
-        assert ratio >= (43 if shape == "rings" else 46)
-
-
-def test_a_picture_of_ten_bits_is_drawn_on_with_eight(gpu):
-    image = picture("P010", 320, 180)
-    want = drawn(CPU.canvas(image), "boxes")
-    assert differences(download(drawn(gpu.canvas(there(gpu, image)), "boxes")), want)[0] == 0
-    assert gpu.canvas(there(gpu, image)).finish().format == "NV12"
-
-
-def test_a_picture_that_is_ours_is_drawn_on_where_it_is(gpu):
-    ours = gpu.blank(64, 48)
-    canvas = gpu.canvas(ours)
-    canvas.fill((10, 10, 20, 20), (255, 255, 255))
-    assert canvas.image is ours
-    canvas.fill((30, 10, 40, 20), (255, 255, 255))
-    assert canvas.finish() is ours
-    luma = download(ours).planes[0]
-    assert luma[12, 12] == luma[12, 32] == 235
-    assert luma[12, 25] == 16
-
-
-def test_what_is_drawn_on_a_part_is_drawn_on_the_whole(gpu):
-    whole = gpu.blank(64, 48)
-    before = whole.planes[0].ready
-    canvas = gpu.canvas(gpu.crop(whole, (20, 10, 64, 48)))
-    canvas.fill((0, 0, 4, 4), (255, 255, 255))
-    canvas.finish()
-    assert whole.planes[0].ready is not before  # whoever reads the whole waits for it
-    luma = download(whole).planes[0]
-    assert (luma[10:14, 20:24] == 235).all() and luma[9, 20] == luma[10, 19] == luma[14, 20] == 16
-
-
-def test_nothing_to_draw_costs_nothing(gpu):
-    image = there(gpu, picture("NV12", 64, 48))
-    canvas = gpu.canvas(image)
-    canvas.text("far away", (900, 900))
-    canvas.rectangle((float("nan"), 0, 5, 5), (1, 2, 3))
-    assert canvas.finish() is image
 
 
 def test_words_are_sent_once(gpu):
@@ -212,8 +26,3 @@ def test_words_are_sent_once(gpu):
         canvas.finish()
         sent.append(driver.copied - before)
     assert sent[0] > sent[1] == sent[2] == 3 * 64  # a box and two words
-
-
-def test_only_pictures_of_yuv_are_drawn_on(gpu):
-    with pytest.raises(ValueError, match="cannot draw on RGB in cuda:0, only NV12, P010, I420"):
-        gpu.canvas(there(gpu, picture("RGB", 64, 48)))

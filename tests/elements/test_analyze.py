@@ -219,6 +219,24 @@ def test_a_jump_ends_what_lasted() -> None:
     assert [(e.number, e.phase, e.extras.get("jump")) for e in last.events] == [(1, "end", True), (2, "new", None)]
 
 
+def test_the_end_of_a_stream_ends_what_lasted() -> None:
+    zone = {"crowd": 1, "loiter": 0.1}
+    analyze = opened("a", zones={"dock": zone}, rules={"full": "zone.dock.count > 0"}, lines=DOOR)
+    run(analyze, *(frame(n, seen(1, 50, 50)) for n in range(11)))
+    last = analyze.closing("a", None)
+    assert last is not None and (last.index, last.pts, last.objects) == (10, 400_000_000, [])
+    assert sorted((e.kind, e.phase, e.extras["stream_end"]) for e in last.events) == [
+        ("crowd", "end", True), ("loiter", "end", True), ("rule", "end", True), ("zone", "end", True),
+    ]  # fmt: skip
+    assert {e.extras["seconds"] for e in last.events} == {0.4}
+    assert analyze.totals()["a"]["zones"]["dock"]["dwell"]["car"] == {"visits": 1, "mean": 0.4, "most": 0.4}
+    assert analyze.totals()["a"]["zones"]["dock"]["left"] == 0
+    list(analyze.end_stream("a"))
+    begin(analyze)
+    assert analyze.closing("a", None) is None  # nothing lasts
+    assert analyze.closing("b", last) is last
+
+
 def test_a_zone_watches_for_crowds_loiterers_and_those_who_stand() -> None:
     zone = {"points": [[0, 0], [150, 0], [150, 100], [0, 100]], "crowd": 2, "crowd_for": "80ms", "loiter": 0.2,
             "stopped": "160ms"}  # fmt: skip

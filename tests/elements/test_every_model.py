@@ -52,3 +52,18 @@ def test_other_formats(started, corpus, tmp_path, case):
     assert tally.wanted, "nothing was found to compare"
     for what in tally.wanted:
         assert tally.share(what) >= 0.99, f"{case.model}: {tally}"
+
+
+def test_ultraface_finds_the_same_as_onnx_and_as_caffe(corpus):
+    """Its ONNX file decodes boxes itself; for Caffe's offsets the parser has the priors, the largest ones too."""
+    import millrace
+
+    pytest.importorskip("onnx", reason="Caffe is converted")
+    picture = str(corpus / "golden/retail_f120.jpg")
+    found = []
+    for model in ("face/ultraface_rfb_320.onnx", "caffe/ultraface_RFB-320.caffemodel"):
+        flow = millrace.open(picture).infer(str(corpus / "models" / model), confidence=0.06)
+        found.append([(each.confidence, *each.box) for frame in flow for each in frame.objects])
+    assert len(found[0]) > 20
+    assert max(row[4] - row[2] for row in found[0]) > 400  # faces as high as most of the picture
+    assert found[1] == [pytest.approx(row, abs=0.02) for row in found[0]]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ from millrace.core.errors import OutputError, SettingError
 from millrace.core.item import StreamStart
 from millrace.elements.json import Json
 from millrace.media import Frame, Image, Object, box
+from millrace.outputs.jsonl import schema
 
 PICTURE = Image("GRAY8", [np.zeros((36, 64), np.uint8)], 64, 36)
 CAPS = Caps("frames", width=64, height=36)
@@ -169,3 +171,24 @@ def test_two_runs_of_four_streams_give_the_same_bytes(tmp_path: Path) -> None:
     assert sorted(runs[0]) == ["out-a.jsonl", "out-b.jsonl", "out-c.jsonl", "out-d.jsonl", "run.jsonl"]
     assert runs[0] == runs[1]
     assert all(text.count(b"\n") == 40 for name, text in runs[0].items() if name != "run.jsonl")
+
+
+class Parked(Source):
+    """One that stays where it is, to the end."""
+
+    def read(self) -> Iterator[Any]:
+        yield StreamStart("gate", CAPS)
+        for n in range(5):
+            yield Frame("gate", n, n * 40_000_000, PICTURE, objects=[Object(box((20, 9, 40, 30)), 0, "car", 0.9, 1)])
+
+
+def test_what_ends_with_the_stream_is_the_last_line(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    millrace.open(Parked(), name="gate").analyze(zones={"dock": {}}).batch(size=2).json(path=str(path)).run()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["frame"] for line in lines] == [0, 1, 2, 3, 4, 4]
+    assert [line.get("end", False) for line in lines] == [False] * 5 + [True]
+    (event,) = lines[-1]["events"]
+    assert (event["phase"], event["kind"], event["event"]) == ("end", "zone", lines[0]["events"][0]["event"])
+    assert lines[-1]["objects"] == [] and lines[-1]["pts"] == 160_000_000
+    jsonschema.validate(lines[-1], schema())

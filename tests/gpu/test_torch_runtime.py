@@ -118,9 +118,19 @@ def test_sizes_that_were_recorded_before_serve_smaller_calls(device, net):
         reference.close()
 
 
-def test_a_compiled_network_takes_over_while_the_plain_one_runs(device, net):
+@pytest.fixture(scope="module")
+def compiler(device):
+    """PyTorch's compiler at work once: it keeps threads."""
+    import torch
+
+    torch.compile(lambda x: x * 2 + 1)(torch.ones(8, device=device))
+    torch.cuda.synchronize()
+
+
+def test_a_compiled_network_takes_over_while_the_plain_one_runs(compiler, device, net):
     runtime, reference = load(net, device, precision="float32", compiled="background"), cpu.load(net)
-    before = None
+    before, told = None, []
+    runtime.report = told.append
     try:
         feed = {"images": pictures(4)}
         want = reference.run(feed)["out"]
@@ -131,7 +141,9 @@ def test_a_compiled_network_takes_over_while_the_plain_one_runs(device, net):
             before = before or now
             if now is not before:
                 break
+            assert not told
             assert time.monotonic() < until, "nothing took over"
+            time.sleep(0.05)
         assert np.abs(runtime.run(feed)["out"] - want).max() < 1e-4
     finally:
         runtime.close()

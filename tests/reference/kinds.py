@@ -224,8 +224,9 @@ def ultraface_caffe(session: Any, picture: np.ndarray, confidence: float) -> lis
     rows: list[Row] = []
     anchor = 0
     for stride, sizes in ((8, (10, 16, 24)), (16, (32, 48)), (32, (64, 96)), (64, (128, 192, 256))):
-        for gy in range(math.ceil(240 / stride)):
-            for gx in range(math.ceil(320 / stride)):
+        rows_of, columns = math.ceil(240 / stride), math.ceil(320 / stride)
+        for gy in range(rows_of):
+            for gx in range(columns):
                 for size in sizes:
                     dx, dy, dw, dh = offsets[0, anchor].tolist()
                     score = float(scores[0, anchor, 1])
@@ -233,8 +234,8 @@ def ultraface_caffe(session: Any, picture: np.ndarray, confidence: float) -> lis
                     if score < confidence:
                         continue
                     wide, high = min(size / 320, 1), min(size / 240, 1)
-                    cx = dx * 0.1 * wide + min((gx + 0.5) * stride / 320, 1)
-                    cy = dy * 0.1 * high + min((gy + 0.5) * stride / 240, 1)
+                    cx = dx * 0.1 * wide + (gx + 0.5) / columns
+                    cy = dy * 0.1 * high + (gy + 0.5) / rows_of
                     w, h = math.exp(dw * 0.2) * wide, math.exp(dh * 0.2) * high
                     corners = (cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height
                     rows.append((*corners, score, 1))

@@ -1,6 +1,7 @@
 """A real RTSP server for the tests: `/usr/bin/python3 rtsp_server.py PORT PATH=LAUNCH …` (Debian's GStreamer).
 
-Every mount is a GStreamer launch line; it says READY on stdout when it listens. with USER:PASSWORD@PATH=LAUNCH
+Every mount is a GStreamer launch line, one with a depay0 takes streams (RECORD) instead of giving them; it says READY
+on stdout when it listens. with USER:PASSWORD@PATH=LAUNCH
 all of them ask for basic authentication.
 """
 
@@ -39,6 +40,8 @@ def main() -> None:
         allowed = f"{role},media.factory.access=true,media.factory.construct=true"
         factory.add_role_from_structure(Gst.Structure.new_from_string(allowed))
         factory.set_launch(f"( {launch} )")
+        if "name=depay0" in launch:
+            factory.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
         factory.set_latency(0)
         factory.set_shared("is-live" in launch)
         mounts.add_factory(path, factory)

@@ -72,7 +72,7 @@ def test_every_format(fmt: str) -> None:
 
 
 def test_pictures_on_a_device_are_an_error() -> None:
-    with pytest.raises(ConfigError, match="processor's memory"):
+    with pytest.raises(ConfigError, match="memory of cuda:0"):
         Camera().warp(Image("NV12", [None, None], W, H, memory="cuda:0"), [])
 
 

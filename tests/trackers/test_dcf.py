@@ -97,18 +97,18 @@ def test_state_is_freed_with_its_target() -> None:
     tracker = open_tracker("dcf", max_age=0.1)
     for n in range(4):
         tracker.update([found(60, 80), found(200, 80)], n * 40 * MS, True, picture((60, 80), (200, 80)))
-    assert len(tracker.filters) == 2  # type: ignore[attr-defined]
+    assert len(tracker.filters.known) == 2  # type: ignore[attr-defined]
     for n in range(4, 12):
         tracker.update([found(60, 80)], n * 40 * MS, True, picture((60, 80)))
-    assert len(tracker.filters) == 1  # type: ignore[attr-defined]
+    assert len(tracker.filters.known) == 1  # type: ignore[attr-defined]
     tracker.discontinuity()
-    assert not tracker.filters  # type: ignore[attr-defined]
+    assert not tracker.filters.known  # type: ignore[attr-defined]
 
 
 def test_it_needs_pictures() -> None:
     with pytest.raises(ConfigError, match="looks at pictures"):
         open_tracker("dcf").update([], 0, True)
-    with pytest.raises(ConfigError, match="processor's memory"):
+    with pytest.raises(ConfigError, match="memory of cuda:0"):
         cut(Image("NV12", [None, None], 8, 8, memory="cuda:0"), np.zeros((1, 4)), 8)
 
 

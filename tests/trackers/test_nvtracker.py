@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from millrace.core.errors import ConfigError
-from millrace.media import Object, box
+from millrace.media import Image, Object, box
 from millrace.trackers import open_tracker
 from millrace.trackers.nvtracker import read_nvtracker
 from millrace.trackers.rules import BOX, CONFIRMED, FULL, NO_VELOCITY_OF_SIDES
@@ -61,7 +61,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_keys_become_rules(tmp_path: Path) -> None:
-    file = read_nvtracker(written(tmp_path, CASCADE))
+    file = read_nvtracker(written(tmp_path, CASCADE), pixels=False)
     joint, weak, young = file.stages
     assert (joint.states, joint.low, joint.iou, joint.size) == (CONFIRMED, 0.25, 0.4, 0.3)
     assert (joint.min_iou, joint.min_size, joint.mahalanobis) == (0.2, 0.3, 12.5)
@@ -78,8 +78,7 @@ def test_keys_become_rules(tmp_path: Path) -> None:
     counts = file.report.counts()
     assert counts["unknown"] == counts["wrong"] == 0
     why = {finding.key: finding for finding in file.report.findings()}
-    assert why["visualTrackerType"].status == "ignored" and "correlation" in why["visualTrackerType"].why
-    assert why["minTrackerConfidence"].status == "ignored"
+    assert why["visualTrackerType"].status == why["minTrackerConfidence"].status == "applied"
     assert "0.28" in why["minMatchingScore4Overall"].why
 
 
@@ -112,6 +111,16 @@ def test_settings_beside_the_file_count(tmp_path: Path) -> None:
     assert open_tracker("nvtracker", config=str(file), trajectory=5).rules.trajectory == 5
 
 
+def street(walkers: list[tuple[float, float]]) -> Image:
+    """A picture with textured walkers."""
+    rng = np.random.default_rng(5)
+    pixels = rng.integers(90, 120, (360, 480, 3)).astype(np.uint8)
+    clothes = [np.kron(rng.integers(0, 255, (10, 5, 3)), np.ones((8, 8, 1))).astype(np.uint8) for _ in walkers]
+    for (x, y), look in zip(walkers, clothes, strict=True):
+        pixels[int(y) : int(y) + 80, max(0, int(x)) : int(x) + 40] = look[:, max(0, -int(x)) :]
+    return Image("RGB", [pixels], 480, 360)
+
+
 def corpus() -> list[Path]:
     root = Path(os.environ.get("MILLRACE_TEST_DATA", "/nowhere")).parent / "corpus"
     groups = re.compile(r"(?m)^(BaseConfig|TargetManagement|StateEstimator|DataAssociator|NvDCF) *:")
@@ -127,13 +136,16 @@ def test_every_file_of_the_corpus_loads_and_runs() -> None:
     if not files:
         pytest.skip("MILLRACE_TEST_DATA does not name a folder beside a corpus of configuration files")
     for file in files:
-        tracker = open_tracker("nvtracker", config=str(file))
-        assert tracker.rules.file.report.counts()["unknown"] == 0, file  # type: ignore[attr-defined]
-        ids: set[int | None] = set()
-        for n in range(40):
-            walkers = [(n * 4.0, 100.0), (300 - n * 4.0, 220.0)]
-            objects = [Object(box((x, y, x + 40, y + 80)), 0, "person", 0.9) for x, y in walkers]
-            out = tracker.update(objects, n * 40_000_000, True)
-            assert np.isfinite([found.box for found in out]).all()
-            ids |= {found.id for found in out}
-        assert ids - {None} == {1, 2}, file
+        for pixels in (True, False):
+            tracker = open_tracker("nvtracker", config=str(file), pixels=pixels)
+            assert tracker.rules.file.report.counts()["unknown"] == 0, file  # type: ignore[attr-defined]
+            ids: set[int | None] = set()
+            for n in range(40):
+                walkers = [(n * 4.0, 100.0), (300 - n * 4.0, 220.0)]
+                objects = [Object(box((x, y, x + 40, y + 80)), 0, "person", 0.9) for x, y in walkers]
+                for found, look in zip(objects, np.eye(2, dtype=np.float32), strict=True):
+                    found.embedding = look
+                out = tracker.update(objects, n * 40_000_000, True, street(walkers))
+                assert np.isfinite([found.box for found in out]).all()
+                ids |= {found.id for found in out}
+            assert ids - {None} == {1, 2}, file
