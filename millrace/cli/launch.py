@@ -19,7 +19,9 @@ _LINK = re.compile(r"(^|\s)!(\s|$)")
 
 
 def is_line(sources: Sequence[str]) -> bool:
-    """Whether what stands where sources do is a launch line, in one argument or in many."""
+    """Whether what stands where sources do is a launch line, in one argument or in many; `gst:…` is an address."""
+    if any(source.startswith("gst:") for source in sources):
+        return False
     return any(_LINK.search(source) or source.startswith("gst-launch") for source in sources)
 
 

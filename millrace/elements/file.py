@@ -25,7 +25,7 @@ class File(PacketWriter):
     path: str = setting(help="where to write; {stream} stands for the stream's name")
     format: str | None = setting(
         default=None, help="the container where the ending does not say it",
-        choices=(None, "mp4", "mov", "matroska", "webm", "mpegts", "avi", "h264", "hevc", "mjpeg"),
+        choices=(None, "mp4", "mov", "matroska", "webm", "mpegts", "avi", "h264", "hevc", "mjpeg", "flv"),
     )  # fmt: skip
     sound: bool = setting(default=True, help="the sound of a file's stream, unchanged, where the container can hold it")
 

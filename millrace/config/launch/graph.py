@@ -72,6 +72,7 @@ class Node:
     fed: Fed = field(default_factory=Fed)
     gives: Fed = field(default_factory=Fed)
     queue: Queue | None = None  # of the next step
+    absorbed: bool = False  # GStreamer itself runs it, with the source or sink beside it
     merged: bool = False  # several streams became one picture before it, or here
 
     @property
@@ -139,6 +140,9 @@ class Graph:
             return  # a later one counts
         if name in alias.ignored:
             self.note(node, name, "ignored", alias.ignored[name], each.at)
+            return
+        if alias.free and name not in alias.applied:
+            self.note(node, name, "applied", "given to GStreamer as it is", each.at)
             return
         if name not in alias.applied:
             near = did_you_mean(name, [*alias.applied, *alias.ignored])

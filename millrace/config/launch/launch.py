@@ -11,7 +11,7 @@ from ...deepstream import Finding
 from ...deepstream.report import Status
 from ..deepstream.parts import Missing
 from ..plan import Plan
-from . import filters, models, outputs, pictures, sources
+from . import bridge, filters, models, outputs, pictures, sources
 from .grammar import Part, parse
 from .graph import Graph, Node, by_pad, pad_number, sources_of
 from .lines import Lines
@@ -88,11 +88,13 @@ def load_launch(text: str, environment: Mapping[str, str] | None = None) -> Laun
 
 def _make(work: Work, node: Node) -> None:
     alias = node.alias
+    if node.absorbed:
+        return
     if alias.name == "capsfilter":
         filters.caps(work, node)
         return
     if alias.make:
-        for module in (sources, pictures, models, outputs):
+        for module in (sources, pictures, models, outputs, bridge):
             if maker := vars(module).get(alias.make):
                 maker(work, node)
                 return
@@ -102,7 +104,7 @@ def _make(work: Work, node: Node) -> None:
 def _check_file(work: Work, node: Node) -> None:
     """What a demuxer, a parser or a decoder of one codec is fed: now, where a file tells it, else when it comes."""
     alias, fed = node.alias, node.fed
-    if alias.kind != "pass" or alias.gives not in ("coded", "raw"):
+    if node.absorbed or alias.kind != "pass" or alias.gives not in ("coded", "raw"):
         return
     if fed.kind == "bytes" and alias.containers and fed.container and fed.container not in alias.containers:
         message = f"{node.part.element} reads {' or '.join(alias.containers)}, and the file is {fed.container}"

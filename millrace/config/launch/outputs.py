@@ -13,12 +13,13 @@ from ...elements.raw import FORMATS as WRITTEN
 from ..deepstream.sinks import PAYLOADS
 from ..plan import Queue
 from .graph import Node, upstream
+from .sources import address, with_user
 from .work import Work
 
 _SPEEDS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
 _CONTAINERS = {  # of muxers → (FFmpeg's name, the endings that say it)
     "mp4": ("mp4", (".mp4", ".m4v", ".mov")), "mkv": ("matroska", (".mkv",)), "webm": ("webm", (".webm",)),
-    "ts": ("mpegts", (".ts",)), "avi": ("avi", (".avi",)),
+    "ts": ("mpegts", (".ts",)), "avi": ("avi", (".avi",)), "flv": ("flv", ()),
 }  # fmt: skip
 _STREAMS = {"h264": ("h264", (".h264", ".264")), "hevc": ("hevc", (".h265", ".265", ".hevc")), "mjpeg": ("mjpeg", ())}
 _CODEC_NUMBERS = {1: "h264", 2: "hevc", 3: "mpeg4"}
@@ -162,6 +163,44 @@ def _path(work: Work, node: Node, key: str) -> str:
     if not path:
         raise work.error(node, key, f"is missing: {key}=PATH")
     return path
+
+
+def push(work: Work, node: Node) -> None:
+    """rtmpsink and rtspclientsink."""
+    text = str(node.props.get("location", "")).split(" ")[0]
+    if "://" not in text:
+        raise work.error(node, "location", "is missing: location=rtmp://host/app/key or rtsp://host/path")
+    place = address(work, node, "location", text)
+    if "user-id" in node.props:
+        place = with_user(place, node.props["user-id"], node.props.get("user-pw", ""))
+    transport = "udp" if str(node.props.get("protocols", "")).strip().lower() in ("1", "udp") else None
+    settings = {"url": place, "transport": transport, "sync": node.props.get("sync")}
+    work.add(node, "push", settings, url="location")
+
+
+def udp(work: Work, node: Node) -> None:
+    """udpsink: RTP behind a payloader, MPEG-TS behind mpegtsmux."""
+    host, port = node.props.get("host", "localhost"), node.props.get("port", 5004)
+    if node.fed.kind == "bytes" and node.fed.container != "ts":
+        raise work.graph.error(
+            node.part.at, f"{node.part.element}: a file cannot be sent as it is: put mpegtsmux before it"
+        )
+    if node.fed.kind == "rtp" and node.fed.container == "ts":
+        work.note(node, "host", "applied", "MPEG-TS goes without RTP around it: udp://")
+    scheme = "rtp" if node.fed.kind == "rtp" and node.fed.container != "ts" else "udp"
+    work.add(node, "push", {"url": f"{scheme}://{host}:{port}", "sync": node.props.get("sync")}, url="host")
+
+
+def hls(work: Work, node: Node) -> None:
+    if node.fed.kind == "bytes" and node.fed.container != "ts":
+        raise work.graph.error(node.part.at, f"{node.part.element} takes MPEG-TS: put mpegtsmux before it, or nothing")
+    path = str(node.props.get("location", "segment%05d.ts"))
+    most = node.props.get("max-files", 10)
+    settings = {
+        "path": path, "playlist": str(node.props.get("playlist-location", "playlist.m3u8")),
+        "seconds": float(node.props.get("target-duration", 15)), "keep": most if most > 1 else None,
+    }  # fmt: skip
+    work.add(node, "segments", settings, path="location", playlist="playlist-location", seconds="target-duration")
 
 
 def encfile(work: Work, node: Node) -> None:

@@ -67,6 +67,8 @@ Where only the stream can tell (h264parse before HEVC), it is refused when it co
   GRAY8, and for raw files, which have the format that the caps say.
 * num-buffers counts pictures, also of filesrc.
 * A queue is the link that is there anyway; a leaky one drops (`queue: {policy: drop_oldest}`).
+* Effects, overlays and sources that only GStreamer has run in a process of its own, by GStreamer itself where it is
+  installed (docs/gstreamer.md); so does what stands between them and coded video.
 * A graph must be made of lines behind and beside each other; ways that cross in the middle are refused.
 
 ## What was run

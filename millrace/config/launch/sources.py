@@ -92,7 +92,7 @@ def rtsp(work: Work, node: Node) -> None:
             options["timeout"] = node.props[key] / 1e6
     place = address(work, node, "location", text)
     if "user-id" in node.props and "://" in place:
-        place = _with_user(place, node.props["user-id"], node.props.get("user-pw", ""))
+        place = with_user(place, node.props["user-id"], node.props.get("user-pw", ""))
     _stream(work, node, "location", place, options if "://" in place else {})
     node.gives.container = container_of(place)
 
@@ -322,7 +322,7 @@ def address(work: Work, node: Node, key: str, text: str) -> str:
     return text
 
 
-def _with_user(place: str, user: str, password: str) -> str:
+def with_user(place: str, user: str, password: str) -> str:
     parts = urlsplit(place)
     host = parts.netloc.rpartition("@")[2]
     login = f"{user}:{password}" if password else user

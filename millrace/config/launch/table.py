@@ -33,6 +33,7 @@ class Alias:
     applied: dict[str, tuple[str, str]] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
     why: str = ""
+    free: bool = False
     names: tuple[str, ...] = ()  # it and those that are the same
 
 
@@ -82,7 +83,7 @@ def _alias(name: str, said: Mapping[str, Any], groups: Mapping[str, Any], reason
         name, plain["kind"], plain.get("here", ""), plain.get("make", ""), _tuple(plain.get("takes")),
         plain.get("gives", ""), _tuple(plain.get("codecs")), _tuple(plain.get("containers")),
         _tuple(plain.get("shapes")), pads.get("sink", "sink"), pads.get("src", "src"), applied, ignored,
-        plain.get("why", ""), (name, *said.get("aliases", ())),
+        plain.get("why", ""), plain.get("free", False), (name, *said.get("aliases", ())),
     )  # fmt: skip
 
 

@@ -154,9 +154,11 @@ def test_one_source_through_two_branches_is_joined_by_metamux() -> None:
          {"uri": "a.mp4", "drop_frame_interval": 3, "skip_frames": "non_key"}),
         ("v4l2src device=/dev/video2 ! image/jpeg,width=640,height=480,framerate=15/1 ! jpegdec",
          {"uri": "/dev/video2", "size": "640x480", "fps": 15.0, "pixels": "mjpeg"}),
+        ("udpsrc port=5000 ! application/x-rtp,encoding-name=H264 ! rtph264depay ! h264parse ! avdec_h264",
+         "gst:udpsrc port=5000 ! application/x-rtp,encoding-name=H264 ! rtph264depay"),
     ],
 )  # fmt: skip
-def test_sources(line: str, wanted: dict[str, Any]) -> None:
+def test_sources(line: str, wanted: Any) -> None:
     (Path.cwd() / "f").mkdir()
     assert made(f"{line} ! fakesink")["streams"] == {"source0": wanted}
 
@@ -208,6 +210,18 @@ def test_pictures(between: str, wanted: list[Any]) -> None:
          [{"publish": {"payload": "deepstream-minimal", "every": 5, "options": {"newapi": False, "dummy": False},
                        "broker": "mqtt://h:1883/?qos=1"}}]),
         ("fpsdisplaysink video-sink=fakesink", []),
+        ("textoverlay text=\"a b\" ! fakesink", [{"gst": {"launch": 'textoverlay text="a b"'}}]),
+        ("x264enc ! mpegtsmux ! srtsink uri=srt://:9000",
+         [{"encode": {"codec": "h264", "bitrate": 2048000}}, {"gstout": {"launch": "mpegtsmux ! srtsink uri=srt://:9000"}}]),
+        ("x264enc ! flvmux ! rtmpsink location='rtmp://h/app/key live=1'",
+         [{"encode": {"codec": "h264", "bitrate": 2048000}}, {"push": {"url": "rtmp://h/app/key"}}]),
+        ("x264enc ! rtspclientsink location=rtsp://h/x user-id=u user-pw=p protocols=udp",
+         [{"encode": {"codec": "h264", "bitrate": 2048000}}, {"push": {"url": "rtsp://u:p@h/x", "transport": "udp"}}]),
+        ("x264enc ! rtph264pay ! udpsink host=10.0.0.9 port=5000 sync=false",
+         [{"encode": {"codec": "h264", "bitrate": 2048000}}, {"push": {"url": "rtp://10.0.0.9:5000", "sync": False}}]),
+        ("x264enc ! hlssink2 target-duration=4 location=s%03d.ts",
+         [{"encode": {"codec": "h264", "bitrate": 2048000}},
+          {"segments": {"path": "s%03d.ts", "playlist": "playlist.m3u8", "seconds": 4.0, "keep": 10}}]),
         ("avenc_mpeg4 bitrate=300000 ! avimux ! filesink location=o.avi",
          [{"encode": {"codec": "mpeg4", "bitrate": 300000}}, {"file": {"path": "o.avi"}}]),
     ],
@@ -260,7 +274,7 @@ WRONG = [
     ("videotestsrc ! video/x-raw,width=64 ! identity ! video/x-raw,width=32 ! fakesink", 50, "caps behind it ask"),
     ("videotestsrc ! x264enc ! video/x-h265 ! fakesink", 26, "video/x-h265, and h264 comes"),
     ("videotestsrc ! audio/x-raw ! fakesink", 16, "sound and subtitles"),
-    ("udpsrc port=5000 ! fakesink", 1, "udpsrc is not used here: RTP without a session"),
+    ("appsrc ! fakesink", 1, "appsrc is not used here: it is for a program"),
     (
         "videotestsrc ! nvinfer config-file-path=net.txt infer-on-gie-id=7 ! fakesink",
         65,

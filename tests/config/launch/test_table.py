@@ -10,12 +10,12 @@ from types import ModuleType
 import pytest
 
 from millrace import registry
-from millrace.config.launch import filters, models, outputs, pictures, sources
+from millrace.config.launch import bridge, filters, models, outputs, pictures, sources
 from millrace.config.launch.page import page
 from millrace.config.launch.table import Alias, table
 from millrace.config.launch.values import convert
 
-MODULES: tuple[ModuleType, ...] = (sources, pictures, models, outputs, filters)
+MODULES: tuple[ModuleType, ...] = (sources, pictures, models, outputs, filters, bridge)
 ALIASES = table().aliases
 KINDS = {"bytes", "coded", "raw", "rtp", "any"}
 
@@ -38,7 +38,7 @@ def test_an_element_is_whole(alias: Alias) -> None:
 
 def test_what_an_element_becomes_exists() -> None:
     """Names in backquotes at the begin of `here` are elements of ours."""
-    known = {*registry.names(), "tee", "select", "queue", "pattern:", "**PERF", "draw", "expect"}
+    known = {*registry.names(), "tee", "select", "queue", "pattern:", "gst:", "**PERF", "draw", "expect"}
     for alias in ALIASES:
         for part in alias.here.split(", "):
             if part.startswith("`"):
