@@ -301,7 +301,7 @@ def run(plan: Plan, frames: int) -> str:
     wrong = [path for path in outputs(plan.line) if not any(each.stat().st_size for each in Path().glob(path))]
     if wrong:
         return f"nothing was written to {', '.join(wrong)}"
-    found = sum(summary.streams[stream.name].objects for stream in plan.streams)
+    found = sum(stream.objects for stream in summary.streams.values())
     ends = ", ".join(ends_of(plan.line)) or "nothing is shown"
     return f"ran: {len(plan.streams)} streams, {found} objects; {ends}; {time.monotonic() - began:.1f} s"
 

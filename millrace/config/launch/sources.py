@@ -313,6 +313,10 @@ def address(work: Work, node: Node, key: str, text: str) -> str:
     other = substitute(text, os.path.basename(text))
     if other is not None:
         return other
+    try:
+        urlsplit(text)
+    except ValueError as error:
+        raise work.error(node, key, f"{text} is no address: {error}") from None
     if text.startswith("file://"):
         return work.file(node, key, unquote(urlsplit(text).path) or text.removeprefix("file://")) or ""
     if re.search(r"[<>]", text):
