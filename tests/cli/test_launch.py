@@ -115,6 +115,7 @@ def test_from_python() -> None:
 
 
 def test_what_is_a_line() -> None:
+    assert not is_line(["gst:videotestsrc ! identity"])
     assert is_line(["a ! b"]) and is_line(["a", "!", "b"]) and is_line(["gst-launch-1.0 x"])
     assert not is_line(["street.mp4", "wow!.mp4"])
     assert joined(["a", "b=c d", 'e="f g"']) == 'a b=c\\ d e="f g"'

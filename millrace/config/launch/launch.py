@@ -12,6 +12,7 @@ from ...deepstream.report import Status
 from ..deepstream.parts import Missing
 from ..plan import Plan
 from . import bridge, filters, models, outputs, pictures, sources
+from .beside import without_sound
 from .grammar import Part, parse
 from .graph import Graph, Node, by_pad, pad_number, sources_of
 from .lines import Lines
@@ -56,8 +57,11 @@ def load_launch(text: str, environment: Mapping[str, str] | None = None) -> Laun
     `environment`: variables that stand in it as `$NAME` (default: those of the process).
     """
     line = take_command(text, environment)
-    graph = Graph(parse(line))
+    description = parse(line)
+    silenced = without_sound(description)
+    graph = Graph(description)
     work = Work(graph)
+    work.remarks += [silenced] if silenced else []
     for node in graph.nodes:
         if node.alias.name == "capsfilter":
             filters.shape(work, node)

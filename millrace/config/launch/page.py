@@ -69,6 +69,8 @@ Where only the stream can tell (h264parse before HEVC), it is refused when it co
 * A queue is the link that is there anyway; a leaky one drops (`queue: {policy: drop_oldest}`).
 * Effects, overlays and sources that only GStreamer has run in a process of its own, by GStreamer itself where it is
   installed (docs/gstreamer.md); so does what stands between them and coded video.
+* Sound that leads from a demuxer or decoder into a muxer or a loudspeaker is left away, and told: `file` writes the
+  sound of a stream as it is. A line of nothing but sound is refused.
 * A graph must be made of lines behind and beside each other; ways that cross in the middle are refused.
 
 ## What was run

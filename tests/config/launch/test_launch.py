@@ -338,3 +338,31 @@ def test_passwords_are_not_shown() -> None:
         load_launch("rtspsrc location=rtsp://user:secret@h/x user-pw=secret ! decodbin ! fakesink")
     assert "secret" not in str(caught.value)
     assert "/x user-pw=****** ! decodbin" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "qtdemux name=d d.video_0 ! h264parse ! m.video_0 d.audio_0 ! queue ! aacparse ! m.audio_0",
+        "qtdemux name=d d. ! h264parse ! m. d. ! queue ! decodebin ! audioconvert ! avenc_aac ! m.",
+        "qtdemux name=d d.video_0 ! h264parse ! m. d.audio_0 ! m.audio_0",
+        "qtdemux name=d d.video_0 ! h264parse ! m. d.audio_0 ! queue ! avdec_aac ! audioconvert ! autoaudiosink",
+    ],
+)
+def test_sound_goes_into_files_as_it_is(line: str) -> None:
+    found = load_launch(f"filesrc location=a.mp4 ! {line} matroskamux name=m ! filesink location=o.mkv")
+    assert [step.element for step in found.plan.line] == ["expect", "file"]  # type: ignore[union-attr]
+    assert "sound goes into files as it is" in found.remarks[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "filesrc location=a.mp4 ! qtdemux name=d d.audio_0 ! queue ! aacparse ! avdec_aac ! fakesink",
+        "filesrc location=a.mp4 ! decodebin ! audioconvert ! autoaudiosink",
+        "videotestsrc ! fakesink alsasrc ! audioconvert ! fakesink",
+    ],
+)
+def test_sound_alone_is_refused(line: str) -> None:
+    with pytest.raises(LaunchError, match="there is no analysis of sound"):
+        load_launch(line)
