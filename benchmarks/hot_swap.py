@@ -131,7 +131,8 @@ def work(args: argparse.Namespace, folder: Path) -> None:
     out = summary.streams["cam"].frames_out
     ordered = watch.indices == sorted(watch.indices)
     print(f"{args.fps:g} frames a second; pushed {pushed[0]}, came out {out}, lost {pushed[0] - out}, "
-          f"dropped by the source {source.dropped}, in order: {ordered}")  # fmt: skip
+          f"dropped by the source {source.dropped}, by channels of a live stream {summary.streams['cam'].drops}, "
+          f"in order: {ordered}")  # fmt: skip
     for name, took, gap in rows:
         print(f"  {name:<28} after {took:6.2f} s   longest gap {gap * 1e3:6.1f} ms")
     for text in warnings:

@@ -108,7 +108,8 @@ def open_decoder(caps: Caps, device: str, say: Callable[[str], None], **options:
         return decoder
 
     def on_cpu() -> Decoder:
-        return Moved(part("cpu", "decoder")(caps, "cpu", **options), part(device, "upload")(device))
+        own = {name: value for name, value in options.items() if name != "low_latency"}  # a GPU's
+        return Moved(part("cpu", "decoder")(caps, "cpu", **own), part(device, "upload")(device))
 
     def tell(reason: str) -> None:
         say(f"{reason}: the cpu decodes it, and its pictures are brought to {device}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from millrace.core import Graph, Item, Source, StreamStart, setting, state
@@ -29,12 +31,6 @@ ZONES = {
 }
 
 
-class Chained(Infer):
-    """In the thread of what stands before it."""
-
-    threaded: ClassVar[bool] = False
-
-
 class LoopingFile(Source):
     """A file over and over as one long stream; times go on."""
 
@@ -50,6 +46,8 @@ class LoopingFile(Source):
                 if self.stopped:
                     return
                 if isinstance(item, Packet):
+                    if item.dts is not None:
+                        item.dts += offset
                     if item.pts is not None:
                         item.pts += offset
                         end = max(end, item.pts + (item.duration or 0))
@@ -63,6 +61,27 @@ class LoopingFile(Source):
         self.stopped = True
 
 
+class PacedFile(LoopingFile):
+    """The same at the pace of its times, as a camera sends it: a live stream."""
+
+    quick: ClassVar[bool] = False
+    offset: float = setting(default=0.0, help="seconds after the others that it begins")
+
+    def read(self) -> Iterator[Item | StreamStart]:
+        begun, first = time.monotonic() + self.offset, None
+        for item in super().read():
+            if isinstance(item, StreamStart):
+                yield replace(item, live=True)
+                continue
+            if isinstance(item, Packet):
+                when = item.dts if item.dts is not None else item.pts or 0
+                first = when if first is None else first
+                due = begun + (when - first) / 1e9
+                time.sleep(max(0.0, due - time.monotonic()))
+                item.arrived = round(due * 1e9)
+            yield item
+
+
 def line(graph: Graph, *named: tuple[str, Any]) -> Graph:
     """The elements one after the other."""
     for name, element in named:
@@ -74,17 +93,14 @@ def line(graph: Graph, *named: tuple[str, Any]) -> Graph:
 
 
 def application(
-    detector: str, classifiers: list[str], device: str, folder: str, workers: int, batch: int, chained: bool = False,
-    **options: Any,
-) -> Graph:  # fmt: skip
+    detector: str, classifiers: list[str], device: str, folder: str, workers: int, batch: int, **options: Any
+) -> Graph:
     """`classifiers` look at each identity once, and again when it has grown by half; `options` are the detector's."""
     more = {"options": options} if options else {}
     seconds = [
         (
             f"second{n}",
-            (Chained if chained else Infer)(
-                model=path, device=device, on={"growth": 1.5, "min_width": 24, "min_height": 24}
-            ),
+            Infer(model=path, device=device, on={"growth": 1.5, "min_width": 24, "min_height": 24}),
         )
         for n, path in enumerate(classifiers)
     ]

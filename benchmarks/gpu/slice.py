@@ -36,14 +36,22 @@ DEVICE = common.DEVICE
 WARM = 1.0  # seconds after the first results, beside those of the window
 
 
-def slice_graph(model: str, device: str, folder: str, workers: int, batch: int, limit: int | None = None) -> Graph:
+def slice_graph(
+    model: str,
+    device: str,
+    folder: str,
+    workers: int,
+    batch: int,
+    limit: int | None = None,
+    precision: str | None = None,
+) -> Graph:
     stop = [("limit", Limit(count=limit))] if limit else []
     return line(
         Graph(),
         ("decode", Decode(device=device, workers=workers)),
         *stop,
         ("batch", Batch(size=batch)),
-        ("infer", Infer(model=model, device=device)),
+        ("infer", Infer(model=model, device=device, options={"precision": precision} if precision else None)),
         ("track", Track()),
         ("json", Json(path=os.path.join(folder, "{stream}.jsonl"))),
         ("end", Discard()),
@@ -108,12 +116,13 @@ def _elements(before: Any, after: Any, started: float) -> dict[str, Any]:
     return rows
 
 
-def against_cpu(out: common.Out, clip: str, model: str, frames: int = 120) -> None:
+def against_cpu(out: common.Out, clip: str, model: str, frames: int = 120, precision: str = "float16") -> None:
     """The same frames through the same elements on the CPU and on the GPU: boxes matched both ways."""
     results = []
     for device in ("cpu", DEVICE):
         with tempfile.TemporaryDirectory() as folder:
-            graph = slice_graph(model, device, folder, 1, 4, limit=frames)
+            on_gpu = precision if device != "cpu" else None
+            graph = slice_graph(model, device, folder, 1, 4, limit=frames, precision=on_gpu)
             pipeline = Pipeline(graph)
             pipeline.add_source("a", FileSource(stream="a", uri=clip), into="decode")
             pipeline.start()
@@ -126,6 +135,7 @@ def against_cpu(out: common.Out, clip: str, model: str, frames: int = 120) -> No
     shown = {
         "clip": Path(clip).name,
         "model": Path(model).name,
+        "precision": precision,
         "frames": len(cpu),
         "frames_gpu": len(gpu),
         "same_times": same,
@@ -134,12 +144,12 @@ def against_cpu(out: common.Out, clip: str, model: str, frames: int = 120) -> No
 
 
 def _matched(reference: list[Any], other: list[Any]) -> str:
-    """How many of reference's boxes of confidence >= 0.35 the other has (>= 0.3, same class, IoU >= 0.9)."""
+    """How many of reference's boxes of confidence >= 0.35 the other has (>= 0.3, same class, IoU >= 0.95)."""
     found = total = 0
     for a, b in zip(reference, other, strict=False):
         for box in (o for o in a["objects"] if o["confidence"] >= 0.35):
             total += 1
-            found += any(o["class_id"] == box["class_id"] and _iou(o["box"], box["box"]) >= 0.9 for o in b["objects"])
+            found += any(o["class_id"] == box["class_id"] and _iou(o["box"], box["box"]) >= 0.95 for o in b["objects"])
     return f"{found} of {total}"
 
 
@@ -177,8 +187,10 @@ def main() -> None:
     arguments = parser.parse_args()
     out = common.Out(arguments.out)
     common.gpu(DEVICE)
-    for model in arguments.model:
-        common.guarded(out, against_cpu, arguments.clips[0], model)
+    for clip in arguments.clips:
+        for model in arguments.model:
+            for precision in ("float32", "float16"):
+                common.guarded(out, against_cpu, clip, model, precision=precision)
     for clip in arguments.clips:
         for streams in arguments.streams:
             measure(out, clip, arguments.model, streams, arguments.workers, arguments.batch)

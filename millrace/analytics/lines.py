@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..media.geometry import side
+from . import native
 from .sightings import MEMORY, SECOND, Anchor, Point, Sighting
 
 LOST = SECOND  # unseen for so long near the line: worth telling, where tracing is on
@@ -96,6 +97,8 @@ class LineCounter:
             self.misses = []
         (x1, y1), (x2, y2), length, anchor, paths = self.start, self.end, self.length, self.anchor, self.paths
         along_x, along_y = x2 - x1, y2 - y1
+        if native.steps is not None and anchor == "bottom" and not self.trace:
+            seen = native.steps.line(paths, list(seen), pts, self.start, self.end, length)
         for found in seen:
             point = found.point(anchor)
             distance = (along_x * (point[1] - y1) - along_y * (point[0] - x1)) / length

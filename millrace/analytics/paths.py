@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from . import native
 from .sightings import MEMORY, SECOND, Point, Sighting
 
 _GAIN = 0.12  # of a new residual on the estimate of the trembling: about eight sightings are remembered
@@ -126,6 +127,10 @@ class Path:
         return x / spread, y / spread
 
 
+def _shifted(found: Sighting, x: float, y: float, doubt: float) -> Sighting:
+    return found._replace(x1=found.x1 + x, y1=found.y1 + y, x2=found.x2 + x, y2=found.y2 + y, doubt=doubt)
+
+
 class Paths:
     """The paths of one stream's identities, by their feet (the middle of the lower side of the box)."""
 
@@ -141,6 +146,10 @@ class Paths:
 
         `ground` are their places on the floor plan, in order.
         """
+        if native.steps is not None and ground is None:
+            moved: list[Sighting] = native.steps.paths(self.known, list(seen), pts, self.window, Path, Place, _shifted)
+            self._purge(pts)
+            return moved
         out = []
         known, window = self.known, self.window
         for n, found in enumerate(seen):
@@ -152,13 +161,15 @@ class Paths:
             path.add(Place(pts, ((x1 + x2) / 2, y2), ground[n] if ground is not None else None, height), window)
             doubt = path.doubt
             if doubt > STEADY * height:
-                x, y, doubt = path.settled()
-                found = found._replace(x1=found.x1 + x, y1=found.y1 + y, x2=found.x2 + x, y2=found.y2 + y, doubt=doubt)
+                found = _shifted(found, *path.settled())
             out.append(found)
+        self._purge(pts)
+        return out
+
+    def _purge(self, pts: int) -> None:
         if pts - self._purged > MEMORY:
             self._purged = pts
             self.known = {key: path for key, path in self.known.items() if pts - path.places[-1].pts <= MEMORY}
-        return out
 
     def forget(self) -> None:
         """The stream jumped or ended."""

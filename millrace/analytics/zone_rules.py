@@ -85,7 +85,9 @@ class ZoneRule(Rule):
                 if self.concerns([before]):
                     self.counter.recall(before, pts)
             seen = self.concerns(look.seen)
-            self._passages(self.counter.update(seen, look.pts), {found.id: found for found in seen}, look)
+            passages = self.counter.update(seen, look.pts)
+            if passages:
+                self._passages(passages, {found.id: found for found in seen}, look)
             visits = self.counter.visits
             inside = [found for found in seen if visits[found.id].inside]
         for found in inside:
@@ -166,7 +168,7 @@ class ZoneRule(Rule):
         assert self.counter is not None
         out: dict[str, Any] = {"count": self.counter.present()}
         if out["count"]:
-            out["classes"] = dict(sorted(self.counter.occupancy().items()))
+            out["classes"] = dict(sorted(self.counter.labels().items()))
         if isinstance(self.counter, ZoneCounter):
             out |= {"entered": self.counter.entered, "left": self.counter.left}
         if self.crowd is not None:

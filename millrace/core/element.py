@@ -125,6 +125,11 @@ class Element:
         dataclass(kw_only=True, eq=False, repr=False)(cls)
 
     @property
+    def own_thread(self) -> bool:
+        """Whether it heads a thread: as its class says, unless its settings make that needless."""
+        return self.threaded
+
+    @property
     def ready(self) -> bool:
         """False asks the engine to bring no item yet (markers neither); `context.wake()` makes it look again."""
         return True

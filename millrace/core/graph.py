@@ -102,7 +102,7 @@ class Graph:
             element = self.nodes[name].element
             feeding = {heads[link.source] for link in self.into(name)}
             split = any(self.nodes[head].element.partitioned for head in feeding)
-            own = element.threaded or element.joins or element.partitioned or name in entries
+            own = element.own_thread or element.joins or element.partitioned or name in entries
             heads[name] = name if own or split or len(feeding) != 1 else feeding.pop()
         return heads
 

@@ -14,7 +14,7 @@ from .. import devices
 from ..imaging.straighten import straighten
 from ..media import CPU, Frame, Image, Object, Placement
 from ..media.objects import Box
-from ..media.tensor import part_of
+from ..media.tensor import touches
 from ..models.card import ObjectsCard, read_part
 from ..parsers.custom import ParserError
 from ..parsers.raw import of_picture
@@ -144,7 +144,8 @@ def of_frame(frame: Frame, stage: str, prepared: bool, number: int | None = None
 
 def of_object(frame: Frame, found: Object) -> Unit | None:
     """The unit of an object; None where nothing of it is in the picture."""
-    if part_of(found.box.tolist(), frame.image.width, frame.image.height) is None:
+    x1, y1, x2, y2 = found.box.tolist()
+    if not touches(x1, y1, x2, y2, frame.image.width, frame.image.height):
         return None
     return Unit(frame, found, found.box)
 

@@ -125,7 +125,12 @@ class Decode(Element):
             stream.came[item.pts] = (item.arrived, item.wall)
             if len(stream.came) > _HELD:  # damaged packets give no picture
                 del stream.came[next(iter(stream.came))]
-        pictures = stream.decoder.decode(item)
+        try:
+            pictures = stream.decoder.decode(item)
+        except (RuntimeError, ValueError) as error:  # of a GPU: what its decoder cannot do, memory that ran out
+            if self.device == "cpu":
+                raise
+            raise StreamError(item.stream, f"decoding on {self.device} failed: {error}") from error
         return self._emit(stream, pictures) if pictures else _NOTHING
 
     def flush(self, stream: str) -> Iterator[Item]:
@@ -153,8 +158,10 @@ class Decode(Element):
 
     def _open_decoder(self, start: StreamStart) -> Decoder:
         try:
-            decoder = open_decoder(start.caps, self.device, partial(self._say, start.stream), threads=self.threads)
-        except ValueError as error:
+            say = partial(self._say, start.stream)
+            quick = {"low_latency": True} if start.live and kind(self.device) == "cuda" else {}
+            decoder = open_decoder(start.caps, self.device, say, threads=self.threads, **quick)
+        except (RuntimeError, ValueError) as error:
             raise StreamError(start.stream, str(error)) from error
         wanted = start.caps.get("decoding") or Decoding()
         if self.device != "cpu" and self.context is not None and (wanted.turn or wanted.skip_frames == "non_reference"):

@@ -209,6 +209,11 @@ class Infer(Element):
         self.use(loaded, same)
 
     @property
+    def own_thread(self) -> bool:
+        """A second model on a GPU only starts calls there: a hop to another thread would cost more than it saves."""
+        return self.on is None or devices.kind(self.device) != "cuda"
+
+    @property
     def ready(self) -> bool:
         """Whether one more item may come. One call more than can run is taken in, so that no thread idles."""
         limit = self.loaded.runtime.parallel + 1 if self.loaded else 1
@@ -316,9 +321,10 @@ class Infer(Element):
                 if unit.fresh:
                     self.retract(unit)
             raise
+        told = iter(waiting.results.told_all([unit for unit in waiting.units if unit.fresh]))
         for unit in waiting.units:
             if unit.fresh:
-                self.keep(unit, waiting.results.place(unit))
+                self.keep(unit, waiting.results.place(next(told), unit))
                 if self.keeps_tensors:
                     waiting.results.keep_tensors(unit)
             elif self.memory is not None and unit.target is not None:

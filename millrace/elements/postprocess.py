@@ -82,7 +82,7 @@ class Postprocess(Element):
         placement = Placement(1 / sx, 1 / sy, -ox / sx, -oy / sy, frame.image.width, frame.image.height)
         unit = Unit(frame, target, reading.area, placement=placement)
         (unit.answer,) = self.results.reader.read(outputs, 1)
-        self.results.place(unit)
+        self.results.place(self.results.told(unit), unit)
 
     def _made(self, reading: Reading) -> Results:
         """The reader for tensors like these. Raises ConfigError."""

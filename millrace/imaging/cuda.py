@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -134,7 +135,12 @@ class Rows:
     ) -> tuple[NDArray[Any], list[Placement]]:
         """Raises ValueError for formats that are none, and for a box without a pixel of its picture."""
         kinds = [self._kind(image, spec) for image in images]
-        rows = np.concatenate([row for row, _ in kinds]) if kinds else np.empty(0, ROW)
+        rows = np.empty(len(images), ROW)
+        if len({id(row) for row, _ in kinds}) == 1:  # as a rule
+            rows[:] = kinds[0][0]
+        else:
+            for n, (row, _) in enumerate(kinds):
+                rows[n] = row[0]
         rows["planes"] = [_addresses(image) for image in images]
         placements = [placement for _, placement in kinds]
         if boxes is not None:
@@ -144,6 +150,7 @@ class Rows:
                 )
             for n, (image, box) in enumerate(zip(images, boxes, strict=True)):
                 if box is not None:
+                    box = box.tolist() if isinstance(box, np.ndarray) else box
                     part = part_of(box, image.width, image.height)
                     if part is None:
                         size = f"{image.width}x{image.height}"
@@ -195,6 +202,7 @@ def _place(row: Any, image: Image, spec: InputSpec, part: Part | None) -> Placem
     return place(image.width, image.height, spec, part)
 
 
+@lru_cache(maxsize=64)
 def _input(spec: InputSpec) -> Input:
     if spec.dtype not in _DTYPES:
         raise ValueError(f"to_tensor: dtype {spec.dtype!r} is not one of {', '.join(_DTYPES)}")

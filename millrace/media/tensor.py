@@ -107,11 +107,16 @@ def fitted_size(width: int, height: int, spec: InputSpec) -> tuple[int, int]:
     )
 
 
+def touches(x1: float, y1: float, x2: float, y2: float, width: int, height: int) -> bool:
+    """Whether a box has something of a picture; none has one that is not finite or turned inside out."""
+    return x1 < width and y1 < height and x2 > 0 and y2 > 0 and x1 <= x2 and y1 <= y2  # NaN compares false
+
+
 def part_of(box: Sequence[float], width: int, height: int) -> Part | None:
     """The whole pixels of a picture that a box x1 y1 x2 y2 stands for: its edges go to the nearest pixel borders,
     and are clipped; at least one pixel. None where the box is not finite or has nothing of the picture."""
     x1, y1, x2, y2 = map(float, box)
-    if not (x1 < width and y1 < height and x2 > 0 and y2 > 0 and x1 <= x2 and y1 <= y2):  # NaN compares false
+    if not touches(x1, y1, x2, y2, width, height):
         return None
     left = 0 if x1 < 0 else round(x1 if x1 < width - 1 else width - 1)
     top = 0 if y1 < 0 else round(y1 if y1 < height - 1 else height - 1)

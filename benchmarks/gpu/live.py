@@ -1,0 +1,122 @@
+"""Paced live streams through a real RT-DETR-R50 (transformers, random weights): "Must show" 2 of the GPU issue.
+
+    python benchmarks/gpu/live.py h264.mp4 --streams 20 30 40 50
+
+First the network alone: its ceiling in streams of 30 fps. Then so many streams at the clip's own pace, each picture due
+when its packet is: time from due to metadata (p50, p99), frames due and frames told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import common
+import numpy as np
+import torch
+from application import PacedFile, line
+from nets import RtDetr
+from parts import network_alone
+
+from millrace.core import Graph, Pipeline
+from millrace.elements._model import load_model
+from millrace.elements.batch import Batch
+from millrace.elements.decode import Decode
+from millrace.elements.discard import Discard
+from millrace.elements.infer import Infer
+from millrace.elements.json import Json
+from millrace.elements.track import Track
+
+SECONDS = 8.0
+
+
+def write(folder: str, **options: Any) -> str:
+    torch.save(RtDetr().state_dict(), Path(folder, "rtdetr.pth"))
+    where = Path(__file__).with_name("nets.py")
+    more = "".join(f", {name}: {value}" for name, value in options.items())
+    Path(folder, "rtdetr.yaml").write_text(
+        "model: rtdetr.pth\nparser: end2end\n"
+        "input: {scale: 0.00392156862745098, fit: stretch, mean: [0, 0, 0], std: [1, 1, 1], colour: RGB}\n"
+        f"options: {{model: '{where}:RtDetr', inputs: {{images: 'float32[?, 3, 640, 640]'}}{more}}}\n"
+    )
+    return str(Path(folder, "rtdetr.yaml"))
+
+
+def paced(out: common.Out, clip: str, model: str, streams: int, batch: int, timeout: float) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        graph = line(
+            Graph(),
+            ("decode", Decode(device=common.DEVICE, workers=8)),
+            ("batch", Batch(size=batch, timeout=timeout)),
+            ("infer", Infer(model=model, device=common.DEVICE, confidence=0.0)),
+            ("track", Track()),
+            ("json", Json(path=folder + "/{stream}.jsonl")),
+            ("end", Discard()),
+        )
+        pipeline = Pipeline(graph)
+        for n in range(streams):
+            source = PacedFile(stream=f"s{n}", uri=clip, offset=n / streams / 30)
+            pipeline.add_source(f"s{n}", source, into="decode")
+        waits: list[float] = []
+        boxes = [0]
+
+        def told(item: Any) -> None:
+            now = time.monotonic_ns()
+            for frame in getattr(item, "frames", ()):
+                waits.append((now - frame.arrived) / 1e6)
+                boxes[0] += len(frame.objects)
+
+        pipeline.tap("json", told)
+        pipeline.start()
+        time.sleep(12.0)  # graphs of all batch sizes are recorded meanwhile
+        waits.clear()
+        boxes[0] = 0
+        before = sum(each.drops for each in pipeline.stats().values())
+        start, cpu = time.perf_counter(), time.process_time()
+        time.sleep(SECONDS)
+        took, used, seen = time.perf_counter() - start, time.process_time() - cpu, list(waits)
+        drops = sum(each.drops for each in pipeline.stats().values()) - before
+        p50, p99 = np.percentile(seen or [0], (50, 99)).round(1).tolist()
+        out("paced", streams=streams, fps=round(len(seen) / took, 1), due=round(streams * 30.0, 1), p50_ms=p50,
+            p99_ms=p99, drops=drops, boxes=round(boxes[0] / max(1, len(seen)), 1), batch=batch,
+            cores=round(used / took, 2), errors=[str(e)[:200] for e in pipeline.errors][:2])  # fmt: skip
+        pipeline.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clip")
+    parser.add_argument("--streams", type=int, nargs="+", default=[20, 30, 40, 50])
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--timeout", type=float, default=0.012)
+    parser.add_argument("--precision", default="float16")
+    parser.add_argument("--plain", action="store_true", help="without CUDA graphs")
+    parser.add_argument("--out")
+    arguments = parser.parse_args()
+    out = common.Out(arguments.out)
+    common.gpu(common.DEVICE)
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"precision": arguments.precision, **({"graphs": "false"} if arguments.plain else {})}
+        model = write(folder, **options)
+        loaded = load_model(model, common.DEVICE)
+        try:
+            loaded.runtime.run({"images": np.zeros((1, 3, 640, 640), arguments.precision)})
+        except (RuntimeError, ValueError) as error:
+            out("without CUDA graphs", because=str(error)[:300])
+            loaded.runtime.close()
+            model = write(folder, precision="float32", graphs="false")
+            loaded = load_model(model, common.DEVICE)
+        for size in (8, 16, 32):
+            common.guarded(out, network_alone, "RT-DETR-R50", loaded.runtime, 40, size)
+        loaded.runtime.close()
+        for streams in arguments.streams:
+            common.guarded(out, paced, arguments.clip, model, streams, arguments.batch, arguments.timeout)
+    print(json.dumps({"what": "end"}))
+
+
+if __name__ == "__main__":
+    main()
