@@ -224,7 +224,9 @@ class _Parser:
         while self.token.kind in ("assignment", "preset"):
             token = self.take()
             value = token.value if token.literal else self.found.line.expand(token.value)
-            each = Property(token.text, value, token.at, token.value_at, token.kind == "preset")
+            child, colons, name = token.text.rpartition("::")
+            name = child + colons + name.replace("_", "-")  # GObject takes both for one
+            each = Property(name, value, token.at, token.value_at, token.kind == "preset")
             part.properties.append(each)
 
     def references(self) -> list[Ref]:

@@ -51,6 +51,11 @@ def test_bins() -> None:
     assert [(each.name, each.value) for each in inside.parts[0].properties] == [("name", "k"), ("pattern", "ball")]
 
 
+def test_underscores_are_hyphens_in_names_of_properties() -> None:
+    found = parse("( a_b::num_buffers=3 videotestsrc name=a_b is_live=1 ! fakesink )")
+    assert [each.name for each in found.parts[0].properties] == ["name", "is-live", "num-buffers"]
+
+
 def test_addresses_are_elements() -> None:
     found = parse("file:///tmp/x.mp4 ! decodebin ! file:///tmp/y.raw")
     assert [(part.element, part.properties[0].value) for part in (found.parts[0], found.parts[2])] == [
