@@ -30,7 +30,7 @@ from millrace.testing.scene import Scene
 from millrace.trackers import TABLE, open_tracker
 
 GIVEN = {"TUD-Campus": 25.0, "TUD-Stadtmitte": 25.0, "MOT17-04-FRCNN": 30.0}  # where seqinfo.ini does not say
-MOTION = [name for name in TABLE if name != "dcf"]  # those that need no picture
+MOTION = [name for name in TABLE if name not in ("dcf", "deepsort")]  # those that need no picture
 PEERS = {
     "trackers": ("sort", "bytetrack", "ocsort", "cbiou", "botsort"),
     "supervision": ("bytetrack",),

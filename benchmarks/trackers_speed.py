@@ -26,7 +26,7 @@ from millrace.media import Frame, Image, Object
 from millrace.trackers import TABLE, open_tracker, rules_of
 from millrace.trackers.motion import MotionTracker
 
-MOTION = [name for name in TABLE if name != "dcf"]  # those that need no picture
+MOTION = [name for name in TABLE if name not in ("dcf", "deepsort")]  # those that need no picture
 PEERS = {
     "trackers": ("sort", "bytetrack", "ocsort", "cbiou", "botsort"),
     "supervision": ("bytetrack",),

@@ -39,7 +39,7 @@ CLIPS = {  # cars seen from above are cell phones and tables to a detector: ther
     "car-detection": ("videos/car-detection.mp4", "models/detect/nanodet_m_416.onnx", None),
     "people-detection": ("videos/people-detection.264", "models/detect/yolox_nano_384x640_dynbatch.onnx", "person"),
 }
-OURS = ("default", "deepsort", "dcf")
+OURS = {"default": False, "deepsort": True, "dcf": False, "dcf with reid": True}  # whether it is given embeddings
 PEERS = {
     "boxmot": ("bytetrack", "ocsort", "botsort", "deepocsort", "strongsort", "hybridsort", "boosttrack", "occluboost"),
     "trackers": ("sort", "bytetrack", "ocsort", "cbiou", "botsort"),
@@ -119,14 +119,14 @@ def inside(one: Any, image: Image) -> Any:
 def run(name: str, data: Sequence, every: int, **settings: Any) -> tuple[Figures, float, float]:
     """Figures, milliseconds a frame, targets a frame."""
     boxes, frames = corners(data.detections), data.detections[:, 0].astype(int)
-    tracker, out, spent, targets = open_tracker(name, **settings), [], 0.0, 0
+    tracker, out, spent, targets = open_tracker(name.partition(" ")[0], **settings), [], 0.0, 0
     start = np.searchsorted(frames, np.arange(1, len(data.pictures) + 2))
     for n, picture in enumerate(data.pictures):
         looked = n % every == 0
         objects = []
         for k in range(start[n], start[n + 1]) if looked else ():
             found = Object(box(boxes[k]), int(data.detections[k, 7]), "", float(data.detections[k, 6]))
-            found.embedding = data.looks[k]
+            found.embedding = data.looks[k] if OURS[name] else None
             objects.append(found)
         before = time.perf_counter()
         shown = tracker.update(objects, round(n * 1e9 / data.fps), looked, picture)

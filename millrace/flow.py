@@ -277,7 +277,7 @@ class Flow:
             pipeline.stop()
 
     def _element(self, name: str, cls: type[Element], values: tuple[Any, ...], settings: dict[str, Any]) -> Flow:
-        node = settings.pop("name", None)
+        node = None if registry.names_itself(name) else settings.pop("name", None)
         on_error = settings.pop("on_error", "fail")
         if values:
             known = registry.settings_of(cls)

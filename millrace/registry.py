@@ -136,6 +136,14 @@ def check(name: str, settings: Mapping[str, Any], cls: type[Element] | None = No
     return checked
 
 
+def names_itself(name: str) -> bool:
+    """Whether an element has a setting `name` of its own (the path of `rtsp`): then `name` is not that of its node."""
+    try:
+        return any(setting.name == "name" for setting in settings_of(get(name)))
+    except ConfigError:  # there is no such element, which is said where it is made
+        return False
+
+
 def create(name: str, /, **settings: Any) -> Element:
     """An element by name, its settings checked against their types and limits."""
     cls = get(name)

@@ -147,7 +147,9 @@ class Replay:
         return frame
 
     def _end(self, stream: str) -> None:
+        last = None
         for element in self.elements:
+            last = element.closing(stream, last)
             for _ in element.end_stream(stream):
                 pass
 

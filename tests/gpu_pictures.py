@@ -212,3 +212,24 @@ def test_nothing_to_draw_costs_nothing(gpu):
 def test_only_pictures_of_yuv_are_drawn_on(gpu):
     with pytest.raises(ValueError, match="cannot draw on RGB in cuda:0, only NV12, P010, I420"):
         gpu.canvas(there(gpu, picture("RGB", 64, 48)))
+
+
+@pytest.mark.parametrize("far", [float("nan"), float("inf"), -float("inf"), 1e30, -1e7])
+def test_coordinates_that_are_none_or_far_away(gpu, far):
+    image = picture("NV12", 320, 180)
+    canvases = gpu.canvas(there(gpu, image)), CPU.canvas(image)
+    for canvas in canvases:
+        canvas.rectangle((10, 10, far, 50), (255, 0, 0), 3)
+        canvas.fill((10, far, 50, 90), (255, 0, 0), 0.5)
+        canvas.polyline([(10, 10), (50, far)], (0, 255, 0), 3)
+        canvas.polygon([(10, 10), (far, 60), (70, 90)], (0, 0, 255), 0.5)
+        canvas.circle((far, 20), 5, (0, 255, 0), 0)
+        canvas.text("hello", (far, 20), (0, 255, 0))
+        canvas.polyline([], (0, 255, 0), 3)
+        canvas.polygon([], (0, 255, 0))
+        canvas.mask(np.ones((4, 4), bool), (10, 10, far, 60), (0, 255, 0))
+        canvas.arrow((5, 5), (5, 5), (0, 255, 0))
+        canvas.text("", (5, 5), (0, 255, 0))
+        canvas.circle((5, 5), -1, (0, 255, 0), 0)
+    got, want = (canvas.finish() for canvas in canvases)
+    assert differences(download(got), want)[1] >= 40

@@ -124,7 +124,7 @@ class HostGpu:
         self.copies = Stream(self, 0)  # type: ignore[arg-type]
         self.copying = threading.Lock()
 
-    def use(self) -> None: ...
+    def use(self, again: bool = False) -> None: ...
 
     def stream(self, priority: str) -> Stream:
         return Stream(self, 0)  # type: ignore[arg-type]

@@ -28,6 +28,7 @@ import numpy as np
 from application import LoopingFile, application
 
 import millrace.cuda.context as context
+import millrace.decoders.nvdec as nvdec
 import millrace.imaging.cuda as imaging
 from millrace.core import Pipeline
 from millrace.elements import _model
@@ -109,6 +110,7 @@ def stand_ins() -> None:
     nvc.cudaVideoCodec = SimpleNamespace(H264=4, HEVC=8)
     nvc.PyNvVCException = nvc.PyNvVCExceptionUnsupported = RuntimeError
     sys.modules["PyNvVideoCodec"] = nvc
+    nvdec.why_not = lambda *facts: None  # type: ignore[assignment]
 
 
 class Network:
@@ -187,6 +189,7 @@ def measure(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
     )
     classifiers = [f"{folder}/c{n}.onnx" for n in range(arguments.classifiers)]
     graph = application(f"{folder}/detector.onnx", classifiers, "cuda:0", folder, arguments.workers, arguments.batch)
+    profiles = profiled(arguments.profile) if arguments.profile else []
     pipeline = Pipeline(graph)
     for index in range(arguments.streams):
         pipeline.add_source(f"s{index}", LoopingFile(stream=f"s{index}", uri=arguments.clip), into="decode")
@@ -198,7 +201,6 @@ def measure(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
         counts[1] += sum(len(frame.objects) for frame in frames)
 
     pipeline.tap("json", count)
-    profiles = profiled(arguments.profile) if arguments.profile else []
     pipeline.start()
     time.sleep(2.0)
     before, cpu, start = counts[0], time.process_time(), time.perf_counter()

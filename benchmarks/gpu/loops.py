@@ -3,7 +3,8 @@
     python benchmarks/gpu/loops.py hevc.mp4 --models folder
 
 (a) cv2 and torch eager, a picture at a time; (b) PyNvVideoCodec's decoder on the GPU and torch eager; (c) (a) in a
-thread for each of 32 streams, each with a model of its own. Ours: decode → infer with one stream, and with 32. All in float16.
+thread for each of 32 streams, each with a model of its own. Ours: decode → infer with one stream, and with 32. All in
+float16.
 """
 
 from __future__ import annotations

@@ -51,6 +51,8 @@ class Kafka:
             "message.timeout.ms": int(self._timeout * 1000),
             **connection_settings(address),
         }
+        if str(self._settings["enable.idempotence"]).lower() == "false":
+            self._settings["enable.gapless.guarantee"] = False  # there is none without
         self._producer: Any = None
         try:
             confluent_kafka.Producer(self._settings)

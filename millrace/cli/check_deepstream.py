@@ -31,7 +31,6 @@ class Checked(NamedTuple):
 REASONS = {  # kinds that are known and not read, and why
     "lidar": "is a list of point clouds: lidar is out of scope for now, pictures and sound are what comes in",
     "service-maker": "is a pipeline of Service Maker: write it as a launch line, or as a pipeline of millrace's own",
-    "source-list": "is a list of sources for a program of Service Maker: name them under `streams` of a pipeline file",
     "video-template": "is for a compiled library (nvdsvideotemplate), which is not loaded",
     "tracker-overrides": "replaces values of a tracker of several cameras together, which is not there",
     "camera-model": "is a camera's projection for a tracker in three dimensions, which is not there",

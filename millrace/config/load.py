@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .. import registry
 from ..core.errors import ConfigError, did_you_mean
 from ..sources import is_many
 from .plan import Line, Listen, Plan, Queue, Select, Step, Stream, Tee
@@ -141,9 +142,10 @@ class _Schema:
         )
 
     def element(self, element: str, data: dict[str, Any], place: Place) -> Step:
-        settings = {key: value for key, value in data.items() if key not in _NODE}
+        keys = _NODE[1:] if "name" in data and registry.names_itself(element) else _NODE
+        settings = {key: value for key, value in data.items() if key not in keys}
         step = Step(element, settings, where=Written(self.document, place))
-        if "name" in data:
+        if "name" in data and "name" in keys:
             step.name = self.text(data["name"], (*place, "name"), "name")
         if "on_error" in data:
             step.on_error = self.choice(data["on_error"], (*place, "on_error"), "on_error", _ON_ERROR)

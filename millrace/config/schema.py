@@ -73,7 +73,7 @@ def _step(name: str, value: dict[str, Any]) -> dict[str, Any]:
 def _settings(name: str) -> dict[str, Any]:
     settings = registry.settings_of(registry.get(name))
     properties = {setting.name: setting.schema() for setting in settings}
-    out: dict[str, Any] = {"type": "object", "properties": {**properties, **_NODE}, "additionalProperties": False}
+    out: dict[str, Any] = {"type": "object", "properties": {**_NODE, **properties}, "additionalProperties": False}
     if required := [setting.name for setting in settings if setting.required]:
         out["required"] = required
     return out

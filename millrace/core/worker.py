@@ -253,14 +253,23 @@ class Worker:
         """Whether everything that this chain pushes to has room for what it makes of an item of this stream."""
         signal = self.signal
         stream = self.merges or stream
-        made: Sequence[str | None] = (stream,)
-        for splits in self.splits if stream is not None else ():
-            made = [each for name in made if name is not None for each in splits(name)]
+        if self.splits and stream is not None:
+            return self._admits_parts(stream)
         for outlet in self.outlets:
-            if not all(outlet.room(each, signal) for each in made):
+            if not outlet.room(stream, signal):
                 self._refused = True
                 return False
         return True
+
+    def _admits_parts(self, stream: str) -> bool:
+        """The same where the chain makes several streams of this one."""
+        made = [stream]
+        for splits in self.splits:
+            made = [part for name in made for part in splits(name)]
+        if all(outlet.room(name, self.signal) for outlet in self.outlets for name in made):
+            return True
+        self._refused = True
+        return False
 
     def _clock_runs(self) -> bool:
         """Whether deadlines count: what makes pictures by the clock must not outrun those behind it."""

@@ -112,9 +112,12 @@ class Gpu:
         attribute = self.driver.CUmemPool_attribute.CU_MEMPOOL_ATTR_RELEASE_THRESHOLD
         check(self.driver.cuMemPoolSetAttribute(pool, attribute, self.driver.cuuint64_t(2**63)))
 
-    def use(self) -> None:
-        """Make the GPU's context that of the calling thread; every thread must, once."""
-        if not getattr(self._local, "ready", False):
+    def use(self, again: bool = False) -> None:
+        """Make the GPU's context that of the calling thread; every thread must, once.
+
+        `again`: another library may have put its own in the place. Events made then would not fit our streams.
+        """
+        if again or not getattr(self._local, "ready", False):
             check(self.driver.cuCtxSetCurrent(self.context))
             self._local.ready = True
 

@@ -143,29 +143,17 @@ class DeviceArray:
             stream.synchronize()
         return out
 
+    def rows(self, first: int, last: int) -> NDArray[Any]:
+        """Rows first to last - 1 of a picture's plane, on the CPU: one copy. Waits for them."""
+        first, last = max(0, first), min(self.shape[0], last)
+        shape, start = (last - first, *self.shape[1:]), self.pointer + first * self.row_bytes
+        return DeviceArray(self.gpu, start, shape, self.dtype, self.strides, self.owner, self.ready).numpy()
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """For NumPy: what looks at pixels on the CPU need not know where they were."""
         if copy is False:
             raise ValueError(f"what is on {self.gpu.name} cannot be had without a copy")
         return np.asarray(self.numpy(), dtype)
-
-    def rows(self, first: int, last: int) -> NDArray[Any]:
-        """Rows first to last - 1 of a picture's plane, on the CPU: one copy. Waits for them."""
-        first, last = max(0, first), min(self.shape[0], last)
-        pitch, inner = self.row_bytes, self.dtype.itemsize * math.prod(self.shape[2:])
-        self.gpu.use()
-        raw = np.empty(max(0, last - first) * pitch, np.uint8)
-        stream = self.gpu.copies
-        with self.gpu.copying:
-            self._wait(stream)
-            check(
-                self.gpu.driver.cuMemcpyDtoHAsync(
-                    raw.ctypes.data, self.pointer + first * pitch, raw.nbytes, stream.native
-                )
-            )
-            stream.synchronize()
-        strides = (pitch, inner, self.dtype.itemsize)[: len(self.shape)]
-        return np.ndarray((last - first, *self.shape[1:]), self.dtype, raw, 0, strides)
 
     def used(self, event: Event) -> None:
         """Tell the owner that somebody reads this memory until `event`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -145,9 +146,21 @@ class LibavDecoder:
 
 def _user_data(frame: Any) -> list[tuple[bytes, bytes]] | None:
     """What stands in the picture's SEI messages of user data, but what encoders write about themselves."""
-    found = [bytes(each) for each in frame.side_data if each.type == Type.SEI_UNREGISTERED]
+    found = [bytes(each) for each in _all(frame.side_data) if each.type == Type.SEI_UNREGISTERED]
     said = [(each[:16], each[16:]) for each in found if len(each) >= 16 and each[:16] not in ENCODERS]
     return said or None
+
+
+def _all(side_data: Any) -> Iterator[Any]:
+    """Every part, also several of one type. Counted by hand: PyAV 19 walks over types, 18 over parts."""
+    index = 0
+    while True:
+        try:
+            part = side_data[index]
+        except IndexError:
+            return
+        yield part
+        index += 1
 
 
 def image_of(frame: Any, reformatter: Any) -> Image:

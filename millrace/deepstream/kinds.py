@@ -36,7 +36,7 @@ class Facts(NamedTuple):
 KINDS: dict[str, Callable[[Facts], bool]] = {  # the first that holds
     "deepstream-app": lambda f: f.group(
         "application|tiled-display|primary-gie|secondary-gie\\d+|source\\d+|sink\\d+|streammux|source-list|osd"
-        "|action-recognition"
+        "|action-recognition|source-list\\.\\d+"
     ) and "property" not in f.groups,
     "nvtracker": lambda f: f.group(
         "BaseConfig|TargetManagement|TrajectoryManagement|DataAssociator|StateEstimator|NvDCF"
@@ -60,7 +60,6 @@ KINDS: dict[str, Callable[[Facts], bool]] = {  # the first that holds
 TEXTS = {  # what is told by its text: files whose groups say nothing, and which are for other programs
     "lidar": re.compile(r"^\s*-\s*\d+:\s*\S*\.bin\s*$", re.MULTILINE),
     "service-maker": re.compile(r"^deepstream:\s*$(?:\s*#.*$)*\s*nodes:", re.MULTILINE),
-    "source-list": re.compile(r"^source-list:\s*$(?:\s*#.*$)*\s*-\s*uri:", re.MULTILINE),
     "video-template": re.compile(
         r"^video_template:|^property:\s*\n\s+width:\s*\d+\s*\n\s+height:\s*\d+\s*\Z", re.MULTILINE
     ),

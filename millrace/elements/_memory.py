@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..media import Frame, Object
+from ..media import Frame, Label, Object, Reading
 from ..media.objects import Box
 from ..models.card import ObjectsCard
 
@@ -32,6 +32,7 @@ class Known:
 
     answer: Any
     box: Box
+    labels: list[Label] | None = None  # where the answer is labels and no more
 
 
 class Memory:
@@ -42,13 +43,13 @@ class Memory:
         self.streams: dict[str, dict[int, Entry]] = {}
         self._tidied: dict[str, int] = {}
 
-    def asks(self, frame: Frame, found: Object) -> bool:
-        """Whether the model must be asked for this object now; if so, that is noted as done."""
+    def asks(self, frame: Frame, found: Object, area: float) -> bool:
+        """Whether the model must be asked for this object of `area` pixels now; if so, that is noted as done."""
         assert found.id is not None
-        entries = self.streams.setdefault(frame.stream, {})
+        entries = self.streams.get(frame.stream)
+        if entries is None:
+            entries = self.streams[frame.stream] = {}
         entry = entries.get(found.id)
-        x1, y1, x2, y2 = found.box.tolist()
-        area = (x2 - x1) * (y2 - y1)
         if entry is None:
             entries[found.id] = Entry(frame.index, area, frame.index)
             return True
@@ -64,14 +65,15 @@ class Memory:
         """Note an answer for an object of a frame."""
         entry = self.streams.get(frame.stream, {}).get(found.id or 0)
         if entry is not None:
-            entry.known = Known(answer, found.box)
+            entry.known = Known(answer, found.box, _labels_alone(answer))
 
     def retract(self, frame: Frame, found: Object) -> None:
         """Forget that an object was asked for: the call failed."""
         self.streams.get(frame.stream, {}).pop(found.id or 0, None)
 
     def recall(self, frame: Frame, found: Object) -> Known | None:
-        entry = self.streams.get(frame.stream, {}).get(found.id or 0)
+        entries = self.streams.get(frame.stream)
+        entry = entries.get(found.id or 0) if entries is not None else None
         return entry.known if entry is not None else None
 
     def tidy(self, frame: Frame) -> None:
@@ -89,6 +91,13 @@ class Memory:
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         return ((stream, number) for stream, entries in self.streams.items() for number in entries)
+
+
+def _labels_alone(answer: Any) -> list[Label] | None:
+    if not isinstance(answer, Reading):
+        return None
+    more = (answer.text, answer.embedding, answer.keypoints, answer.class_map, answer.depth, answer.tensors)
+    return answer.labels if all([each is None for each in more]) else None
 
 
 def moved(points: Any, old: Box, new: Box) -> Any:

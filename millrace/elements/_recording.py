@@ -7,7 +7,7 @@ from typing import Any
 
 from ..analytics.actions import Action, action
 from ..media import Event, Frame
-from ..outputs.clips import Wish, recorder
+from ..outputs.clips import Wish, has_ended, recorder
 
 _log = logging.getLogger("millrace.rules")
 
@@ -29,6 +29,9 @@ def record(value: Any) -> Action:
 
     def ask(event: Event, frame: Frame) -> None:
         wishes = recorder(name)
+        if wishes is None and has_ended(name):  # all its packets came, and what is analysed comes later
+            _log.warning("rule %s: recorder %s has ended: no clip of %s", event.name, name, event.stream)
+            return
         if wishes is None:
             raise RuntimeError(
                 f"rule {event.name}: no recorder is known as {name!r}: put one on a branch before decode"

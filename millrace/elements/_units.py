@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -99,6 +100,10 @@ class Wanted:
 
     def of(self, frame: Frame) -> list[Object]:
         """The objects in question, in their order."""
+        return [found for found, *_ in self.boxes(frame)]
+
+    def boxes(self, frame: Frame) -> list[tuple[Object, float, float, float, float]]:
+        """The same, each with its box."""
         card, stage = self.card, self.card.stage
         if isinstance(stage, int):
             self.ids.update(frame.extras.get("models", {}))
@@ -108,19 +113,14 @@ class Wanted:
         found = frame.objects if stage is None else [each for each in frame.objects if each.stage == stage]
         if card.classes is not None:
             found = [each for each in found if each.label in self.names or each.class_id in self.numbers]
-        if not (card.min_width or card.min_height or card.max_width or card.max_height):
-            return list(found)
-        return [each for each in found if self._fits(each)]
-
-    def _fits(self, found: Object) -> bool:
-        x1, y1, x2, y2 = found.box.tolist()
-        wide, high, card = x2 - x1, y2 - y1, self.card
-        large = wide >= card.min_width and high >= card.min_height
-        return (
-            large
-            and (not card.max_width or wide <= card.max_width)
-            and (not card.max_height or high <= card.max_height)
-        )
+        least_wide, least_high = card.min_width, card.min_height
+        most_wide, most_high = card.max_width or math.inf, card.max_height or math.inf
+        out = []
+        for each in found:
+            x1, y1, x2, y2 = each.box.tolist()
+            if least_wide <= x2 - x1 <= most_wide and least_high <= y2 - y1 <= most_high:
+                out.append((each, x1, y1, x2, y2))
+        return out
 
 
 def wanted_objects(given: Mapping[str, Any] | None, card: ObjectsCard | None) -> Wanted | None:

@@ -35,6 +35,7 @@ class Batch(Element):
     config: str | None = setting(default=None, help="a file of DeepStream's new nvstreammux")
 
     held: list[Frame] = state(list)
+    counts: dict[str, int] = state(dict)  # frames of each stream that are held
     turns: list[str] = state(list)
     started: set[str] = state(set)
     live: set[str] = state(set)
@@ -61,7 +62,7 @@ class Batch(Element):
 
     def expect(self, streams: Sequence[str]) -> None:
         """Streams take turns in the order of the configuration; one that will not come is not waited for."""
-        for stream in streams:
+        for stream in streams if self.limits else ():
             self.numbers.setdefault(stream, len(self.numbers))
         waited = [stream for stream in streams if stream not in self.turns]
         self.turns = [turn for turn in self.turns if turn in self.started or turn in streams] + waited
@@ -89,7 +90,7 @@ class Batch(Element):
     def sated(self, stream: str) -> bool:
         """Whether the batch has as many frames of this stream as it may have."""
         most = self.limits.get(self.numbers.get(stream, -1), self.per_stream)
-        return most is not None and sum(frame.stream == stream for frame in self.held) >= most
+        return most is not None and self.counts.get(stream, 0) >= most
 
     def full(self) -> bool:
         """Whether the batch can leave: it has enough frames, or no stream may add one."""
@@ -98,7 +99,8 @@ class Batch(Element):
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         self.started.add(start.stream)
-        self.numbers.setdefault(start.stream, len(self.numbers))
+        if self.limits:
+            self.numbers.setdefault(start.stream, len(self.numbers))
         if start.stream not in self.turns:
             self.turns.append(start.stream)
         (self.live.add if start.live else self.live.discard)(start.stream)
@@ -108,6 +110,7 @@ class Batch(Element):
 
     def process(self, frame: Frame) -> Iterator[Frames]:
         self.held.append(frame)
+        self.counts[frame.stream] = self.counts.get(frame.stream, 0) + 1
         if not self.live:
             self.turns.remove(frame.stream)
             self.turns.append(frame.stream)
@@ -127,6 +130,7 @@ class Batch(Element):
 
     def give(self) -> Frames:
         frames, self.held = self.held, []
+        self.counts.clear()
         self.deadline = None
         if self.max_fps:
             self.due = max(self.due, time.monotonic()) + 1 / self.max_fps

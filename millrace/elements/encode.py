@@ -15,6 +15,8 @@ from ..devices import kind, open_encoder
 from ..encoders.base import Encoder
 from ..media import Batch, Frame
 
+CARRY = ("h264", "hevc", "h265")  # formats whose packets carry user data
+
 
 @dataclass(slots=True)
 class Stream:
@@ -24,6 +26,7 @@ class Stream:
     size: tuple[int, int]  # of the pictures that the encoder was opened for
     frames: int = 0
     warned: bool = False
+    told: bool = False  # that user data is not carried
 
 
 class Encode(Element):
@@ -144,4 +147,9 @@ class Encode(Element):
             known.warned = True
             sizes = "the pictures are now {}x{} and are scaled to {}x{}".format(*size, *known.size)
             self.context.warn(sizes, frame.stream)
+        if frame.extras.get("sei") and not known.told and self.context is not None and self.codec not in CARRY:
+            known.told = True
+            self.context.warn(
+                f"user data of frames (SEI) is not carried by {self.codec}, only by h264 and hevc", frame.stream
+            )
         yield from known.encoder.encode(frame)

@@ -13,13 +13,14 @@ from ..core.element import Context, Element, setting, state
 from ..core.errors import ConfigError
 from ..core.item import StreamStart
 from ..media import Batch, Frame
+from ..media.tensor import touches
 from ._behind import Behind
 from ._memory import Memory
 from ._model import LoadedModel, check_files, load_model, model_and_card
 from ._reader import first
 from ._renewals import Renewals
 from ._results import Results
-from ._units import Call, Imagings, Unit, Wanted, calls, make_input, of_frame, of_object, wanted_objects
+from ._units import Call, Imagings, Unit, Wanted, calls, make_input, of_frame, wanted_objects
 
 
 @dataclass(slots=True, eq=False)
@@ -250,12 +251,13 @@ class Infer(Element):
             return
         if not self.objects.card.wait:
             self.collect(frame)
-        for found in self.objects.of(frame):
-            unit = of_object(frame, found)
-            if unit is None:
+        width, height = frame.image.width, frame.image.height
+        for found, x1, y1, x2, y2 in self.objects.boxes(frame):
+            if not touches(x1, y1, x2, y2, width, height):
                 continue
+            unit = Unit(frame, found, found.box)
             if self.memory is not None and found.id is not None:
-                unit.fresh = due and self.memory.asks(frame, found)
+                unit.fresh = due and self.memory.asks(frame, found, (x2 - x1) * (y2 - y1))
             elif not due:
                 continue
             elif not self.objects.card.wait:
@@ -329,7 +331,9 @@ class Infer(Element):
                     waiting.results.keep_tensors(unit)
             elif self.memory is not None and unit.target is not None:
                 known = self.memory.recall(unit.frame, unit.target)
-                if known is not None:
+                if known is not None and known.labels is not None:
+                    unit.target.labels.extend(known.labels)
+                elif known is not None:
                     self.results.again(known, unit.frame, unit.target)
         if self.objects is None:
             self.sign(waiting.item)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core.element import Context, Element, setting, state
 from ..core.errors import ConfigError, SettingError
@@ -72,17 +73,16 @@ class Segview(Element):
 
     def _show(self, frame: Frame, reading: Reading, imaging: Imaging) -> None:
         assert reading.class_map is not None
-        numbers, places = np.unique(reading.class_map, return_inverse=True)
+        numbers, places = _classes(reading.class_map)
         box: Any = (0, 0, frame.image.width, frame.image.height)
         if reading.area is not None:
             box = tuple(round(float(side)) for side in reading.area)
         if not self.original:
-            table = np.array([self._colour(number, reading) for number in numbers.tolist()], np.uint8)
-            colours = table[places].reshape(*reading.class_map.shape, 3)
-            frame.image = imaging.lay(frame.image, colours, box, 1.0)
+            table = np.array([self._colour(number, reading) for number in numbers], np.uint8)
+            frame.image = imaging.lay(frame.image, table[places], box, 1.0)
             return
         canvas = imaging.canvas(frame.image)
-        for number in numbers.tolist():
+        for number in numbers:
             if self._counts(number, reading):
                 canvas.mask(reading.class_map == number, box, self._colour(number, reading), self.alpha)
         frame.image = canvas.image
@@ -96,3 +96,13 @@ class Segview(Element):
             if key in self.own:
                 return self.own[key]
         return colour_of(number) if self._counts(number, reading) else (0, 0, 0)
+
+
+def _classes(numbers: NDArray[np.int32]) -> tuple[list[int], NDArray[Any]]:
+    """The classes of a map, and the place of each pixel's among them [h, w]."""
+    lowest, span = int(numbers.min()), int(numbers.max()) - int(numbers.min())
+    if span > 4096:
+        found, places = np.unique(numbers, return_inverse=True)
+        return found.tolist(), places.reshape(numbers.shape)
+    there = np.bincount((numbers - lowest).ravel()) > 0  # sorting a map would take longer
+    return (np.flatnonzero(there) + lowest).tolist(), (np.cumsum(there) - 1)[numbers - lowest]

@@ -226,7 +226,8 @@ class Track(Element):
     def _blind(self, frame: Frame, own: list[Object]) -> None:
         """Say once that a tracker which knows things by their looks is told none."""
         count = self.blind.get(frame.stream, 0)
-        if count < 0 or self.trackers[frame.stream].rules.appearance() is None:
+        looks = self.trackers[frame.stream].rules.appearance()
+        if count < 0 or looks is None or not looks.needed:
             return
         seen = any(found.embedding is not None for found in own)
         self.blind[frame.stream] = -1 if seen or count + 1 == BLIND else count + 1

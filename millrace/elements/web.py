@@ -58,6 +58,7 @@ class Web(Paced):
     name: str = setting(default="{stream}", help="the path of each stream; {stream} becomes its name")
     users: dict[str, str] = setting(factory=dict, help="names and passwords of those who may watch; none: everybody")
     most: int = setting(default=128, minimum=1, help="connections at a time")
+    names: list[str] = setting(factory=list, help="further names of this server, as those of a reverse proxy before it")
     codec: str = setting(default="h264", choices=("h264", "hevc", "av1"), help="how frames are encoded")
     bitrate: int | None = setting(default=None, minimum=1000, help="bits per second; default: by quality")
     gop: int | None = setting(
@@ -84,7 +85,7 @@ class Web(Paced):
         self.validate()
         self.context = context
         self.loop = Loop("millrace-web")
-        self.server = WebServer(self.host, self.port, self.users, self.most)
+        self.server = WebServer(self.host, self.port, self.users, self.most, self.names)
         try:
             self.loop.run(self.server.start())
         except OSError as error:
@@ -163,10 +164,13 @@ class Web(Paced):
         if known.encoder is None:
             fps = known.caps.get("fps")
             caps = known.caps.replace(width=frame.image.width, height=frame.image.height)
-            known.encoder = part(self.device, "encoder")(
-                caps, self.device, codec=self.codec, bitrate=self.bitrate, gop=self.gop or max(1, round(fps or 25)),
-                preset={"av1": "11"}.get(self.codec, "superfast"), threads=1, low_latency=True,
-            )  # fmt: skip
+            try:
+                known.encoder = part(self.device, "encoder")(
+                    caps, self.device, codec=self.codec, bitrate=self.bitrate, gop=self.gop or max(1, round(fps or 25)),
+                    preset={"av1": "11"}.get(self.codec, "superfast"), threads=1, low_latency=True,
+                )  # fmt: skip
+            except ValueError as error:
+                raise StreamError(frame.stream, f"web: {error}") from error
             self._begin(frame.stream, known, known.encoder.caps)
         key = live.key_wanted and now - known.key_at >= KEYS
         if key:

@@ -46,13 +46,16 @@ class Window(Element):
     live: set[str] = state(set)
     dirty: bool = state(bool)
     gone: bool = state(bool)  # the user has closed it
+    screen: Any = state(lambda: None)  # the Screen, while it is there
+    desk: Any = state(lambda: None)
+    held: bool = state(bool)
 
     def open(self, context: Context) -> None:
         from ..outputs.window import connect
 
         self.desk = connect()  # without a display nothing begins
         self.context = context
-        self.screen: Screen | None = None
+        self.screen = None
         self.held = True
 
     def start_stream(self, start: StreamStart) -> StreamStart:

@@ -12,7 +12,6 @@ from fractions import Fraction
 from typing import Any
 
 from ..core.caps import PACKETS, Caps
-from ..core.errors import ConfigError
 from ..cuda.context import gpu
 from ..cuda.nvc import first_line, library
 from ..media import CodecParameters, Frame, Image, Packet
@@ -31,13 +30,13 @@ IDR = 3  # NV_ENC_PIC_TYPE_IDR
 
 def engines(device: str, codec: str) -> int:
     """How many NVENC engines the GPU has for a codec: 0 where it has none. Raises ConfigError without a GPU."""
-    nvc = library("encoding")
+    nvc, opened = library("encoding"), gpu(device)
     try:
-        return int(nvc.GetEncoderCaps(gpuid=gpu(device).ordinal, codec=codec)["num_encoder_engines"])
-    except ConfigError:
-        raise
+        return int(nvc.GetEncoderCaps(gpuid=opened.ordinal, codec=codec)["num_encoder_engines"])
     except Exception:  # noqa: BLE001 it raises what it likes where there is no engine
         return 0
+    finally:
+        opened.use(again=True)  # it leaves a context of its own behind
 
 
 def open_encoder(
@@ -100,6 +99,8 @@ class NvencEncoder:
             )  # fmt: skip
         except Exception as error:
             raise Unavailable(f"NVENC on {device} cannot be opened: {first_line(error)}") from error
+        finally:
+            self._gpu.use(again=True)
         fps = frames.get("fps")
         self._period = round(SECOND / fps) if fps else None
         self._times: deque[tuple[str, int, int | None, int]] = deque()  # stream, pts, duration, epoch, in order

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -97,6 +97,11 @@ class Shared:
 
     def submit(self, inputs: Inputs, done: Callable[[], None] | None = None) -> Future[dict[str, Any]]:
         return self._runtime.submit(inputs, done)
+
+    def warm(self, sizes: Sequence[int]) -> None:
+        """Make ready for calls of these batch sizes, where the runtime needs to."""
+        if hasattr(self._runtime, "warm"):
+            self._runtime.warm(sizes)
 
     def cancel(self) -> None:
         """For runtimes that wait for a server; those are never shared (see `key_of`)."""

@@ -12,6 +12,7 @@ from ..media.image import Matrix
 
 Colour = tuple[int, int, int]  # red, green, blue, 0..255
 Point = tuple[float, float]
+Points = Sequence[Point] | NDArray[Any]  # [n, 2]
 Area = tuple[int, int, int, int]  # x1 y1 x2 y2 in whole pixels
 Boxes = Sequence[Sequence[float] | None] | NDArray[Any]  # x1 y1 x2 y2 in pixels of a picture, one each: [n, 4]
 Turn = Literal["horizontal", "vertical", "clockwise", "counterclockwise", "half", "transpose", "transverse"]
@@ -112,7 +113,7 @@ class Canvas(Protocol):
 
     def line(self, start: Point, end: Point, colour: Colour, thickness: int = 2) -> None: ...
 
-    def polyline(self, points: Sequence[Point], colour: Colour, thickness: int = 2, closed: bool = False) -> None: ...
+    def polyline(self, points: Points, colour: Colour, thickness: int = 2, closed: bool = False) -> None: ...
 
     def arrow(self, start: Point, end: Point, colour: Colour, thickness: int = 2) -> None:
         """A line with a filled head, whose tip is at `end`."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..media import Image
 from ..media.colour import rgb_to_yuv
-from .base import Colour, Point
+from .base import Colour, Point, Points
 from .palette import HEAT
 from .text import SANS, text_mask
 
@@ -166,7 +166,7 @@ class PlanesCanvas:
     def line(self, start: Point, end: Point, colour: Colour, thickness: int = 2) -> None:
         self.polyline((start, end), colour, thickness)
 
-    def polyline(self, points: Sequence[Point], colour: Colour, thickness: int = 2, closed: bool = False) -> None:
+    def polyline(self, points: Points, colour: Colour, thickness: int = 2, closed: bool = False) -> None:
         array = _finite(points)
         if array is None:
             return
@@ -233,7 +233,7 @@ class PlanesCanvas:
         step, margin = self._step, 0 if background is None else max(2, size // 6)
         height, width = (-(-side // step) * step for side in (mask.shape[0], mask.shape[1] + 2 * margin))
         corner = _finite(at)
-        if corner is None:
+        if corner is None or not width:
             return width, height
         x, y = (round(value / step) * step for value in corner.tolist())
         if inside:

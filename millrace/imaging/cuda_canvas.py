@@ -21,7 +21,7 @@ from ..cuda.context import check
 from ..media import Image
 from ..media.colour import rgb_to_yuv
 from ..media.image import Format, Matrix
-from .base import Colour, Point
+from .base import Colour, Point, Points
 from .cuda_launch import Launcher, views_of
 from .palette import HEAT
 from .text import SANS, Mask, clamped, placed_words
@@ -29,9 +29,13 @@ from .text import SANS, Mask, clamped, placed_words
 FAR = 16000.0  # pixels: what lies farther out is drawn as if it lay here
 DRAWABLE = ("NV12", "P010", "I420")
 _SHAPE = struct.Struct("<5i4BfiQ6f")  # struct Shape of draw.cu
-_FILL, _FRAME, _WORD, _STROKE, _DISC, _POLYGON, _MASK, _HEAT = range(8)
+_DATA = struct.Struct("<Q")  # of it, the address
+_DATA_AT = 32  # bytes before that
+_WORD = struct.Struct("<Qii")  # struct Word
+_FILL, _FRAME, _TEXT, _STROKE, _DISC, _POLYGON, _MASK, _HEAT = range(8)
 _CHUNK = 1 << 20  # bytes of words that are kept on the GPU together
 _MOST_CHUNKS = 8
+_MOST_LINES = 4096  # that are known by their text
 _ALIGNED = 16
 
 Numbers = tuple[float, float, float, float, float, float]
@@ -46,10 +50,25 @@ class Atlas:
         self._chunks: list[int] = []
         self._at, self._chunk = _CHUNK, -1
         self._words: dict[tuple[str, int, str], int] = {}
+        self._lines: dict[tuple[str, int, str], Line] = {}
 
-    def address(self, word: str, size: int, font: str, mask: Mask) -> int:
-        """Where the word's mask lies, for work on the launcher's stream."""
-        key = (word, size, font)
+    def line(self, text: str, size: int, font: str) -> Line:
+        """A line of text, for work on the launcher's stream, until `trim`."""
+        key = (text, size, font)
+        line = self._lines.get(key)
+        if line is None:
+            if len(self._lines) >= _MOST_LINES:
+                self._lines.clear()
+            words, width = placed_words(text, size, font)
+            seen = [word for word in words if word.mask.size]
+            data = b"".join(
+                _WORD.pack(self._address((word.word, size, font), word.mask), word.x, word.mask.shape[1])
+                for word in seen
+            )
+            line = self._lines[key] = Line(len(seen), width, data)
+        return line
+
+    def _address(self, key: tuple[str, int, str], mask: Mask) -> int:
         found = self._words.get(key)
         if found is None:
             found = self._words[key] = self._take(mask.size)
@@ -61,6 +80,7 @@ class Atlas:
         """Forget all words where they have become many. The stream's order keeps those that are still read."""
         if self._chunk >= _MOST_CHUNKS:
             self._words.clear()
+            self._lines.clear()
             self._at, self._chunk = _CHUNK, -1
 
     def _take(self, size: int) -> int:
@@ -74,15 +94,12 @@ class Atlas:
         return at
 
 
-class _Shape(NamedTuple):
-    kind: int
-    bounds: tuple[int, int, int, int]
-    colour: tuple[int, int, int]
-    opacity: float
-    number: int  # of points, of columns
-    data: int  # an address, or an offset in what is sent along
-    sent: bool
-    numbers: Numbers
+class Line(NamedTuple):
+    """A line of text on the GPU: how many words, pixels of width, and struct Word of draw.cu for each."""
+
+    words: int
+    width: int
+    data: bytes
 
 
 class _Picture(ctypes.Structure):
@@ -102,9 +119,14 @@ class CudaCanvas:
             raise ValueError(f"canvas: cannot draw on {image.format} in {image.memory}, only {', '.join(DRAWABLE)}")
         self._launcher, self._atlas, self._image = launcher, atlas, image
         self.width, self.height, self.font = image.width, image.height, font
-        self._shapes: list[_Shape] = []
-        self._sent: list[bytes] = []  # what the shapes point to
+        self._begin()
+
+    def _begin(self) -> None:
+        self._shapes: list[bytes] = []
+        self._sent: list[bytes] = []  # what shapes point to,
+        self._pointing: list[tuple[int, int]] = []  # which ones, and where it lies in what is sent
         self._size = 0
+        self._around: tuple[int, int, int, int] = (self.width, self.height, 0, 0)
 
     @property
     def image(self) -> Image:
@@ -126,7 +148,7 @@ class CudaCanvas:
         if bounds[0] < bounds[2] and bounds[1] < bounds[3]:
             self._draw(source, target, bounds)
         self._atlas.trim()
-        self._shapes, self._sent, self._size = [], [], 0
+        self._begin()
         self._image = target
         return target
 
@@ -134,16 +156,9 @@ class CudaCanvas:
         table, first = self._launcher.table(), len(self._shapes) * _SHAPE.size
         total = first + self._size
         room = memoryview(table.begin(total))  # type: ignore[arg-type]
-        at = 0
-        for shape in self._shapes:
-            data = shape.data + (table.address + first if shape.sent else 0)
-            _SHAPE.pack_into(
-                room, at, shape.kind, *shape.bounds, *shape.colour, 0, shape.opacity, shape.number, data, *shape.numbers
-            )
-            at += _SHAPE.size
-        for piece in self._sent:
-            room[at : at + len(piece)] = piece
-            at += len(piece)
+        room[:total] = b"".join([*self._shapes, *self._sent])
+        for number, offset in self._pointing:
+            _DATA.pack_into(room, number * _SHAPE.size + _DATA_AT, table.address + first + offset)
         address = table.send(total, self._launcher)
         left, top, right, bottom = bounds
         self._launcher.launch(
@@ -155,26 +170,30 @@ class CudaCanvas:
 
     def _bounds(self) -> tuple[int, int, int, int]:
         """Whole even pixels that hold all shapes."""
-        sides = list(zip(*(shape.bounds for shape in self._shapes), strict=True))
-        left, top = (max(0, min(side)) // 2 * 2 for side in sides[:2])
-        return left, top, min(self.width, max(sides[2])), min(self.height, max(sides[3]))
+        left, top, right, bottom = self._around
+        return max(0, left) // 2 * 2, max(0, top) // 2 * 2, min(self.width, right), min(self.height, bottom)
 
     def _add(
         self, kind: int, bounds: Sequence[int], colour: Colour | None, opacity: float = 1.0, count: int = 0,
-        data: int | bytes = 0, numbers: Numbers = _NONE,
+        data: bytes = b"", numbers: Numbers = _NONE,
     ) -> None:  # fmt: skip
         left, top, right, bottom = bounds
         if left >= right or top >= bottom or right <= 0 or bottom <= 0 or left >= self.width or top >= self.height:
             return
-        sent = isinstance(data, bytes)
-        if isinstance(data, bytes):
-            padded = data + bytes(-len(data) % _ALIGNED)
-            self._sent.append(padded)
-            at, self._size = self._size, self._size + len(padded)
-        else:
-            at = data
-        parts = (0, 0, 0) if colour is None else _components(colour, self._image.matrix, self._image.full_range)
-        self._shapes.append(_Shape(kind, (left, top, right, bottom), parts, opacity, count, at, sent, numbers))
+        if data:
+            self._pointing.append((len(self._shapes), self._size))
+            self._sent.append(data)
+            self._size += len(data)
+            if over := len(data) % _ALIGNED:
+                self._sent.append(bytes(_ALIGNED - over))
+                self._size += _ALIGNED - over
+        y, u, v = (0, 0, 0) if colour is None else self._levels(colour)
+        self._shapes.append(_SHAPE.pack(kind, left, top, right, bottom, y, u, v, 0, opacity, count, 0, *numbers))
+        x1, y1, x2, y2 = self._around
+        self._around = (min(x1, left), min(y1, top), max(x2, right), max(y2, bottom))
+
+    def _levels(self, colour: Colour) -> tuple[int, int, int]:
+        return _components(colour, self._image.matrix, self._image.full_range)
 
     def rectangle(self, box: Sequence[float], colour: Colour, thickness: int = 2) -> None:
         points = _few(box)
@@ -196,24 +215,23 @@ class CudaCanvas:
     def line(self, start: Point, end: Point, colour: Colour, thickness: int = 2) -> None:
         self.polyline((start, end), colour, thickness)
 
-    def polyline(self, points: Sequence[Point], colour: Colour, thickness: int = 2, closed: bool = False) -> None:
-        array = _finite(points)
-        if array is None:
+    def polyline(self, points: Points, colour: Colour, thickness: int = 2, closed: bool = False) -> None:
+        found = _corners(points)
+        if found is None:
             return
-        thick, corners = min(255, max(1, int(thickness))), array.reshape(-1, 2)
+        thick, (corners, sides) = min(255, max(1, int(thickness))), found
         if closed or len(corners) == 1:
             corners = np.concatenate([corners, corners[:1]])
-        margin = thick + 4
         self._add(
-            _STROKE, _around(corners, margin), colour, 1.0, len(corners), corners.astype(np.float32).tobytes(),
+            _STROKE, _near(sides, thick + 4), colour, 1.0, len(corners), corners.astype(np.float32).tobytes(),
             (float(thick), float(max(1, round(thick / 2))), float(closed), 0.0, 0.0, 0.0),
         )  # fmt: skip
 
     def arrow(self, start: Point, end: Point, colour: Colour, thickness: int = 2) -> None:
-        array = _finite((*start, *end))
-        if array is None:
+        ends = _few((*start, *end))
+        if ends is None:
             return
-        begin, tip = array[:2], array[2:]
+        begin, tip = np.array(ends[:2]), np.array(ends[2:])
         length = float(np.hypot(*(tip - begin)))
         if length < 1:
             return
@@ -224,28 +242,27 @@ class CudaCanvas:
         self.polygon([tip.tolist(), (base + side).tolist(), (base - side).tolist()], colour, 1.0)
 
     def circle(self, centre: Point, radius: float, colour: Colour, thickness: int = 2) -> None:
-        array = _finite((*centre, radius))
-        if array is None or array[2] < 0:
+        given = _few((*centre, radius))
+        if given is None or given[2] < 0:
             return
-        x, y, size = array.tolist()
+        x, y, size = given
         if thickness > 0:  # a ring is a line through the corners that a disc has, too
             whole = math.floor(size + 0.5)
             turns = np.arange(count := 4 if whole < 3 else 12 if whole < 10 else 20 if whole < 15 else 72) / count
             ways = 2 * np.pi * turns
             ring = np.column_stack([x + size * np.cos(ways), y + size * np.sin(ways)])
-            self.polyline(ring, colour, thickness, closed=True)  # type: ignore[arg-type]
+            self.polyline(ring, colour, thickness, closed=True)
             return
-        bounds = _around(np.array([[x, y]]), math.ceil(size) + 4)
+        bounds = _near((x, y, x, y), math.ceil(size) + 4)
         self._add(_DISC, bounds, colour, numbers=(x, y, size, 0.0, 0.0, 0.0))
 
     def polygon(self, points: Sequence[Point], colour: Colour, opacity: float = 0.3) -> None:
-        array = _finite(points)
-        if array is None or not opacity > 0:
+        found = _corners(points)
+        if found is None or not opacity > 0:
             return
-        corners = array.reshape(-1, 2)
-        left, top = (max(0, int(value // 2) * 2) for value in corners.min(axis=0).tolist())
-        sizes, far = (self.width, self.height), corners.max(axis=0).tolist()
-        right, bottom = (min(size, int(value) + 2) for size, value in zip(sizes, far, strict=True))
+        corners, (x1, y1, x2, y2) = found
+        left, top = max(0, int(x1 // 2) * 2), max(0, int(y1 // 2) * 2)
+        right, bottom = min(self.width, int(x2) + 2), min(self.height, int(y2) + 2)
         data = corners.astype(np.float32).tobytes()
         self._add(_POLYGON, (left, top, right, bottom), colour, min(1.0, float(opacity)), len(corners), data)
 
@@ -275,7 +292,7 @@ class CudaCanvas:
             return
         steps = np.rint(np.clip(np.nan_to_num(density), 0.0, 1.0) * 255.0).astype(np.uint8)
         colours = np.zeros((256, 4), np.uint8)
-        colours[:, :3] = [_components(colour, self._image.matrix, self._image.full_range) for colour in HEAT]
+        colours[:, :3] = [self._levels(colour) for colour in HEAT]
         data = np.ascontiguousarray(steps).tobytes() + colours.tobytes()
         whole = (0, 0, self.width, self.height)
         numbers = (0.0, 0.0, 0.0, 0.0, 0.0, float(steps.shape[0]))
@@ -290,10 +307,10 @@ class CudaCanvas:
         background: Colour | None = None,
         inside: bool = False,
     ) -> tuple[int, int]:
-        words, wide = placed_words(text, size, self.font)
         margin = 0 if background is None else max(2, size // 6)
         size = clamped(size)
-        height, width = -(-size // 2) * 2, -(-(wide + 2 * margin) // 2) * 2
+        line = self._atlas.line(text, size, self.font)
+        height, width = -(-size // 2) * 2, -(-(line.width + 2 * margin) // 2) * 2
         corner = _few(at)
         if corner is None:
             return width, height
@@ -301,14 +318,10 @@ class CudaCanvas:
         if inside:
             room = (self.width - width) // 2 * 2, (self.height - height) // 2 * 2
             x, y = max(0, min(x, room[0])), max(0, min(y, room[1]))
-        if background is not None:
-            self._add(_FILL, (x, y, x + width, y + height), background)
-        for word in words:
-            if word.mask.size:
-                left = x + margin + word.x
-                high, across = word.mask.shape
-                address = self._atlas.address(word.word, size, self.font, word.mask)
-                self._add(_WORD, (left, y, left + across, y + high), colour, 1.0, across, address)
+        if line.words or background is not None:
+            luma, u, v = (0, 0, 0) if background is None else self._levels(background)
+            numbers = float(size), float(background is not None), float(luma), float(u), float(v), float(margin)
+            self._add(_TEXT, (x, y, x + width, y + height), colour, 1.0, line.words, line.data, numbers)
         return width, height
 
 
@@ -320,7 +333,7 @@ def _components(colour: Colour, matrix: Matrix, full_range: bool) -> tuple[int, 
 
 
 def _few(values: Sequence[float]) -> list[float] | None:
-    """As `_finite`, for a point or a box: quicker without arrays."""
+    """A point's or box's numbers, none too far away; None when one is no number."""
     numbers = [float(value) for value in values]
     if not all(map(isfinite, numbers)):
         return None
@@ -334,12 +347,18 @@ def _picture(image: Image) -> _Picture:
     )
 
 
-def _finite(values: Any) -> NDArray[np.float64] | None:
-    """The coordinates in one row, none too far away; None when one is no number or there are none."""
-    array = np.asarray(values, np.float64).reshape(-1)
-    if not array.size or not np.isfinite(array).all():
+def _corners(points: Any) -> tuple[NDArray[np.float64], list[float]] | None:
+    """Points [n, 2], none too far away, and the box about them; None when one is no number or there are none."""
+    array = np.asarray(points, np.float64).reshape(-1, 2)
+    if not len(array):
         return None
-    return np.minimum(np.maximum(array, -FAR), FAR)
+    sides = [*array.min(axis=0).tolist(), *array.max(axis=0).tolist()]  # a number that is none shows here
+    if not all(map(isfinite, sides)):
+        return None
+    if min(sides) < -FAR or max(sides) > FAR:
+        array = np.minimum(np.maximum(array, -FAR), FAR)
+        sides = [min(FAR, max(-FAR, side)) for side in sides]
+    return array, sides
 
 
 def _on_grid(points: Sequence[float]) -> tuple[int, int, int, int]:
@@ -348,8 +367,7 @@ def _on_grid(points: Sequence[float]) -> tuple[int, int, int, int]:
     return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
-def _around(points: NDArray[np.float64], margin: int) -> tuple[int, int, int, int]:
-    """Whole pixels that hold all points and a margin."""
-    left, top = (math.floor(value) - margin for value in points.min(axis=0).tolist())
-    right, bottom = (math.ceil(value) + margin for value in points.max(axis=0).tolist())
-    return left, top, right, bottom
+def _near(sides: Sequence[float], margin: int) -> tuple[int, int, int, int]:
+    """Whole pixels that hold a box and a margin."""
+    x1, y1, x2, y2 = sides
+    return math.floor(x1) - margin, math.floor(y1) - margin, math.ceil(x2) + margin, math.ceil(y2) + margin

@@ -29,6 +29,7 @@ VIEWS = (
     "perspective", "fisheye", "equirect", "cylinder", "vertical-cylinder", "pushbroom", "panini", "stereographic",
 )  # fmt: skip
 PROJECTIONS = tuple(f"{lens}-{view}" for lens in LENSES for view in VIEWS)
+BAND = 64  # rows worked out at a time: a large surface would want a GB at once
 AXES = ("XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX")
 
 
@@ -107,15 +108,15 @@ def ways(surface: Surface, width: int, height: int, size: tuple[int, int] | None
     rows = (np.arange(out_h) + 0.5) / ratio - 0.5
     focal, centre = _lens(surface, lens, width, height)
     out_focal, out_centre = _view(surface, view, focal, centre, (width, height), (wide, high))
-    u = (columns[None, :] - out_centre[0]) / out_focal[0]
-    v = (rows[:, None] - out_centre[1]) / out_focal[1]
-    u, v = np.broadcast_arrays(u, v)
-    rays = _turned(_rays(view, u, v, surface.control), _rotation(surface))
-    x, y = _from(lens, rays, surface.distortion)
-    x, y = x * focal[0] + centre[0], y * focal[1] + centre[1]
-    y[rows > high - 0.5] = np.nan
+    across, down = (columns - out_centre[0]) / out_focal[0], (rows - out_centre[1]) / out_focal[1]
+    rotation, out = _rotation(surface), np.empty((2, out_h, out_w), np.float32)
+    for top in range(0, out_h, BAND):
+        u, v = np.meshgrid(across, down[top : top + BAND])
+        x, y = _from(lens, _turned(_rays(view, u, v, surface.control), rotation), surface.distortion)
+        out[0, top : top + BAND], out[1, top : top + BAND] = x * focal[0] + centre[0], y * focal[1] + centre[1]
+    out[1, rows > high - 0.5] = np.nan
     around = lens == "equirect" and abs(2 * math.pi * focal[0] - width) < 2
-    return Ways(x.astype(np.float32), y.astype(np.float32), surface.border, around)
+    return Ways(out[0], out[1], surface.border, around)
 
 
 def _lens(surface: Surface, lens: str, width: int, height: int) -> tuple[tuple[float, float], tuple[float, float]]:

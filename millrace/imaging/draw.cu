@@ -11,7 +11,7 @@ struct Shape {
     float a, b, c, d, e, f;
 };
 
-enum { FILL, FRAME, WORD, STROKE, DISC, POLYGON, MASK, HEAT };
+enum { FILL, FRAME, TEXT, STROKE, DISC, POLYGON, MASK, HEAT };
 
 struct Block {  // what a thread keeps: pixels (x, y) to (x + 1, y + 1), and their chroma at (x / 2, y / 2)
     int x, y;
@@ -56,20 +56,34 @@ __device__ __forceinline__ void draw_box(const Shape& s, Block& b) {
     for (int i = 0; i < 2; i++) b.chroma[i] = solid ? s.colour[1 + i] : faded(b.chroma[i], s.colour[1 + i], s.opacity);
 }
 
-// One word of text: bytes of coverage.
+// A line of text: words with bytes of coverage, `a` rows each, after `f` columns;
+// where `b` is not 0 a colour of c, d, e stands behind them.
 
-__device__ __forceinline__ void draw_word(const Shape& s, Block& b) {
-    const Byte* cover = (const Byte*)s.data;
+struct Word { Address mask; int left, width; };  // pixels from the shape's left
+
+__device__ __forceinline__ int covered(const Shape& s, int x, int y) {
+    const Word* words = (const Word*)s.data;
+    if (!holds(s, x, y) || y - s.top >= (int)s.a) return 0;
+    for (int i = 0; i < s.count; i++) {
+        int column = x - s.left - (int)s.f - words[i].left;
+        if (column >= 0 && column < words[i].width) return ((const Byte*)words[i].mask)[(y - s.top) * words[i].width + column];
+    }
+    return 0;
+}
+
+__device__ __forceinline__ void draw_text(const Shape& s, Block& b) {
+    float behind[3] = {s.c, s.d, s.e};
     int sum = 0;
     for (int i = 0; i < 4; i++) {
-        int x = b.x + (i & 1), y = b.y + (i >> 1);
-        if (!holds(s, x, y)) continue;
-        int share = cover[(y - s.top) * s.count + x - s.left];
+        int share = covered(s, b.x + (i & 1), b.y + (i >> 1)), under = s.b != 0.0f ? (int)behind[0] : b.luma[i];
         sum += share;
-        b.luma[i] = (b.luma[i] * (255 - share) + s.colour[0] * share + 127) / 255;
+        b.luma[i] = (under * (255 - share) + s.colour[0] * share + 127) / 255;
     }
     int share = (sum + 2) >> 2;
-    for (int i = 0; i < 2; i++) b.chroma[i] = (b.chroma[i] * (255 - share) + s.colour[1 + i] * share + 127) / 255;
+    for (int i = 0; i < 2; i++) {
+        int under = s.b != 0.0f ? (int)behind[1 + i] : b.chroma[i];
+        b.chroma[i] = (under * (255 - share) + s.colour[1 + i] * share + 127) / 255;
+    }
 }
 
 // Lines and circles: each plane has its own, `scale` 1 or 2 picture pixels to one of the plane, in sixteenths of those.
@@ -235,7 +249,7 @@ __device__ __forceinline__ void draw_heat(const Shape& s, Block& b) {
 
 __device__ __forceinline__ void draw_shape(const Shape& s, Block& b) {
     if (s.kind <= FRAME) draw_box(s, b);
-    else if (s.kind == WORD) draw_word(s, b);
+    else if (s.kind == TEXT) draw_text(s, b);
     else if (s.kind == STROKE) draw_stroke(s, b);
     else if (s.kind == DISC) draw_disc(s, b);
     else if (s.kind == POLYGON) draw_polygon(s, b);

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..media import Frame, Object, Reading
 from .base import Canvas, Colour, Point
@@ -185,11 +186,45 @@ def draw_clock(canvas: Canvas, frame: Frame, kind: str, size: int) -> None:
     canvas.text(clock_text(frame, kind), at, (255, 255, 255), size, (0, 0, 0), inside=True)
 
 
+class Path:
+    """Where one object has been, at most MOST_POINTS places: an array with room, so that they are a view of it."""
+
+    __slots__ = ("_end", "_room", "_times")
+
+    def __init__(self) -> None:
+        self._room = np.empty((4 * MOST_POINTS, 2))
+        self._times: deque[int] = deque(maxlen=MOST_POINTS)
+        self._end = 0
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def add(self, pts: int, x: float, y: float) -> None:
+        """One place more; the oldest gives way."""
+        if self._end == len(self._room):
+            kept = self.points.copy()
+            self._room[: len(kept)] = kept
+            self._end = len(kept)
+        self._room[self._end] = x, y
+        self._end += 1
+        self._times.append(pts)
+
+    def forget(self, oldest: int) -> None:
+        """Leave out what was before `oldest`."""
+        while self._times and self._times[0] < oldest:
+            self._times.popleft()
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """[n, 2], oldest first; not to be kept."""
+        return self._room[self._end - len(self._times) : self._end]
+
+
 class Trails:
     """Where the tracked objects of one stream have been, for some seconds of stream time."""
 
     def __init__(self) -> None:
-        self.paths: dict[Hashable, deque[tuple[int, float, float]]] = {}
+        self.paths: dict[Hashable, Path] = {}
 
     @staticmethod
     def key(found: Object) -> Hashable:
@@ -202,14 +237,15 @@ class Trails:
         for found in objects:
             if found.id is not None and found.parent is None:
                 x1, _, x2, y2 = map(float, found.box)
-                path = self.paths.setdefault(self.key(found), deque(maxlen=MOST_POINTS))
-                path.append((pts, (x1 + x2) / 2.0, y2))
+                key = self.key(found)
+                if key not in self.paths:
+                    self.paths[key] = Path()
+                self.paths[key].add(pts, (x1 + x2) / 2.0, y2)
         oldest = pts - round(seconds * 1e9)
         for key in list(self.paths):
             path = self.paths[key]
-            while path and path[0][0] < oldest:
-                path.popleft()
-            if not path:
+            path.forget(oldest)
+            if not len(path):
                 del self.paths[key]
 
     def draw(self, canvas: Canvas, objects: Iterable[Object], style: Style) -> None:
@@ -218,4 +254,4 @@ class Trails:
             path = self.paths.get(self.key(found)) if found.id is not None and found.parent is None else None
             if path is not None and len(path) > 1:
                 own = style.of(found.label)
-                canvas.polyline([(x, y) for _, x, y in path], own.colour(found), own.thickness)
+                canvas.polyline(path.points, own.colour(found), own.thickness)

@@ -240,12 +240,14 @@ class Wishes:
 
 
 _recorders: dict[str, Wishes] = {}
+_ended: set[str] = set()  # names of those that were there
 _lock = threading.Lock()
 
 
 def announce(name: str, wishes: Wishes) -> bool:
     """Make a recorder known by its name within this process; False when another has it."""
     with _lock:
+        _ended.discard(name)
         return _recorders.setdefault(name, wishes) is wishes
 
 
@@ -253,6 +255,13 @@ def withdraw(name: str, wishes: Wishes) -> None:
     with _lock:
         if _recorders.get(name) is wishes:
             del _recorders[name]
+            _ended.add(name)
+
+
+def has_ended(name: str) -> bool:
+    """Whether the recorder of that name was there and is no more: its streams were over before others'."""
+    with _lock:
+        return name in _ended
 
 
 def recorder(name: str) -> Wishes | None:

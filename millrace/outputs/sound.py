@@ -19,11 +19,12 @@ SOUND = {  # what sound a container holds so that players play it
     "webm": ("opus", "vorbis"),
     "mpegts": ("aac", "mp3", "mp2", "ac3", "eac3", "opus"),
     "flv": ("aac", "mp3"),
+    "hls": ("aac", "mp3", "ac3", "eac3", "opus", "flac"),
     "rtsp": ("aac", "opus", "pcm_alaw", "pcm_mulaw", "mp3"),
     "avi": ("mp3", "mp2", "ac3", "pcm_s16le", "pcm_u8"),
 }
 # formats where AAC stands without ADTS headers, its setup in the header
-WITH_HEADER = ("mp4", "mov", "matroska", "flv", "rtsp")
+WITH_HEADER = ("mp4", "mov", "matroska", "flv", "rtsp", "hls")
 OBJECT_TYPES = {"Main": 1, "LC": 2, "SSR": 3, "LTP": 4, "HE-AAC": 2}  # ISO/IEC 14496-3, table 1.17; SBR is implicit
 RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 CHANNELS = {"mono": 1, "stereo": 2, "3.0": 3, "4.0": 4, "5.0": 5, "5.1": 6, "7.1": 7}

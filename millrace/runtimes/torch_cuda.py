@@ -225,13 +225,17 @@ class _Compiler:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """While a graph is recorded no other is, and no array is freed in the middle of it."""
+    """While a graph is recorded no other is, and no array is freed in the middle of it.
+
+    What is loaded by then stays: the collector need not look at it again (with PyTorch a look takes 100 ms and more).
+    """
     with _recording:
         collects = gc.isenabled()
         gc.disable()
         try:
             yield
         finally:
+            gc.freeze()
             if collects:
                 gc.enable()
 

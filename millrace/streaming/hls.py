@@ -18,6 +18,8 @@ from .fmp4 import CLOCK, Sample, fragment
 
 PART = 0.2  # seconds of a part
 SEGMENT = 2.0  # seconds of a segment at least; it ends at the next key picture
+START = 3  # segments that a player wants to begin
+FIRST = 0.5  # seconds of those at least: who comes first need not wait for long
 KEPT = 6  # whole segments that are offered
 WITH_PARTS = 3  # the last ones, whose parts are listed
 LARGEST = 48 << 20  # bytes of a segment: one that has no end (no key picture comes) is given up
@@ -62,6 +64,7 @@ class Hls:
         self._next = 0
         self._fragments = 0
         self._gap = False
+        self._discontinuities = 0  # of segments that are offered no more
         self._samples: list[Sample] = []  # of the part that grows; the last one's duration is an estimate
         self._changed = asyncio.Event()
         self._text: str | None = None
@@ -78,13 +81,20 @@ class Hls:
         self._close_segment()
         self._gap = self._next > 0
 
+    def restart(self) -> None:
+        """Nobody has watched for a while: what is offered begins with what comes next."""
+        self.pause()
+        while self.whole:
+            self._forget_first()
+
     def add(self, sample: Sample) -> None:
         """The next picture, in decoding order; up to the first key picture they are passed over."""
         if self._samples:
             last = self._samples[-1]
             self._samples[-1] = replace(last, duration=max(1, min(sample.dts - last.dts, 30 * CLOCK)))
             length = (sample.dts - self._samples[0].dts) / CLOCK
-            ends = sample.key and self.growing is not None and self.growing.duration + length >= self._segment - 0.001
+            least = self._segment if len(self.whole) >= START else FIRST  # who comes first need not wait for long
+            ends = sample.key and self.growing is not None and self.growing.duration + length >= least - 0.001
             if ends or length + sample.duration / CLOCK > self._longest + 0.001:
                 self._close_part()
             if ends:
@@ -122,10 +132,14 @@ class Hls:
         self._target = max(self._target, math.floor(segment.duration + 0.5))
         self.whole.append(segment)
         while len(self.whole) > KEPT:
-            self.whole.popleft()
+            self._forget_first()
         for number in [each for each in self.headers if each < self.whole[0].header]:
             del self.headers[number]
         self._tell()
+
+    def _forget_first(self) -> None:
+        self._discontinuities += self.whole.popleft().discontinuity
+        self._text = None
 
     def _tell(self) -> None:
         self._text = None
@@ -140,6 +154,16 @@ class Hls:
             return True
         growing = self.growing
         return part is not None and growing is not None and number == growing.number and part < len(growing.parts)
+
+    async def begun(self, seconds: float) -> bool:
+        """Wait for as much as players want at the start, whole segments (Chromium gives up with less)."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not (self.ended or len(self.whole) >= START):
+                    await self._changed.wait()
+        except TimeoutError:
+            return bool(self.whole)  # key pictures are far apart
+        return True
 
     def may_be_awaited(self, number: int) -> bool:
         """Whether it is not so far ahead that asking for it makes no sense."""
@@ -161,9 +185,9 @@ class Hls:
         return 3.0 * self._target
 
     @property
-    def first(self) -> tuple[int, int]:
-        """The segment and part that come first where nothing is there yet."""
-        return (self.growing.number if self.growing else self._next), 0
+    def first(self) -> int:
+        """The segment that grows, or is to come."""
+        return self.growing.number if self.growing else self._next
 
     @property
     def is_empty(self) -> bool:
@@ -185,12 +209,14 @@ class Hls:
 
     def _lines(self) -> list[str]:
         base, segments = self._base, list(self.whole)
-        first = segments[0].number if segments else self.first[0]
+        first = segments[0].number if segments else self.first
         lines = ["#EXTM3U", "#EXT-X-VERSION:9", f"#EXT-X-TARGETDURATION:{self._target}"]
         hold = f"PART-HOLD-BACK={3 * self._longest:.3f},HOLD-BACK={3 * self._target:.1f}"
         lines += [f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,{hold}"]
         lines += [f"#EXT-X-PART-INF:PART-TARGET={self._longest:.3f}", f"#EXT-X-MEDIA-SEQUENCE:{first}"]
         lines += ["#EXT-X-INDEPENDENT-SEGMENTS"]
+        gone = self._discontinuities + bool(segments and segments[0].discontinuity)
+        lines += [f"#EXT-X-DISCONTINUITY-SEQUENCE:{gone}"] if gone else []
         header = -1
         if self.growing is not None and self.growing.parts:
             segments.append(self.growing)
@@ -213,5 +239,5 @@ class Hls:
             lines.append("#EXT-X-ENDLIST")
         else:
             made = len(self.growing.parts) if self.growing is not None else 0
-            lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{base}/{self.first[0]}.{made}.m4s"')
+            lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{base}/{self.first}.{made}.m4s"')
         return lines

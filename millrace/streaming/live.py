@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -100,7 +101,7 @@ class Backlog(Generic[T]):
 class Live:
     """One stream under one name. Lives in the server's loop; `wanted` and `pictures_wanted` may be read anywhere."""
 
-    def __init__(self, name: str, on_join: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.facts: dict[str, Any] = {}
         self.codec: CodecParameters | None = None
@@ -114,10 +115,11 @@ class Live:
         self.key_wanted = False  # somebody came: the next picture should be a key picture
         self._group: list[Unit] = []  # since the last key picture
         self._grouped = 0
-        self._base: int | None = None
+        self.base: int | None = None  # ticks of the first picture that came
         self._last: int | None = None
         self._count = 0
-        self._asked_at = self._looked_at = -LINGER  # when somebody last wanted the playlist, a picture
+        self._asked_at = -1e9  # when somebody last wanted the playlist, or what it names
+        self._waiting = 0  # those who do now
 
     # from the pipeline
 
@@ -137,20 +139,21 @@ class Live:
         if self.track is None or self.codec is None or packet.pts is None:
             return
         dts = ticks(packet.dts if packet.dts is not None else packet.pts)
-        if self._base is None:
-            self._base = dts
+        if self.base is None:
+            self.base = dts
         step = ticks(packet.duration) if packet.duration else dts - self._last if self._last is not None else 3600
         self._last, self._count = dts, self._count + 1
-        unit = Unit(packet, self.track, self.codec, self._base, min(max(step, 1), 90_000), self._count)
+        unit = Unit(packet, self.track, self.codec, self.base, min(max(step, 1), 90_000), self._count)
+        size = len(unit.sample.data)  # one that is damaged goes no further
         if packet.key:
             self._group, self._grouped = [], 0
         if self._group or packet.key:
-            self._grouped += memoryview(packet.data).nbytes
+            self._grouped += size
             self._group = [*self._group, unit] if self._grouped <= GROUP else []
         if self.hls_wanted:
             self.hls.add(unit.sample)
         for follower in self.followers:
-            follower.give(unit, len(unit.sample.data), packet.key)
+            follower.give(unit, size, packet.key)
 
     def pause(self) -> None:
         """Nothing is coded for a while, for nobody watches, or the stream has a gap."""
@@ -184,20 +187,25 @@ class Live:
 
     @property
     def hls_wanted(self) -> bool:
-        return time.monotonic() - self._asked_at < LINGER
+        return self._waiting > 0 or time.monotonic() - self._asked_at < LINGER
 
     @property
     def pictures_wanted(self) -> bool:
         return bool(self.gazers)
 
-    def ask(self) -> Hls:
-        """Somebody wants the playlist, or what it names."""
+    @contextmanager
+    def asking(self) -> Iterator[Hls]:
+        """While somebody wants the playlist, or what it names."""
         if not self.hls_wanted and not self.hls.ended:
-            self.hls.pause()
+            self.hls.restart()
             for unit in self._group:
                 self.hls.add(unit.sample)
-        self._asked_at = time.monotonic()
-        return self.hls
+        self._waiting += 1
+        try:
+            yield self.hls
+        finally:
+            self._waiting -= 1
+            self._asked_at = time.monotonic()
 
     def follow(self, from_last_key: bool) -> Backlog[Unit]:
         """A client that gets each picture: from the last key picture on, or from the next one."""

@@ -16,13 +16,14 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..core.errors import MissingExtraError
 from .authentication import Authentication
+from .hls import Hls
 from .live import LINGER, Backlog, Live, Unit
 
 try:
@@ -35,6 +36,7 @@ IDLE = 30.0  # seconds that a connection may take for its request, or stay witho
 TAKEN = 30.0  # seconds in which a client must take what is written to it
 NEWS = 0.5  # seconds between two looks at what is known of the streams
 FIRST = 10.0  # seconds that a client waits for the first picture of a stream
+BEGUN = 25.0  # the same for as much HLS as a player needs
 COOKIE = "millrace"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PAGE = {
@@ -56,8 +58,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class WebServer:
     """Serves streams. All methods run in the loop of `start`; `lives` may be changed there at any time."""
 
-    def __init__(self, host: str, port: int, users: Mapping[str, str] | None = None, most: int = 128) -> None:
-        self.host, self.port, self.most = host, port, most
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        users: Mapping[str, str] | None = None,
+        most: int = 128,
+        names: Sequence[str] = (),
+    ) -> None:
+        """`names`: what else the server is called by, in addresses and by the pages that may watch."""
+        self.host, self.port, self.most, self.names = host, port, most, frozenset(names)
         self.lives: dict[str, Live] = {}
         self.refused = 0  # connections beyond `most`
         self._arriving = 0  # connections that aiohttp does not know yet
@@ -99,14 +109,13 @@ class WebServer:
         if self.connections + self._arriving >= self.most:
             self.refused += 1
             return _Refusal()
-        loop = asyncio.get_running_loop()
         self._arriving += 1
-        loop.call_soon(loop.call_soon, self._arrived)
+        asyncio.get_running_loop().call_soon(self._arrived)
         handler: asyncio.Protocol = self._runner.server()
         return handler
 
     def _arrived(self) -> None:
-        """aiohttp counts a connection two steps of the loop after it asked for its protocol: till then it is ours."""
+        """aiohttp counts the connection from the next step of the loop on: up to there it is counted here."""
         self._arriving -= 1
 
     @property
@@ -155,10 +164,11 @@ class WebServer:
         """Another site's page, open in the same browser, shall not watch: not under its name, not under ours."""
         host = request.headers.get("Host", "")
         match = _ADDRESS.match(host)
-        if self.host in LOOPBACK and (match[1] if match else host).strip("[]") not in LOOPBACK:
+        name = (match[1] if match else host).strip("[]")
+        if self.host in LOOPBACK and name not in LOOPBACK and name not in self.names:
             raise web.HTTPForbidden(text=f"{_short(host)} is not this server's name")
         origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and urlsplit(origin).netloc != host and urlsplit(origin).hostname not in self.names:
             raise web.HTTPForbidden(text="pages of other sites may not watch")
 
     def _find(self, request: web.Request) -> Live:
@@ -198,20 +208,20 @@ class WebServer:
     # HLS
 
     async def _playlist(self, request: web.Request) -> web.StreamResponse:
-        live = self._find(request)
-        hls = live.ask()
+        with self._find(request).asking() as hls:
+            return await self._playlist_of(hls, request)
+
+    async def _playlist_of(self, hls: Hls, request: web.Request) -> web.StreamResponse:
         number, part = _asked(request, "_HLS_msn"), _asked(request, "_HLS_part")
         if number is None and part is not None:
             raise web.HTTPBadRequest(text="_HLS_part is given with _HLS_msn")
         if number is not None and not hls.may_be_awaited(number):
             raise web.HTTPBadRequest(text=f"_HLS_msn={number} is far ahead")
-        if number is None and hls.is_empty:
-            number, part = hls.first
-        if number is not None and not await hls.wait(number, part, max(FIRST, hls.patience)):
+        there = await (hls.begun(BEGUN) if number is None else hls.wait(number, part, max(FIRST, hls.patience)))
+        if not there:
             raise web.HTTPServiceUnavailable(text="no picture came in time", headers={"Retry-After": "2"})
         if hls.is_empty:
             raise web.HTTPNotFound(text="the stream has ended")
-        live.ask()
         return _answer(hls.playlist().encode(), "application/vnd.apple.mpegurl")
 
     async def _header(self, request: web.Request) -> web.StreamResponse:
@@ -221,12 +231,12 @@ class WebServer:
         return _answer(data, "video/mp4")
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
-        live = self._find(request)
-        hls, number = live.ask(), int(request.match_info["number"])
+        number = int(request.match_info["number"])
         part = int(request.match_info["part"][1:]) if request.match_info["part"] else None
-        if part is not None and hls.may_be_awaited(number):  # it may be the one that the playlist has hinted at
-            await hls.wait(number, part, hls.patience)
-        data = hls.data(number, part)
+        with self._find(request).asking() as hls:
+            if part is not None and hls.may_be_awaited(number):  # it may be the one that the playlist has hinted at
+                await hls.wait(number, part, hls.patience)
+            data = hls.data(number, part)
         if data is None:
             raise web.HTTPNotFound
         return _answer(data, "video/mp4")

@@ -28,7 +28,8 @@ class Appearance:
     identities that ended. `history`: embeddings that are kept of a target. `interval`: seconds after which a target's
     look is taken again, 0: at every look, below 0: once. `least_visible`: what is hidden by more, by others that stand
     before it, is neither learnt nor compared. `least_confidence`: what is less sure is neither asked for nor learnt.
-    `unknown`: the likeness where one of the two has no embedding that counts.
+    `unknown`: the likeness where one of the two has no embedding that counts. `needed`: without embeddings it does not
+    do what it is there for.
     """
 
     associate: bool = True
@@ -38,6 +39,7 @@ class Appearance:
     least_visible: float = 0.0
     least_confidence: float = 0.0
     unknown: float = 0.0
+    needed: bool = True
 
 
 class Galleries:

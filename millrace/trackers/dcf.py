@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from ..core.errors import ConfigError
 from ..media import Image, Object
 from . import kalman
+from .appearance import Appearance
 from .arrays import Unseen, describe
-from .default import Default
+from .deepsort import DeepSort
 from .motion import MotionTracker
 from .rules import ACTIVE, TENTATIVE, Life
 from .rules import BOX as BOX_ALONE
@@ -39,15 +40,18 @@ SIDES = [at + k for at in (POSITION, VELOCITY, XX, XV, VV) for k in (2, 3)]  # c
 
 
 @dataclass(kw_only=True)
-class Dcf(Default):
+class Dcf(DeepSort):
     """`default`, and a discriminative correlation filter for each target that finds it where no detection does.
+
+    Where objects have embeddings, they count as in `deepsort`.
 
     See visual.py. Between looks (`infer` with `every`), and where a look misses a target, its place is measured in the
     picture and given to the Kalman filter, as `noise` times as uncertain as a detection, if the peak is `peak` times as
     far above the side lobes as these scatter. What a look misses is reported for at most `trust` seconds if its peak is
     as sure. What was detected once, by at least `confirm`, becomes an identity as soon as the picture confirms it.
-    `learning` is how fast looks are learnt. Size is the Kalman filter's, its change calmed between looks: other scales,
-    tried twice, cost three times as much and gained nothing.
+    `learning` is how fast looks are learnt; `points`, `padding`, `sigma` and `gradients` are those of `Visual`. Size is
+    the Kalman filter's, its change calmed between looks: other scales, tried twice, cost three times as much and gained
+    nothing.
     """
 
     peak: float = 10.0
@@ -61,6 +65,10 @@ class Dcf(Default):
     gradients: bool = False
 
     name = "dcf"
+
+    def appearance(self) -> Appearance | None:
+        looks = super().appearance()
+        return None if looks is None else replace(looks, needed=False)
 
     def visual(self) -> Visual:
         """How targets are looked at."""

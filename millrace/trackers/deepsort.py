@@ -14,14 +14,14 @@ from .rules import CONFIRMED, Stage
 class DeepSort(Default):
     """`default`, and the likeness of embeddings: in association, and for identities that come back.
 
-    Wojke et al., "Simple online and realtime tracking with a deep association metric", ICIP 2017. `likeness` is how
-    much the cosine of two looks counts beside the overlap of boxes, of which `least_likeness` must be reached where
-    they overlap. What no box overlaps enough is looked for farther off, in boxes that grow by `search` of their sides,
-    among those that look alike by `least_again`. An identity that ended less than `reassociate` seconds ago is taken up
-    by a new target that looks like it (`least_again`), more than all others in view by `margin`, and stands where it
-    may have gone (`reach`: how far). `history` looks are kept of each, taken again every `interval` seconds (0: at
-    every look), and not while more than 1 - `least_visible` is hidden. The embeddings come from the model of the
-    element's setting `reid`, or from an `infer` before it.
+    Wojke et al., "Simple online and realtime tracking with a deep association metric", ICIP 2017. `likeness` times the
+    cosine of two looks, less `usual` (what a thing looks like itself), counts beside the overlap of boxes; below
+    `least_likeness` two are never the same. With `search`, what no box overlaps enough is looked for farther off, in
+    boxes that grow by so much of their sides, among those that look alike by `least_again`. An identity that ended less
+    than `reassociate` seconds ago is taken up by a new target that looks like it (`least_again`), more than all others
+    in view by `margin`, and stands where it may have gone (`reach`: how far). `history` looks are kept of each, taken
+    again every `interval` seconds (0: at every look); what is hidden by more than 1 - `least_visible` is neither learnt
+    nor compared. The embeddings come from the model of the element's setting `reid`, or from an `infer` before it.
     """
 
     likeness: float = 1.0
@@ -54,7 +54,7 @@ class DeepSort(Default):
     def appearance(self) -> Appearance | None:
         return Appearance(
             history=self.history, interval=self.interval, least_visible=self.least_visible,
-            least_confidence=self.low_confidence, unknown=self.usual,
+            least_confidence=self.low_confidence, unknown=max(self.usual, self.least_likeness),
         )  # fmt: skip
 
     def terms(self) -> Terms:
@@ -65,4 +65,5 @@ class DeepSort(Default):
             least_motion=0.0,
             motion=0.5,
             margin=self.margin,
+            blind=False,
         )

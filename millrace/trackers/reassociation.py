@@ -28,8 +28,8 @@ class Terms:
     Motion is told by how far off the new target began: 1 where it was led to, 0 at the end of the reach. Where both
     have looks, the identity may be taken up if these are alike by `least_look` (cosine), motion by `least_motion`
     (below 0: wherever it is), and `motion` and `look` times these two make `least` or more. Without looks motion alone
-    decides. `reach` widens the reach. What is seen beside the new target is known to be another: the identity that
-    ended must look more like it than any of those, by `margin`.
+    decides, if `blind`. `reach` widens the reach. What is seen beside the new target is known to be another: the
+    identity that ended must look more like it than any of those, by `margin`.
     """
 
     within: float = 0.0
@@ -40,6 +40,7 @@ class Terms:
     look: float = 1.0
     least: float = 0.0
     margin: float = -math.inf
+    blind: bool = True
 
 
 @dataclass(slots=True, eq=False)
@@ -91,7 +92,7 @@ def heir_of(
             score = terms.motion * max(likely, 0.0) + terms.look * look
             if score < terms.least:
                 continue
-        elif min(w * h, width * height) < ALIKE * max(w * h, width * height):
+        elif not terms.blind or min(w * h, width * height) < ALIKE * max(w * h, width * height):
             continue
         else:
             score = 1 - off / reach

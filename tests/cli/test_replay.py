@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 import millrace
@@ -105,6 +106,32 @@ def test_what_cannot_be_replayed_is_said(tmp_path: Path, capsys: pytest.CaptureF
     other.write_text('{"millrace":"0","kind":"header","line":[{"convert":{}},{"track":{}}]}\n')
     assert invoke(["replay", str(other)]) == 0
     assert "convert cannot be repeated" in capsys.readouterr().err
+
+
+def test_recorded_embeddings_give_the_same_identities(tmp_path: Path) -> None:
+    """Looks decide here: two change places while they are missed, and one comes back."""
+
+    def look(frame: Frame) -> None:
+        n = frame.index
+        places = [(60 + 2 * n, 0), (200 - 2 * n, 1)] if not 30 <= n <= 40 else []
+        if n < 10 or n > 55:
+            places.append((290, 2))
+        for x, who in places:
+            found = Object(box((x - 10, 60, x + 10, 100)), 0, "a", 0.9)
+            noise = np.random.default_rng([n, who]).normal(0, 0.1, 8)
+            vector = np.eye(8)[who] + noise
+            found.embedding = (vector / np.linalg.norm(vector)).astype(np.float32)
+            frame.objects.append(found)
+        frame.inferred.append("made")
+
+    flow = millrace.open(f"pattern:?frames=70&width=320&height=180&fps={FPS}", name="gate").map(look)
+    flow = flow.record(path=str(tmp_path / "run.jsonl")).track(tracker="deepsort", max_age=1.0)
+    flow.json(path=str(tmp_path / "out.jsonl")).run()
+    assert invoke(["replay", str(tmp_path / "run.jsonl"), "--json", str(tmp_path / "again.jsonl")]) == 0
+    first, again = ((tmp_path / f"{name}.jsonl").read_bytes() for name in ("out", "again"))
+    assert first == again
+    last = json.loads(first.splitlines()[-1])["objects"]
+    assert [found["id"] for found in last[:3]] == [1, 2, 3]
 
 
 def test_a_tracker_that_looks_at_pixels_wants_the_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+import millrace
 from millrace.config import loads
 from millrace.config.plan import Select, Step, Tee
+from millrace.config.write import dumps
 from millrace.core.errors import ConfigError
 
 GOOD = """
@@ -69,3 +71,14 @@ def test_a_password_does_not_reach_the_message() -> None:
     with pytest.raises(ConfigError) as caught:
         loads("streams: [\"rtsp://me:secret@host/x\"]\npipeline: [{x: 1, y: 'rtsp://me:secret@host/x'}]")
     assert "secret" not in str(caught.value)
+
+
+def test_a_name_is_the_node_s_unless_the_element_has_one_of_its_own() -> None:
+    plan = loads("pipeline: [{draw: {name: paint}}, {rtsp: {name: 'door/{stream}', on_error: skip}}]")
+    draw, rtsp = plan.line
+    assert isinstance(draw, Step) and isinstance(rtsp, Step)
+    assert (draw.name, dict(draw.settings)) == ("paint", {})
+    assert (rtsp.name, dict(rtsp.settings), rtsp.on_error) == (None, {"name": "door/{stream}"}, "skip")
+    flow = millrace.open("a.mp4").draw(name="paint").rtsp(name="door")
+    assert [(step.name, dict(step.settings)) for step in flow.plan.line] == [("paint", {}), (None, {"name": "door"})]
+    assert dumps(loads(dumps(plan))) == dumps(plan)

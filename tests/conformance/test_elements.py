@@ -51,6 +51,8 @@ def required(name: str, folder: Path) -> dict[str, Any]:
         values |= {"gallery": str(folder / "people"), "model": make_vector_model(folder / "vectors.onnx")}
     if name == "postprocess":
         values["stage"] = "model"
+    if name == "hls":
+        values["path"] = str(folder / "out.m3u8")
     if name == "push":
         values["url"] = "udp://127.0.0.1:9"
     if name == "segments":
@@ -59,8 +61,15 @@ def required(name: str, folder: Path) -> dict[str, Any]:
         values["path"] = str(folder / "out.csv")
     if name in ("json", "record"):
         values["path"] = str(folder / "out.jsonl")
-    if name == "images":
-        return {"path": str(folder / "{stream}-{index}.png")}
+    (folder / "labels.jsonl").write_text('{"stream":"a","frame":0,"pts":0,"width":16,"height":8,"objects":[]}\n')
+    whole = {
+        "resize": {"width": 16, "height": 16},
+        "dewarp": {"surfaces": [{"projection": "perspective-perspective", "width": 16, "height": 16, "fov": 60}]},
+        "labels": {"path": str(folder / "labels.jsonl")},
+        "images": {"path": str(folder / "{stream}-{index}.png")},
+    }
+    if name in whole:
+        return whole[name]
     wanted = [setting.name for setting in registry.settings_of(registry.get(name)) if setting.required]
     assert set(wanted) <= set(values), f"{name}: this suite does not know what to give for {wanted}"
     wanted += {"preprocess": ["input"], "postprocess": ["stage"]}.get(name, [])

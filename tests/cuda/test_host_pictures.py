@@ -6,8 +6,10 @@ import pytest
 from drawn import picture
 from gpu_pictures import *  # noqa: F403
 from gpu_pictures import there
-from host_gpu import host_gpu  # noqa: F401
+from host_gpu import differences, download, host_gpu  # noqa: F401
 
+from millrace.imaging import cuda_canvas
+from millrace.imaging.cpu import open_imaging
 from millrace.imaging.cuda_pictures import CudaPictures
 
 
@@ -25,4 +27,18 @@ def test_words_are_sent_once(gpu):
         canvas.text("person 0.87", (10, 10), background=(0, 0, 0))
         canvas.finish()
         sent.append(driver.copied - before)
-    assert sent[0] > sent[1] == sent[2] == 3 * 64  # a box and two words
+    assert sent[0] > sent[1] == sent[2] == 64 + 2 * 16  # a line of two words
+
+
+def test_an_atlas_that_is_full_begins_anew(gpu, monkeypatch):
+    monkeypatch.setattr(cuda_canvas, "_CHUNK", 4000)
+    monkeypatch.setattr(cuda_canvas, "_MOST_CHUNKS", 2)
+    image, cpu = picture("NV12", 320, 180), open_imaging()
+    for number in range(60):
+        canvases = gpu.canvas(there(gpu, image)), cpu.canvas(image)
+        for canvas in canvases:
+            canvas.text(f"word{number} and word{number % 7}", (10, 10), (255, 200, 0), 20 + number % 3, (0, 0, 0))
+            canvas.text(f"other{number}", (10, 60), (255, 200, 0), 30)
+        got, want = (canvas.finish() for canvas in canvases)
+        assert differences(download(got), want)[0] == 0
+    assert len(gpu._atlas._chunks) <= 4

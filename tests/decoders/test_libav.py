@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import av
 import numpy as np
 import pytest
+from av.sidedata.sidedata import Type
 
 from millrace.core.caps import Caps
-from millrace.decoders.libav import open_decoder
+from millrace.decoders.libav import _user_data, open_decoder
 from millrace.media import CodecParameters, Packet
 from millrace.sources import open_source
 
@@ -146,3 +149,27 @@ def test_a_flushed_decoder_goes_on(clip):
 def test_what_cannot_be_decoded_is_a_plain_sentence():
     with pytest.raises(ValueError, match="no decoder for the codec 'teletext9'"):
         open_decoder(Caps("packets", codec="teletext9", parameters=CodecParameters("teletext9", 0, 0)))
+
+
+class Walked(list):
+    """Side data as PyAV 19 has it: walking over it gives types, and its length counts them."""
+
+    def __iter__(self):
+        return iter({each.type for each in self.parts()})
+
+    def parts(self):
+        return [self[index] for index in range(list.__len__(self))]
+
+    def __len__(self):
+        return len({each.type for each in self.parts()})
+
+
+@pytest.mark.parametrize("container", [list, Walked])
+def test_all_user_data_of_a_picture_is_found_whichever_way_pyav_walks(container):
+    said = [bytes(range(16)) + b"one", bytes(range(16)) + b"two"]
+
+    class Part(bytes):
+        type = Type.SEI_UNREGISTERED
+
+    frame = SimpleNamespace(side_data=container(map(Part, said)))
+    assert _user_data(frame) == [(each[:16], each[16:]) for each in said]

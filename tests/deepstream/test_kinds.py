@@ -31,7 +31,7 @@ from millrace.deepstream.kinds import kind_of
         ("a.txt", "[tracker]\ntracker-width=640\n", "tracker"),
         ("a.yaml", "%YAML 1.2\n---\nsource-list:\n  - 0: a/0.bin\n  - 50: a/1.bin\n", "lidar"),
         ("a.yaml", "# x\ndeepstream:\n  nodes:\n  - type: filesrc\n", "service-maker"),
-        ("a.yaml", 'source-list:\n- uri: "rtsp://host/one"\n  sensor-id: a\n', "source-list"),
+        ("a.yaml", 'source-list:\n- uri: "rtsp://host/one"\n  sensor-id: a\n', "deepstream-app"),
         ("a.yaml", "source:\n  framerate: 10/1\nvideo_template:\n  customlib_name: a.so\n", "video-template"),
         ("a.yml", "projectionMatrix_3x4:\n  - 1.0\n", "camera-model"),
         ("a.yml", "VisualTracker:\n  x: 1\nMultiViewAssociator:\n  y: 1\n", "tracker-overrides"),

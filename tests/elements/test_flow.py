@@ -151,3 +151,16 @@ def test_dsexample_on_objects():
     before = shown.image
     plain.process_frame(shown)
     assert shown.image is before
+
+
+def test_class_numbers_of_any_size():
+    element, _ = started(Segview(colours={"7": "#ff0000", "2000000000": "#0000ff"}))
+    for low, high in ((5, 7), (7, 2_000_000_000)):
+        shown = frame(0)
+        numbers = np.full((6, 8), low, np.int32)
+        numbers[:, 4:] = high
+        shown.readings.append(Reading(class_map=numbers))
+        element.process_frame(shown)
+        wanted = {5: colour_of(5), 7: (255, 0, 0), 2_000_000_000: (0, 0, 255)}
+        rgb = shown.image.to_rgb().astype(int)
+        assert np.abs(rgb[50, 10] - wanted[low]).max() <= 4 and np.abs(rgb[50, 100] - wanted[high]).max() <= 4

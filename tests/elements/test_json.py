@@ -179,7 +179,8 @@ class Parked(Source):
     def read(self) -> Iterator[Any]:
         yield StreamStart("gate", CAPS)
         for n in range(5):
-            yield Frame("gate", n, n * 40_000_000, PICTURE, objects=[Object(box((20, 9, 40, 30)), 0, "car", 0.9, 1)])
+            car = Object(box((20, 9, 40, 30)), 0, "car", 0.9, 1, box((20, 9, 40, 30)))
+            yield Frame("gate", n, n * 40_000_000, PICTURE, objects=[car])
 
 
 def test_what_ends_with_the_stream_is_the_last_line(tmp_path: Path) -> None:

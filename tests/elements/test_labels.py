@@ -165,3 +165,18 @@ def test_names_and_functions_that_are_wrong():
     with pytest.raises(ConfigError, match="extract: format='nothing:here' is neither json nor"):
         Extract(format="nothing:here").validate()
     Insert(name="dc45e9bd-e6d9-48b7-962c-d820d923eeef").validate()
+
+
+def test_an_encoder_that_carries_no_user_data_says_so():
+    from millrace.elements.encode import Encode
+
+    warnings = []
+    element = Encode(codec="mjpeg")
+    element.open(Context("encode", warn=lambda text, stream: warnings.append(text)))
+    element.start_stream(StreamStart("a", CAPS))
+    for index in range(2):
+        told = frame(index)
+        told.extras["sei"] = [(b"x" * 16, b"said")]
+        list(element.process(told))
+    element.close()
+    assert warnings == ["user data of frames (SEI) is not carried by mjpeg, only by h264 and hevc"]

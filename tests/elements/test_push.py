@@ -10,12 +10,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
 from servers.live import RtspServer, Silent, free_port, need_gstreamer
+from sounds import clip_with_sound
 
 import millrace
 from millrace.core.errors import ConfigError, ElementError
@@ -94,6 +96,23 @@ def test_mpegts_over_udp(clip: str) -> None:
     pushed(clip, f"udp://127.0.0.1:{port}")
     taker.join(20)
     assert len(taker.seen) >= COUNT - 25 and in_a_row(taker.seen) and taker.seen[-1] == COUNT - 1
+
+
+def test_sound_goes_with_the_pictures(tmp_path: Path) -> None:
+    clip = str(clip_with_sound(tmp_path / "cam.mp4", seconds=2.0))
+    url, kinds = f"rtmp://127.0.0.1:{free_port()}/live/cam", []
+
+    def take() -> None:
+        with suppress(OSError), av.open(url, options={"listen": "1"}, timeout=(20, 5)) as file:
+            for packet in file.demux():  # it ends with an error: the sender is gone
+                kinds.append(packet.stream.type)
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    time.sleep(0.3)
+    pushed(clip, url, backoff=0.2)
+    taker.join(20)
+    assert kinds.count("video") >= 45 and kinds.count("audio") >= 60
 
 
 def test_rtp_with_its_description(clip: str, tmp_path: Path) -> None:

@@ -14,10 +14,14 @@ import sounds
 from sounds import begins, clip_with_sound, sound_packets
 
 import millrace
+from millrace.core import Context
 from millrace.core.errors import ConfigError
+from millrace.elements._recording import record
 from millrace.elements.recorder import Recorder
 from millrace.flow import load
+from millrace.media import Event, Image, Packet
 from millrace.outputs.clips import Recorded
+from millrace.sources import open_source
 from millrace.testing.clips import numbered_clip, read_frame_number
 
 
@@ -68,6 +72,19 @@ pipeline:
     load(path).run()
     seen = numbers(tmp_path / "gate-busy.mkv")
     assert seen[0] % 10 == 0 and seen == list(range(seen[0], seen[-1] + 1)) and 20 < len(seen) < 100
+
+
+def test_a_rule_that_speaks_after_the_recorder_has_ended_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    ask = record({"recorder": "late"})
+    event, frame = Event("rule", "gate", 0, "busy"), millrace.Frame("gate", 0, 0, Image("GRAY8", [], 0, 0))
+    with pytest.raises(RuntimeError, match="no recorder is known as 'late'"):
+        ask(event, frame)
+    recorder = Recorder(known_as="late")
+    recorder.open(Context("recorder"))
+    ask(event, frame)
+    recorder.close()
+    ask(event, frame)
+    assert "rule busy: recorder late has ended: no clip of gate" in caplog.text
 
 
 def test_what_cannot_work_is_said(tmp_path: Path) -> None:
@@ -146,6 +163,7 @@ def test_twenty_overlapping_events_of_four_cameras_have_a_clip_each(tmp_path: Pa
 FULL = """
 import resource, signal, sys
 import millrace
+from millrace.elements._recording import record
 from millrace.elements.recorder import Recorder
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
@@ -193,3 +211,35 @@ def test_a_timer_begins_and_ends_clips(tmp_path: Path) -> None:
     spans = [(numbers(each.path)[0], numbers(each.path)[-1]) for each in done]
     assert spans == [(25, 100), (125, 200)]  # from 2 s to 4 s with a second before, from 6 s to 8 s
     assert re.fullmatch(r"00001_\d{8}-\d{6}_\d+\.mkv", Path(done[0].path).name)
+
+
+def test_times_of_utc_are_those_of_the_camera_s_clock(tmp_path: Path) -> None:
+    clip = numbered_clip(tmp_path / "in.mp4", 250, 160, 120, gop=5)
+    noon = 1_780_000_000 * 10**9  # by the camera's clock its first picture was taken then; ours says something else
+    done: list[Recorded] = []
+    said: list[str] = []
+    recorder = Recorder(path=str(tmp_path / "{name}-{time}.mp4"), cache=2.0, on_recorded=done.append)
+    recorder.open(Context("recorder", warn=lambda text, stream: said.append(text)))
+
+    def seconds(value: float) -> int:
+        return noon + round(value * 10**9)
+
+    for item in open_source("gate", str(clip)).read():
+        if not isinstance(item, Packet):
+            recorder.start_stream(item)
+            continue
+        assert item.pts is not None
+        item.wall = noon + item.pts
+        list(recorder.process(item))
+        if item.pts == 4 * 10**9:
+            recorder.record("gate", "past", start=seconds(3), end=seconds(5))
+            recorder.record("gate", "coming", start=seconds(6), end=seconds(7))
+            recorder.record("gate", "gone", start=seconds(0), end=seconds(1))
+            list(recorder.on_wake())
+    list(recorder.end_stream("gate"))
+    recorder.close()
+    spans = {each.name: (numbers(each.path)[0], numbers(each.path)[-1]) for each in done}
+    assert set(spans) == {"past", "coming"} and spans["past"][0] == 75 and spans["coming"][0] == 150
+    assert 124 <= spans["past"][1] <= 129 and 174 <= spans["coming"][1] <= 179  # whole groups of reordered pictures
+    assert Path(done[0].path).name == "past-20260528-202643.mp4"
+    assert len(said) == 1 and "'gone' of gate ended" in said[0] and "before what is kept: a longer `cache`" in said[0]

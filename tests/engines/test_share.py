@@ -96,3 +96,18 @@ def test_two_infer_elements_of_one_model_have_one_session(tmp_path):
     for element in elements:
         element.close()
     assert open_sessions() == 0
+
+
+def test_a_share_makes_its_runtime_ready_for_sizes():
+    class Warm(Fake):
+        def warm(self, sizes):
+            self.sizes = sizes
+
+    made = Warm()
+    share = shared("warm", lambda: made)
+    share.warm([1, 4])
+    assert made.sizes == [1, 4]
+    share.close()
+    plain = shared("plain", Fake)
+    plain.warm([1])  # a runtime that needs no warming is left alone
+    plain.close()

@@ -137,6 +137,7 @@ def test_encoding_there_or_here(device, clip):
     packets = [item for frame in frames for item in encode.process(frame)] + list(encode.end_stream("a"))
     assert len([item for item in packets if isinstance(item, Packet)]) == 12
     assert len(warned) <= 1 and all("NVENC" in text for text in warned)
+    assert len(decoded(clip, device)) == 12  # asking for NVENC left our context in its place
 
 
 def test_nvml_sees_the_gpu(device):

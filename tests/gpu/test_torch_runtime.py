@@ -127,6 +127,7 @@ def compiler(device):
     torch.cuda.synchronize()
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's, about itself
 def test_a_compiled_network_takes_over_while_the_plain_one_runs(compiler, device, net):
     runtime, reference = load(net, device, precision="float32", compiled="background"), cpu.load(net)
     before, told = None, []

@@ -191,3 +191,18 @@ def test_opacity_of_nothing_or_too_much():
     assert (image.planes[0] == 90).all()
     canvas.polygon([(0, 0), (64, 0), (64, 48), (0, 48)], ORANGE, 7)
     assert (image.planes[0][5:40, 5:60] == ORANGE).all()
+
+
+def test_a_path_keeps_its_last_places():
+    from millrace.imaging.overlay import MOST_POINTS, Path
+
+    path = Path()
+    for number in range(5 * MOST_POINTS):
+        path.add(number, number, -number)
+        assert len(path) == min(MOST_POINTS, number + 1)
+        assert path.points[-1].tolist() == [number, -number]
+        assert path.points[0, 0] == number + 1 - len(path)
+    path.forget(5 * MOST_POINTS - 3)
+    assert path.points[:, 0].tolist() == [5 * MOST_POINTS - 3, 5 * MOST_POINTS - 2, 5 * MOST_POINTS - 1]
+    path.forget(10 * MOST_POINTS)
+    assert len(path) == 0 and path.points.shape == (0, 2)

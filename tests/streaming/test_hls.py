@@ -98,7 +98,7 @@ def test_old_segments_go_and_gaps_are_told(numbered: Path) -> None:
     hls.begin(track.header)
     for packet in packets:
         hls.add(sample(track, packet))
-    assert len(hls.whole) == KEPT and f"#EXT-X-MEDIA-SEQUENCE:{29 - KEPT}" in hls.playlist()
+    assert len(hls.whole) == KEPT and f"#EXT-X-MEDIA-SEQUENCE:{hls.whole[0].number}\n" in hls.playlist()
     hls.begin(track.header + b"")
     for packet in packets[:5]:
         hls.add(sample(track, packet))
@@ -176,7 +176,7 @@ def test_nothing_is_cut_for_nobody_and_late_comers_start_at_the_last_key_picture
         live.leave(early)
         live.leave(late)
         assert not live.wanted
-        live.ask()
-        assert live.wanted and live.hls.growing is not None  # what came since the last key picture is in it at once
+        with live.asking() as hls:
+            assert live.wanted and hls.growing is not None  # what came since the last key picture is in it at once
 
     asyncio.run(play())

@@ -182,8 +182,8 @@ def test_page_playlist_and_parts(serve: Serve, talk: Talker) -> None:
             and "default-src 'self'" in headers["Content-Security-Policy"]
         )
     client.send(f"GET /cam.m3u8 HTTP/1.1\r\nHost: {client.host}\r\n\r\n")
-    wait_until(lambda: served.live.wanted)  # it waits for the first picture, and that is when they are wanted
-    served.feed(30)
+    wait_until(lambda: served.live.wanted)  # it waits for some segments, and that is when they are wanted
+    served.feed(80)
     status, _, text = client.answer()
     assert status == 200 and text.startswith(b"#EXTM3U")
     part = re.search(rb'PART:DURATION=[\d.]+,URI="([^"]+)"', text)
@@ -198,11 +198,12 @@ def test_page_playlist_and_parts(serve: Serve, talk: Talker) -> None:
     time.sleep(0.1)
     served.feed(7)  # what was hinted at comes when it is there
     assert client.answer()[0] == 200
-    client.send(f"GET /cam.m3u8?_HLS_msn=1&_HLS_part=0 HTTP/1.1\r\nHost: {client.host}\r\n\r\n")
+    number = served.live.hls.first + 1
+    client.send(f"GET /cam.m3u8?_HLS_msn={number}&_HLS_part=0 HTTP/1.1\r\nHost: {client.host}\r\n\r\n")
     time.sleep(0.1)
-    served.feed(40)
+    served.feed(60)
     status, _, text = client.answer()
-    assert status == 200 and b'URI="cam/1.0.m4s"' in text
+    assert status == 200 and f'URI="cam/{number}.0.m4s"'.encode() in text
 
 
 @pytest.mark.parametrize(
@@ -287,6 +288,14 @@ def test_pages_of_other_sites_may_not_watch(serve: Serve, talk: Talker) -> None:
     assert talk(served).ask("/cam/live", Origin=ours, Sec_WebSocket_Key=key, **upgrade)[0] == 101
 
 
+def test_a_reverse_proxy_has_a_name(serve: Serve, talk: Talker) -> None:
+    client = talk(serve(names=["cams.example"]))
+    assert client.ask("/streams", Host="cams.example")[0] == 200
+    assert client.ask("/streams", Host="cams.example", Origin="https://cams.example")[0] == 200
+    assert client.ask("/streams", Origin="https://cams.example")[0] == 200
+    assert client.ask("/streams", Host="cams.example", Origin="https://evil.example")[0] == 403
+
+
 def test_passwords(serve: Serve, talk: Talker) -> None:
     served = serve(users={"me": "word"})
     client = talk(served)
@@ -354,7 +363,7 @@ def test_a_hundred_clients_come_and_go_and_too_many_are_refused(serve: Serve, ta
             lines = [f"GET {path} HTTP/1.1", f"Host: {client.host}", *(f"{k}: {v}" for k, v in more.items())]
             client.send("\r\n".join(lines) + "\r\n\r\n")
         wait_until(lambda: len(served.live.followers) == 5 and len(served.live.gazers) == 5)
-        served.feed(30)
+        served.feed(90)
         served.call(served.live.show, b"\xff\xd8" + bytes(1000))
         for client in clients:
             assert client.head()[0] in (200, 101)
@@ -380,8 +389,8 @@ def test_the_end_of_a_stream_is_told(serve: Serve, talk: Talker) -> None:
     player, gazer = talk(served), talk(served)
     gazer.send(f"GET /cam.mjpg HTTP/1.1\r\nHost: {gazer.host}\r\n\r\n")
     wait_until(lambda: bool(served.live.gazers))
-    served.call(served.live.ask)
-    served.feed(20)
+    with served.live.asking():
+        served.feed(20)
     served.call(served.server.remove, served.live)
     assert player.ask("/cam.m3u8")[2].endswith(b"#EXT-X-ENDLIST\n")
     assert player.ask("/cam.jpg")[0] == 404

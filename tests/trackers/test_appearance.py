@@ -142,7 +142,7 @@ def test_who_comes_back_is_known_by_looks() -> None:
 
 
 def test_without_embeddings_it_runs_on_motion() -> None:
-    tracker, plain = open_tracker("deepsort", reassociate=0), open_tracker("default")
+    tracker, plain = open_tracker("deepsort"), open_tracker("default")
     for n in range(20):
         ours, theirs = ([seen(4.0 * n, None), seen(200 - 4.0 * n, None, 100)] for _ in range(2))
         tracker.update(ours, n * 40 * MS, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import ipaddress
 import json
 import queue
 import threading
@@ -12,6 +13,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from ...core.errors import ConfigError
 from ..base import Address, BrokerError
 from .base import Incoming
 
@@ -25,12 +27,15 @@ class HttpSubscriber:
     """`http://user:password@127.0.0.1:8090/commands`: a small server; each POST to that path is a message.
 
     It listens on the address that is given, and only there. The answer is 200 when the message was dealt with, 422 and
-    the reason when something is wrong with it; the id is the header Idempotency-Key. Without user and password anybody
-    who reaches the port may send: keep it on loopback then.
+    the reason when something is wrong with it; the id is the header Idempotency-Key. Beyond loopback it wants user and
+    password, for whoever reaches the port could command.
     """
 
     def __init__(self, address: Address, topics: Sequence[str]) -> None:
         address.check(*OPTIONS)
+        if not _is_loopback(address.host) and not (address.username and address.password):
+            where = f"http://USER:PASSWORD@{address.host}:{address.port or 80}{address.path}"
+            raise ConfigError(f"http: whoever reaches {address.host} could send commands: give {where}, or 127.0.0.1")
         self.address = address
         self._path = address.path or "/"
         self._came: queue.Queue[Incoming] = queue.Queue(maxsize=CLIENTS)
@@ -71,6 +76,13 @@ class HttpSubscriber:
             server.shutdown()
             server.server_close()
             thread.join(5.0)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class _Server(ThreadingHTTPServer):

@@ -20,7 +20,7 @@ from .parallel import branches
 from .parts import App
 from .pictures import dewarpers, example, replay, segvisual, streammux
 from .recording import consumers, recorders
-from .samples import ACTION, action_recognition
+from .samples import ACTION, LISTED, action_recognition, source_list
 from .sinks import Sink, branch, outs, read_sinks
 from .sources import read_sources
 
@@ -42,8 +42,9 @@ def app_of(file: KeyFile, uris: Sequence[str] = (), captions: bool = False) -> A
     """The same of a file that was read already."""
     app = App(Report(file), captions=captions, sample="application" not in file.groups)
     app.uri = uris[0] if uris else ""
-    if ACTION in file.groups:
-        action_recognition(app)
+    listed = any(app.report.sections(LISTED))
+    if ACTION in file.groups or listed:
+        (source_list if listed else action_recognition)(app)
         app.report.finish()
         return app
     _application(app)

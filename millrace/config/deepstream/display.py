@@ -20,7 +20,8 @@ def tiler(app: App, section: Section) -> tuple[int, Line]:
         section.ignore("the group is off (enable)", *(e.key for e in section.group.entries if e.key != "enable"))
         return 0, []
     rows, columns = section.integer("rows", 0, least=0), section.integer("columns", 0, least=0)
-    count = max(1, len(app.plan.streams) + app.surfaces)
+    names = app.streams()
+    count = max(1, len(names))
     if section.boolean("square-seq-grid", False):
         columns = rows = math.ceil(math.sqrt(count))
     if rows * columns < count:
@@ -32,13 +33,13 @@ def tiler(app: App, section: Section) -> tuple[int, Line]:
                 f"for {count} streams: {rows} rows and {columns} columns are taken"
             )
     show = section.integer("show-source", -1)
-    if app.plan.streams and show >= count:
+    if names and show >= count:
         section.reject("show-source", f"there is no stream {show}; there are 0 to {count - 1}")
         show = -1
     settings = {
         "rows": rows, "columns": columns, "width": section.integer("width", 0, least=0) or 1920,
         "height": section.integer("height", 0, least=0) or 1080, "labels": False,
-        "show": app.plan.streams[show].name if 0 <= show < len(app.plan.streams) else None,
+        "show": names[show] if 0 <= show < len(names) else None,
     }  # fmt: skip
     section.ignore(MEMORY, "gpu-id", "nvbuf-memory-type", "compute-hw", "buffer-pool-size")
     keys = {key: key for key in ("rows", "columns", "width", "height")}
@@ -53,7 +54,7 @@ def osd(app: App, section: Section, styles: dict[str, Any], tiled: bool) -> Line
     text = section.integer("text-size", 0, least=0)
     shown = section.boolean("display-text", True)
     boxes = section.boolean("display-bbox", True)
-    hidden = tiled and len(app.plan.streams) > 1 and not app.captions
+    hidden = tiled and len(app.streams()) > 1 and not app.captions
     if hidden:
         section.note("display-text", "captions are hidden where several streams share a picture; -t shows them")
     ids = app.report.section("tracker").boolean("display-tracking-id", True)

@@ -45,9 +45,17 @@ class App:
     perf: float | None = None
     sample: bool = False
     uri: str = ""  # of the first source that gives none (-i)
-    surfaces: int = 0  # streams more than there are sources: a dewarper makes one of each surface
+    surfaces: dict[str, int] = field(default_factory=dict)  # streams of which a dewarper makes so many
     captions: bool = False  # tiles show captions even where there are several (-t)
     recorders: dict[str, Step] = field(default_factory=dict)  # of streams with smart-record
+
+    def streams(self) -> list[str]:
+        """The streams behind the dewarpers, in their order: what tiles and sinks count."""
+        names = []
+        for stream in self.plan.streams:
+            parts = self.surfaces.get(stream.name, 1)
+            names += [stream.name] if parts == 1 else [f"{stream.name}.{number}" for number in range(parts)]
+        return names
 
     def on(self, section: Section) -> bool:
         """Whether a group counts; the keys of one that does not are passed over."""

@@ -33,7 +33,7 @@ def dewarpers(app: App) -> Line:
         else:
             line.append(step(section, "dewarp", {"config": path, "streams": names, "most": most},
                              {"config": "config-file", "most": "num-batch-buffers"}))  # fmt: skip
-            app.surfaces += len(names) * (_surfaces(path, most) - 1)
+            app.surfaces |= dict.fromkeys(names, _surfaces(path, most))
     return line
 
 

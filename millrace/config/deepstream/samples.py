@@ -1,4 +1,4 @@
-"""Sample applications whose file has groups of its own: deepstream-3d-action-recognition."""
+"""Sample applications whose file has groups of its own: deepstream-3d-action-recognition, lists of Service Maker."""
 
 from __future__ import annotations
 
@@ -7,6 +7,24 @@ from .parts import App, At, step
 from .sources import add_stream
 
 ACTION = "action-recognition"
+LISTED = r"source-list\.\d+"  # a YAML list of mappings
+
+
+def source_list(app: App) -> None:
+    """The streams of a list that an application of Service Maker is given: names and addresses, and nothing else."""
+    properties = app.report.section("source-config.properties")
+    loop = properties.boolean("file-loop", False)
+    for _, section in app.report.sections(LISTED):
+        uri = section.text("uri", "") or ""
+        name = section.text("sensor-name", None) or section.text("sensor-id", None) or ""
+        if not uri:
+            section.reject("uri", "is missing")
+            continue
+        add_stream(app, section, "uri", uri, {"loop": 0} if loop and "rtsp" not in uri[:5] else {}, name)
+        section.ignore("streams are called by their sensor-name", "sensor-id")
+    app.report.section("source-config").ignore("each address has its own source", "source-bin")
+    rest = [entry.key for entry in properties.group.entries if entry.key != "file-loop"]
+    properties.ignore("it is a property of DeepStream's own source", *rest)
 
 
 def action_recognition(app: App) -> None:

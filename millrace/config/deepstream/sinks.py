@@ -187,16 +187,16 @@ def payload(app: App, section: Section, prefix: str, interval: int) -> dict[str,
 
 def branch(app: App, sinks: list[Sink], draw: Line) -> dict[str, Line]:
     """A branch for each single stream that sinks show: the stream, what is drawn on it, its sinks."""
-    streams, out = app.plan.streams, {}
+    streams, out = app.streams(), {}
     for number in sorted({sink.source for sink in sinks}):
         mine = [sink for sink in sinks if sink.source == number]
         section = app.report.section(mine[0].name)
         if number >= len(streams):
             section.note("source-id", f"there is no stream {number}: the sink shows nothing, as in DeepStream")
             continue
-        chosen = Select(streams[number].name, At(section, {"stream": "source-id"}))
+        chosen = Select(streams[number], At(section, {"stream": "source-id"}))
         if line := outs(mine, draw):
-            out[streams[number].name] = [chosen, *line]
+            out[streams[number]] = [chosen, *line]
     return out
 
 

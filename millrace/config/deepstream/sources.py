@@ -20,6 +20,7 @@ TYPES = {
     1: "camera", 2: "uri", 3: "uris", 4: "rtsp", 5: "csi", 6: "a sound file", 7: "sound of a URI", 8: "a microphone",
     9: "IPC",
 }  # fmt: skip
+_SEI = "user data in SEI is read always: frames have it in extras, and `extract` takes it"
 _DECODER = "the decoder looks after its own buffers"
 _NUMBERS = "streams are numbered in their order"
 _LIST = "the REST interface of nvmultiurisrcbin is not there: streams are added by `millrace.Run.streams` in Python"
@@ -131,7 +132,7 @@ def _options(section: Section) -> dict[str, Any]:
     section.ignore(MEMORY, "gpu-id", "cudadec-memtype", "nvbuf-memory-type")
     section.ignore(_NUMBERS, "camera-id", "source-id", "sensorID-padID-mapping")
     section.ignore("pictures keep the format that they are decoded to", "video-format")
-    section.ignore("SEI messages are not read", "extract-sei-type5-data", "sei-uuid")
+    section.ignore(_SEI, "extract-sei-type5-data", "sei-uuid")
     section.ignore("the source is no camera of this machine", "camera-width", "camera-height", "camera-fps-n",
                    "camera-fps-d", "camera-v4l2-dev-node", "camera-csi-sensor-id")  # fmt: skip
     section.ignore("`pace` reads files at their own speed", "simulate-fps-interval-ms")
@@ -181,7 +182,8 @@ def _list(app: App, listed: Section, shared: Section) -> None:
     listed.ignore(_LIST, "use-nvmultiurisrcbin", "http-ip", "http-port", "max-batch-size")
     listed.ignore("names of streams stand in all outputs", "stream-name-display", "sensor-id-list")
     listed.ignore("batches are made as the device takes them best", "sgie-batch-size")
-    listed.ignore("SEI messages are not read", "extract-sei-type5-data", "sei-uuid", "low-latency-mode")
+    listed.ignore(_SEI, "extract-sei-type5-data", "sei-uuid")
+    listed.ignore("`low_latency` of a stream says it", "low-latency-mode")
     listed.ignore("the payload of messages is set at the sink", "dummy-payload", "custom-ts-to-rfc",
                   "batched-sensor-name")  # fmt: skip
     listed.ignore("errors of streams go to the log and to `millrace.Run`, not to a broker", "enable-error-propagation",

@@ -80,20 +80,26 @@ function byWebrtc(name, video, lost) {
 
 function byHls(name, video, lost) {
   if (!video.canPlayType("application/vnd.apple.mpegurl")) { lost("this browser plays no HLS by itself"); return () => {}; }
-  video.onerror = () => lost();
+  video.onerror = () => lost(video.error && video.error.message);
+  video.oncanplay = () => video.play().catch(() => {});
   video.src = path(name) + ".m3u8";
-  video.play().catch(() => {});
-  return () => { video.onerror = null; video.removeAttribute("src"); video.load(); };
+  return () => { video.onerror = video.oncanplay = null; video.removeAttribute("src"); video.load(); };
 }
 
 // One picture after the other: browsers keep few connections to a server, so a tile may not hold one for itself.
-function byPictures(name, picture, lost) {
+function byPictures(name, canvas, lost) {
+  const picture = new Image(), context = canvas.getContext("2d");
   let count = 0;
   const next = () => { picture.src = path(name) + ".jpg?" + count++; };
-  picture.onload = next;
+  picture.onload = () => {
+    canvas.width = picture.naturalWidth;
+    canvas.height = picture.naturalHeight;
+    context.drawImage(picture, 0, 0);
+    next();
+  };
   picture.onerror = () => lost();
   next();
-  return () => { picture.onload = picture.onerror = null; picture.removeAttribute("src"); };
+  return () => { picture.onload = picture.onerror = null; picture.src = ""; };
 }
 
 const WAYS = {fragments: byFragments, webrtc: byWebrtc, hls: byHls, pictures: byPictures};
@@ -103,7 +109,7 @@ const WAYS = {fragments: byFragments, webrtc: byWebrtc, hls: byHls, pictures: by
 function play(tile) {
   stop(tile);
   const way = byId("way").value;
-  const screen = document.createElement(way === "pictures" ? "img" : "video");
+  const screen = document.createElement(way === "pictures" ? "canvas" : "video");
   if (way !== "pictures") { screen.muted = true; screen.autoplay = true; screen.playsInline = true; }
   screen.onclick = () => tile.figure.classList.toggle("large");
   tile.figure.prepend(screen);

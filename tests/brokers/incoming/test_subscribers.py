@@ -223,6 +223,8 @@ def test_addresses_that_cannot_work_are_errors() -> None:
         ("azure://hub?sas=a2V5", "the option device is missing"),
         ("file:", "names no file"),
         ("http://127.0.0.1:1/x?a=b", "has no option 'a'"),
+        ("http://0.0.0.0:80/x", r"whoever reaches 0\.0\.0\.0 could send commands: give http://USER:PASSWORD@"),
+        ("http://me@cam.local/x", "whoever reaches cam.local could send"),
     ):
         with pytest.raises(ConfigError, match=said):
             open_subscriber(url)

@@ -153,10 +153,26 @@ def test_wrong_endings():
         load_app("app.ini")
 
 
-def test_every_file_of_the_corpus_is_explained(deepstream_corpus):
+KINDS = {  # categories of the corpus → how many files there are, and of which kind they are
+    "deepstream_app": (44, "deepstream-app"),
+    "dewarper": (4, "nvdewarper"),
+    "metamux": (3, "nvdsmetamux"),
+    "streammux_new": (1, "nvstreammux"),
+    "tracker_wrapper": (4, "tracker"),
+    "analytics": (6, "nvdsanalytics"),
+}
+
+
+@pytest.mark.parametrize("category", KINDS)
+def test_every_file_of_the_corpus_is_explained(deepstream_corpus, category):
     import csv
 
+    from millrace.cli.check_deepstream import CHECKS
+    from millrace.deepstream.kinds import kind_of
+
     with open(deepstream_corpus / "INDEX.csv", newline="", encoding="utf-8") as index:
-        rows = [row["path"] for row in csv.DictReader(index) if row["category"] == "deepstream_app"]
-    unknown = [line for path in rows for line in load_app(deepstream_corpus / path).report.warnings()]
-    assert len(rows) == 44 and unknown == []
+        paths = [deepstream_corpus / row["path"] for row in csv.DictReader(index) if row["category"] == category]
+    count, kind = KINDS[category]
+    assert {kind_of(path) for path in paths} == {kind} and len(paths) == count
+    reports = [report for path in paths for report in CHECKS[kind](path).reports]
+    assert reports and [line for report in reports for line in report.warnings()] == []

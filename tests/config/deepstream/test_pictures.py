@@ -89,6 +89,10 @@ def test_a_dewarper_makes_streams_of_a_source(write, folder):
     found = lines(app, 1)
     assert {line["stream"] for line in found} == {"source0.0", "source0.1", "source1.0", "source1.1"}
     assert {(line["width"], line["height"]) for line in found} == {(48, 32)} and len(found) == 4 * FRAMES
+    sinks = "".join(f"[sink{n}]\nenable=1\ntype=3\noutput-file=out{n}.mp4\nsource-id={n}\n" for n in (0, 3))
+    single = load_app(write(SOURCES, group, "[tiled-display]\nenable=0\n", sinks))
+    assert list(single.plan.line[-1].branches) == ["source0.0", "source1.1"]
+    assert not Run(single.plan).run().errors and Path("out3.mp4").stat().st_size > 0
     with pytest.raises(ConfigError, match=r"\[dewarper0\] config-file: is missing"):
         load_app(write(SOURCES, "[dewarper0]\nenable=1\n"))
 
@@ -149,3 +153,25 @@ def test_the_application_of_actions(write):
     assert len(found) == 2 * FRAMES and found[0]["width"] == 128 and found[0]["objects"][0]["label"] == "car"
     with pytest.raises(ConfigError, match=r"\[action-recognition\] infer-config: is missing"):
         load_app(write(ACTION.replace("infer-config=primary.txt", "")))
+
+
+def test_a_list_of_sources(write):
+    text = """
+source-list:
+- uri: file://street.mp4
+  sensor-id: id1
+  sensor-name: gate
+- uri: rtsp://10.0.0.7/main
+  sensor-id: yard
+source-config:
+  source-bin: nvurisrcbin
+  properties:
+    file-loop: true
+    latency: 100
+"""
+    app = load_app(write(text, name="list.yaml"))
+    gate, yard = app.plan.streams
+    assert (gate.name, gate.options, yard.name, yard.uri) == ("gate", {"loop": 0}, "yard", "rtsp://10.0.0.7/main")
+    assert app.report.warnings() == [] and app.plan.line == []
+    with pytest.raises(ConfigError, match=r"list.yaml:2: \[source-list.0\] uri: is missing"):
+        load_app(write("source-list:\n- sensor-id: a\n", name="list.yaml"))
