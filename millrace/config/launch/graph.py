@@ -117,7 +117,10 @@ class Graph:
             if re.fullmatch(r"_?\d+", part.element):
                 hint = " A pad's name has no blanks: is name.sink_0 meant?"
             near = did_you_mean(part.element, known)
-            raise self.error(part.at, f"there is no element {part.element!r}.{near}{hint}")
+            other = " GStreamer's own that are not in docs/launch-lines.md run by `gst`: docs/gstreamer.md"
+            raise self.error(
+                part.at, f"there is no element {part.element!r}.{near}{hint}{'' if near or hint else other}"
+            )
         alias = known[part.element]
         if alias.kind == "refused":
             raise self.error(part.at, f"{part.element} is not used here: {alias.why}")
