@@ -13,8 +13,9 @@ from ..deepstream.parts import Missing
 from ..plan import Plan
 from . import bridge, filters, models, outputs, pictures, sources
 from .beside import without_sound
+from .files import codec_of
 from .grammar import Part, parse
-from .graph import Graph, Node, by_pad, pad_number, sources_of
+from .graph import Graph, Node, by_pad, pad_number, sources_of, upstream
 from .lines import Lines
 from .table import Alias
 from .text import OPTIONS, take_command
@@ -118,6 +119,10 @@ def _check_file(work: Work, node: Node) -> None:
         message = f"{node.part.element} reads {' or '.join(alias.codecs)}, and the file is {fed.container}{between}"
         raise work.graph.error(node.part.at, message)
     if alias.codecs and not fed.codecs:
+        found = [codec for each in upstream(node) for stream in each.streams if (codec := codec_of(stream.uri))]
+        if found and found[0] not in alias.codecs:
+            message = f"{node.part.element} reads {' or '.join(alias.codecs)}, and the file is {found[0]}"
+            raise work.graph.error(node.part.at, message)
         work.add(node, "expect", {"codec": list(alias.codecs), "by": node.part.element})
 
 

@@ -92,6 +92,7 @@ RESULT = """| lines | parsed | built | ran to their end |
 | ---: | ---: | ---: | ---: |
 | 156 | 156 | 154 | 154 |
 
+Of their 1031 properties and caps 871 are applied, 160 have no effect here, none is unknown.
 Not built: a line whose pads are misspelt (`m.sink _0`), and one of nothing but sound, which is not analysed here.
 """
 HEADS = {

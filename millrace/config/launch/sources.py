@@ -12,15 +12,10 @@ from ...deepstream.paths import substitute
 from ...elements.raw import FORMATS as WRITTEN
 from ..plan import Step, Stream
 from .caps import Range, Structure
+from .files import container_of
 from .graph import Node, upstream
 from .work import At, Work, locate
 
-_MAGIC = (  # how files begin: (offset, bytes, container or codec)
-    (4, b"ftyp", "mp4"), (4, b"moov", "mp4"), (4, b"mdat", "mp4"), (4, b"free", "mp4"), (4, b"wide", "mp4"),
-    (0, b"\x1aE\xdf\xa3", "matroska"), (0, b"FLV", "flv"), (0, b"RIFF", "avi"), (0, b"G", "mpegts"),
-    (0, b"OggS", "ogg"), (0, b"\xff\xd8\xff", "mjpeg"), (0, b"\x89PNG", "png"), (0, b"\0\0\0\1", "annexb"),
-    (0, b"\0\0\1", "annexb"),
-)  # fmt: skip
 _SKIP = {0: None, 1: "non_reference", 2: "non_key"}
 _PATTERNS = ("smpte", "mandelbrot", "gradient")
 
@@ -371,13 +366,3 @@ def decoder(work: Work, node: Node) -> None:
     for source in sources_of(node) if options else ():
         for stream in source.streams:
             stream.options = {**stream.options, **options}
-
-
-def container_of(path: str) -> str:
-    """The container or codec of a local file by how it begins; "" where it is not known."""
-    try:
-        with open(path, "rb") as handle:
-            head = handle.read(16)
-    except OSError:
-        return ""
-    return next((kind for at, magic, kind in _MAGIC if head[at:].startswith(magic)), "")

@@ -267,7 +267,7 @@ WRONG = [
         "takes pictures, and filesrc gives the bytes of a file: put decodebin",
     ),
     ("filesrc location=a.mp4 ! decodebin ! mp4mux ! filesink location=o.mp4", 38, "put an encoder between"),
-    ("filesrc location=a.mp4 ! qtdemux ! h265parse ! h264parse ! fakesink", 48, "takes h264, and h265parse gives hevc"),
+    ("videotestsrc ! x265enc ! h265parse ! h264parse ! fakesink", 38, "takes h264, and h265parse gives hevc"),
     ("filesrc location=c.mkv ! qtdemux ! fakesink", 26, "qtdemux reads mp4, and the file is matroska"),
     ("filesrc location=a.mp4 ! h264parse ! fakesink", 26, "the file is mp4: put a demuxer between"),
     ("videotestsrc ! video/x-raw,format=I42O ! fakesink", 16, "Did you mean 'I420'?"),
