@@ -20,7 +20,7 @@ from ._model import LoadedModel, check_files, load_model, model_and_card
 from ._reader import first
 from ._renewals import Renewals
 from ._results import Results
-from ._units import Call, Imagings, Unit, Wanted, calls, make_input, of_frame, wanted_objects
+from ._units import CROPS, Call, Imagings, Unit, Wanted, calls, make_input, of_frame, wanted_objects
 
 
 @dataclass(slots=True, eq=False)
@@ -138,7 +138,7 @@ class Infer(Element):
         self.renewals = Renewals(self)
         warm = getattr(loaded.runtime, "warm", None)
         if warm is not None and self.objects is not None:  # their number changes all the time: no waiting in the run
-            most = loaded.batch or loaded.card.batch or 64
+            most = loaded.batch or loaded.card.batch or CROPS
             warm([most] if loaded.batch else [size for size in (1, 4, 16, 64, 256) if size < most] + [most])
 
     def load(self, model: str) -> LoadedModel:

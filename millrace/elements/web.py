@@ -15,6 +15,7 @@ from ..core.item import Item, StreamStart
 from ..devices import part
 from ..encoders.base import Encoder
 from ..media import Frame, Packet
+from ..streaming.authentication import LOOPBACK
 from ..streaming.loop import Loop
 from ._pace import Paced
 from ._pixels import Pixels
@@ -22,7 +23,6 @@ from ._pixels import Pixels
 if TYPE_CHECKING:
     from ..streaming.live import Live
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 EVENTS = 50  # the last ones that the page shows of a stream
 TOLD = 0.25  # seconds from one look at a stream's counts to the next
 KEYS = 0.3  # seconds from key picture to key picture at least, however many come

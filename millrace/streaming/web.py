@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..core.errors import MissingExtraError
-from .authentication import Authentication
+from .authentication import LOOPBACK, Authentication
 from .hls import Hls
 from .live import LINGER, Backlog, Live, Unit
 
@@ -38,7 +38,6 @@ NEWS = 0.5  # seconds between two looks at what is known of the streams
 FIRST = 10.0  # seconds that a client waits for the first picture of a stream
 BEGUN = 25.0  # the same for as much HLS as a player needs
 COOKIE = "millrace"
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PAGE = {
     "": ("index.html", "text/html"),
     "page.js": ("page.js", "text/javascript"),

@@ -10,6 +10,7 @@ from urllib.parse import urljoin, urlsplit
 from ..core.caps import Caps
 from ..core.errors import ConfigError, MissingExtraError, OutputError, redact
 from ..media import Packet
+from .authentication import LOOPBACK
 from .fmp4 import Track
 from .live import Live
 from .loop import Loop
@@ -20,7 +21,6 @@ try:
 except ImportError:
     raise MissingExtraError("WHIP", "aiohttp", "webrtc") from None
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 LONGEST = 30.0  # seconds from one attempt to the next, at most
 FAREWELL = 1.0  # seconds that the server has for what is left at the end
 
