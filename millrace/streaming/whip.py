@@ -72,10 +72,12 @@ class Whip:
             self._tell(f"a packet is left out: {error}")
 
     def end(self) -> None:
-        """No more will come."""
+        """No more will come. Raises OutputError where it has given up."""
         if not self._stopped:
             self._loop.run(self._drain(), FAREWELL + 5)
         self.stop()
+        if self.failed is not None:
+            raise self.failed
 
     def stop(self) -> None:
         if not self._stopped:

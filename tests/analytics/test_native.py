@@ -74,3 +74,11 @@ def test_what_is_no_sighting_is_refused():
         native.steps.line({}, [1], 0, (0.0, 0.0), (1.0, 1.0), 1.0)
     with pytest.raises(TypeError, match="places are tuples"):
         native.steps.paths({}, [], 0, 1, dict, dict, dict)
+
+
+def test_one_that_is_seen_no_more_left_from_where_it_was():
+    zone = ZoneCounter([(0, 0), (100, 0), (100, 100), (0, 100)], patience=0.1)
+    for n in range(5):
+        zone.update([Sighting(1, "x", 20.0, 0.0, 60.0, 30.0 + n)], n * STEP)
+    (passage,) = zone.update([], SECOND)
+    assert passage.gone and passage.depth == 34.0  # its foot was at (40, 34)
