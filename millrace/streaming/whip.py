@@ -21,7 +21,6 @@ try:
 except ImportError:
     raise MissingExtraError("WHIP", "aiohttp", "webrtc") from None
 
-
 LONGEST = 30.0  # seconds from one attempt to the next, at most
 FAREWELL = 1.0  # seconds that the server has for what is left at the end
 
