@@ -57,7 +57,7 @@ class SettingError(ConfigError):
     """A setting has a value that is not allowed."""
 
     def __init__(self, element: str, setting: str, value: object, allowed: str) -> None:
-        super().__init__(f"{element}: {setting}={value!r} is not allowed: {allowed}")
+        super().__init__(redact(f"{element}: {setting}={value!r} is not allowed: {allowed}"))
         self.setting = setting
 
 

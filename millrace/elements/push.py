@@ -45,7 +45,8 @@ class Push(Paced):
         from ..outputs.push import server_of
 
         if not urlsplit(self.url).hostname:
-            raise SettingError("push", "url", self.url, "an address such as rtmp://host/app/{stream}")
+            shown = self.url if "@" not in self.url else f"***@{self.url.rpartition('@')[2]}"
+            raise SettingError("push", "url", shown, "an address such as rtmp://host/app/{stream}")
         if self._whip:
             from ..streaming import whip  # noqa: F401  the extra is there
         else:

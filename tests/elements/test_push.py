@@ -250,6 +250,7 @@ def test_srt_says_what_to_do_instead(clip: str) -> None:
     [
         ({"url": "ftp://host/x"}, "begins with rtmp"),
         ({"url": "live/cam"}, "an address such as"),
+        ({"url": "me:word@host/live"}, re.escape("url='***@host/live' is not allowed")),
         ({"url": "rtmp://host/x", "transport": "carrier pigeon"}, "transport"),
     ],
 )
