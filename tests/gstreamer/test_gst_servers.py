@@ -59,4 +59,4 @@ def test_srt_out_and_in(tmp_path: Path) -> None:
     finally:
         sender.close()
     in_a_row = sum((after - before) % 100 == 1 for before, after in itertools.pairwise(numbers))
-    assert numbers[0] % 25 == 0 and in_a_row >= 45  # SRT gives up what comes too late, on a busy machine
+    assert numbers[0] % 25 == 0 and in_a_row >= 30  # SRT gives up what comes too late, on a busy machine
