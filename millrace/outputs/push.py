@@ -33,7 +33,7 @@ FAREWELL = 5.0  # seconds that a server has for what is left at the end
 CHILD = [sys.executable, "-m", "millrace.outputs.push_child"]
 PERMANENT = "! "  # before an error that trying again does not mend
 NO_SRT = (
-    "PyAV's FFmpeg has no SRT: push udp:// to a relay on this machine (srt-live-transmit, GStreamer's srtsink), "
+    "PyAV's FFmpeg has no SRT: send it by GStreamer (gstout: {launch: 'h264parse ! mpegtsmux ! srtsink uri=srt://…'}), "
     "or build PyAV against an FFmpeg with libsrt"
 )
 

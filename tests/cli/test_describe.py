@@ -100,10 +100,11 @@ def test_the_reference_has_every_setting_and_is_yaml() -> None:
 
 
 def test_sources_are_described_too() -> None:
+    page = pages()["sources.md"]
     for cls in source_classes():
-        assert summary(cls) in pages()["sources.md"]
+        assert summary(cls) in page
         for each in registry.settings_of(cls):
-            assert each.name in ("stream", "uri") or f"| `{each.name}` |" in pages()["sources.md"]
+            assert each.name in ("stream", "uri") or f"| `{each.name}` |" in page
 
 
 class Blur(Element):

@@ -34,7 +34,13 @@ def element(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
 
 
 def required(name: str, folder: Path) -> dict[str, Any]:
-    values: dict[str, Any] = {"path": str(folder / "out.mp4"), "count": 2, "call": lambda item: None, "size": 1}
+    values: dict[str, Any] = {
+        "path": str(folder / "out.mp4"),
+        "count": 2,
+        "call": lambda item: None,
+        "size": 1,
+        "fps": 25,
+    }
     if name == "infer":
         values["model"] = small_model(folder)
     values["streams"] = ["a"]

@@ -114,7 +114,8 @@ def test_still_pictures(serving: Callable[..., Web]) -> None:
 
 
 def test_nothing_is_encoded_for_nobody(serving: Callable[..., Web], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("millrace.streaming.live.LINGER", 1.0)
+    monkeypatch.setattr("millrace.streaming.live.LINGER", 0.5)
+    monkeypatch.setattr("millrace.streaming.hls.START", 1)
     element = serving()
     known = element.shown["cam"]
     wait_until(lambda: known.live.facts.get("frame", 0) > 10)
