@@ -169,6 +169,8 @@ class Pusher:
         assert child.stdin is not None and child.stdout is not None
         self._child = child
         try:
+            if self._stopping:  # `stop` found no process to end
+                return
             self._expect(child, "ready", BEGUN)
             self._write(child, self._beginning)
             self._expect(child, "connected")
