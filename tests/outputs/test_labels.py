@@ -91,3 +91,9 @@ def test_what_cannot_be_read(tmp_path, name, text, said):
         read_labels(path.parent if "/" in name else path, "a", 0)
     with pytest.raises(LabelError, match="cannot be read"):
         read_labels(tmp_path / "none.txt", "a", 0)
+
+
+def test_a_folder_with_a_file_that_is_no_text(tmp_path):
+    (tmp_path / "000000.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LabelError, match="cannot be read"):
+        read_labels(tmp_path, "a", 0)
