@@ -218,11 +218,11 @@ static int sure_shortly(Text *t, PyObject *value)
 
 static int identity(Text *t, PyObject *value) { return value == Py_None ? ADD(t, "null") : whole(t, value); }
 
-#define STEP(what)            \
-    do {                      \
-        int answer = (what);  \
-        if (answer != PLAIN)  \
-            return answer;    \
+#define STEP(what)                \
+    do {                          \
+        int answer_ = (what);     \
+        if (answer_ != PLAIN)     \
+            return answer_;       \
     } while (0)
 
 static int analytics(Text *t, PyObject *extras)
