@@ -126,7 +126,7 @@ class Dewarp(Element):
             try:
                 self.ways[key] = ways(view, image.width, image.height, self.size)
             except ValueError as error:
-                raise StreamError(frame.stream, f"{frame.stream}: dewarp: surface {number}: {error}") from None
+                raise StreamError(frame.stream, f"surface {number}: {error}") from None
         straight = self.imagings[image.memory].remap(image, self.ways[key])
         extras = {"surface": {"stream": frame.stream, "index": view.index, "projection": view.projection}}
         return Frame(

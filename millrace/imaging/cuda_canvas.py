@@ -276,7 +276,7 @@ class CudaCanvas:
         x1, y1, x2, y2 = points
         left, top = (max(0, int(v // 2) * 2) for v in (x1, y1))
         right, bottom = min(self.width, math.ceil(x2)), min(self.height, math.ceil(y2))
-        if left >= right or top >= bottom:
+        if left >= right or top >= bottom or x1 >= x2 or y1 >= y2:
             return
         weights = mask.astype(np.float32)
         if mask.dtype != bool:

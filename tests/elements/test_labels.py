@@ -68,7 +68,7 @@ def test_a_file_for_each_stream(truth, tmp_path):
     (tmp_path / "other.txt").write_text("1,1,1,1,5,5,1\n")
     element = opened(Labels(path=str(tmp_path), files=["gt.txt", "other.txt"]), "a", "b")
     assert shown(element, frame(0, "b"))[0].box.tolist() == [0, 0, 5, 5]
-    with pytest.raises(StreamError, match="c: labels: it is stream 3, and there are 2 files"):
+    with pytest.raises(StreamError, match="c: it is stream 3, and there are 2 files"):
         opened(element, "a", "b", "c")
 
 
@@ -83,7 +83,7 @@ def test_labels_that_cannot_be(settings, said):
 
 def test_a_file_that_is_broken_refuses_the_stream(tmp_path):
     (tmp_path / "gt.txt").write_text("1,2\n")
-    with pytest.raises(StreamError, match=r"a: labels: .*gt.txt:1: not a row"):
+    with pytest.raises(StreamError, match=r"a: .*gt.txt:1: not a row"):
         opened(Labels(path=str(tmp_path / "gt.txt")), "a")
 
 
