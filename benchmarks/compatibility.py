@@ -62,6 +62,9 @@ that `MILLRACE_DEEPSTREAM_ROOT` names, and a YAML file that `MILLRACE_SUBSTITUTI
 single files (docs/deepstream.md). Of the models that an nvinfer file names, its ONNX is taken, else Caffe's pair,
 else an ONNX beside the others (`net.onnx` beside `net.etlt` or `net.onnx_b1_gpu0_fp16.engine`), else TensorRT's engine.
 
+Lines of gst-launch-1.0 run, too: docs/launch-lines.md has its elements and counts (of 156 lines 156 are parsed, 154
+built and run to their end).
+
 `millrace check FILE` says of each key what becomes of it here, and exits with 0, with 3 when only files that it names
 are missing, with 2 when it is wrong. This page counts what `check` says of the configuration files in NVIDIA's public
 repositories (DeepStream 9.1, deepstream_reference_apps, deepstream_tao_apps, deepstream_python_apps) and in

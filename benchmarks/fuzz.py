@@ -26,6 +26,7 @@ from types import FrameType
 from millrace.cli.check_deepstream import CHECKS
 from millrace.config import loads
 from millrace.config.build import build
+from millrace.config.launch import load_launch
 from millrace.core.errors import MillraceError
 from millrace.deepstream.kinds import kind_of
 
@@ -88,15 +89,17 @@ def subjects(corpus: Path) -> list[tuple[str, str, str, Reader]]:
             ("pipeline", path.name, path.read_text(), lambda text, folder: build(loads(text, environment=ENVIRONMENT)))
         )
     lines = corpus / "launch_lines.txt"
-    try:
-        from millrace.config.launch import plan_of_line  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        return found
     if lines.is_file():
         for line in lines.read_text().splitlines():
             if "!" in line:
-                found.append(("launch", "line", line, lambda text, folder: plan_of_line(text)))
+                found.append(("launch", "line", line, lambda text, folder: by_line(text)))
     return found
+
+
+def by_line(text: str) -> object:
+    """A launch line, and its pipeline where nothing that it names is missing."""
+    found = load_launch(text)
+    return found if found.missing else build(found.plan)
 
 
 def by_file(check: Callable[[Path], object]) -> Reader:

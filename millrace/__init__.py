@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .core import Bus, Graph, Message, Pipeline
     from .core.element import Context, Element, Seconds, Source, setting, state
     from .core.errors import ConfigError, ElementError, MillraceError, SourceError, StreamError
-    from .flow import Flow, load, open
+    from .flow import Flow, launch, load, open
     from .media import Batch, Event, Frame, Image, Object, Packet
     from .sources.push import Push
     from .summary import Summary
@@ -28,7 +28,7 @@ _HOMES = {
     "core": ("Bus", "Graph", "Message", "Pipeline"),
     "core.element": ("Context", "Element", "Seconds", "Source", "setting", "state"),
     "core.errors": ("ConfigError", "ElementError", "MillraceError", "SourceError", "StreamError"),
-    "flow": ("Flow", "load", "open"),
+    "flow": ("Flow", "launch", "load", "open"),
     "sources.push": ("Push",),
     "media": ("Batch", "Event", "Frame", "Image", "Object", "Packet"),
     "summary": ("Summary",),
@@ -38,7 +38,7 @@ _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Batch", "Bus", "ConfigError", "Context", "Element", "ElementError", "Event", "Flow", "Frame", "Graph", "Image",
     "Message", "MillraceError", "Object", "Packet", "Pipeline", "Push", "Seconds", "Source", "SourceError",
-    "StreamError", "Summary", "__version__", "build", "load", "open", "setting", "state",
+    "StreamError", "Summary", "__version__", "build", "launch", "load", "open", "setting", "state",
 ]  # fmt: skip
 
 

@@ -58,6 +58,22 @@ def load(path: str | os.PathLike[str]) -> Flow:
     return Flow(read_plan(os.fspath(path)))
 
 
+def launch(line: str) -> Flow:
+    """The flow that a line of gst-launch describes, of GStreamer's and DeepStream's elements.
+
+        millrace.launch("filesrc location=street.mp4 ! decodebin ! nvinfer config-file-path=cars.txt ! fakesink").run()
+
+    docs/launch-lines.md has the elements. Raises ConfigError with the column of what is wrong, and for files that it
+    names and that are not there.
+    """
+    from .config.launch import load_launch  # seldom needed
+
+    found = load_launch(line)
+    if found.missing:
+        raise ConfigError("\n".join(map(str, found.missing)))
+    return Flow(found.plan)
+
+
 class Flow:
     """Streams and the steps they go through. Every method gives a new flow; `run()` or a loop does the work.
 

@@ -9,6 +9,7 @@ are added while next to no memory is left. Prints the GPU's memory on the way: i
 from __future__ import annotations
 
 import argparse
+import contextlib
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 from application import LoopingFile, line
 
 from millrace.core import Graph, Pipeline
+from millrace.core.errors import ConfigError
 from millrace.elements.batch import Batch
 from millrace.elements.decode import Decode
 from millrace.elements.discard import Discard
@@ -89,7 +91,8 @@ def come_and_go(out: common.Out, clip: str, models: str, sources: int) -> None:
                 open_now.append(name)
             time.sleep(0.02)
             for name in list(open_now)[: AT_A_TIME // 2]:
-                pipeline.remove_source(name)
+                with contextlib.suppress(ConfigError):  # it has ended by itself
+                    pipeline.remove_source(name)
                 open_now.remove(name)
                 done += 1
             if done // 100 > len(marks):

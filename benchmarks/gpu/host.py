@@ -108,6 +108,7 @@ def stand_ins() -> None:
     nvc.PacketData = lambda: SimpleNamespace(bsl=0, bsl_data=0, pts=0, decode_flag=0)
     nvc.DisplayDecodeLatencyType = SimpleNamespace(LOW=1, NATIVE=0)
     nvc.cudaVideoCodec = SimpleNamespace(H264=4, HEVC=8)
+    nvc.VideoPacketFlag = SimpleNamespace(ENDOFPICTURE=4)
     nvc.PyNvVCException = nvc.PyNvVCExceptionUnsupported = RuntimeError
     sys.modules["PyNvVideoCodec"] = nvc
     nvdec.why_not = lambda *facts: None  # type: ignore[assignment]

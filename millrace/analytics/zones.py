@@ -113,6 +113,8 @@ class ZoneCounter:
         out = []
         for key, visit in list(self.visits.items()):
             if visit.inside and pts - visit.seen > self.patience:
+                depth = signed_distance(visit.point, self.edges)  # while it was plainly inside no more was worked out
+                visit.depth = -depth if self.inverse else depth
                 out.append(self._leave(key, visit, visit.seen, gone=True))
             if pts - visit.seen > MEMORY:
                 del self.visits[key]

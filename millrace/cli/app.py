@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .bench import bench
-from .deepstream import deepstream, migrate
+from .deepstream import check, deepstream, migrate
 from .evaluate import Verbose, evaluate
 
 app = typer.Typer(
@@ -84,6 +84,7 @@ def run(
     option: Annotated[
         list[str] | None, typer.Option(help="A setting of every source: track=1, rotate=90. Repeatable.")
     ] = None,
+    launch: Annotated[str | None, typer.Option(help="A line of gst-launch: 'filesrc … ! … ! autovideosink'.")] = None,
     view: Annotated[bool, typer.Option("--view", help="Show it in a browser, on this machine only.")] = False,
     view_on: Annotated[str | None, typer.Option(help="The same, for others too: 0.0.0.0:8080.")] = None,
 ) -> None:
@@ -97,24 +98,14 @@ def run(
     options = Options(
         sources or [], model, track, tracker, save, json, record, confidence, classes, every, device, line or [],
         zone or [], max_frames, codec, draw, perf, interval, quiet, verbose, loop, pace, start, stop, option or [],
-        optimize, no_cache, processes, view, view_on,
+        optimize, no_cache, processes, view, view_on, launch,
     )  # fmt: skip
     raise typer.Exit(command(options))
 
 
 app.command("app")(deepstream)
 app.command()(migrate)
-
-
-@app.command()
-def check(
-    file: Annotated[Path, typer.Argument(help="A pipeline, model card, model, video, or DeepStream's file.")],
-    verbose: Verbose = False,
-) -> None:
-    """Say how a pipeline, model card, model, video or DeepStream configuration is understood."""
-    from .check import check as command
-
-    command(file)
+app.command()(check)
 
 
 @app.command()

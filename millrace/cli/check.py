@@ -9,13 +9,22 @@ from typing import Any
 
 import typer
 
+from ..config.plan import Plan
 from ..core.errors import ConfigError, redact
 from ..core.item import StreamStart
 from ..deepstream.kinds import kind_of
 
 
-def check(path: Path) -> None:
-    """Print how the file is understood. Raises ConfigError when it is wrong, SourceError for a video."""
+def check(path: Path | None, launch: str | None = None) -> None:
+    """Print how the file or the launch line is understood. Raises ConfigError when wrong, SourceError for a video."""
+    if launch is not None:
+        from .launch import check_launch
+
+        raise typer.Exit(check_launch(launch))
+    if path is None:
+        raise ConfigError(
+            "check what? Give a pipeline, model card, model, video or DeepStream's file, or --launch LINE"
+        )
     if not path.exists():
         raise ConfigError(f"{path}: there is no such file")
     if path.is_file() and (theirs := kind_of(path)) is not None:
@@ -60,11 +69,16 @@ def _yaml_lines(path: Path) -> Iterator[str]:
 
 def pipeline_lines(path: Path) -> Iterator[str]:
     """The streams, and every element in order with what feeds it and the settings that differ from the default."""
-    from .. import registry
     from ..config import load
+
+    yield from plan_lines(load(path))
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """The same of a plan. Raises ConfigError where it cannot be built."""
+    from .. import registry
     from ..config.build import build
 
-    plan = load(path)
     graph = build(plan).pipeline.graph
     for stream in plan.streams:
         options = "".join(f" {key}={value!r}" for key, value in stream.options.items())

@@ -1,7 +1,8 @@
-"""The options of `millrace app`, which are those of DeepStream's deepstream-app."""
+"""The options of `millrace app`, which are those of DeepStream's deepstream-app, and of `migrate` and `check`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,11 +25,29 @@ def deepstream(
     raise typer.Exit(command(config, uri or [], captions, options))
 
 
+LaunchLine = Annotated[str | None, typer.Option(help="A line of gst-launch: 'filesrc … ! … ! autovideosink'.")]
+
+
 def migrate(
-    file: Annotated[str, typer.Argument(help="A file of deepstream-app.")],
+    file: Annotated[str | None, typer.Argument(help="A file of deepstream-app.", show_default=False)] = None,
+    launch: LaunchLine = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show tracebacks.")] = False,
 ) -> None:
-    """Print DeepStream's application file as a pipeline file of ours, which runs the same."""
+    """Print DeepStream's application file or a launch line as a pipeline file of ours, which runs the same."""
     from .migrate import migrate as command
 
-    command(file)
+    command(file, launch)
+
+
+def check(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="A pipeline, model card, model, video, or DeepStream's file.", show_default=False),
+    ] = None,
+    launch: LaunchLine = None,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show tracebacks.")] = False,
+) -> None:
+    """Say how a pipeline, model card, model, video, DeepStream configuration or launch line is understood."""
+    from .check import check as command
+
+    command(file, launch)

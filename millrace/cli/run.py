@@ -56,6 +56,7 @@ class Options:
     processes: int | None = None
     view: bool = False
     view_on: str | None = None
+    launch: str | None = None
 
     @property
     def viewed(self) -> bool:
@@ -107,6 +108,10 @@ def engine_lines(run: Run) -> Iterator[str]:
 
 def plan_of(options: Options) -> Plan:
     """What a command line asks for. Raises ConfigError."""
+    from . import launch
+
+    if options.launch is not None or launch.is_line(options.sources):
+        return launch.plan_of_line(options)
     if not options.sources:
         raise ConfigError("run what? Give a video or a pipeline file: millrace run street.mp4 --model street")
     from . import deepstream_app as theirs

@@ -8,7 +8,7 @@ matters: it takes files in turns, so that two runs give the same lines in the sa
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -252,7 +252,8 @@ class _Builder:
                     self.line(steps, ends, f"{branch}{label}.") for label, steps in step.branches.items()
                 ]  # an empty branch ends where it began
                 if not step.side:
-                    ends, teed = [end for part in made for end in part], len(made) > 1
+                    apart = streams_apart(step)
+                    ends, teed = [end for part in made for end in part], len(made) > 1 and not apart
             else:
                 if teed and not class_of(step).joins:
                     raise step.where.error(f"{step.element!r} stands behind a tee: join the branches first (- join)")
@@ -297,6 +298,27 @@ class _Builder:
             self.names.add(given)
             return given
         return unique(f"{branch}{_plain_name(step)}", self.names)
+
+
+def streams_apart(tee: Tee) -> bool:
+    """Whether each branch has streams of its own: then these go on beside each other, and nothing is to be joined."""
+    chosen = [_chosen(branch) for branch in tee.branches.values()]
+    return all(each is not None for each in chosen) and len(chosen[0] or ()) > 0 and _disjoint(chosen)
+
+
+def _disjoint(chosen: Sequence[set[str] | None]) -> bool:
+    return sum(len(each or ()) for each in chosen) == len(set().union(*(each or set() for each in chosen)))
+
+
+def _chosen(branch: Line) -> set[str] | None:
+    """The streams that a branch selects at its begin; None: all come."""
+    first = next((step for step in branch if not (isinstance(step, Tee) and step.side)), None)
+    if isinstance(first, Select):
+        return {first.stream}
+    if isinstance(first, Tee):
+        parts = [_chosen(inner) for inner in first.branches.values()]
+        return None if any(part is None for part in parts) else set().union(*(part or set() for part in parts))
+    return None
 
 
 @contextmanager

@@ -36,6 +36,7 @@ class Feed:
         self.gives = self._fragment.gives
         self._base: int | None = None  # pts of the first; the fragment's times begin at 0
         self._waiting: deque[Frame] = deque()  # whose pictures have not come out
+        self._owned: Frame | None = None  # whose picture came out last
         self._out: deque[Any] = deque()  # pictures, warnings, at the end None or what it failed with
         self._through = False
         self._index: int | None = None
@@ -100,14 +101,20 @@ class Feed:
         yield made
 
     def _owner(self, pts: int | None) -> Frame:
-        """The frame that a picture shows: that of its time, else the latest before it. Those before it are gone."""
-        time = (self._base or 0) + (pts or 0)
-        while len(self._waiting) > 1 and self._waiting[1].pts <= time + NEAR:
-            self._waiting.popleft()
-        frame = self._waiting[0]
-        if frame.pts <= time + NEAR and abs(frame.pts - time) <= NEAR and len(self._waiting) > 1:
-            return self._waiting.popleft()
-        return frame.fork()  # it may be shown once more
+        """The frame that a picture shows: that of its time, else the latest before it. Those before it are gone.
+
+        One that is shown once more has what is known of it, but its events have happened once.
+        """
+        until = (self._base or 0) + pts + NEAR if pts is not None else None  # without a time: the next
+        owner = None
+        while self._waiting and (self._waiting[0].pts <= until if until is not None else owner is None):
+            owner = self._waiting.popleft()
+        if owner is None:
+            owner = (self._owned or self._waiting[0]).fork()
+            owner.events = []
+        else:
+            self._owned = owner.fork()  # the frame itself is changed by those who get it
+        return owner
 
     def _renegotiated(self, image: Image) -> Iterator[StreamStart]:
         """Say what comes out where it is not what came in."""

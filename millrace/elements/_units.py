@@ -21,6 +21,7 @@ from ..parsers.custom import ParserError
 from ..parsers.raw import of_picture
 from ._model import LoadedModel
 
+CROPS = 64  # of one call, where they are taken together and neither model nor card says how many
 SLANT = 0.05  # radians from which an object at an angle is turned upright before a model looks at it
 
 
@@ -174,10 +175,10 @@ def calls(units: Sequence[Unit], loaded: LoadedModel) -> Iterator[Call]:
     A runtime that gains nothing by batches gets frames one by one; crops, whose own cost is small, are dealt out evenly
     over its calls where the model takes any number.
     """
-    most = loaded.batch or loaded.card.batch or len(units)
+    crops = bool(units) and units[0].target is not None
+    most = loaded.batch or loaded.card.batch or (CROPS if crops and loaded.runtime.batches else len(units))
     size = most
     if loaded.batch is None and not loaded.runtime.batches:
-        crops = units[0].target is not None if units else False
         size = min(most, -(-len(units) // loaded.runtime.parallel)) if crops else 1
     for at in range(0, len(units), max(1, size)):
         yield Call(list(units[at : at + max(1, size)]), loaded)

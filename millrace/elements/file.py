@@ -16,13 +16,17 @@ from ._writer import PacketWriter
 class File(PacketWriter):
     """Writes each stream's packets into a file and passes them on: `File(path="out.mp4")`.
 
-    The ending names the container: mp4, mov, mkv, webm, ts, avi, h264, h265. `{stream}` in the path stands for the
-    stream's name; without it, and with more than one stream, `-NAME` is put before the ending. A stream that
+    The ending names the container: mp4, mov, mkv, webm, ts, avi, h264, h265, mjpeg. `{stream}` in the path stands for
+    the stream's name; without it, and with more than one stream, `-NAME` is put before the ending. A stream that
     starts again, or goes on with other parameters, gets a file of its own: `-2`, `-3`, …
     Sound comes from the source by a link of its own and is not encoded anew.
     """
 
     path: str = setting(help="where to write; {stream} stands for the stream's name")
+    format: str | None = setting(
+        default=None, help="the container where the ending does not say it",
+        choices=(None, "mp4", "mov", "matroska", "webm", "mpegts", "avi", "h264", "hevc", "mjpeg", "flv"),
+    )  # fmt: skip
     sound: bool = setting(default=True, help="the sound of a file's stream, unchanged, where the container can hold it")
 
     used: set[str] = state(set)
@@ -30,7 +34,8 @@ class File(PacketWriter):
     def validate(self) -> None:
         from ..outputs.container import format_of
 
-        format_of(self.path)
+        if self.format is None:
+            format_of(self.path)
         folder = os.path.dirname(self.path) or "."
         if "{stream}" not in folder and not os.path.isdir(folder):
             raise ConfigError(f"file: {self.path} cannot be written: there is no folder {folder}")
@@ -52,7 +57,7 @@ class File(PacketWriter):
                 return start
             self.finish(start.stream)
         path = self._path(start.stream)
-        self.outputs[start.stream] = open_container(path, start.caps, self.sound)
+        self.outputs[start.stream] = open_container(path, start.caps, self.sound, self.format)
         self.caps[start.stream] = start.caps
         self.used.add(path)
         self.begin_sound(start.stream, path)

@@ -20,7 +20,7 @@ from ._model import LoadedModel, check_files, load_model, model_and_card
 from ._reader import first
 from ._renewals import Renewals
 from ._results import Results
-from ._units import Call, Imagings, Unit, Wanted, calls, make_input, of_frame, wanted_objects
+from ._units import CROPS, Call, Imagings, Unit, Wanted, calls, make_input, of_frame, wanted_objects
 
 
 @dataclass(slots=True, eq=False)
@@ -90,6 +90,9 @@ class Infer(Element):
     prepared: bool | None = setting(default=None, help="takes the tensors that a preprocess element made")
     tensors: bool | None = setting(default=None, help="keep the raw outputs beside what was read from them")
     stage: str | None = setting(default=None, help="the name that its objects carry (default: the model's)")
+    number: int | None = setting(
+        default=None, minimum=0, help="what DeepStream's files call it (default: gie-unique-id of the model's file)"
+    )
     engine: str = setting(
         default="auto",
         choices=("auto", "default"),
@@ -135,7 +138,7 @@ class Infer(Element):
         self.renewals = Renewals(self)
         warm = getattr(loaded.runtime, "warm", None)
         if warm is not None and self.objects is not None:  # their number changes all the time: no waiting in the run
-            most = loaded.batch or loaded.card.batch or 64
+            most = loaded.batch or loaded.card.batch or CROPS
             warm([most] if loaded.batch else [size for size in (1, 4, 16, 64, 256) if size < most] + [most])
 
     def load(self, model: str) -> LoadedModel:
@@ -248,7 +251,7 @@ class Infer(Element):
         """
         due = frame.index % self.step == 0
         if self.objects is None:
-            yield from of_frame(frame, self.name, self.takes_prepared, self.loaded.card.id) if due else ()
+            yield from of_frame(frame, self.name, self.takes_prepared, self._number) if due else ()
             return
         if not self.objects.card.wait:
             self.collect(frame)
@@ -340,9 +343,13 @@ class Infer(Element):
             self.sign(waiting.item)
         return waiting.item
 
+    @property
+    def _number(self) -> int | None:
+        return self.number if self.number is not None else self.loaded.card.id
+
     def sign(self, item: Frame | Batch) -> None:
         """Note in frames that this model looked at them."""
-        number = self.loaded.card.id
+        number = self._number
         for frame in item.frames if isinstance(item, Batch) else [item]:
             if frame.index % self.step == 0:
                 frame.inferred.append(self.name)

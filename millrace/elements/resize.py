@@ -45,8 +45,8 @@ class Resize(Element):
     colour: Colour = state(lambda: (0, 0, 0))
 
     def validate(self) -> None:
-        if self.width is None and self.height is None:
-            raise ConfigError("resize: give width, height or both")
+        if self.width is None and self.height is None and self.box is None:
+            raise ConfigError("resize: give width, height or both, or box: the size stays then")
         try:
             self.colour = parse_colour(self.background)
         except ValueError as error:
@@ -87,6 +87,8 @@ class Resize(Element):
 
     def _size(self, stream: str, width: int, height: int) -> tuple[int, int]:
         """Of the new picture, for one of width x height."""
+        if self.width is None and self.height is None:
+            return width, height
         aspect = width * self.aspects.get(stream, 1.0) / height
         wide = self.width or max(2, round((self.height or height) * aspect / 2) * 2)
         return wide, self.height or max(2, round(wide / aspect / 2) * 2)

@@ -10,12 +10,11 @@ from ..core.errors import ConfigError, OutputError, StreamError
 from ..core.item import Item, StreamStart
 from ..media import Frame, Packet
 from ..media.nal import split
+from ..streaming.authentication import LOOPBACK
 from ..streaming.loop import Loop
 from ..streaming.mount import Mount
 from ..streaming.rtsp import RtspServer
 from ._pace import Paced
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Rtsp(Paced):

@@ -15,6 +15,7 @@ from ..core.item import Item, StreamStart
 from ..devices import part
 from ..encoders.base import Encoder
 from ..media import Frame, Packet
+from ..streaming.authentication import LOOPBACK
 from ..streaming.loop import Loop
 from ._pace import Paced
 from ._pixels import Pixels
@@ -22,7 +23,6 @@ from ._pixels import Pixels
 if TYPE_CHECKING:
     from ..streaming.live import Live
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 EVENTS = 50  # the last ones that the page shows of a stream
 TOLD = 0.25  # seconds from one look at a stream's counts to the next
 KEYS = 0.3  # seconds from key picture to key picture at least, however many come
@@ -114,6 +114,7 @@ class Web(Paced):
                 raise StreamError(stream, f"web: another stream is shown as /{path}: put {{stream}} into name")
             known = self.shown[stream] = Shown(Live(path), start.caps)
             known.live.has_pictures = start.caps.kind == FRAMES
+            known.live.coded_as = self.codec if start.caps.kind == FRAMES else ""
             self.loop.soon(self.server.lives.__setitem__, path, known.live)
         elif known.caps != start.caps:
             self._stop_encoding(known)

@@ -8,6 +8,7 @@ with their times, `free` for what it took, `eos`, `warning`, `error`. Hears: `st
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import socket
 import sys
@@ -65,6 +66,7 @@ class _Fragment:
         self.rings = 0  # the number of the ring that goes out; that of the one that comes in stands in `caps`
         self.ring_number = 0
         self.pulled = threading.Event()  # all that came out has been sent
+        self.orders: Any = queue.SimpleQueue()  # what is told but slots that are free: the ring in bounds it
         self.caps: str | None = None
         self.source: Any = None
         self.sink: Any = None
@@ -131,7 +133,7 @@ class _Fragment:
         pad.link(converter.get_static_pad("sink"))
         for element in (self.sink, converter):
             element.sync_state_with_parent()
-        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._guarded, args=(self._pull,), daemon=True).start()
 
     # life
 
@@ -141,11 +143,23 @@ class _Fragment:
         if result != Gst.StateChangeReturn.FAILURE:
             self.channel.send({"kind": "live", "live": result == Gst.StateChangeReturn.NO_PREROLL})
             self.pipeline.set_state(Gst.State.PLAYING)
-        threading.Thread(target=self._watch, daemon=True).start()
+        for work in (self._watch, self._obey):
+            threading.Thread(target=self._guarded, args=(work,), daemon=True).start()
         while (received := self.channel.receive()) is not None:
-            message, descriptor = received
-            getattr(self, "on_" + message["kind"])(message, descriptor)
+            # appsrc may wait for room, which comes when a slot is free again: that must be heard meanwhile
+            if received[0]["kind"] == "free":
+                self._free(received[0])
+            else:
+                self.orders.put(received)
         self.pipeline.set_state(Gst.State.NULL)
+
+    def _guarded(self, work: Any) -> None:
+        """The work of a thread. Without a word of what breaks it the other side would wait for ever."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001
+            text = f"{type(error).__name__}: {error}"
+            self.channel.send({"kind": "error", "text": text, "element": work.__name__.strip("_")})
 
     def _watch(self) -> None:
         """The pipeline's own messages."""
@@ -169,12 +183,6 @@ class _Fragment:
                 return
 
     # what comes out
-
-    def _listen(self) -> None:
-        try:
-            self._pull()
-        except Exception as error:  # noqa: BLE001  the other side would wait for ever
-            self.channel.send({"kind": "error", "text": f"{type(error).__name__}: {error}", "element": "appsink"})
 
     def _pull(self) -> None:
         while (sample := self.sink.pull_sample()) is not None:
@@ -221,11 +229,16 @@ class _Fragment:
             message["matrix"] = info.colorimetry.matrix.value_nick
         self.channel.send(message, self.ring_out.descriptor)
 
-    def on_free(self, message: dict[str, Any], descriptor: int | None) -> None:
+    def _free(self, message: dict[str, Any]) -> None:
         if self.ring_out is not None and message["ring"] == self.rings:  # an older ring's slot is of no interest
             self.ring_out.give_back(message["slot"])
 
     # what goes in
+
+    def _obey(self) -> None:
+        while True:
+            message, descriptor = self.orders.get()
+            getattr(self, "on_" + message["kind"])(message, descriptor)
 
     def on_caps(self, message: dict[str, Any], descriptor: int | None) -> None:
         if self.ring_in is not None:

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,6 +34,7 @@ PACKAGES = (
     "gstreamer1.0-plugins-bad"
 )
 PATIENCE = 5.0  # seconds that the process has to end
+BEGUN = 60.0  # seconds that it has to begin: GStreamer may look through all its plugins first
 SLOTS = 4  # pictures on their way in
 _PROBE = (
     "import gi; gi.require_version('Gst', '1.0'); gi.require_version('GstApp', '1.0'); from gi.repository import Gst"
@@ -94,11 +96,12 @@ class Fragment:
         `on_room` is called, in the thread that receives, whenever there is room for one more to send.
         """
         self._on_room = on_room or (lambda: None)
+        interpreter = python()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel = Channel(ours)
         with theirs:
             self._child = subprocess.Popen(
-                [python(), "-c", _MAIN, str(theirs.fileno())], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+                [interpreter, "-c", _MAIN, str(theirs.fileno())], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"},
             )  # fmt: skip
         self.live = False
@@ -121,8 +124,11 @@ class Fragment:
 
     def _told(self, *kinds: str) -> None:
         """Wait for these messages, which come before all others."""
+        late = time.monotonic() + BEGUN
         for kind in kinds:
-            received = self._channel.receive()
+            received = self._channel.receive(BEGUN)
+            if received is None and time.monotonic() >= late:
+                raise GstError(f"the GStreamer fragment has not begun within {BEGUN:g} s")
             message: dict[str, Any] = received[0] if received is not None else {"kind": "gone"}
             if message["kind"] != kind:
                 raise self._failure(message)

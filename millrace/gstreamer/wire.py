@@ -36,10 +36,17 @@ class Channel:
                 return False
             return True
 
-    def receive(self) -> tuple[dict[str, Any], int | None] | None:
-        """The next message and the file descriptor that came with it; None when the other side is gone."""
+    def receive(self, seconds: float | None = None) -> tuple[dict[str, Any], int | None] | None:
+        """The next message and the file descriptor that came with it; None when the other side is gone.
+
+        `seconds`: None also when nothing has come for so long.
+        """
         try:
+            if seconds is not None:
+                self.socket.settimeout(seconds)
             data, descriptors, _, _ = socket.recv_fds(self.socket, _MOST, 1)
+            if seconds is not None:
+                self.socket.settimeout(None)
         except OSError:
             return None
         if not data:

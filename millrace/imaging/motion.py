@@ -53,7 +53,7 @@ class Motion:
             return np.zeros((rows, columns, 2), np.float32)
         pair = [_at_least(picture, LOWEST) for picture in (now, before)]
         small = max(now.shape) < USUAL
-        search = cv2.DISOpticalFlow.create(_DIS[self._preset]) if small else self._search
+        search: Any = cv2.DISOpticalFlow.create(_DIS[self._preset]) if small else self._search
         back = search.calc(*pair, None)[:height, :width]
         whole = np.pad(back, ((0, rows * grid - height), (0, columns * grid - width), (0, 0)), mode="edge")
         cells = whole.reshape(rows, grid, columns, grid, 2).mean(axis=(1, 3), dtype=np.float32) if grid > 1 else whole

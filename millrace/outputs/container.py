@@ -20,8 +20,9 @@ from .sound import SoundTrack, holds, to_ticks
 FORMATS = {
     ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".ts": "mpegts",
     ".avi": "avi", ".h264": "h264", ".264": "h264", ".h265": "hevc", ".265": "hevc", ".hevc": "hevc",
+    ".mjpeg": "mjpeg",
 }  # fmt: skip
-RAW = ("h264", "hevc")
+RAW = ("h264", "hevc", "mjpeg")
 INDEXED = ("mp4", "mov")
 # Fragments while it grows, so that a file without an end plays up to its last whole fragment; an ordinary index over
 # all of it when it is closed. The first header waits for the first fragment: only then are its times exact.
@@ -36,8 +37,8 @@ CRASH_SAFE = {
 INTERLEAVE = "2000000"  # us that packets of one track wait for those of the other
 
 
-def open_container(path: str, caps: Caps, sound: bool = True) -> Container:
-    """Begin a file for the packets that `caps` describes. The ending of `path` names the container.
+def open_container(path: str, caps: Caps, sound: bool = True, format: str | None = None) -> Container:
+    """Begin a file for the packets that `caps` describes. The ending of `path` names the container, or `format` does.
 
     Where the caps name a `sound` track that the container can hold, its packets (kind "audio") are written too;
     `sound=False` leaves it out.
@@ -47,7 +48,7 @@ def open_container(path: str, caps: Caps, sound: bool = True) -> Container:
     Raises ConfigError when the ending is not known or the container cannot hold the codec, OutputError when the file
     cannot be written.
     """
-    return Container(path, caps, caps.get("sound") if sound else None)
+    return Container(path, caps, caps.get("sound") if sound else None, format=format)
 
 
 def format_of(path: str) -> str:
@@ -70,14 +71,20 @@ class Server:
 class Container:
     """See outputs.base.Output. Write packets in decoding order, as an encoder gives them.
 
-    `path` names it in errors. With a `server` nothing is written on the disk.
+    `path` names it in errors. With a `server` nothing is written on the disk. `format`: the container, where the ending
+    of the path does not say it.
     """
 
     def __init__(
-        self, path: str, caps: Caps, sound: SoundParameters | None = None, server: Server | None = None
+        self,
+        path: str,
+        caps: Caps,
+        sound: SoundParameters | None = None,
+        server: Server | None = None,
+        format: str | None = None,
     ) -> None:
         self.path = path
-        self._format = server.format if server is not None else format_of(path)
+        self._format = server.format if server is not None else format or format_of(path)
         parameters: CodecParameters = caps["parameters"]
         # With the protocol, or FFmpeg takes "a:b.mp4" for one; each packet is on the disk when write returns.
         options = {"flush_packets": "1", "max_interleave_delta": INTERLEAVE, **CRASH_SAFE.get(self._format, {})}

@@ -129,7 +129,7 @@ def _json(path: Path, text: str, stream: str) -> Labels:
     for number, each in enumerate(text.splitlines(), 1):
         try:
             line = json.loads(each) if each.strip() else None
-            if line is not None and line.get("kind", "frame") == "frame":
+            if line is not None and line.get("kind", "frame") == "frame" and not line.get("end"):  # what is over
                 lines.append((number, line))
         except (ValueError, AttributeError, RecursionError):
             raise LabelError(f"{path}:{number}: no line of JSON: {each[:60]}") from None
@@ -187,7 +187,7 @@ def _mot(path: Path, text: str, label: str) -> Labels:
         try:
             frame, identity, left, top, width, height, *rest = (float(part) for part in each.split(","))
             corners = box([left - 1, top - 1, left - 1 + width, top - 1 + height])
-            if frame < 1 or frame != int(frame) or not np.isfinite(corners).all():
+            if not np.isfinite([*corners, frame, identity]).all() or frame < 1 or frame != int(frame):
                 raise ValueError
         except ValueError:
             wanted = "frame, id, left, top, width, height, confidence"

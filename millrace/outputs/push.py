@@ -118,12 +118,17 @@ class Pusher:
             self._news.notify()
 
     def end(self) -> None:
-        """No more will come: what waits is sent, if the server takes it in FAREWELL seconds."""
+        """No more will come: what waits is sent, if the server takes it in FAREWELL seconds.
+
+        Raises OutputError where it has given up.
+        """
         with self._news:
             self._ending = True
             self._news.notify()
         self._thread.join(FAREWELL)
         self.stop()
+        if self.failed is not None:
+            raise self.failed
 
     def stop(self) -> None:
         """End at once. May be called from any thread, and more than once."""
@@ -222,8 +227,9 @@ class Pusher:
         reason = redact(reason.removeprefix(PERMANENT))
         if permanent and self._beginning[3].url.lower().startswith("srt"):
             reason = NO_SRT
-        last = permanent or self._ending or bool(self._attempts and tried >= self._attempts)
-        if last and not self._ending:
+        hopeless = permanent or bool(self._attempts and tried >= self._attempts)
+        last = hopeless or self._ending
+        if hopeless:
             self.failed = OutputError(self.label, OSError(0, reason))
         elif self._lost_at is None:
             self._lost_at, self._dropped_before = time.monotonic(), self.dropped

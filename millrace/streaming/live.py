@@ -104,6 +104,7 @@ class Live:
     def __init__(self, name: str) -> None:
         self.name = name
         self.facts: dict[str, Any] = {}
+        self.coded_as = ""  # the codec, also before anything is coded
         self.codec: CodecParameters | None = None
         self.track: Track | None = None
         self.hls = Hls(name)
@@ -129,6 +130,7 @@ class Live:
             self.pause()
             return
         self.codec, self.track, self.ended = codec, track, False
+        self.coded_as = codec.codec
         self._group, self._grouped = [], 0
         if self.hls.ended:
             self.hls = Hls(self.name)
@@ -149,7 +151,9 @@ class Live:
             self._group, self._grouped = [], 0
         if self._group or packet.key:
             self._grouped += size
-            self._group = [*self._group, unit] if self._grouped <= GROUP else []
+            self._group.append(unit)
+            if self._grouped > GROUP:
+                self._group = []
         if self.hls_wanted:
             self.hls.add(unit.sample)
         for follower in self.followers:
@@ -216,6 +220,8 @@ class Live:
         if not (from_last_key and self._group):
             self.key_wanted = True
         self.followers.add(follower)
+        if self.ended:
+            follower.end()
         return follower
 
     def leave(self, follower: Backlog[Unit]) -> None:

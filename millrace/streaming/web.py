@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import json
 import logging
 import os
@@ -22,7 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..core.errors import MissingExtraError
-from .authentication import Authentication
+from .authentication import LOOPBACK, Authentication
 from .hls import Hls
 from .live import LINGER, Backlog, Live, Unit
 
@@ -38,7 +39,6 @@ NEWS = 0.5  # seconds between two looks at what is known of the streams
 FIRST = 10.0  # seconds that a client waits for the first picture of a stream
 BEGUN = 25.0  # the same for as much HLS as a player needs
 COOKIE = "millrace"
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PAGE = {
     "": ("index.html", "text/html"),
     "page.js": ("page.js", "text/javascript"),
@@ -152,7 +152,8 @@ class WebServer:
         line = request.transport.get_extra_info("socket") if request.transport is not None else None
         if line is not None and hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: who takes nothing for so long is cut off
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(TAKEN * 1000))
-        known = bool(self._ticket) and request.cookies.get(COOKIE) == self._ticket
+        shown = request.cookies.get(COOKIE, "").encode("utf-8", "replace")
+        known = bool(self._ticket) and hmac.compare_digest(shown, self._ticket.encode())
         if not known and not self.authentication.allows(request.method, request.headers.get("Authorization")):
             answer = web.Response(status=401, text="a name and a password are asked for", headers=HEADERS)
             for challenge in self.authentication.challenges:

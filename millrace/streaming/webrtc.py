@@ -82,8 +82,8 @@ class Peers:
         """Answer an offer (SDP): the peer's number and the answer. Raises OfferError."""
         if len(self.connections) >= self.most:
             raise OfferError(f"there are {self.most} peers already")
-        if live.codec is not None and live.codec.codec != "h264":
-            raise OfferError(f"{live.name} is {live.codec.codec}: WebRTC is there for h264")
+        if live.coded_as not in ("", "h264"):
+            raise OfferError(f"{live.name} is {live.coded_as}: WebRTC is there for h264")
         follower = live.follow(from_last_key=False)
         peer = os.urandom(8).hex()
         _only_loopback.set(self._only_loopback)
@@ -95,11 +95,16 @@ class Peers:
                 self._end_soon(peer)
 
         connection.on("connectionstatechange", changed)
+        track = H264Track(follower)
+        track.on("ended", lambda: self._end_soon(peer))  # the stream has ended, or the peer has gone
         try:
-            sdp = await _negotiate(connection, H264Track(follower), offer)
+            sdp = await _negotiate(connection, track, offer)
         except (ValueError, KeyError, IndexError, AssertionError, AttributeError, TypeError) as error:  # of the parser
             await self.end(peer)
             raise OfferError(f"the offer cannot be used: {error}" if str(error) else "the offer is no SDP") from None
+        except BaseException:  # he who asked has gone meanwhile, or aiortc has no socket left
+            self._end_soon(peer)
+            raise
         self._timers[peer] = asyncio.get_running_loop().call_later(CONNECTED, self._give_up, peer)
         return peer, sdp
 

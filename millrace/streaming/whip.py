@@ -10,6 +10,7 @@ from urllib.parse import urljoin, urlsplit
 from ..core.caps import Caps
 from ..core.errors import ConfigError, MissingExtraError, OutputError, redact
 from ..media import Packet
+from .authentication import LOOPBACK
 from .fmp4 import Track
 from .live import Live
 from .loop import Loop
@@ -20,7 +21,6 @@ try:
 except ImportError:
     raise MissingExtraError("WHIP", "aiohttp", "webrtc") from None
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 LONGEST = 30.0  # seconds from one attempt to the next, at most
 FAREWELL = 1.0  # seconds that the server has for what is left at the end
 
@@ -71,10 +71,12 @@ class Whip:
             self._tell(f"a packet is left out: {error}")
 
     def end(self) -> None:
-        """No more will come."""
+        """No more will come. Raises OutputError where it has given up."""
         if not self._stopped:
             self._loop.run(self._drain(), FAREWELL + 5)
         self.stop()
+        if self.failed is not None:
+            raise self.failed
 
     def stop(self) -> None:
         if not self._stopped:
@@ -91,6 +93,12 @@ class Whip:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _work(self) -> None:
+        try:
+            await self._keep_publishing()
+        except Exception as error:  # noqa: BLE001  of aiortc: nobody waits for this task, who gives must hear of it
+            self.failed = OutputError(self.label, OSError(0, f"{type(error).__name__}: {redact(str(error))}"))
+
+    async def _keep_publishing(self) -> None:
         wait, tried = self._backoff, 0
         while not self._live.ended:
             publisher = Publisher(self._live, urlsplit(self._url).hostname in LOOPBACK)

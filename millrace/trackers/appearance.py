@@ -17,6 +17,7 @@ from ..core.errors import ConfigError
 from ..media import Object
 from .table import SERIAL, Columns, centred
 
+ENOUGH, LASTING = 20, 500  # matches from which on their mean counts, and over which it is taken
 Vectors = NDArray[np.float32]
 
 
@@ -29,7 +30,8 @@ class Appearance:
     look is taken again, 0: at every look, below 0: once. `least_visible`: what is hidden by more, by others that stand
     before it, is neither learnt nor compared. `least_confidence`: what is less sure is neither asked for nor learnt.
     `unknown`: the likeness where one of the two has no embedding that counts. `needed`: without embeddings it does not
-    do what it is there for.
+    do what it is there for. `typical`: models differ in how near the looks of one thing lie; likenesses are shifted so
+    that those of matched targets are so in the mean (0: they are not).
     """
 
     associate: bool = True
@@ -40,6 +42,7 @@ class Appearance:
     least_confidence: float = 0.0
     unknown: float = 0.0
     needed: bool = True
+    typical: float = 0.0
 
 
 class Galleries:
@@ -52,6 +55,12 @@ class Galleries:
         self.vectors: Vectors = np.zeros((0, rules.history, 0), np.float32)
         self.counts = np.zeros(0, np.int64)
         self.taken = np.full(0, -np.inf)  # seconds: when the last was learnt
+        self.seen, self.mean = 0, 0.0  # matches, and the likeness of a target to itself in them
+
+    @property
+    def shift(self) -> float:
+        """What is added to cosines, so that this model's mean the same as another's."""
+        return self.rules.typical - self.mean if self.rules.typical and self.seen >= ENOUGH else 0.0
 
     def due(self, table: Columns, boxes: Columns, now: float) -> NDArray[np.bool_]:
         """Which of boxes [m, 4] want an embedding: all, but those on one target alone whose look is fresh enough."""
@@ -84,7 +93,7 @@ class Galleries:
         vectors = self._stacked([objects[j] for j in columns])
         known = self.vectors[slots[rows]]
         near = (known.reshape(-1, known.shape[2]) @ vectors.T).reshape(*known.shape[:2], -1).max(axis=1)
-        out[np.ix_(rows, np.array(columns, np.intp))] = near
+        out[np.ix_(rows, np.array(columns, np.intp))] = near + self.shift
         return out
 
     def learn(self, table: Columns, objects: Sequence[Object], match: NDArray[np.int32], now: float) -> None:
@@ -101,6 +110,10 @@ class Galleries:
                 continue
             if not new and 1 - hidden[j] < self.rules.least_visible:
                 continue
+            if not new:
+                self.seen += 1
+                near = float((self.vectors[self.slots[serial]] @ vector).max())
+                self.mean += (near - self.mean) / min(self.seen, LASTING)
             self._put(serial, vector, now)
 
     def inherit(self, serial: int, known: Vectors) -> None:

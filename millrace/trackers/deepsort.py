@@ -10,6 +10,8 @@ from .default import Default
 from .reassociation import Terms
 from .rules import CONFIRMED, Stage
 
+TYPICAL = 0.9  # cosine of a thing to its own nearest look, in the mean
+
 
 @dataclass(kw_only=True)
 class DeepSort(Default):
@@ -60,7 +62,7 @@ class DeepSort(Default):
     def appearance(self) -> Appearance | None:
         return Appearance(
             history=self.history, interval=self.interval, least_visible=self.least_visible,
-            least_confidence=self.low_confidence, unknown=max(self.usual, self.least_likeness),
+            least_confidence=self.low_confidence, unknown=max(self.usual, self.least_likeness), typical=TYPICAL,
         )  # fmt: skip
 
     def terms(self) -> Terms:

@@ -197,8 +197,9 @@ class MotionTracker:
         table = self.table[: self.n]
         for row in np.flatnonzero((table[:, ID] == 0) & (table[:, STATE] != TENTATIVE)):
             target = table[row]
+            shift = self.looks.shift if self.looks is not None else 0.0
             own = self.looks.of(int(target[SERIAL])) if self.looks is not None and self.lost else None
-            heir = heir_of(target, self.lost, self.terms, own, self._others(target)) if self.lost else None
+            heir = heir_of(target, self.lost, self.terms, own, self._others(target), shift) if self.lost else None
             if heir is not None:
                 self.lost.remove(heir)
                 if self.looks is not None and heir.looks is not None:

@@ -66,17 +66,18 @@ class Lost:
 def heir_of(
     target: Any, lost: Iterable[Lost], terms: Terms, looks: Vectors | None = None,
     others: Sequence[Vectors] = (),
+    shift: float = 0.0,
 ) -> Lost | None:  # fmt: skip
     """The ended identity that a new target goes on with, if any: the one that suits it best.
 
-    `looks` are the target's, `others` those of the identities that are in view beside it.
+    `looks` are the target's, `others` those of the identities that are in view beside it; `shift` is added to cosines.
     """
     count = int(target[COUNT])
     first = RING + MARK * ((count - min(count, MARKS)) % MARKS)
     began, x, y = target[first : first + MARK]
     w, h = target[POSITION + 2], target[POSITION + 3]
     best, highest = None, 0.0
-    rival = max((alike(looks, other) for other in others), default=-1.0) if looks is not None else -1.0
+    rival = max((alike(looks, other) + shift for other in others), default=-1.0) if looks is not None else -1.0
     for one in lost:
         gap = began - one.seen
         seen = looks is not None and one.looks is not None
@@ -87,7 +88,7 @@ def heir_of(
         off = math.hypot(x - cx - vx * led, y - cy - vy * led)
         reach = max(0.5 * (width + height), TINY) * (REACH + DRIFT * gap)
         if looks is not None and one.looks is not None:
-            likely, look = 1 - off / (reach * terms.reach), alike(looks, one.looks)
+            likely, look = 1 - off / (reach * terms.reach), alike(looks, one.looks) + shift
             if look < max(terms.least_look, rival + terms.margin) or likely < terms.least_motion:
                 continue
             score = terms.motion * max(likely, 0.0) + terms.look * look

@@ -97,3 +97,11 @@ def test_a_pause_of_five_steps_is_the_last_that_is_learnt_from(late, monkeypatch
     assert residuals() == (late <= 0)
     monkeypatch.setattr(native, "steps", None)
     assert residuals() == (late <= 0)
+
+
+def test_one_that_is_seen_no_more_left_from_where_it_was():
+    zone = ZoneCounter([(0, 0), (100, 0), (100, 100), (0, 100)], patience=0.1)
+    for n in range(5):
+        zone.update([Sighting(1, "x", 20.0, 0.0, 60.0, 30.0 + n)], n * STEP)
+    (passage,) = zone.update([], SECOND)
+    assert passage.gone and passage.depth == 34.0  # its foot was at (40, 34)

@@ -87,7 +87,7 @@ def test_it_runs_and_says_where(clip: Path, tmp_path: Path) -> None:
         try:
             known: dict[str, Any] = {}
             until = time.monotonic() + 40
-            while not known.get("gate") and time.monotonic() < until:
+            while "width" not in known.get("gate", ()) and time.monotonic() < until:
                 try:
                     with urllib.request.urlopen(f"http://127.0.0.1:{port}/streams", timeout=5) as answer:
                         known = json.load(answer)["streams"]

@@ -195,3 +195,14 @@ def test_a_record_is_told_the_steps_that_follow() -> None:
     plan.streams = [Stream("a", "x")]
     (record,) = (step for step in complete(plan) if isinstance(step, Step) and step.element == "record")
     assert record.settings["header"] == {"line": [{"track": {"max_age": 3}}, {"draw": {}}]}
+
+
+def test_branches_with_streams_of_their_own_come_together_without_a_join() -> None:
+    text = "tee: {one: [{select: a}, {limit: {count: 2}}], two: [{select: b}]}"
+    frames = run(
+        loads(f"pipeline: [{{{text}}}, {{limit: {{count: 3}}}}]"), a=Pictures(stream="a"), b=Pictures(stream="b")
+    )
+    assert sorted((each.stream, each.index) for each in frames) == [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("b", 2)]
+    same = "tee: {one: [{select: a}], two: [{select: a}]}"
+    with pytest.raises(ConfigError, match="join the branches first"):
+        build(loads(f"pipeline: [{{{same}}}, {{limit: {{count: 3}}}}]"))

@@ -1,11 +1,23 @@
 """A fragment that sends to a real RTSP server."""
 
+import time
 from pathlib import Path
 
 from servers.live import RtspServer, need_gstreamer
 
 import millrace
 from millrace.testing.clips import numbered_clip, read_frame_number
+
+
+def written(path: Path, seconds: float = 30.0) -> None:
+    """Wait until the server has closed the file: it is there and grows no more."""
+    end, size, since = time.monotonic() + seconds, 0, time.monotonic()
+    while not size or time.monotonic() - since < 1.0:
+        assert time.monotonic() < end, "the server has written nothing"
+        now = path.stat().st_size if path.exists() else 0
+        if now != size:
+            size, since = now, time.monotonic()
+        time.sleep(0.05)
 
 
 def test_rtspclientsink_sends_every_picture_to_a_server(tmp_path: Path) -> None:
@@ -17,6 +29,7 @@ def test_rtspclientsink_sends_every_picture_to_a_server(tmp_path: Path) -> None:
         line = f"h264parse ! rtspclientsink protocols=tcp location=rtsp://127.0.0.1:{server.port}/cam"
         summary = millrace.open(clip, name="yard", pace=True).gstout(line).run()
         assert not summary.errors
+        written(out)
     finally:
         server.kill()
     frames = list(millrace.open(out))

@@ -37,6 +37,14 @@ def test_both_ends_learn_that_the_other_is_gone():
     here.close()
 
 
+def test_who_waits_for_a_while_only_goes_on_after_it():
+    here, there = channels()
+    assert here.receive(0.05) is None
+    assert there.send({"kind": "late"}) and here.receive(5) == ({"kind": "late"}, None)
+    here.close()
+    there.close()
+
+
 def test_a_writer_waits_for_a_free_slot_and_for_no_more():
     ring = Ring(8, 2)
     assert [ring.take(), ring.take()] == [0, 1] and ring.free == 0

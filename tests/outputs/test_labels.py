@@ -97,3 +97,19 @@ def test_a_folder_with_a_file_that_is_no_text(tmp_path):
     (tmp_path / "000000.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(LabelError, match="cannot be read"):
         read_labels(tmp_path, "a", 0)
+
+
+@pytest.mark.parametrize("row", ["inf,1,1,1,2,2,1", "1,nan,1,1,2,2,1", "1,inf,1,1,2,2,1", "nan,1,1,1,2,2,1"])
+def test_numbers_that_are_none_are_told_with_their_line(tmp_path, row):
+    path = tmp_path / "gt.txt"
+    path.write_text(f"1,1,1,1,2,2,1\n{row}\n")
+    with pytest.raises(LabelError, match=r"gt\.txt:2: not a row"):
+        read_labels(path, "a", 0)
+
+
+def test_a_last_line_that_tells_what_is_over_is_no_frame(tmp_path):
+    path = tmp_path / "a.jsonl"
+    found = '{"box":[1,1,2,2],"label":"car","class_id":0,"confidence":0.5}'
+    head = '{"stream":"a","frame":0,"pts":0,"width":16,"height":8,"objects":['
+    path.write_text(f'{head}{found}]}}\n{head}],"end":true,"events":[]}}\n')
+    assert [found.label for found in read_labels(path, "a", 0).frames[0]] == ["car"]

@@ -465,3 +465,67 @@ def test_webrtc_to_a_peer_and_wrong_offers(serve: Serve, talk: Talker) -> None:
         loop.run(peer.close())
     finally:
         loop.close()
+
+
+def test_peers_are_hung_up_with_the_end_of_their_stream(serve: Serve, talk: Talker) -> None:
+    pytest.importorskip("aiortc")
+    from aiortc import RTCSessionDescription
+
+    served = serve()
+    client = talk(served)
+    loop = Loop("test-peer")
+    try:
+        peer, sdp = loop.run(offer())
+        served.call(setattr, served.live, "coded_as", "hevc")
+        status, _, why = client.ask("/cam/whep", "POST", sdp, Content_Type="application/sdp")
+        assert status == 406 and b"hevc" in why
+        served.call(setattr, served.live, "coded_as", "h264")
+        status, _, answer = client.ask("/cam/whep", "POST", sdp, Content_Type="application/sdp")
+        assert status == 201
+        loop.run(peer.setRemoteDescription(RTCSessionDescription(answer.decode(), "answer")))
+        [connected] = served.server._peers.connections.values()
+        wait_until(lambda: connected.connectionState == "connected")
+        served.call(served.server.remove, served.live)
+        wait_until(lambda: connected.connectionState == "closed")
+        assert not served.live.followers
+        loop.run(peer.close())
+    finally:
+        loop.close()
+
+
+def test_a_peer_that_goes_before_it_is_answered_is_forgotten(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    webrtc = pytest.importorskip("millrace.streaming.webrtc")
+
+    async def never(*_: Any) -> str:
+        await asyncio.sleep(60)
+        return ""
+
+    monkeypatch.setattr(webrtc, "_negotiate", never)
+    served = serve()
+    peers = webrtc.Peers(4, True)
+
+    async def come_and_go() -> None:
+        asking = asyncio.create_task(peers.watch(served.live, "v=0"))
+        while not peers.connections:
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await asyncio.gather(*peers._ending)
+
+    served.loop.run(come_and_go())
+    assert not peers.connections and not served.live.followers
+
+
+def test_who_comes_after_the_end_waits_for_nothing(serve: Serve) -> None:
+    served = serve()
+    served.feed(13)
+    served.call(served.live.end)
+
+    async def left() -> int:
+        follower, count = served.live.follow(from_last_key=True), 0
+        while await follower.take() is not None:
+            count += 1
+        served.live.leave(follower)
+        return count
+
+    assert served.loop.run(left(), 5) == 1

@@ -176,3 +176,26 @@ def test_an_identity_whose_box_has_no_inside_is_no_error() -> None:
     heir = heir_of(target, lost, Terms(within=5.0, least_look=0.5), looks)
     assert heir is not None and heir.id == 1
     assert heir_of(target, lost[1:], Terms(within=5.0)) is None
+
+
+def test_a_model_whose_cosines_are_small_counts_as_much() -> None:
+    """Looks of one thing lie at 0.5 from each other, those of two at 0.1: all below what another model says."""
+
+    def looks(who: int, n: int) -> np.ndarray:
+        rng = np.random.default_rng([who, n])
+        own, other = rng.normal(size=64), np.eye(64)[who] * 8
+        vector = other + own
+        return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+    known = learnt(Appearance(typical=0.9, unknown=0.7), looks(0, 0), looks(1, 0))
+    objects = [seen(0, None), seen(100, None)]
+    for n in range(1, 30):
+        for who, each in enumerate(objects):
+            each.embedding, each.detected_box = looks(who, n), each.box
+        assert (known.shift == 0) is (n <= 10)
+        known.learn(table(1, 2), objects, np.array([0, 1], np.int32), 0.04 * n)
+    for who, each in enumerate(objects):
+        each.embedding = looks(who, 99)
+    near = known.likeness(table(1, 2), objects)
+    assert near is not None
+    assert np.diag(near) == pytest.approx(np.ones(2), abs=0.2) and near[0, 1] < 0.65 and near[1, 0] < 0.65

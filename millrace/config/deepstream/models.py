@@ -169,7 +169,7 @@ def tracker(app: App, section: Section) -> Line:
         "config": config,
         "classes": [int(one) if one.strip().isdigit() else one for one in classes] if classes else None,
         "sub_batches": section.text("sub-batches", None) if config else None,
-        "reset_ids": reset if "tracking-id-reset-mode" in section else None,
+        "reset_ids": reset,  # DeepStream's default is never
     }
     section.ignore("compiled libraries are not loaded; ll-config-file says how objects are tracked", "ll-lib-file")
     section.ignore("trackers work in the pixels of the frame", "tracker-width", "tracker-height",
