@@ -6,12 +6,13 @@ What a GPU cannot decode or encode the CPU does: here, so that no element knows 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from .core.caps import Caps
-from .core.errors import ConfigError
+from .core.errors import ConfigError, MissingExtraError
 from .decoders.base import Decoder
 from .decoders.fallback import Fallback, Moved
 from .encoders.base import Encoder, Unavailable
@@ -94,7 +95,8 @@ def load_runtime(path: str | os.PathLike[str], device: str, runtime: str = "auto
     from . import converters, runtimes
 
     path = converters.runnable(path)
-    return runtimes.load(path, device, runtime, TABLE[kind(device)].runtime, **options)
+    with _on(device):
+        return runtimes.load(path, device, runtime, TABLE[kind(device)].runtime, **options)
 
 
 def open_decoder(caps: Caps, device: str, say: Callable[[str], None], **options: Any) -> Decoder:
@@ -115,7 +117,8 @@ def open_decoder(caps: Caps, device: str, say: Callable[[str], None], **options:
         say(f"{reason}: the cpu decodes it, and its pictures are brought to {device}")
 
     try:
-        first: Decoder = part(device, "decoder")(caps, device, **options)
+        with _on(device):
+            first: Decoder = part(device, "decoder")(caps, device, **options)
     except ConfigError:
         raise
     except ValueError as error:
@@ -134,11 +137,25 @@ def open_encoder(caps: Caps, device: str, say: Callable[[str], None], **options:
         encoder = part(device, "encoder")(caps, device, **options)
         return encoder
     try:
-        encoder = part(device, "encoder")(caps, device, prepare=part(device, "prepare")(device), **options)
+        with _on(device):
+            encoder = part(device, "encoder")(caps, device, prepare=part(device, "prepare")(device), **options)
     except Unavailable as error:
         say(f"{error}: the cpu encodes, pictures are copied from {device} as they are encoded")
         encoder = part("cpu", "encoder")(caps, "cpu", **options)
     return encoder
+
+
+@contextmanager
+def _on(device: str) -> Iterator[None]:
+    """Where packages for a GPU are missing, and the GPU is too, that is what is said: ConfigError."""
+    try:
+        yield
+    except MissingExtraError:
+        if kind(device) == "cuda":
+            from .cuda.context import need_driver
+
+            need_driver(device)
+        raise
 
 
 def part(device: str, role: str) -> Any:

@@ -228,6 +228,8 @@ def test_coordinates_that_are_none_or_far_away(gpu, far):
         canvas.polyline([], (0, 255, 0), 3)
         canvas.polygon([], (0, 255, 0))
         canvas.mask(np.ones((4, 4), bool), (10, 10, far, 60), (0, 255, 0))
+        canvas.mask(np.ones((4, 4), bool), (11, 10, 11, 60), (0, 255, 0))
+        canvas.mask(np.ones((4, 4), bool), (30, 50, 10, 41), (0, 255, 0))
         canvas.arrow((5, 5), (5, 5), (0, 255, 0))
         canvas.text("", (5, 5), (0, 255, 0))
         canvas.circle((5, 5), -1, (0, 255, 0), 0)

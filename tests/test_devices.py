@@ -11,6 +11,7 @@ from host_gpu import differences, download, host_gpu  # noqa: F401
 
 from millrace import devices
 from millrace.core import Caps, ConfigError, Context, StreamStart
+from millrace.core.errors import MissingExtraError
 from millrace.elements.decode import Decode
 from millrace.imaging import cuda_upload
 from millrace.imaging.convert import convert
@@ -76,6 +77,25 @@ def test_without_a_gpu_nothing_falls_back(monkeypatch):
 
     monkeypatch.setattr("millrace.decoders.nvdec.open_decoder", open_decoder)
     with pytest.raises(ConfigError, match="no NVIDIA GPU"):
+        devices.open_decoder(Caps("packets", codec="h264"), "cuda:0", lambda text: pytest.fail(text))
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_packages_for_a_gpu_are_asked_for_only_where_there_is_one(monkeypatch, there):
+    def needs(*arguments, **options):
+        raise MissingExtraError("running it", "torch", "torch")
+
+    def library(name):
+        if not there:
+            raise OSError(name)
+
+    monkeypatch.setattr("millrace.cuda.context.ctypes", SimpleNamespace(CDLL=library))
+    monkeypatch.setattr("millrace.runtimes.load", needs)
+    monkeypatch.setattr("millrace.decoders.nvdec.open_decoder", needs)
+    said = "pip install 'millrace.torch.'" if there else "device cuda:0: no NVIDIA GPU can be used here, .* use `cpu`"
+    with pytest.raises(ConfigError, match=said):
+        devices.load_runtime("street.onnx", "cuda:0")
+    with pytest.raises(ConfigError, match=said):
         devices.open_decoder(Caps("packets", codec="h264"), "cuda:0", lambda text: pytest.fail(text))
 
 

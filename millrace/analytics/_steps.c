@@ -100,6 +100,16 @@ typedef struct {
     double x, y;
 } Spot;
 
+/* Times beyond these have differences that 64 bits do not hold: nobody's clock is there (73 years in ns). */
+static int is_time(long long pts)
+{
+    if (pts > -(1LL << 61) && pts < (1LL << 61))
+        return 1;
+    if (!PyErr_Occurred())
+        PyErr_Format(PyExc_OverflowError, "pts %lld is no time in ns of a stream", pts);
+    return 0;
+}
+
 /* Place `at` of a deque of (pts, (x, y), ground, height). */
 static int spot_of(PyObject *places, Py_ssize_t at, Spot *out)
 {
@@ -112,7 +122,7 @@ static int spot_of(PyObject *places, Py_ssize_t at, Spot *out)
         out->pts = PyLong_AsLongLong(PyTuple_GetItem(place, 0));
         out->x = PyFloat_AsDouble(PyTuple_GetItem(point, 0));
         out->y = PyFloat_AsDouble(PyTuple_GetItem(point, 1));
-        answer = PyErr_Occurred() ? -1 : 0;
+        answer = PyErr_Occurred() || !is_time(out->pts) ? -1 : 0;
     } else {
         PyErr_SetString(PyExc_TypeError, "a place is (pts, (x, y), ground, height)");
     }
@@ -125,7 +135,7 @@ static int learn(PyObject *path, const Spot *first, const Spot *last, const Foot
                  long long *residuals)
 {
     long long step = last->pts - first->pts;
-    if (step <= 0 || pts - last->pts > 5 * step)
+    if (step <= 0 || (pts - last->pts - 1) / 5 >= step) /* more than five steps */
         return 0;
     double k = (double)(pts - last->pts) / (double)step;
     double x = now->x - last->x - k * (last->x - first->x), y = now->y - last->y - k * (last->y - first->y);
@@ -250,6 +260,8 @@ static PyObject *paths(PyObject *module, PyObject *args)
     long long pts, window;
     if (!PyArg_ParseTuple(args, "O!O!LLOOO:paths", &PyDict_Type, &known, &PyList_Type, &seen, &pts, &window, &fresh,
                           &kind, &shifted))
+        return NULL;
+    if (!is_time(pts) || !is_time(window))
         return NULL;
     newfunc make = (newfunc)PyType_GetSlot(&PyTuple_Type, Py_tp_new);
     if (make == NULL || !PyType_Check(kind) || !PyType_IsSubtype((PyTypeObject *)kind, &PyTuple_Type)) {

@@ -73,6 +73,8 @@ class StreamAnalytics:
         """Count; adds to `frame.events`, `frame.extras["analytics"]` and to the objects' extras."""
         size = (frame.image.width, frame.image.height)
         if self.size != size:
+            if self.size is not None:
+                self.jump()  # pixels are others now: who was where says nothing any more
             self._place(size)
         self.journal.begin_frame(frame.pts)
         self.frame = frame

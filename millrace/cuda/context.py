@@ -10,6 +10,7 @@ Three rules that every user of this module keeps:
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import threading
@@ -44,8 +45,24 @@ def opened() -> list[int]:
     return sorted(_gpus)
 
 
+def need_driver(device: str) -> None:
+    """Raises ConfigError on a machine without NVIDIA's driver, whichever packages are installed."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        raise ConfigError(
+            f"device {device}: no NVIDIA GPU can be used here, for its driver ({name}) is not on this machine; use "
+            "`cpu`, and see: millrace devices"
+        ) from None
+
+
 def count() -> int:
     """How many GPUs this process sees; 0 where there is no driver. Raises MissingExtraError without cuda-bindings."""
+    try:
+        need_driver("cuda")
+    except ConfigError:
+        return 0
     try:
         check(driver().cuInit(0))
         return int(check(driver().cuDeviceGetCount()))

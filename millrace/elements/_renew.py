@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import engines, folders, parsers
-from ..core.errors import ConfigError
 from ..engines.machine import digest
 from ..metrics.agreement import agreement
 from ..models.card import find_card
@@ -98,7 +97,7 @@ class FileWatch(Renewal):
             self._content = content
             try:
                 self._tell(News(self._load()))
-            except (ConfigError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 whatever a runtime makes of a broken file: the watch goes on
                 self._tell(News(problem=f"the new {self._path.name} cannot be used, the old model goes on: {error}"))
 
     def _files(self) -> list[Path]:
@@ -159,8 +158,9 @@ class Optimizer(Renewal):
                 self._take_over()
             elif problem:
                 self._tell(News(problem=f"no engine takes over, the default goes on: {problem}"))
-        except (ConfigError, OSError, ValueError) as error:
-            self._tell(News(problem=f"no engine takes over, the default goes on: {error}"))
+        except Exception as error:  # noqa: BLE001 of a runtime, too: its model may be closed while this thread is told to end
+            if not self._stop.is_set():
+                self._tell(News(problem=f"no engine takes over, the default goes on: {error}"))
 
     def _build(self) -> str | None:
         """Run `millrace build` at low priority; what it says when it fails."""
@@ -194,17 +194,24 @@ class Optimizer(Renewal):
         if loaded.opened is None or loaded.opened.built is None:
             loaded.runtime.close()
             return
+        try:
+            alike = self._agreement(loaded)
+            if alike < self._limit:
+                raise ValueError(f"{loaded.opened.built.engine.label} agrees with it by {alike:.3f} only")
+        except Exception:
+            loaded.runtime.close()
+            raise
+        self._tell(News(loaded, same=True))
+
+    def _agreement(self, loaded: LoadedModel) -> float:
+        """How much another model agrees with ours on some of the samples."""
         calls = [self._loaded.feed(sample, 1) for sample in self._samples[:: max(1, len(self._samples) // CHECKED)]]
-        alike = agreement(
+        return agreement(
             parsers.kind_of(self._loaded.reader.guess.parser),
             [self._loaded.runtime.run(call) for call in calls],
             [loaded.runtime.run(call) for call in calls],
             lambda outputs: self._loaded.parse(outputs),
         )
-        if alike < self._limit:
-            loaded.runtime.close()
-            raise ValueError(f"{loaded.opened.built.engine.label} agrees with it by {alike:.3f} only")
-        self._tell(News(loaded, same=True))
 
 
 def _untried(built: engines.Built) -> int:

@@ -93,8 +93,10 @@ class Renewals:
             self._held = news  # two runs over a file give the same: an engine does not change under it
         else:
             element.swap(news.loaded, news.same)
+            if not is_engine:
+                self._drop_held()  # an engine of the file before, as the optimizer's would be
             if not is_engine and self._optimizer is not None:
-                self._optimizer.stop()  # its engine would be of the file before
+                self._optimizer.stop()
                 self._ended.append(self._optimizer)
                 self._optimizer = None
 

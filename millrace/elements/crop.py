@@ -61,11 +61,11 @@ class Crop(Element):
         try:
             x1, y1, x2, y2 = custom({"box": self.box}, width, height)["box"]
         except ValueError as error:
-            raise StreamError(stream, f"crop: {error}") from None
+            raise StreamError(stream, str(error)) from None
         area = (
             x1 + self.left // 2 * 2, y1 + self.top // 2 * 2, x2 - self.right // 2 * 2, y2 - self.bottom // 2 * 2
         )  # fmt: skip
         if area[0] >= area[2] or area[1] >= area[3]:
             cuts = f"left {self.left}, right {self.right}, top {self.top}, bottom {self.bottom}"
-            raise StreamError(stream, f"crop: {cuts} leave nothing of {width}x{height}")
+            raise StreamError(stream, f"{cuts} leave nothing of {width}x{height}")
         return area

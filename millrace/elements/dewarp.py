@@ -43,7 +43,6 @@ class Dewarp(Element):
     size: tuple[int, int] | None = state(lambda: None)
     ways: dict[tuple[int, int, int], Any] = state(dict)  # (number of the surface, width, height) → Ways
     starts: dict[str, StreamStart] = state(dict)  # streams whose parts have not started yet
-    begun: set[str] = state(set)  # streams whose parts have started
 
     def validate(self) -> None:
         from ..imaging.dewarp import surface_of
@@ -93,7 +92,6 @@ class Dewarp(Element):
             names = self.splits(frame.stream)
             start = self.starts.pop(frame.stream, None)
             if start is not None:
-                self.begun.add(frame.stream)
                 yield from (self._start(start, name, number) for number, name in enumerate(names))
             out += [self._straight(frame, name, number) for number, name in enumerate(names)]
         if isinstance(item, Batch):
@@ -105,7 +103,6 @@ class Dewarp(Element):
         self.starts.pop(stream, None)
         if self._mine(stream) and len(self.views) > 1:
             yield from (StreamEnd(name) for name in self.splits(stream))
-        self.begun.discard(stream)
 
     def _mine(self, stream: str) -> bool:
         return self.streams is None or stream in self.streams
@@ -129,7 +126,7 @@ class Dewarp(Element):
             try:
                 self.ways[key] = ways(view, image.width, image.height, self.size)
             except ValueError as error:
-                raise StreamError(frame.stream, f"dewarp: surface {number}: {error}") from None
+                raise StreamError(frame.stream, f"surface {number}: {error}") from None
         straight = self.imagings[image.memory].remap(image, self.ways[key])
         extras = {"surface": {"stream": frame.stream, "index": view.index, "projection": view.projection}}
         return Frame(

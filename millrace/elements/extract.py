@@ -52,13 +52,13 @@ class Extract(Element):
                 self._read(frame, data)
 
     def _read(self, frame: Frame, data: bytes) -> None:
-        from ..outputs.labels import objects_of
+        from ..outputs.labels import objects_of, size_of
 
         try:
             line = json.loads(data)
             found = objects_of(line)
-            across, down = frame.image.width / line["width"], frame.image.height / line["height"]
-        except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+            width, height = size_of(line)
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             if frame.stream not in self.warned:
                 self.warned.add(frame.stream)
                 self.context.warn(
@@ -66,6 +66,7 @@ class Extract(Element):
                 )
             return
         frame.inferred.append("extract")
-        for one in map_objects(found, shifted(0, 0, across, down), line["width"], line["height"]):
+        across, down = frame.image.width / width, frame.image.height / height
+        for one in map_objects(found, shifted(0, 0, across, down), width, height):
             one.origin, one.stage, one.detected_box = None, one.stage or "extract", one.box
             frame.objects.append(one)

@@ -40,7 +40,7 @@ class Insert(Element):
         others = [each for each in frame.extras.get("sei") or () if each[0] != self._name]
         if data is not None:
             others.append((self._name, bytes(data)))
-        if others:
+        if others or "sei" in frame.extras:
             frame.extras["sei"] = others
 
     def _json(self, frame: Frame) -> bytes:

@@ -95,9 +95,9 @@ class Labels(Element):
         path = self.path
         if self.files:
             if number >= len(self.files):
-                raise StreamError(stream, f"labels: it is stream {number + 1}, and there are {len(self.files)} files")
+                raise StreamError(stream, f"it is stream {number + 1}, and there are {len(self.files)} files")
             path = os.path.join(self.path, self.files[number])
         try:
             return read_labels(path, stream, number, self.label)
         except LabelError as error:
-            raise StreamError(stream, f"labels: {error}") from None
+            raise StreamError(stream, str(error)) from None

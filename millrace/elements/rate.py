@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.element import Element, setting, state
 from ..core.item import Item, StreamStart
-from ..media import Frame
+from ..media import Batch, Frame
 
 SECOND = 1_000_000_000
 
@@ -40,7 +40,11 @@ class Rate(Element):
         caps = caps.replace(fps=self.rate if self.repeat else known and min(known, self.rate), frames=frames)
         return StreamStart(start.stream, caps, start.live, start.epoch, start.discontinuity)
 
-    def process(self, frame: Frame) -> Iterator[Item]:
+    def process(self, item: Any) -> Iterator[Item]:
+        for frame in item.frames if isinstance(item, Batch) else (item,):
+            yield from self._take(frame)
+
+    def _take(self, frame: Frame) -> Iterator[Item]:
         stream = frame.stream
         if stream not in self.first:
             self.first[stream], self.ticks[stream] = frame.pts, 0
@@ -78,6 +82,8 @@ class Rate(Element):
         while (when := self._time(frame.stream)) <= until:
             self.ticks[frame.stream] += 1
             out = frame.fork() if again else frame
+            if again:
+                out.events = []  # they have happened once
             out.pts = when
             again = True
             yield out

@@ -99,7 +99,7 @@ class Resize(Element):
         try:
             return custom({"box": self.box}, width, height)["box"]
         except ValueError as error:
-            raise StreamError(stream, f"resize: {error}") from None
+            raise StreamError(stream, str(error)) from None
 
     def _fitted(self, frame: Frame, area: Area) -> Area:
         wide = frame.image.width * self.aspects.get(frame.stream, 1.0)

@@ -75,7 +75,7 @@ class Segments(PacketWriter):
     def start_stream(self, start: StreamStart) -> StreamStart:
         stream = start.stream
         if start.caps.kind != PACKETS:
-            raise StreamError(stream, f"segments takes packets, not {start.caps.kind}; encode first")
+            raise StreamError(stream, f"it takes packets, not {start.caps.kind}; encode first")
         if stream in self.outputs:
             if self.caps[stream] == start.caps:
                 return start

@@ -124,7 +124,7 @@ class PlanesCanvas:
         x1, y1, x2, y2 = points.tolist()
         left, top = (max(0, int(v // 2) * 2) for v in (x1, y1))
         right, bottom = min(self.image.width, int(np.ceil(x2))), min(self.image.height, int(np.ceil(y2)))
-        if left >= right or top >= bottom:
+        if left >= right or top >= bottom or x1 >= x2 or y1 >= y2:
             return
         weights = np.clip(np.nan_to_num(mask.astype(np.float32)), 0.0, 1.0)
         scale_x, scale_y = weights.shape[1] / (x2 - x1), weights.shape[0] / (y2 - y1)

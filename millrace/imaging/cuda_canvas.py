@@ -48,6 +48,7 @@ class Atlas:
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
         self._chunks: list[int] = []
+        self._sizes: list[int] = []
         self._at, self._chunk = _CHUNK, -1
         self._words: dict[tuple[str, int, str], int] = {}
         self._lines: dict[tuple[str, int, str], Line] = {}
@@ -85,10 +86,12 @@ class Atlas:
 
     def _take(self, size: int) -> int:
         if self._at + size > _CHUNK:
-            self._chunk += 1
-            self._at = 0
+            self._chunk, self._at = self._chunk + 1, 0
+            while self._chunk < len(self._chunks) and self._sizes[self._chunk] < size:
+                self._chunk += 1  # a word so long came before only into a chunk of its own
             if self._chunk == len(self._chunks):
-                self._chunks.append(int(check(self._launcher.gpu.driver.cuMemAlloc(max(_CHUNK, size)))))
+                self._sizes.append(max(_CHUNK, size))
+                self._chunks.append(int(check(self._launcher.gpu.driver.cuMemAlloc(self._sizes[-1]))))
         at = self._chunks[self._chunk] + self._at
         self._at += size
         return at
@@ -273,7 +276,7 @@ class CudaCanvas:
         x1, y1, x2, y2 = points
         left, top = (max(0, int(v // 2) * 2) for v in (x1, y1))
         right, bottom = min(self.width, math.ceil(x2)), min(self.height, math.ceil(y2))
-        if left >= right or top >= bottom:
+        if left >= right or top >= bottom or x1 >= x2 or y1 >= y2:
             return
         weights = mask.astype(np.float32)
         if mask.dtype != bool:

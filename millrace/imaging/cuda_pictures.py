@@ -23,6 +23,7 @@ from .cuda_canvas import Atlas, CudaCanvas
 from .cuda_conceal import conceal
 from .cuda_launch import PACKED, YUV, Launcher, View, Views, views, views_of
 from .cuda_staging import Staging
+from .lay import visible
 from .text import SANS
 
 FORMATS = ("I420", "NV12", "RGB", "BGR", "GRAY8")
@@ -131,9 +132,7 @@ class CudaPictures:
     ) -> Image:
         self._check(image, "lay")
         image = self.convert(image, _eight_bit(image))
-        x1, y1, x2, y2 = area or (0, 0, image.width, image.height)
-        x1, y1 = max(0, x1) // 2 * 2, max(0, y1) // 2 * 2
-        x2, y2 = (min(limit, -(-value // 2) * 2) for value, limit in ((x2, image.width), (y2, image.height)))
+        colours, (x1, y1, x2, y2) = visible(colours, area, image.width, image.height)
         if x1 >= x2 or y1 >= y2 or not opacity > 0:
             return image
         rows, columns = colours.shape[:2]

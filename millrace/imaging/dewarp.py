@@ -130,6 +130,8 @@ def _lens(surface: Surface, lens: str, width: int, height: int) -> tuple[tuple[f
         return (width / (2 * math.pi),) * 2, centre
     angle = math.radians(surface.fov) / 2
     radius = (height if surface.fov in (180.0, 360.0) else height - 1) / 2
+    if not radius > 0:
+        raise ValueError(f"a picture of {width}x{height} is too small for a focal length from its height: give focal")
     reach = float(_from(lens, _ray(angle), surface.distortion)[0])
     if not reach > 0:
         raise ValueError(f"fov {surface.fov:g} is more than a {lens} lens shows")

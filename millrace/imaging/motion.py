@@ -22,6 +22,8 @@ _DIS = {
     "slow": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
 SMALLEST = 16  # pixels of a side below which there is nothing to search in
+USUAL = 96  # of the longer side; for a smaller picture OpenCV's search changes its settings, and keeps them
+LOWEST = 32  # of a side that OpenCV is given: with less, of a wide picture, it reads and writes where nothing is
 
 
 def luma(image: Image) -> NDArray[np.uint8]:
@@ -36,6 +38,7 @@ class Motion:
     """Finds how pixels have moved. Not for two threads at the same time."""
 
     def __init__(self, preset: str = "medium") -> None:
+        self._preset = preset
         self._search: Any = cv2.DISOpticalFlow.create(_DIS[preset])
 
     def between(self, before: NDArray[np.uint8], now: NDArray[np.uint8], grid: int = 4) -> NDArray[np.float32]:
@@ -48,10 +51,19 @@ class Motion:
         rows, columns = -(-height // grid), -(-width // grid)
         if min(height, width) < SMALLEST:
             return np.zeros((rows, columns, 2), np.float32)
-        back = self._search.calc(np.ascontiguousarray(now), np.ascontiguousarray(before), None)
+        pair = [_at_least(picture, LOWEST) for picture in (now, before)]
+        small = max(now.shape) < USUAL
+        search: Any = cv2.DISOpticalFlow.create(_DIS[self._preset]) if small else self._search
+        back = search.calc(*pair, None)[:height, :width]
         whole = np.pad(back, ((0, rows * grid - height), (0, columns * grid - width), (0, 0)), mode="edge")
         cells = whole.reshape(rows, grid, columns, grid, 2).mean(axis=(1, 3), dtype=np.float32) if grid > 1 else whole
         return np.asarray(-cells, np.float32)
+
+
+def _at_least(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The picture, its last row and column repeated where it is smaller than a square of this side."""
+    more = [(0, max(0, side - have)) for have in picture.shape]
+    return np.pad(picture, more, mode="edge") if any(end for _, end in more) else np.ascontiguousarray(picture)
 
 
 def wheel(flow: NDArray[np.float32], largest: float = 0.0) -> NDArray[np.uint8]:

@@ -218,11 +218,11 @@ static int sure_shortly(Text *t, PyObject *value)
 
 static int identity(Text *t, PyObject *value) { return value == Py_None ? ADD(t, "null") : whole(t, value); }
 
-#define STEP(what)            \
-    do {                      \
-        int answer = (what);  \
-        if (answer != PLAIN)  \
-            return answer;    \
+#define STEP(what)                \
+    do {                          \
+        int answer_ = (what);     \
+        if (answer_ != PLAIN)     \
+            return answer_;       \
     } while (0)
 
 static int analytics(Text *t, PyObject *extras)
@@ -232,32 +232,42 @@ static int analytics(Text *t, PyObject *extras)
     PyObject *said = PyDict_GetItemWithError(extras, s_analytics);
     if (said == NULL)
         return PyErr_Occurred() ? FAILED : PLAIN;
-    int there = PyObject_IsTrue(said);
-    if (there <= 0)
-        return there < 0 ? FAILED : PLAIN;
-    STEP(ADD(t, ",\"analytics\":"));
-    return written(t, said, 0);
+    Py_IncRef(said); /* its truth may be code, which may change the dictionary */
+    int there = PyObject_IsTrue(said), answer = there < 0 ? FAILED : PLAIN;
+    if (there > 0)
+        answer = ADD(t, ",\"analytics\":");
+    if (there > 0 && answer == PLAIN)
+        answer = written(t, said, 0);
+    Py_DecRef(said);
+    return answer;
+}
+
+static int label_of(Text *t, PyObject *label)
+{
+    STEP(ADD(t, "{\"name\":"));
+    STEP(attribute(t, label, s_name, quoted));
+    STEP(ADD(t, ",\"value\":"));
+    STEP(attribute(t, label, s_value, quoted));
+    STEP(ADD(t, ",\"confidence\":"));
+    STEP(attribute(t, label, s_confidence, sure_shortly));
+    return ADD(t, "}");
 }
 
 static int labels(Text *t, PyObject *list)
 {
     if (!PyList_CheckExact(list))
         return ODD;
-    Py_ssize_t n = PyList_Size(list);
-    if (n == 0)
+    if (PyList_Size(list) == 0)
         return PLAIN;
     STEP(ADD(t, ",\"labels\":["));
-    for (Py_ssize_t k = 0; k < n; k++) {
+    for (Py_ssize_t k = 0; k < PyList_Size(list); k++) { /* attributes may be code, which may change the list */
         PyObject *label = PyList_GetItem(list, k);
-        if (k > 0)
-            STEP(ADD(t, ","));
-        STEP(ADD(t, "{\"name\":"));
-        STEP(attribute(t, label, s_name, quoted));
-        STEP(ADD(t, ",\"value\":"));
-        STEP(attribute(t, label, s_value, quoted));
-        STEP(ADD(t, ",\"confidence\":"));
-        STEP(attribute(t, label, s_confidence, sure_shortly));
-        STEP(ADD(t, "}"));
+        Py_IncRef(label);
+        int answer = k > 0 ? ADD(t, ",") : PLAIN;
+        if (answer == PLAIN)
+            answer = label_of(t, label);
+        Py_DecRef(label);
+        STEP(answer);
     }
     return ADD(t, "]");
 }

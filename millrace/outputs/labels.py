@@ -6,6 +6,7 @@ The way back from `outputs.jsonl` and `outputs.dumps`. Numbers of frames begin a
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -44,24 +45,62 @@ class LabelError(ValueError):
 def objects_of(line: Mapping[str, Any]) -> list[Object]:
     """The objects of a line of JSON (outputs.jsonl), with their labels, text, keypoints, angles and parents.
 
-    Raises KeyError, TypeError or ValueError for what is no such line.
+    Raises KeyError, TypeError, ValueError or OverflowError for what is no such line.
     """
     given = line["objects"]
     found = []
     for each in given:
-        one = Object(box(each["box"]), int(each["class_id"]), str(each["label"]), float(each["confidence"]))
+        one = Object(box(each["box"]), int(each["class_id"]), str(each["label"]), _finite(each["confidence"]))
         if one.box.shape != (4,) or not np.isfinite(one.box).all():
             raise ValueError(f"box {each['box']} is not four numbers")
-        one.id, one.text, one.angle, one.depth = (each.get(key) for key in ("id", "text", "angle", "depth"))
-        one.labels = [Label(said["name"], said["value"], said["confidence"]) for said in each.get("labels", ())]
-        for key in ("keypoints", "embedding"):
+        one.id = None if each.get("id") is None else int(each["id"])
+        one.text = None if each.get("text") is None else str(each["text"])
+        one.angle, one.depth = (None if each.get(key) is None else _finite(each[key]) for key in ("angle", "depth"))
+        one.labels = [
+            Label(str(said["name"]), str(said["value"]), _finite(said["confidence"])) for said in each.get("labels", ())
+        ]
+        for key, dimensions in (("keypoints", 2), ("embedding", 1)):
             if key in each:
-                setattr(one, key, np.array(each[key], np.float32))
+                setattr(one, key, _numbers(key, each[key], dimensions))
         found.append(one)
-    for one, each in zip(found, given, strict=True):
+    for number, (one, each) in enumerate(zip(found, given, strict=True)):
         if "parent" in each:
-            one.parent = found[each["parent"]]
+            one.parent = _parent(found, number, each["parent"])
     return found
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value} is no finite number")
+    return number
+
+
+def _numbers(name: str, value: Any, dimensions: int) -> Any:
+    array = np.array(value, np.float32)
+    if array.ndim != dimensions or (dimensions == 2 and array.shape[1] < 2) or not np.isfinite(array).all():
+        raise ValueError(f"{name} are not {'rows of x, y' if dimensions == 2 else 'numbers'}: {str(value)[:60]}")
+    return array
+
+
+def _parent(found: Sequence[Object], number: int, parent: Any) -> Object:
+    """The object that another names as its parent. Raises ValueError for itself, its own part, or nobody."""
+    if not isinstance(parent, int) or not 0 <= parent < len(found):
+        raise ValueError(f"object {number} has the parent {parent!r}; there are {len(found)} objects, from 0")
+    above: Object | None = found[parent]
+    while above is not None:
+        if above is found[number]:
+            raise ValueError(f"object {number} is a part of itself")
+        above = above.parent
+    return found[parent]
+
+
+def size_of(line: Mapping[str, Any]) -> tuple[int, int]:
+    """Width and height of the picture that a line is of. Raises KeyError, TypeError or ValueError."""
+    width, height = int(line["width"]), int(line["height"])
+    if width < 1 or height < 1:
+        raise ValueError(f"a picture of {width}x{height}")
+    return width, height
 
 
 def read_labels(path: str | os.PathLike[str], stream: str, number: int, label: str = "object") -> Labels:
@@ -92,7 +131,7 @@ def _json(path: Path, text: str, stream: str) -> Labels:
             line = json.loads(each) if each.strip() else None
             if line is not None and line.get("kind", "frame") == "frame" and not line.get("end"):  # what is over
                 lines.append((number, line))
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             raise LabelError(f"{path}:{number}: no line of JSON: {each[:60]}") from None
     names = {line.get("stream") for _, line in lines}
     out = Labels()
@@ -100,8 +139,8 @@ def _json(path: Path, text: str, stream: str) -> Labels:
         if len(names) == 1 or line.get("stream") == stream:
             try:
                 out.add(int(line["frame"]), objects_of(line))
-                out.size = int(line["width"]), int(line["height"])
-            except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+                out.size = size_of(line)
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 raise LabelError(f"{path}:{number}: not what `json` writes: {error!r}") from None
     return out
 
@@ -115,7 +154,11 @@ def _kitti(folder: Path, number: int) -> Labels:
         if match[2] is not None and int(match[2]) != number:
             continue
         found = []
-        for row, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            rows = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise LabelError(f"{path}: cannot be read: {error}") from None
+        for row, text in enumerate(rows, 1):
             if text.strip():
                 found.append(_kitti_object(text.split(), f"{path}:{row}"))
         out.add(int(match[3]), found)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, SettingError
 from ..media import Image, Object
 from . import kalman
 from .appearance import Appearance
@@ -65,6 +65,12 @@ class Dcf(DeepSort):
     gradients: bool = False
 
     name = "dcf"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key, least in (("points", 8), ("sigma", 0.1)):
+            if getattr(self, key) < least:
+                raise SettingError(f"tracker {self.name}", key, getattr(self, key), f"it is at least {least}")
 
     def appearance(self) -> Appearance | None:
         looks = super().appearance()

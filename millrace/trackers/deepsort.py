@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..core.errors import SettingError
 from .appearance import Appearance
 from .default import Default
 from .reassociation import Terms
@@ -39,6 +40,11 @@ class DeepSort(Default):
     least_visible: float = 0.6
 
     name = "deepsort"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.history < 1:
+            raise SettingError(f"tracker {self.name}", "history", self.history, "at least one look is kept")
 
     def stages(self) -> tuple[Stage, ...]:
         first, *rest = super().stages()

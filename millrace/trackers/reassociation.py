@@ -19,6 +19,7 @@ REACH = 0.5  # of the mean side: how far off a new target may stand at once,
 DRIFT = 0.5  # and how much farther for each second
 ALIKE = 0.6  # the smaller area to the larger
 TRUST = 1.0  # seconds for which velocity is believed
+TINY = 1e-6  # pixels: boxes without an inside reach no farther
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def heir_of(
         cx, cy, width, height, vx, vy, *_ = one.state
         led = min(gap, TRUST)
         off = math.hypot(x - cx - vx * led, y - cy - vy * led)
-        reach = 0.5 * (width + height) * (REACH + DRIFT * gap)
+        reach = max(0.5 * (width + height), TINY) * (REACH + DRIFT * gap)
         if looks is not None and one.looks is not None:
             likely, look = 1 - off / (reach * terms.reach), alike(looks, one.looks) + shift
             if look < max(terms.least_look, rival + terms.margin) or likely < terms.least_motion:

@@ -7,7 +7,7 @@ import pytest
 
 from millrace.analytics import native
 from millrace.analytics.lines import LineCounter
-from millrace.analytics.paths import Paths
+from millrace.analytics.paths import Path, Paths, Place
 from millrace.analytics.sightings import SECOND, Sighting
 from millrace.analytics.zones import ZoneCounter
 
@@ -74,6 +74,29 @@ def test_what_is_no_sighting_is_refused():
         native.steps.line({}, [1], 0, (0.0, 0.0), (1.0, 1.0), 1.0)
     with pytest.raises(TypeError, match="places are tuples"):
         native.steps.paths({}, [], 0, 1, dict, dict, dict)
+
+
+def test_times_that_no_stream_has_are_an_error():
+    seen = [Sighting(1, "car", 0.0, 0.0, 1.0, 1.0)]
+    with pytest.raises(OverflowError, match="is no time in ns"):
+        native.steps.paths({}, seen, 2**62, 1, Path, Place, None)
+    known = {1: Path()}
+    known[1].places.append(Place(2**62, (0.0, 0.0), None, 1.0))
+    with pytest.raises(OverflowError, match="is no time in ns"):
+        native.steps.paths(known, seen, 0, 1, Path, Place, None)
+
+
+@pytest.mark.parametrize("late", [-1, 0, 1])
+def test_a_pause_of_five_steps_is_the_last_that_is_learnt_from(late, monkeypatch):
+    def residuals():
+        paths = Paths()
+        for pts in (0, 10, 60 + late):
+            paths.update([Sighting(1, "car", 0.0, 0.0, 10.0, 20.0)], pts)
+        return paths.known[1].residuals
+
+    assert residuals() == (late <= 0)
+    monkeypatch.setattr(native, "steps", None)
+    assert residuals() == (late <= 0)
 
 
 def test_one_that_is_seen_no_more_left_from_where_it_was():

@@ -30,6 +30,21 @@ def test_words_are_sent_once(gpu):
     assert sent[0] > sent[1] == sent[2] == 64 + 2 * 16  # a line of two words
 
 
+def test_a_word_longer_than_a_chunk_has_its_own(gpu, monkeypatch):
+    monkeypatch.setattr(cuda_canvas, "_CHUNK", 2000)
+    monkeypatch.setattr(cuda_canvas, "_MOST_CHUNKS", 1)
+    image, cpu = picture("NV12", 320, 180), open_imaging()
+    for number in range(6):
+        canvases = gpu.canvas(there(gpu, image)), cpu.canvas(image)
+        for canvas in canvases:
+            for text, size in (("a", 12), (f"b{number}", 12), (f"{number}longer", 60), ("c", 12)):
+                canvas.text(text, (10, size), (255, 200, 0), size)
+        got, want = (canvas.finish() for canvas in canvases)
+        assert differences(download(got), want)[0] == 0
+    sizes = gpu._atlas._sizes
+    assert sizes[0] == 2000 < max(sizes) and len(sizes) == len(gpu._atlas._chunks) <= 6
+
+
 def test_an_atlas_that_is_full_begins_anew(gpu, monkeypatch):
     monkeypatch.setattr(cuda_canvas, "_CHUNK", 4000)
     monkeypatch.setattr(cuda_canvas, "_MOST_CHUNKS", 2)

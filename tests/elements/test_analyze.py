@@ -157,6 +157,17 @@ def test_fractions_follow_a_new_picture_size() -> None:
     assert analyze.totals()["a"]["lines"]["door"]["in"] == 1
 
 
+def test_a_new_picture_size_ends_what_lasted() -> None:
+    analyze = opened("a", zones={"dock": {}})
+    run(analyze, frame(0, seen(1, 50, 50)))
+    last = frame(1, seen(1, 50, 50))
+    last.image = Image("GRAY8", [np.zeros((200, 400), np.uint8)], 400, 200)
+    run(analyze, last)
+    assert [(e.number, e.phase) for e in last.events] == [(1, "end"), (2, "new")]
+    ended = analyze.closing("a", None)
+    assert ended is not None and [(e.number, e.phase) for e in ended.events] == [(2, "end")]
+
+
 def test_without_rules_frames_are_left_alone() -> None:
     analyze = opened("a")
     shown = frame(0, seen(1, 50, 50))

@@ -188,6 +188,16 @@ def test_an_ended_stream_is_forgotten(opened):
     assert list(element.memory) == []
 
 
+def test_after_a_jump_identities_may_be_others(opened):
+    element = opened(on={})
+    first, second = (scene(n, objects=[((8, 8, 40, 40), level, 1, "car")]) for n, level in enumerate((20, 240)))
+    through(element, first)
+    list(element.flush("a"))
+    element.start_stream(StreamStart("a", Caps(FRAMES), epoch=1, discontinuity=True))
+    through(element, second)
+    assert [said(each.objects[0])[0][1] for each in (first, second)] == ["dark", "light"]
+
+
 def test_identities_that_are_gone_are_forgotten(opened):
     element = opened(on={})
     frames = [scene(n, objects=[((8, 8, 40, 40), 20, 1 if n < 5 else 2, "car")]) for n in range(260)]

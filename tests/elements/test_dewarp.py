@@ -83,7 +83,7 @@ def test_a_lens_that_shows_less_than_asked_for_refuses_the_stream():
     element = Dewarp(surfaces=[{"projection": "perspective-panini", "fov": 200}])
     element.open(Context("dewarp"))
     element.start_stream(StreamStart("a", CAPS))
-    with pytest.raises(StreamError, match=r"a: dewarp: surface 0: fov 200 is more"):
+    with pytest.raises(StreamError, match=r"a: surface 0: fov 200 is more"):
         list(element.process(frame()))
 
 

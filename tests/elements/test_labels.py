@@ -68,7 +68,7 @@ def test_a_file_for_each_stream(truth, tmp_path):
     (tmp_path / "other.txt").write_text("1,1,1,1,5,5,1\n")
     element = opened(Labels(path=str(tmp_path), files=["gt.txt", "other.txt"]), "a", "b")
     assert shown(element, frame(0, "b"))[0].box.tolist() == [0, 0, 5, 5]
-    with pytest.raises(StreamError, match="c: labels: it is stream 3, and there are 2 files"):
+    with pytest.raises(StreamError, match="c: it is stream 3, and there are 2 files"):
         opened(element, "a", "b", "c")
 
 
@@ -83,7 +83,7 @@ def test_labels_that_cannot_be(settings, said):
 
 def test_a_file_that_is_broken_refuses_the_stream(tmp_path):
     (tmp_path / "gt.txt").write_text("1,2\n")
-    with pytest.raises(StreamError, match=r"a: labels: .*gt.txt:1: not a row"):
+    with pytest.raises(StreamError, match=r"a: .*gt.txt:1: not a row"):
         opened(Labels(path=str(tmp_path / "gt.txt")), "a")
 
 
@@ -132,6 +132,9 @@ def test_insert_with_a_function_and_a_name():
     none = frame(8)
     element.process_frame(none)
     assert "sei" not in none.extras
+    none.extras["sei"] = [(b"NVDS_CUSTOMMETA\0", b"of another frame")]
+    element.process_frame(none)
+    assert none.extras["sei"] == []
 
 
 def pack(each: Frame) -> bytes | None:
@@ -140,6 +143,19 @@ def pack(each: Frame) -> bytes | None:
 
 def unpack(each: Frame, data: bytes) -> None:
     each.extras["said"] = data
+
+
+ONE = '{"box":[1,2,3,4],"class_id":0,"label":"a","confidence":0.5%s}'
+BROKEN = [
+    b"{", b"\xff", b"[" * 100_000, b'{"objects":[{"box":[1]}],"width":5,"height":5}',
+    b'{"objects":[],"width":0,"height":5}', b'{"objects":[],"width":1e400,"height":5}',
+    *('{"objects":[%s],"width":5,"height":5}'.replace("%s", ONE.replace("%s", more)).encode() for more in (
+        ',"keypoints":[1,2]', ',"keypoints":[[1],[2]]', ',"embedding":[[1]]', ',"id":"x"', ',"parent":0',
+        ',"parent":-1', ',"parent":"0"', ',"angle":NaN', ',"labels":[{"name":"a","value":"b","confidence":NaN}]',
+    )),
+    b'{"objects":[' + b",".join(ONE.replace("%s", f',"parent":{1 - n}').encode() for n in (0, 1))
+    + b'],"width":5,"height":5}',
+]  # fmt: skip
 
 
 def test_extract_scales_and_warns_once():
@@ -152,7 +168,7 @@ def test_extract_scales_and_warns_once():
     small = frame(1, size=(32, 24))
     small.extras["sei"] = [(name, frame_line(given).encode())]
     assert shown(element, small)[0].box.tolist() == [0.5, 1, 15, 20]
-    for data in (b"{", b'{"objects":[{"box":[1]}],"width":5,"height":5}', b"\xff"):
+    for data in BROKEN:
         broken = frame(2)
         broken.extras["sei"] = [(name, data)]
         assert shown(element, broken) == []

@@ -9,7 +9,7 @@ from pictures import frame
 
 from millrace.core import Caps, StreamStart
 from millrace.elements.rate import Rate
-from millrace.media import Frame
+from millrace.media import Batch, Event, Frame
 
 MS = 1_000_000
 
@@ -29,12 +29,20 @@ def test_fewer_frames() -> None:
     assert given(Rate(fps=5), list(range(0, 1000, 100))) == [(0, 0), (200, 2), (400, 4), (600, 6), (800, 8)]
 
 
+def test_the_frames_of_a_batch_one_by_one() -> None:
+    rate = Rate(fps=25, repeat=False)
+    batch = Batch([frame("a", 0), frame("b", 0)])
+    assert list(rate.process(batch)) == batch.frames
+
+
 def test_more_frames_are_copies_with_metadata_of_their_own() -> None:
     rate = Rate(fps=20)
     assert given(rate, [0, 100, 200]) == [(0, 0), (50, 0), (100, 1), (150, 1), (200, 2)]
     first, second = frame("b", 0), frame("b", 1)
+    first.events.append(Event("line", "b", 0, "door"))
     out = [*rate.process(first), *rate.process(second)]
     assert len(out) == 2 and out[0] is first
+    assert isinstance(out[1], Frame) and len(first.events) == 1 and not out[1].events
     assert isinstance(out[1], Frame) and out[1].objects is not first.objects and out[1].image is not None
 
 

@@ -257,6 +257,21 @@ def test_an_engine_does_not_change_under_a_file(opened, tmp_path, monkeypatch):
     assert element.renewals._held is not None and element.loaded.opened.built is None
 
 
+def test_an_engine_of_a_file_that_was_replaced_meanwhile_does_not_take_over(opened, tmp_path, monkeypatch):
+    model = make_detector(tmp_path / "m.onnx", LEFT, classes=5)
+    building(monkeypatch, keeps(model))
+    element = opened(model=model, optimize="background", watch=True, live=False)
+    for index in range(4):
+        list(element.process(picture(index)))
+    until(element, lambda: element.renewals._held is not None)
+    before = element.loaded
+    replace(make_detector(tmp_path / "new.onnx", RIGHT, classes=5), model)
+    until(element, lambda: element.loaded is not before)
+    element.renewals.streams["a"] = True  # nothing holds an engine back any more
+    list(element.on_wake())
+    assert element.loaded.opened.built is None and through(element)[0].objects[0].class_id == 3
+
+
 def test_an_engine_that_answers_otherwise_does_not_take_over(opened, tmp_path, monkeypatch):
     model = make_detector(tmp_path / "m.onnx", LEFT, classes=5)
     building(monkeypatch, keeps(model, make_detector(tmp_path / "other.onnx", RIGHT, classes=5)))

@@ -223,3 +223,8 @@ def test_a_surface_is_scaled_to_the_size_that_leaves():
     whole, small = ways(surface, 300, 300), ways(surface, 300, 300, (200, 80))
     assert small.x.shape == (80, 200) and np.isnan(small.y[51:]).all() and np.isfinite(small.y[:49]).all()
     assert small.x[25, 100] == pytest.approx((whole.x[50, 200] + whole.x[51, 201]) / 2, abs=0.2)
+
+
+def test_a_picture_without_a_height_gives_no_focal_length():
+    with pytest.raises(ValueError, match="a picture of 16x1 is too small"):
+        ways(surface_of({"fov": 90, "width": 20, "height": 20}), 16, 1)

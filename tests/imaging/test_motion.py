@@ -77,3 +77,34 @@ def test_colours_laid_over_a_picture(format):
     if not grey:
         assert np.abs(half[15, 15] - (100, 0, 100)).max() <= 4 and np.abs(half[15, 25] - (0, 100, 100)).max() <= 4
     assert np.array_equal(lay(under, colours, (70, 0, 90, 10), 1.0).planes[0], under.planes[0])
+
+
+@pytest.mark.parametrize("area", [(-20, 10, 20, 30), (40, -10, 80, 50)])
+def test_colours_beyond_the_picture_are_left_out(area):
+    """What is shown of an area that is cut is what it shows in a picture that holds all of it."""
+    colours = np.random.default_rng(1).integers(0, 256, (4, 8, 3)).astype(np.uint8)
+    small, large = (Image("RGB", [np.zeros((h, w, 3), np.uint8)], w, h) for h, w in ((40, 60), (80, 120)))
+    moved = (area[0] + 30, area[1] + 20, area[2] + 30, area[3] + 20)
+    got, want = lay(small, colours, area, 1.0), lay(large, colours, moved, 1.0)
+    assert np.array_equal(got.planes[0], want.planes[0][20:60, 30:90])
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("size", [(129, 16), (640, 24), (16, 200), (20, 20)])
+def test_a_picture_may_be_low(preset, size):
+    """OpenCV alone reads beyond such pictures and ends the process, or sees nothing in them."""
+    picture = cv2.GaussianBlur(np.random.default_rng(5).integers(0, 256, (240, 700)).astype(np.uint8), (0, 0), 1.5)
+    before, now = (np.ascontiguousarray(picture[:, at : at + size[0]][: size[1]]) for at in (1, 0))
+    flow = Motion(preset).between(before, now, 1)
+    assert flow.shape == (size[1], size[0], 2)
+    assert abs(float(np.median(flow[4:-4, 4:-4, 0])) - 1) < 0.5
+
+
+def test_what_is_found_does_not_depend_on_other_streams():
+    pictures = {size: [np.random.default_rng(n).integers(0, 256, size).astype(np.uint8) for n in (1, 2)]
+                for size in ((40, 40), (180, 320))}  # fmt: skip
+    alone = {size: Motion("fast").between(*pair) for size, pair in pictures.items()}
+    together = Motion("fast")
+    for _ in range(2):
+        for size, pair in pictures.items():
+            assert np.array_equal(together.between(*pair), alone[size])

@@ -93,6 +93,12 @@ def test_what_cannot_be_read(tmp_path, name, text, said):
         read_labels(tmp_path / "none.txt", "a", 0)
 
 
+def test_a_folder_with_a_file_that_is_no_text(tmp_path):
+    (tmp_path / "000000.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LabelError, match="cannot be read"):
+        read_labels(tmp_path, "a", 0)
+
+
 @pytest.mark.parametrize("row", ["inf,1,1,1,2,2,1", "1,nan,1,1,2,2,1", "1,inf,1,1,2,2,1", "nan,1,1,1,2,2,1"])
 def test_numbers_that_are_none_are_told_with_their_line(tmp_path, row):
     path = tmp_path / "gt.txt"

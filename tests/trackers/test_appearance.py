@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from millrace.core.errors import ConfigError
+from millrace.core.errors import ConfigError, SettingError
 from millrace.media import Object, box
 from millrace.trackers import open_tracker
 from millrace.trackers.appearance import Appearance, Galleries, alike, covered
 from millrace.trackers.base import Tracker
-from millrace.trackers.table import SERIAL, WIDTH
+from millrace.trackers.reassociation import Lost, Terms, heir_of
+from millrace.trackers.table import COUNT, RING, SERIAL, WIDTH
 
 MS = 1_000_000
 RED, BLUE, GREEN = np.eye(3, dtype=np.float32)
@@ -155,6 +156,26 @@ def test_it_asks_for_what_it_can_use() -> None:
     found = [seen(0, None), seen(100, RED), seen(200, None, sure=0.05), Object(box((0, 0, 9, 9)), 1, "dog", 0.9)]
     assert tracker.wanting(found, 0) == found[:1]
     assert open_tracker("default").wanting(found, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("tracker", "wrong", "said"),
+    [("deepsort", {"history": 0}, "at least one look"), ("dcf", {"points": 0}, "at least 8"),
+     ("dcf", {"sigma": 0.0}, "at least 0.1")],
+)  # fmt: skip
+def test_settings_that_leave_nothing_to_compare(tracker: str, wrong: dict[str, float], said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        open_tracker(tracker, **wrong)
+
+
+def test_an_identity_whose_box_has_no_inside_is_no_error() -> None:
+    target = np.zeros(WIDTH)
+    target[[COUNT, RING]] = 1, 2.0
+    looks = RED[None]
+    lost = [Lost(1, 0.0, 0.0, 1.0, 9, [0.0] * 8, looks), Lost(2, 0.0, 0.0, 1.0, 9, [50.0, 50.0] + [0.0] * 6, looks)]
+    heir = heir_of(target, lost, Terms(within=5.0, least_look=0.5), looks)
+    assert heir is not None and heir.id == 1
+    assert heir_of(target, lost[1:], Terms(within=5.0)) is None
 
 
 def test_a_model_whose_cosines_are_small_counts_as_much() -> None:

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +193,8 @@ def test_webhooks_are_answered_and_what_is_malformed_refused(heard: Any) -> None
     ):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
             client.sendall(raw)
-            client.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # it may have hung up already
+                client.shutdown(socket.SHUT_WR)
             with client.makefile("rb") as answer:
                 assert b" 4" in answer.read(), raw[:40]
     assert post(b"still here", Authorization=key)[0] == 200
