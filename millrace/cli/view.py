@@ -67,8 +67,8 @@ def opening(run: Run, quiet: bool, tick: Callable[[Run], None], say: Callable[[s
 
 
 def _url(element: Web) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(element.host, element.host)
-    return f"http://{host}:{element.listens_on}/"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(element.host, element.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{element.listens_on}/"
 
 
 def _has_browser() -> bool:

@@ -16,9 +16,10 @@ import pytest
 from servers.live import free_port
 
 from millrace.cli.run import Options, plan_of
-from millrace.cli.view import address
+from millrace.cli.view import _url, address
 from millrace.config.plan import Line, Step, Tee
 from millrace.core.errors import ConfigError
+from millrace.elements.web import Web
 from millrace.testing.clips import numbered_clip
 
 pytest.importorskip("aiohttp")
@@ -36,6 +37,13 @@ def names(line: Line) -> list[Any]:
         else step.element if isinstance(step, Step) else None
         for step in line
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("host", "said"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]"), ("cam", "cam")]
+)
+def test_the_address_is_one_that_a_browser_understands(host: str, said: str) -> None:
+    assert _url(Web(host=host, port=8080)) == f"http://{said}:8080/"
 
 
 def test_the_page_stands_beside_the_rest(clip: Path, tmp_path: Path) -> None:
