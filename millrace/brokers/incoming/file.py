@@ -16,7 +16,10 @@ LONGEST = 1 << 20  # bytes of a line; what is longer is no message
 
 
 class FileSubscriber:
-    """`file:commands.jsonl`: each line that is appended from now on is a message; the file may come later."""
+    """`file:commands.jsonl`: each line that is appended from now on is a message; the file may come later.
+
+    Of a file that takes its place (rotation), or that was emptied, all lines are new.
+    """
 
     def __init__(self, address: Address, topics: Sequence[str]) -> None:
         if not address.path or address.host:
@@ -42,6 +45,9 @@ class FileSubscriber:
                 if self._file is None and os.path.exists(self._path):
                     self._file = open(self._path, "rb", buffering=0)  # noqa: SIM115
                 data = self._file.read(LONGEST) if self._file is not None else b""
+                if self._file is not None and not data and self._is_another(self._file):
+                    self.close()
+                    continue
             except OSError as error:
                 raise BrokerError(f"file: {error}") from error
             *lines, self._rest = (self._rest + data).split(b"\n")
@@ -52,6 +58,15 @@ class FileSubscriber:
             if time.monotonic() >= until:
                 return []
             time.sleep(LOOK)
+
+    def _is_another(self, file: BinaryIO) -> bool:
+        """Whether the file was replaced (rotated), or emptied: what is there now is all new."""
+        try:
+            there = os.stat(self._path)
+        except FileNotFoundError:
+            return False
+        mine = os.fstat(file.fileno())
+        return (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino) or there.st_size < file.tell()
 
     def done(self, message: Incoming, error: str | None = None) -> None: ...
 

@@ -145,10 +145,15 @@ def test_only_what_is_appended_to_a_file_counts(tmp_path: Path, heard: Any) -> N
     path = tmp_path / "commands.jsonl"
     path.write_text("old\n")
     hears = heard(f"file:{path}")
-    assert hears.connected.wait(5)
+    assert hears.connected.wait(30)
     with open(path, "a") as file:
         file.write("new\n")
     assert hears.wait(1) == [b"new"]
+    path.rename(tmp_path / "commands.1")
+    path.write_text("rotated\n")
+    assert hears.wait(2) == [b"new", b"rotated"]
+    path.write_text("anew\n")  # shorter than what was read
+    assert hears.wait(3) == [b"new", b"rotated", b"anew"]
 
 
 class Posts:
