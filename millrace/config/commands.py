@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from .. import registry
 from ..core import Pipeline
@@ -208,5 +208,6 @@ def _plain(uri: str) -> str:
     except ValueError:
         raise ConfigError(f"{redact(uri)!r} is not an address") from None
     host = parts.netloc.rpartition("@")[2]
-    path = os.path.normpath(parts.path) if parts.scheme == "file" else parts.path
+    on_this_machine = parts.scheme == "file" or not host
+    path = os.path.normpath(unquote(parts.path)) if on_this_machine and parts.path else parts.path
     return f"{parts.scheme}://{host}{path}{f'?{parts.query}' if parts.query else ''}"

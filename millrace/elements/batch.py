@@ -108,15 +108,16 @@ class Batch(Element):
         self.arm()
         return start
 
-    def process(self, frame: Frame) -> Iterator[Frames]:
-        self.held.append(frame)
-        self.counts[frame.stream] = self.counts.get(frame.stream, 0) + 1
-        if not self.live:
-            self.turns.remove(frame.stream)
-            self.turns.append(frame.stream)
-            self.choose()
-        if self.full() and time.monotonic() >= self.due:
-            yield self.give()
+    def process(self, item: Frame | Frames) -> Iterator[Frames]:
+        for frame in item.frames if isinstance(item, Frames) else [item]:  # of an earlier batch: in its order
+            self.held.append(frame)
+            self.counts[frame.stream] = self.counts.get(frame.stream, 0) + 1
+            if not self.live:
+                self.turns.remove(frame.stream)
+                self.turns.append(frame.stream)
+                self.choose()
+            if self.full() and time.monotonic() >= self.due:
+                yield self.give()
         self.arm()
 
     def arm(self) -> None:

@@ -65,6 +65,8 @@ class Depth(Element):
     def start_stream(self, start: StreamStart) -> StreamStart:
         if start.stream in self.maps and start.caps.get("format") not in (None, "GRAY16"):
             raise StreamError(start.stream, f"depth: its pictures are {start.caps['format']}, and distances are GRAY16")
+        if (pair := self.maps.get(start.stream)) is not None:
+            pair.over = False  # it ended, and comes again
         if not self.picture:
             return start
         caps = start.caps.replace(format="RGB", matrix="bt601", full_range=False)

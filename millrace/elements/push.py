@@ -95,7 +95,7 @@ class Push(Paced):
                 server, start.caps, tell, timeout=self.timeout, backoff=(self.backoff, max(30.0, self.backoff)),
                 attempts=self.attempts, sound=self.sound,
             )  # fmt: skip
-        except (ConfigError, ValueError) as error:
+        except (ConfigError, ValueError, OSError) as error:  # OSError: `sdp` cannot be written
             raise StreamError(stream, f"push: {error}") from error
 
     def _write_sdp(self, stream: str, url: str, start: StreamStart) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from ..core.caps import PACKETS
 from ..core.element import Context, setting, state
 from ..core.errors import ConfigError, OutputError, StreamError
+from ..core.hosts import is_loopback
 from ..core.item import Item, StreamStart
 from ..media import Frame, Packet
 from ..media.nal import split
-from ..streaming.authentication import LOOPBACK
 from ..streaming.loop import Loop
 from ..streaming.mount import Mount
 from ..streaming.rtsp import RtspServer
@@ -55,7 +55,7 @@ class Rtsp(Paced):
             self.loop.close()
             self.loop = self.server = None
             raise OutputError(f"rtsp://{self.host}:{self.port}", error) from error
-        if self.host not in LOOPBACK and not self.users:
+        if not is_loopback(self.host) and not self.users:
             context.warn(f"rtsp listens on {self.host} without passwords: whoever reaches this machine can watch", None)
 
     @property

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 from ..core.caps import FRAMES, PACKETS, Caps
 from ..core.element import Context, setting, state
 from ..core.errors import ConfigError, OutputError, StreamError
+from ..core.hosts import is_loopback
 from ..core.item import Item, StreamStart
 from ..devices import part
 from ..encoders.base import Encoder
 from ..media import Frame, Packet
-from ..streaming.authentication import LOOPBACK
 from ..streaming.loop import Loop
 from ._pace import Paced
 from ._pixels import Pixels
 
 if TYPE_CHECKING:
     from ..streaming.live import Live
+
 
 EVENTS = 50  # the last ones that the page shows of a stream
 TOLD = 0.25  # seconds from one look at a stream's counts to the next
@@ -93,7 +94,7 @@ class Web(Paced):
             self.loop.close()
             self.loop = self.server = None
             raise OutputError(f"http://{self.host}:{self.port}", error) from error
-        if self.host not in LOOPBACK and not self.users:
+        if not is_loopback(self.host) and not self.users:
             context.warn(f"web listens on {self.host} without passwords: whoever reaches this machine can watch", None)
 
     @property

@@ -91,10 +91,12 @@ class Window(Element):
         yield from super().end_stream(stream)
 
     def close(self) -> None:
-        self._shut()
-        if self.held:
-            self.held = False
-            self.desk.release()
+        try:
+            self._shut()
+        finally:
+            if self.held:
+                self.held = False
+                self.desk.release()
 
     def _shut(self) -> None:
         if self.screen is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,12 +33,13 @@ class Process:
     failure: BaseException | None = None
     starts: int = 0
     began: float = 0.0
-    heard: float = 0.0  # time.monotonic() of the last sign of life
+    heard: float | None = None  # time.monotonic() of its last report; None: it opens its elements still
     due: float | None = None  # when it shall begin again
     connection: Connection | None = None
     lines: int = -1  # the file descriptor of what it prints
     _child: subprocess.Popen[bytes] | None = None
     _rest: bytes = b""
+    _sending: threading.Lock = field(default_factory=threading.Lock)  # orders come from any thread
 
     @property
     def name(self) -> str:
@@ -74,23 +76,27 @@ class Process:
         os.set_blocking(read, False)
         self.connection, self.lines = ours, read
         self.starts += 1
-        self.began = self.heard = time.monotonic()
-        self.due = None
+        self.began, self.heard, self.due = time.monotonic(), None, None
         self.order(Work(self.plan, list(sys.path), self.keep_open))
 
     def order(self, what: Any) -> None:
         """Send an order; one that cannot be sent any more is seen as the process's end."""
-        if self.connection is not None:
-            with suppress(BrokenPipeError, ConnectionResetError):
+        with self._sending, suppress(OSError):
+            if self.connection is not None:
                 self.connection.send(what)
 
-    def printed(self) -> bytes:
-        """Whole lines that it has printed since. What processes print is not mixed within a line."""
+    def printed(self, last: bool = False) -> bytes:
+        """Whole lines that it has printed since. What processes print is not mixed within a line.
+
+        `last`: it has ended, so no more will come, even where a process of its own still holds the pipe.
+        """
         while self.lines >= 0:
             try:
                 chunk = os.read(self.lines, 1 << 16)
             except BlockingIOError:
-                break
+                if not last:
+                    break
+                chunk = b""
             if not chunk:
                 os.close(self.lines)
                 self.lines = -1

@@ -24,7 +24,7 @@ from .worker import Told
 RESTARTS = 3  # times in a row that a process which died is begun again
 FIRST_WAIT = 0.5  # seconds before that; twice as long each time
 STEADY = 30.0  # seconds that it must have run for the count to start anew
-SILENCE = 60.0  # seconds without a sign of life after which a process counts as hung
+SILENCE = 60.0  # seconds without a report after which a process that has reported counts as hung
 
 
 class Fleet:
@@ -50,6 +50,7 @@ class Fleet:
         self.processes = [Process(number, each, keep_open) for number, each in enumerate(plans)]
         self._errors: list[Message] = []
         self._began, self._ended = time.monotonic(), 0.0
+        self._ending = False  # no process begins again
         self._out = sys.stdout
 
     # life
@@ -90,9 +91,9 @@ class Fleet:
             self._print(process) if isinstance(place, int) else self._listen(process)
         now = time.monotonic()
         for process in self.processes:
-            if process.runs and now - process.heard > SILENCE:
+            if process.runs and process.heard is not None and now - process.heard > SILENCE:
                 self._say("error", process, f"nothing heard of it for {SILENCE:g} s: it hangs and is ended")
-                process.heard = now
+                process.heard = None
                 process.kill()
             elif process.due is not None and now >= process.due:
                 process.start()
@@ -102,12 +103,14 @@ class Fleet:
 
     def drain(self) -> None:
         """Read no more; what is under way goes through to the end."""
+        self._ending = True
         for process in self.processes:
             process.due = None
             process.order(("drain",))
 
     def stop(self) -> None:
         """End now. Safe to call at any time."""
+        self._ending = True
         for process in self.processes:
             process.due = None
             process.order(("stop",))
@@ -146,8 +149,8 @@ class Fleet:
 
     # what comes from the processes
 
-    def _print(self, process: Process) -> None:
-        text = process.printed()
+    def _print(self, process: Process, last: bool = False) -> None:
+        text = process.printed(last)
         if text:
             self._out.flush()
             with suppress(BrokenPipeError):
@@ -157,12 +160,11 @@ class Fleet:
         assert process.connection is not None
         try:
             what = process.connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # OSError: it died in the middle of a message
             self._gone(process)
             return
-        process.heard = time.monotonic()
         if isinstance(what, Told):
-            process.told = what
+            process.told, process.heard = what, time.monotonic()
         elif isinstance(what, Message):
             self._note(what)
         elif isinstance(what, Summary):
@@ -173,22 +175,22 @@ class Fleet:
     def _gone(self, process: Process) -> None:
         """The connection has closed: it has ended well, or it died."""
         code = process.ended()
-        while process.lines >= 0:  # what it had printed; its end is closed
-            self._print(process)
+        self._print(process, last=True)
         if process.summary is not None:
             return
-        if isinstance(process.failure, ConfigError):
+        if isinstance(process.failure, ConfigError) and not self._ending:
             raise process.failure  # it would be wrong in every process
         why = str(process.failure) if process.failure is not None else _ending(code)
         if time.monotonic() - process.began > STEADY:
             process.starts = 1
         streams = ", ".join(process.streams) or "none"
-        if process.starts <= RESTARTS:
+        if process.starts <= RESTARTS and not self._ending:
             wait_for = FIRST_WAIT * 2 ** (process.starts - 1)
             process.due = time.monotonic() + wait_for
             self._say("warning", process, f"{why}; its streams ({streams}) begin again in {wait_for:g} s")
             return
-        why = f"{why}, {RESTARTS + 1} times in a row; given up"
+        if not self._ending:
+            why = f"{why}, {RESTARTS + 1} times in a row; given up"
         lost: list[str | None] = [reading.name for reading in process.lost()]
         for stream in lost or [None]:
             self._say("error", process, why, stream)

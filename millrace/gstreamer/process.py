@@ -288,7 +288,11 @@ def caps_text(caps: Caps, content: Image | Packet | None = None) -> str:
         if caps.get("codec") not in names:
             raise GstError(f"packets of {caps.get('codec')} are not handed to GStreamer: {', '.join(names)} are")
         media = names[caps["codec"]]
-        extra = "" if media == "image/jpeg" else ",stream-format=byte-stream,alignment=au"
+        extra = (
+            "" if media == "image/jpeg" else f",stream-format={caps.get('stream_format', 'byte-stream')},alignment=au"
+        )
+        if caps.get("codec_data"):
+            extra += f",codec_data=(buffer){caps['codec_data'].hex()}"
         size = f",width={caps['width']},height={caps['height']}" if caps.get("width") else ""
         return f"{media}{extra}{size}{rate}"
     image = content if isinstance(content, Image) else None

@@ -68,10 +68,12 @@ class Ring:
     def __init__(self, size: int, slots: int, descriptor: int | None = None) -> None:
         self.size = size
         self.slots = slots
-        self.descriptor = os.memfd_create("millrace") if descriptor is None else descriptor
+        self.descriptor = os.memfd_create("millrace") if descriptor is None else -1  # the writer's, to hand on
         if descriptor is None:
             os.ftruncate(self.descriptor, size * slots)
-        self.memory = mmap.mmap(self.descriptor, size * slots)
+        self.memory = mmap.mmap(self.descriptor if descriptor is None else descriptor, size * slots)
+        if descriptor is not None:
+            os.close(descriptor)  # the mapping has its own, which goes with it
         self._free: deque[int] = deque(range(slots))
         self._changed = threading.Condition()
         self._closed = False
@@ -107,9 +109,9 @@ class Ring:
     def close(self) -> None:
         """Use it no more. The memory goes when the last view of it has gone."""
         self.cancel()
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def layout(format: str, width: int, height: int) -> tuple[list[tuple[int, int, int, int]], int]:

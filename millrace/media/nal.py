@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 _START = re.compile(rb"\x00\x00\x01")
@@ -113,3 +114,16 @@ def with_unit(codec: str, data: Any, unit: bytes) -> bytes:
             at = match.start() - (match.start() > 0 and source[match.start() - 1] == 0)
             return source[:at] + b"\0\0\0\1" + unit + source[at:]
     return source
+
+
+def avcc(sets: Sequence[bytes]) -> bytes | None:
+    """The header that containers hold (avcC, lengths of four bytes) for parameter sets of H.264; None without an SPS.
+
+    ISO/IEC 14496-15, 5.3.3.1.2, without the fields that profiles above High may add.
+    """
+    sps = [each for each in sets if each and each[0] & 31 == 7 and len(each) >= 4]
+    pps = [each for each in sets if each and each[0] & 31 == 8]
+    if not sps:
+        return None
+    sized = [b"".join(struct.pack(">H", len(each)) + each for each in kind) for kind in (sps, pps)]
+    return bytes([1, *sps[0][1:4], 0xFF, 0xE0 | len(sps)]) + sized[0] + bytes([len(pps)]) + sized[1]

@@ -33,7 +33,7 @@ FAREWELL = 5.0  # seconds that a server has for what is left at the end
 CHILD = [sys.executable, "-m", "millrace.outputs.push_child"]
 PERMANENT = "! "  # before an error that trying again does not mend
 NO_SRT = (
-    "PyAV's FFmpeg has no SRT: push udp:// to a relay on this machine (srt-live-transmit, GStreamer's srtsink), "
+    "PyAV's FFmpeg has no SRT: send it by GStreamer (gstout: {launch: 'h264parse ! mpegtsmux ! srtsink uri=srt://…'}), "
     "or build PyAV against an FFmpeg with libsrt"
 )
 
@@ -169,6 +169,8 @@ class Pusher:
         assert child.stdin is not None and child.stdout is not None
         self._child = child
         try:
+            if self._stopping:  # `stop` found no process to end
+                return
             self._expect(child, "ready", BEGUN)
             self._write(child, self._beginning)
             self._expect(child, "connected")

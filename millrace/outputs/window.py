@@ -45,6 +45,7 @@ class Desk:
         self._calls: list[tuple[Callable[[], Any], Future[Any]]] = []
         self._changed = threading.Condition()
         self._over = False
+        self._failure: Exception | None = None  # that ended the thread
         self._begun: Future[None] = Future()
         self._thread = threading.Thread(target=self._main, name="millrace:windows", daemon=True)
 
@@ -70,9 +71,11 @@ class Desk:
             self._thread.join()
 
     def do(self, function: Callable[[], Any]) -> Any:
-        """Call it in the desk's thread, and wait for what it gives."""
+        """Call it in the desk's thread, and wait for what it gives. Raises ConfigError once that thread has ended."""
         done: Future[Any] = Future()
         with self._changed:
+            if self._failure is not None:
+                raise ConfigError(f"windows cannot be served any more: {self._failure}")
             self._calls.append((function, done))
             self._changed.notify()
         return done.result()
@@ -84,25 +87,33 @@ class Desk:
     def _main(self) -> None:
         try:
             self.pygame = _pygame()
-        except ConfigError as error:
+        except Exception as error:  # noqa: BLE001  whoever begins it waits
             self._begun.set_exception(error)
             return
         self._begun.set_result(None)
-        while True:
+        try:
+            while self._work():
+                self._serve()
+        except Exception as error:  # noqa: BLE001  the display is gone: those who wait must hear of it
             with self._changed:
-                if not (self._calls or self._over or any(screen.waiting is not None for screen in self.screens)):
-                    self._changed.wait(PAUSE)
-                calls, self._calls = self._calls, []
-                over = self._over
-            for function, done in calls:
-                try:
-                    done.set_result(function())
-                except self.pygame.error as error:
-                    done.set_exception(error)
-            if over:
-                break
-            self._serve()
+                self._failure, calls = error, self._calls
+            for _, done in calls:
+                done.set_exception(ConfigError(f"windows cannot be served any more: {error}"))
         self.pygame.display.quit()
+
+    def _work(self) -> bool:
+        """Do what others have asked for; False when all have gone."""
+        with self._changed:
+            if not (self._calls or self._over or any(screen.waiting is not None for screen in self.screens)):
+                self._changed.wait(PAUSE)
+            calls, self._calls = self._calls, []
+            over = self._over
+        for function, done in calls:
+            try:
+                done.set_result(function())
+            except Exception as error:  # noqa: BLE001  it is raised where it was asked for
+                done.set_exception(error)
+        return not over
 
     def _serve(self) -> None:
         """What the user has done, and what there is to show."""

@@ -46,6 +46,8 @@ class GstSource(CodedSource):
         except GstError as error:
             raise SourceError(self.stream, f"gst: {error}") from error
         try:
+            if self.stopped:  # while it began
+                return
             yield from self._items(fragment)
         except GstError as error:
             if not self.stopped:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 
 REALM = "millrace"
-LOOPBACK = ("127.0.0.1", "::1", "localhost")  # addresses that only this machine reaches
 _PAIR = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 
 

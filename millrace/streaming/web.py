@@ -23,7 +23,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..core.errors import MissingExtraError
-from .authentication import LOOPBACK, Authentication
+from ..core.hosts import is_loopback
+from .authentication import Authentication
 from .hls import Hls
 from .live import LINGER, Backlog, Live, Unit
 
@@ -39,6 +40,7 @@ NEWS = 0.5  # seconds between two looks at what is known of the streams
 FIRST = 10.0  # seconds that a client waits for the first picture of a stream
 BEGUN = 25.0  # the same for as much HLS as a player needs
 COOKIE = "millrace"
+
 PAGE = {
     "": ("index.html", "text/html"),
     "page.js": ("page.js", "text/javascript"),
@@ -166,7 +168,7 @@ class WebServer:
         host = request.headers.get("Host", "")
         match = _ADDRESS.match(host)
         name = (match[1] if match else host).strip("[]")
-        if self.host in LOOPBACK and name not in LOOPBACK and name not in self.names:
+        if is_loopback(self.host) and not is_loopback(name) and name not in self.names:
             raise web.HTTPForbidden(text=f"{_short(host)} is not this server's name")
         origin = request.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc != host and urlsplit(origin).hostname not in self.names:
@@ -296,7 +298,7 @@ class WebServer:
 
         live = self._find(request)
         if self._peers is None:
-            self._peers = Peers(self.most, self.host in LOOPBACK)
+            self._peers = Peers(self.most, is_loopback(self.host))
         if request.content_type != "application/sdp":
             raise web.HTTPUnsupportedMediaType(text="an offer is application/sdp")
         try:

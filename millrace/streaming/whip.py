@@ -9,8 +9,8 @@ from urllib.parse import urljoin, urlsplit
 
 from ..core.caps import Caps
 from ..core.errors import ConfigError, MissingExtraError, OutputError, redact
+from ..core.hosts import is_loopback
 from ..media import Packet
-from .authentication import LOOPBACK
 from .fmp4 import Track
 from .live import Live
 from .loop import Loop
@@ -101,7 +101,7 @@ class Whip:
     async def _keep_publishing(self) -> None:
         wait, tried = self._backoff, 0
         while not self._live.ended:
-            publisher = Publisher(self._live, urlsplit(self._url).hostname in LOOPBACK)
+            publisher = Publisher(self._live, is_loopback(urlsplit(self._url).hostname))
             try:
                 await self._publish(publisher)
                 return

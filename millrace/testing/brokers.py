@@ -290,10 +290,13 @@ class Rabbit(Server):
 
     def received(self, count: int, seconds: float = 30.0) -> list[Received]:
         got: list[Received] = []
+        until = time.monotonic() + seconds
         with self._channel() as channel:
             for method, properties, body in channel.consume("reader", inactivity_timeout=2, auto_ack=True):
                 if method is None:
-                    break
+                    if len(got) >= count or time.monotonic() > until:
+                        break
+                    continue  # after a kill it takes a while to find its queue again
                 got.append(Received(properties.message_id, properties.headers["key"], body))
         return got
 

@@ -154,6 +154,11 @@ def test_what_is_wrong_is_one_sentence_each_and_nothing_stops(life: Life, tmp_pa
         assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(ConfigError, match="is not among the sources"):
         commands(json.dumps({"command": "add-stream", "stream": "x", "uri": f"{tmp_path}/../../etc/passwd"}).encode())
+    below = Listen("file:x", allow=tuple(COMMANDS), sources=["file:///data/*", "raw:///data/*"])
+    commands = Commands(below, life.run.pipeline, life.run.streams, ["gate"])
+    for uri in ("file:///data/../etc/passwd", "file:///data/%2e%2e/etc/passwd", "raw:///data/../etc/passwd"):
+        with pytest.raises(ConfigError, match="is not among the sources"):
+            commands(json.dumps({"command": "add-stream", "stream": "x", "uri": uri}).encode())
     only = Commands(Listen("file:x"), life.run.pipeline, life.run.streams, ["gate"])
     with pytest.raises(ConfigError, match=r"'remove-stream' is not allowed here .* start-recording, stop-recording"):
         only(b'{"command": "remove-stream", "stream": "gate"}')

@@ -63,6 +63,7 @@ def required(name: str, folder: Path) -> dict[str, Any]:
         values["path"] = str(folder / "out.jsonl")
     (folder / "labels.jsonl").write_text('{"stream":"a","frame":0,"pts":0,"width":16,"height":8,"objects":[]}\n')
     whole = {
+        "rate": {"fps": 10},
         "resize": {"width": 16, "height": 16},
         "dewarp": {"surfaces": [{"projection": "perspective-perspective", "width": 16, "height": 16, "fov": 60}]},
         "labels": {"path": str(folder / "labels.jsonl")},

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import millrace
 from millrace.core import Caps, ConfigError, Element, Graph, Pipeline, Source, StreamStart, setting, state
 from millrace.elements.batch import Batch
 from millrace.media import Frame, Image
+from millrace.testing.clips import numbered_clip
 
 GREY = Image("GRAY8", [np.zeros((2, 2), np.uint8)], 2, 2)
 
@@ -169,3 +171,12 @@ def test_a_file_of_the_new_streammux(tmp_path):
     path.write_text(STREAMMUX.replace("algorithm-type=1", "algorithm-type=5"))
     with pytest.raises(ConfigError, match=r"mux.txt:2: \[property\] algorithm-type: '5' is not one of 0 \(none\)"):
         Batch(config=str(path)).validate()
+
+
+def test_a_batch_behind_a_batch_takes_it_apart(tmp_path):
+    for name in ("a", "b"):
+        numbered_clip(tmp_path / f"{name}.mp4", frames=5, width=64, height=48)
+    flow = millrace.open(tmp_path / "a.mp4", tmp_path / "b.mp4")
+    order = [(frame.stream, frame.index) for frame in flow.batch(size=4).batch(size=1)]
+    assert order == [(name, index) for index in range(5) for name in "ab"]
+    assert [(frame.stream, frame.index) for frame in flow.batch(size=2).batch(size=5)] == order

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import millrace
-from millrace.core import Context
+from millrace.core import FRAMES, Caps, Context, StreamStart
 from millrace.core.errors import ConfigError, MillraceError
 from millrace.elements.depth import Depth
 from millrace.media import Frame, Image, Object, box
@@ -154,6 +154,10 @@ def test_pictures_without_distances_near_in_time_have_none() -> None:
     assert late.objects[0].depth is None and late.readings == []
     [after] = seen("rgb", 240)  # no more distances come
     assert after.objects[0].depth is None
+    element.start_stream(StreamStart("z", Caps(FRAMES, format="GRAY16"), False))  # the camera is back
+    assert seen("rgb", 280) == []
+    [found] = seen("z", 280, 3000)
+    assert found.objects[0].depth == pytest.approx(3.0)
     waiting = Depth(of={"rgb": "z"})
     waiting.open(Context("depth"))
     element = waiting

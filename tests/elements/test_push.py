@@ -11,18 +11,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
-from servers.live import RtspServer, Silent, free_port, need_gstreamer
+from servers.live import RtspServer, Silent, free_port, need_gstreamer, until_written
 from sounds import clip_with_sound
 
 import millrace
+from millrace.core import FRAMES, Caps
 from millrace.core.errors import ConfigError, ElementError
 from millrace.elements.push import Push
-from millrace.outputs.push import NO_SRT, label_of
+from millrace.encoders.libav import open_encoder
+from millrace.outputs.container import Server
+from millrace.outputs.push import NO_SRT, Pusher, label_of
 from millrace.streaming.loop import Loop
 from millrace.summary import Run, Summary
 from millrace.testing.clips import numbered_clip, read_frame_number
@@ -45,14 +49,16 @@ class Received(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        try:
-            with av.open(self.url, options=self.options, timeout=(20, 5)) as file:
-                for frame in file.decode(video=0):
-                    self.seen.append(read_frame_number(frame.to_ndarray(format="gray")))
-                    if self.seen[-1] == COUNT - 1:
-                        return
-        except (av.FFmpegError, OSError):
-            return  # the sender is gone
+        until = time.monotonic() + 20
+        while not self.seen and time.monotonic() < until:
+            try:
+                with av.open(self.url, options=self.options, timeout=(20, 5)) as file:
+                    for frame in file.decode(video=0):
+                        self.seen.append(read_frame_number(frame.to_ndarray(format="gray")))
+                        if self.seen[-1] == COUNT - 1:
+                            return
+            except (av.FFmpegError, OSError):
+                continue  # the sender is gone, or not there yet
 
 
 def pushed(clip: str, url: str, warnings: list[str] | None = None, **settings: Any) -> Push:
@@ -144,13 +150,15 @@ def test_rtsp_to_gstreamer(clip: str, tmp_path: Path, transport: str) -> None:
     try:
         element = pushed(clip, server.url("pub"), transport=transport)
         assert not element.pushers
-        wait_until(lambda: out.exists() and out.stat().st_size > 10_000)
-        time.sleep(0.5)
+        until_written(out)
     finally:
         server.kill()
+    seen: list[int] = []
     with av.open(str(out)) as file:
-        seen = [read_frame_number(frame.to_ndarray(format="gray")) for frame in file.decode(video=0)]
-    assert len(seen) >= COUNT - 12 and in_a_row(seen)
+        for packet in file.demux(video=0):
+            with suppress(av.InvalidDataError):  # before the first key picture: the server did not listen yet
+                seen += [read_frame_number(frame.to_ndarray(format="gray")) for frame in packet.decode()]
+    assert len(seen) >= COUNT - 22 and in_a_row(seen)
 
 
 NGINX = """
@@ -254,6 +262,34 @@ def test_two_streams_need_two_addresses(clip: str) -> None:
     url = f"udp://127.0.0.1:{free_port()}"
     summary = millrace.open(clip, clip, name=["a", "b"]).encode().push(url=url, sync=False).run(check=False)
     assert len(summary.errors) == 1 and "put {stream} into url" in summary.errors[0].text
+
+
+def test_one_that_is_stopped_while_its_process_begins_leaves_none_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped, begun = threading.Event(), []
+    begin = subprocess.Popen
+
+    def late(*arguments: Any, **options: Any) -> Any:
+        assert stopped.wait(20)
+        begun.append(begin(*arguments, **options))
+        return begun[0]
+
+    monkeypatch.setattr("millrace.outputs.push.subprocess.Popen", late)
+    frames = Caps(FRAMES, width=160, height=120, fps=Fraction(25), time_base=Fraction(1, 90000))
+    encoder = open_encoder(frames)
+    caps = encoder.caps
+    encoder.close()
+    silent = Silent()
+    try:
+        server = Server(f"rtmp://127.0.0.1:{silent.port}/live/cam", "flv")
+        pusher = Pusher(server, caps, lambda text: None)
+        stopping = threading.Thread(target=pusher.stop)
+        stopping.start()
+        wait_until(lambda: pusher._stopping)
+        stopped.set()
+        wait_until(lambda: bool(begun) and begun[0].poll() is not None)
+        stopping.join(20)
+    finally:
+        silent.close()
 
 
 def test_labels_keep_secrets() -> None:

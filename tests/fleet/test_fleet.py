@@ -12,6 +12,7 @@ import millrace
 from millrace.config.plan import Plan, Step, Stream
 from millrace.core.errors import ConfigError
 from millrace.fleet import Fleet
+from millrace.fleet.process import Process
 from millrace.testing.clips import numbered_clip
 
 
@@ -110,6 +111,32 @@ def test_one_that_dies_again_and_again_is_given_up_and_the_other_goes_on(clips, 
     assert summary.streams["c1"].frames_out == 40
     [error] = summary.errors
     assert error.stream == "c0" and "given up" in error.text and summary.streams["c0"].errors == [error.text]
+
+
+def test_one_that_dies_while_it_drains_does_not_begin_again(clips):
+    fleet = Fleet(plan(clips[:1], pace=True, loop=0), 1)
+    process = fleet.processes[0]
+    try:
+        fleet.start()
+        until(fleet, lambda: fleet.frames > 0)
+        os.kill(process.pid, signal.SIGSTOP)
+        fleet.drain()
+        os.kill(process.pid, signal.SIGKILL)
+        until(fleet, lambda: not process.runs)
+        assert process.due is None and not fleet.step(0.01)
+    finally:
+        fleet.stop()
+    assert any("signal 9" in message.text for message in fleet.summary().errors)
+
+
+def test_what_an_ended_process_has_printed_comes_also_where_its_own_child_holds_the_pipe(clips):
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    process = Process(0, plan(clips[:1]), lines=read)
+    os.write(write, b"whole\nbroken")
+    assert process.printed() == b"whole\n" and process.printed(last=True) == b"broken"
+    assert process.lines == -1
+    os.close(write)
 
 
 def test_a_hung_process_is_ended(clips, monkeypatch):

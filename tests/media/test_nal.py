@@ -7,7 +7,7 @@ import re
 import av
 import pytest
 
-from millrace.media.nal import SEI_HEADERS, read_header, sei_unregistered, split, with_unit
+from millrace.media.nal import SEI_HEADERS, avcc, read_header, sei_unregistered, split, with_unit
 
 UNITS = [b"\x67abc", b"\x68d", b"\x65" + bytes(range(1, 200))]
 
@@ -67,3 +67,10 @@ def test_a_unit_stands_before_the_first_picture():
     assert with_unit("h264", code + b"\x67sps", b"\x06") == code + b"\x67sps"
     with pytest.raises(ValueError, match="user data of av1"):
         sei_unregistered("av1", b"0" * 16, b"")
+
+
+def test_parameter_sets_become_the_header_that_containers_hold() -> None:
+    sps, pps = bytes([0x67, 100, 0, 13, 1, 2]), bytes([0x68, 0xEF, 1])
+    header = avcc([sps, pps])
+    assert header is not None and read_header("h264", header) == (4, [sps, pps])
+    assert avcc([pps]) is None

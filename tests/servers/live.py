@@ -208,3 +208,14 @@ def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come about in time"
         time.sleep(0.01)
+
+
+def until_written(path: Path, seconds: float = 30.0) -> None:
+    """Wait until the server has closed the file: it is there and grows no more."""
+    end, size, since = time.monotonic() + seconds, 0, time.monotonic()
+    while not size or time.monotonic() - since < 1.0:
+        assert time.monotonic() < end, "the server has written nothing"
+        now = path.stat().st_size if path.exists() else 0
+        if now != size:
+            size, since = now, time.monotonic()
+        time.sleep(0.05)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import hmac
-import ipaddress
 import json
 import queue
+import socket
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,11 +14,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from ...core.errors import ConfigError
+from ...core.hosts import is_loopback
 from ..base import Address, BrokerError
 from .base import Incoming
 
 LARGEST = 1 << 20  # bytes of a message
 PATIENCE = 10.0  # seconds for a client to send, and for a message to be dealt with
+LEFT = 1.0  # seconds for what a client sends on after its answer
 CLIENTS = 32  # at once
 OPTIONS = ()
 
@@ -28,12 +30,12 @@ class HttpSubscriber:
 
     It listens on the address that is given, and only there. The answer is 200 when the message was dealt with, 422 and
     the reason when something is wrong with it; the id is the header Idempotency-Key. Beyond loopback it wants user and
-    password, for whoever reaches the port could command.
+    password, for whoever reaches the port could command. What a page in a browser sends is refused.
     """
 
     def __init__(self, address: Address, topics: Sequence[str]) -> None:
         address.check(*OPTIONS)
-        if not _is_loopback(address.host) and not (address.username and address.password):
+        if not is_loopback(address.host) and not (address.username and address.password):
             where = f"http://USER:PASSWORD@{address.host}:{address.port or 80}{address.path}"
             raise ConfigError(f"http: whoever reaches {address.host} could send commands: give {where}, or 127.0.0.1")
         self.address = address
@@ -78,13 +80,6 @@ class HttpSubscriber:
             thread.join(5.0)
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -98,7 +93,7 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self.free.acquire(blocking=False):
-            self.shutdown_request(request)
+            self.close_request(request)
             return
         super().process_request(request, client_address)
 
@@ -107,6 +102,16 @@ class _Server(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             self.free.release()
+
+    def shutdown_request(self, request: Any) -> None:
+        """What was refused is read to its end first: else the system resets the connection, and the answer is lost."""
+        with suppress(OSError):
+            request.shutdown(socket.SHUT_WR)
+            request.settimeout(LEFT)
+            for _ in range(LARGEST >> 16):
+                if not request.recv(1 << 16):
+                    break
+        self.close_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away in the middle is its own affair."""
@@ -121,6 +126,8 @@ class _Handler(BaseHTTPRequestHandler):
         said = self.headers.get("Authorization", "").encode("utf-8", "replace")
         if self.server.secret is not None and not hmac.compare_digest(said, self.server.secret):
             self._answer(401, "user and password are wanted", {"WWW-Authenticate": "Basic"})
+        elif "Origin" in self.headers:  # a page in this machine's browser reaches loopback, too
+            self._answer(403, "pages of web sites may not send messages")
         elif self.path.partition("?")[0] != self.server.path:
             self._answer(404, f"messages are posted to {self.server.path}")
         elif not (length := self.headers.get("Content-Length", "")).isascii() or not length.isdigit():

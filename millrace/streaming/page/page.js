@@ -34,7 +34,10 @@ function byFragments(name, video, lost) {
   };
   const begin = () => {
     if (!type || source.readyState !== "open") return;
-    if (buffer) { buffer.changeType(type); return; }
+    if (buffer) {
+      try { buffer.changeType(type); } catch (error) { line.close(); }  // it is busy: connect again
+      return;
+    }
     buffer = source.addSourceBuffer(type);
     buffer.addEventListener("updateend", next);
     next();
