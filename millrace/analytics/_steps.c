@@ -309,6 +309,18 @@ static int truth(PyObject *object, PyObject *name)
     return answer;
 }
 
+/* 1, 0, or -1 on error: whether a sighting of the same identity is in `rest`. What comes after it in the frame must wait
+for it: one identity may stand in a frame twice. As a rule `rest` is empty. */
+static int waits(PyObject *rest, PyObject *key)
+{
+    for (Py_ssize_t k = 0; k < PyList_Size(rest); k++) {
+        int same = PyObject_RichCompareBool(PyTuple_GetItem(PyList_GetItem(rest, k), 0), key, Py_EQ);
+        if (same != 0)
+            return same;
+    }
+    return 0;
+}
+
 static PyObject *line(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -331,7 +343,10 @@ static PyObject *line(PyObject *module, PyObject *args)
         int home = path == NULL ? -2 : truth(path, s_home);
         if (home == -1 || (path != NULL && get_float(path, s_distance, &before) < 0))
             goto failed;
-        if (path == NULL || (distance > 0) != home || (distance > 0) != (before > 0)) {
+        int later = path == NULL ? 1 : waits(rest, now.key);
+        if (later < 0)
+            goto failed;
+        if (later || (distance > 0) != home || (distance > 0) != (before > 0)) {
             if (PyList_Append(rest, found) < 0)
                 goto failed;
             continue;
@@ -391,7 +406,10 @@ static PyObject *zone(PyObject *module, PyObject *args)
             if ((y1 > now.y) != (y2 > now.y) && now.x < x1 + (x2 - x1) * (now.y - y1) / (y2 - y1))
                 there = !there;
         }
-        if (visit == NULL || (inside ? !there : near)) { /* not plainly where it was */
+        int later = visit == NULL ? 1 : waits(rest, now.key);
+        if (later < 0)
+            goto failed;
+        if (later || (inside ? !there : near)) { /* not plainly where it was */
             if (PyList_Append(rest, found) < 0)
                 goto failed;
             continue;

@@ -69,10 +69,11 @@ class Behind:
         """What is under way."""
         return [call.future for own in self._streams.values() for _, _, call in own.calls]
 
-    def drop(self) -> None:
-        """Forget what is under way: another model is asked from now on."""
-        for own in self._streams.values():
-            own.calls.clear()
+    def drop(self, stream: str | None = None) -> None:
+        """Forget what is under way, of one stream or of all: its answers would be about something else."""
+        for name, own in self._streams.items():
+            if stream in (None, name):
+                own.calls.clear()
 
     def clear(self) -> None:
         self._streams.clear()

@@ -223,7 +223,7 @@ class Infer(Element):
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         if start.discontinuity:  # a tracker may count from 1 again: what was known of an identity may be another's
-            self.behind.forget(start.stream)
+            self.behind.drop(start.stream)
             if self.memory is not None:
                 self.memory.forget(start.stream)
         self.behind.start(start.stream, start.live, self.loaded.runtime.parallel + 1)

@@ -724,10 +724,12 @@ static void speed_of(const double *t, int filter, double *out) {
     out[0] = t[VEL];
     out[1] = t[VEL + 1];
     if (filter) return;
+    out[0] = out[1] = 0.0;
+    if (t[COUNT] < 1) return; /* the stream jumped, and it was not seen since */
     long count = (long)t[COUNT], kept = count < MARKS ? count : MARKS;
     const double *first = t + RING + MARK * ((count - kept) % MARKS), *last = t + RING + MARK * ((count - 1) % MARKS);
     double seconds = last[0] - first[0];
-    for (int k = 0; k < 2; k++) out[k] = seconds > 0 ? (last[1 + k] - first[1 + k]) / seconds : 0.0;
+    for (int k = 0; k < 2 && seconds > 0; k++) out[k] = (last[1 + k] - first[1 + k]) / seconds;
 }
 
 

@@ -88,7 +88,7 @@ def heir_of(
         off = math.hypot(x - cx - vx * led, y - cy - vy * led)
         reach = max(0.5 * (width + height), TINY) * (REACH + DRIFT * gap)
         if looks is not None and one.looks is not None:
-            likely, look = 1 - off / (reach * terms.reach), alike(looks, one.looks) + shift
+            likely, look = 1 - off / max(reach * terms.reach, TINY), alike(looks, one.looks) + shift
             if look < max(terms.least_look, rival + terms.margin) or likely < terms.least_motion:
                 continue
             score = terms.motion * max(likely, 0.0) + terms.look * look

@@ -50,7 +50,7 @@ def speeds(table: Columns, filtered: bool) -> Columns:
     last = RING + MARK * ((count - 1) % MARKS)
     seconds = table[rows, last] - table[rows, first]
     out = np.zeros((len(table), 2))
-    moved = seconds > 0
+    moved = (seconds > 0) & (count > 0)  # after a jump of the stream nothing was observed yet
     for k in (0, 1):
         way = table[rows, last + 1 + k] - table[rows, first + 1 + k]
         out[moved, k] = way[moved] / seconds[moved]

@@ -19,6 +19,7 @@ from ..media import Image
 from .patches import Cut, cut
 
 CALM = 1e-2  # regularisation, to the mean power of patches
+TINY = 1e-9  # the same, of patches that are one grey: they have no power
 BESIDE = 5 / 32  # of the patch: as far around the peak there are no side lobes
 TURNS = 6  # directions of gradients, over half a turn
 
@@ -91,7 +92,7 @@ class Filters:
         filters = [self.known[serial] for serial in serials]
         above, below = np.stack([one.above for one in filters]), np.stack([one.below for one in filters])
         weights = np.stack([one.weights for one in filters])[:, :, None, None]
-        calm = CALM * below.mean(axis=(1, 2), keepdims=True)
+        calm = CALM * below.mean(axis=(1, 2), keepdims=True) + TINY
         spectra = self._spectra(image, boxes)
         if spectra.shape[1] != above.shape[1]:  # pictures of another format came
             return np.zeros((len(boxes), self.rules.size, self.rules.size))
@@ -143,7 +144,7 @@ class Filters:
 
     def _weigh(self, one: Filter, spectra: Complex) -> None:
         """Channels that answer well alone count more."""
-        calm = CALM * one.below.mean()
+        calm = CALM * one.below.mean() + TINY
         alone = np.fft.irfft2(one.above * spectra / (one.below + calm), s=(self.rules.size,) * 2)
         worth = np.maximum(alone.reshape(len(alone), -1).max(axis=1), 1e-6)
         worth = worth * (len(worth) / worth.sum())

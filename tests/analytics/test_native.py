@@ -105,3 +105,18 @@ def test_one_that_is_seen_no_more_left_from_where_it_was():
         zone.update([Sighting(1, "x", 20.0, 0.0, 60.0, 30.0 + n)], n * STEP)
     (passage,) = zone.update([], SECOND)
     assert passage.gone and passage.depth == 34.0  # its foot was at (40, 34)
+
+
+def test_an_identity_may_stand_in_a_frame_twice(monkeypatch):
+    def counts():
+        line, zone = LineCounter((0, 50), (100, 50)), ZoneCounter([(0, 50), (100, 50), (100, 99), (0, 99)])
+        above, below = (Sighting(1, "x", 40.0, y - 20, 60.0, y) for y in (20.0, 80.0))
+        for n, seen in enumerate(([above], [below, above], [above, below], [below])):
+            line.update(seen, n * STEP)
+            zone.update(seen, n * STEP)
+        return line.totals(), zone.totals()
+
+    by_c = counts()
+    monkeypatch.setattr(native, "steps", None)
+    assert by_c == counts()
+    assert by_c[0]["in"] == by_c[1]["entered"] == 2

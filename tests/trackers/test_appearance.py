@@ -176,6 +176,7 @@ def test_an_identity_whose_box_has_no_inside_is_no_error() -> None:
     heir = heir_of(target, lost, Terms(within=5.0, least_look=0.5), looks)
     assert heir is not None and heir.id == 1
     assert heir_of(target, lost[1:], Terms(within=5.0)) is None
+    assert heir_of(target, lost[1:], Terms(within=5.0, least_look=0.5, reach=0.0), looks) is None
 
 
 def test_a_model_whose_cosines_are_small_counts_as_much() -> None:

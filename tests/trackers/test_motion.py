@@ -12,6 +12,8 @@ from millrace.core.errors import ConfigError
 from millrace.media import Object, box
 from millrace.trackers import TABLE, rules_of
 from millrace.trackers.base import Tracker
+from millrace.trackers.motion import MotionTracker
+from millrace.trackers.table import MARKS
 
 MS = 1_000_000
 MOTION = sorted(set(TABLE) - {"dcf"})  # those that need no picture
@@ -325,3 +327,13 @@ def test_names_and_settings() -> None:
         open_tracker(report=["ended"])
     with pytest.raises(ConfigError, match=r"max_age=-1"):
         open_tracker(max_age=-1)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_after_a_jump_nobody_knows_how_fast_a_thing_is(compiled: bool) -> None:
+    tracker = MotionTracker(rules_of("iou"), compiled)
+    for n in range(MARKS):
+        tracker.update([Object(box((5.0 * n, 0, 5.0 * n + 40, 40)), 0, "car", 0.9)], n * 40_000_000, True)
+    tracker.discontinuity()
+    (carried,) = tracker.update([], MARKS * 40_000_000, False)
+    assert carried.velocity == (0.0, 0.0)

@@ -90,3 +90,14 @@ def test_of_a_picture_on_a_device_only_the_rows_around_targets_are_copied() -> N
     assert planes[0].copied == [(61, 164)] and planes[1].copied == [(30, 82)]
     edge = np.array([(-10, 5, 60, 50), (330, 250, 40, 61)], float)
     assert np.array_equal(cut(here, edge, 32), cut(there, edge, 32))
+
+
+def test_what_is_one_grey_is_not_found_and_no_error():
+    filters = Filters(Visual(channel_learning=0.1))
+    image = Image("GRAY8", [np.full((80, 100), 90, np.uint8)], 100, 80)
+    boxes = np.array([[50.0, 40.0, 20.0, 20.0]])
+    for _ in range(2):
+        filters.learn(image, [1], boxes)
+    found, heights, sure = filters.find(image, [1], boxes)
+    assert np.isfinite(found).all() and heights[0] == 0 and not sure[0]
+    assert np.isfinite(filters.likeness(image, [1], boxes, boxes[:, :2])).all()
