@@ -105,7 +105,11 @@ def _tokens(text: str, name: str) -> Iterator[Token]:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
-            what = "a text without its closing quote" if text[at] in "\"'" else f"{text[at : at + 20].split()[0]!r}"
+            what = (
+                "a text without its closing quote"
+                if text[at] in "\"'"
+                else repr((text[at : at + 20].split() or text[at])[0])
+            )
             raise ConfigError(f"{name}:{line}: {what} is not protobuf's text format")
         if match.lastgroup != "blank":
             yield Token(str(match.lastgroup), match[0], line)

@@ -103,3 +103,8 @@ def test_agrees_with_protobuf():
     assert [NOTATION.text(item) for item in top.get("dependency").items] == list(theirs.dependency)
     assert [NOTATION.integer(item) for item in top.get("public_dependency").items] == list(theirs.public_dependency)
     assert NOTATION.text(file.groups["message_type"].get("name").text) == theirs.message_type[0].name
+
+
+def test_blanks_that_are_none_of_the_format_are_told():
+    with pytest.raises(ConfigError, match=r"<text>:2: '\\x85' is not protobuf's text format"):
+        parse_textfile("a: 1\n\x85 b: 2")
