@@ -108,7 +108,7 @@ def _tokens(text: str, name: str) -> Iterator[Token]:
             what = (
                 "a text without its closing quote"
                 if text[at] in "\"'"
-                else repr((text[at : at + 20].split() or text[at])[0])
+                else repr(text[at] if text[at].isspace() else text[at : at + 20].split()[0])
             )
             raise ConfigError(f"{name}:{line}: {what} is not protobuf's text format")
         if match.lastgroup != "blank":
