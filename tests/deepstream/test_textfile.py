@@ -106,5 +106,5 @@ def test_agrees_with_protobuf():
 
 
 def test_blanks_that_are_none_of_the_format_are_told():
-    with pytest.raises(ConfigError, match="<text>:2: '.x85' is not protobuf's text format"):
+    with pytest.raises(ConfigError, match=r"<text>:2: '.x85' is not protobuf's text format"):
         parse_textfile("a: 1\n\x85 b: 2")
