@@ -67,7 +67,13 @@ def parse(text: str, name: str = "<text>", environment: Mapping[str, str] | None
         raise ConfigError(f"{name}:{line}: not valid YAML: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}:1: not valid YAML: {error}") from error
-    return _Reader(name, os.environ if environment is None else environment).read(root)
+    except RecursionError:
+        raise ConfigError(f"{name}:1: not valid YAML: nested too deeply") from None
+    reader = _Reader(name, os.environ if environment is None else environment)
+    try:
+        return reader.read(root)
+    except RecursionError:
+        raise ConfigError(f"{name}:1: nested too deeply") from None
 
 
 class _Reader:

@@ -79,3 +79,9 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="is not UTF-8"):
         read(tmp_path / "b.yaml")
+
+
+@pytest.mark.parametrize("text", ["pipeline: " + "[" * 3000, "pipeline: " + "[" * 400 + "]" * 400, "a: {" * 500])
+def test_what_is_nested_too_deeply_is_an_error(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"<text>:\d+: .*(nested too deeply|not valid YAML)"):
+        parse(text)
