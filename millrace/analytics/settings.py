@@ -127,6 +127,8 @@ def read_yaml(path: str) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid YAML: nested too deeply") from None
     if data is None or not isinstance(data, dict):
         raise ConfigError(f"{path}: it is a table of lines, zones, directions, rules, world")
     if set(data) == {"analyze"} and isinstance(data["analyze"], dict):

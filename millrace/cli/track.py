@@ -65,7 +65,10 @@ def settings(options: list[str]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"--option {text!r}: it is written setting=value, as in max_age=3")
-        found[name.strip()] = yaml.safe_load(value)
+        try:
+            found[name.strip()] = yaml.safe_load(value)
+        except (yaml.YAMLError, RecursionError):
+            raise ConfigError(f"--option {text[:80]!r}: its value is not YAML") from None
     return found
 
 

@@ -66,7 +66,7 @@ def _read(file: str, changed: int) -> dict[str, str]:
 
     try:
         data: Any = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         raise ConfigError(f"{file}:{mark.line + 1 if mark else 1}: not valid YAML") from error
     if not isinstance(data, dict) or not all(isinstance(each, str) for pair in data.items() for each in pair):

@@ -239,6 +239,8 @@ def read_card(path: str | os.PathLike[str]) -> ModelCard:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{line}: not YAML: {getattr(error, 'problem', error)}") from error
+    except RecursionError:
+        raise ConfigError(f"{path}: not YAML: nested too deeply") from None
     if not isinstance(values, Mapping):
         raise ConfigError(f"{path}: a model card is a mapping of keys, such as `parser: yolox`")
     return _checked({**values, "source": os.fspath(path)}, tree, path)

@@ -148,7 +148,7 @@ def _parsed(path: str, changed: int) -> dict[str, Entry]:
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
         return TypeAdapter(dict[str, Entry]).validate_python(values)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not YAML: {error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
