@@ -45,12 +45,17 @@ def truth(clip: str, seconds: float) -> list[Happening]:
     return out
 
 
+def frames_of(path: Path) -> list[dict[str, Any]]:
+    """The lines of a run but the one that tells what is over at its end."""
+    return [line for line in map(json.loads, path.read_text().splitlines()) if not line.get("end")]
+
+
 def happened(path: Path) -> list[Happening]:
     """The events of a run; one that is told to have left was there until it was last seen."""
     out, since = [], {}
     for event in read_run(path):
         out.append(event)
-    for line in map(json.loads, path.read_text().splitlines()):
+    for line in frames_of(path):
         for event in line.get("events", ()):
             if event["kind"] == "zone" and event.get("phase") == "new":
                 since[event["event"]] = line["pts"] / 1e9
@@ -77,7 +82,7 @@ def main() -> None:
             outcome = Replay([*steps, ("json", {"path": str(again)})]).run(recording)
             replay = time.perf_counter() - began
             same = first.read_bytes() == again.read_bytes()
-            times = [json.loads(line)["pts"] / 1e9 for line in first.read_text().splitlines()]
+            times = [line["pts"] / 1e9 for line in frames_of(first)]
             real = truth(clip, (times[-1] - times[0]) / (len(times) - 1))
             what = f"{outcome.frames} frames; run {run:.1f} s, replay {replay:.2f} s"
             print(f"{clip}: {what}: {run / replay:.0f} times as fast; {'the same' if same else 'OTHER'} lines")

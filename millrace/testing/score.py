@@ -74,7 +74,8 @@ def score(
     of the lower edge of each box and the truth's line. Raises ValueError when the run and the truth differ in size,
     or a frame is missing, unknown or double.
     """
-    records = list(read_run(run, stream) if isinstance(run, str | Path) else run)
+    given = read_run(run, stream) if isinstance(run, str | Path) else run
+    records = [record for record in given if not record.get("end")]  # a last line that tells what is over is no frame
     by_frame = _by_frame(records, truth)
     tally: Counter[tuple[str, str]] = Counter()  # (what, label)
     pairs: Counter[tuple[int, int]] = Counter()  # (run identity, true identity): boxes that fit

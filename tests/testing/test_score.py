@@ -138,3 +138,9 @@ def test_another_size_is_an_error():
     truth.width = 1280
     with pytest.raises(ValueError, match="640x360"):
         score(run_of([]), truth)
+
+
+def test_a_last_line_that_tells_what_is_over_is_no_frame():
+    run = run_of([found(10, identity=1)])
+    run.append({**run[-1], "objects": [], "end": True, "events": []})
+    assert score(run, truth_of([true(1, 10)])).right == 1
