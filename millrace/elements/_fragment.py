@@ -1,14 +1,14 @@
-"""One stream's GStreamer fragment beside an element: what goes in, what has come out, and whose metadata it has."""
+"""GStreamer fragments beside an element, one a stream: what goes in, what has come out, and whose metadata it has."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from ..core.caps import FRAMES
-from ..core.element import Context
+from ..core.element import Context, Element, state
 from ..core.errors import StreamError
 from ..core.item import Item, StreamStart
 from ..gstreamer.process import Fragment, GstError, Picture
@@ -160,6 +160,44 @@ class Feed:
             failure = error
         self._out.append(failure)
         self.context.wake()
+
+
+class Fragments(Element):
+    """What `gst` and `gstout` share: a Feed for each stream; a subclass has the setting `launch` and makes them."""
+
+    threaded: ClassVar[bool] = True
+
+    feeds: dict[str, Feed] = state(dict)
+    context: Context | None = state(lambda: None)
+
+    def open(self, context: Context) -> None:
+        self.context = context
+
+    @property
+    def ready(self) -> bool:
+        return all(feed.ready for feed in self.feeds.values())
+
+    def on_wake(self) -> Iterator[Item]:
+        for feed in list(self.feeds.values()):
+            try:
+                yield from feed.take()
+            except StreamError:
+                assert self.context is not None
+                self.context.wake()  # the others have their turn
+                raise
+
+    def end_stream(self, stream: str) -> Iterator[Item]:
+        feed = self.feeds.pop(stream, None)
+        if feed is not None:
+            yield from feed.finish()
+
+    def cancel(self) -> None:
+        for feed in list(self.feeds.values()):
+            feed.interrupt()
+
+    def close(self) -> None:
+        while self.feeds:
+            self.feeds.popitem()[1].stop()
 
 
 def _scale(frame: Frame, width: int, height: int) -> None:

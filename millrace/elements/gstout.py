@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from ..core.caps import PACKETS
-from ..core.element import Context, Element, setting, state
+from ..core.element import setting, state
 from ..core.errors import StreamError
 from ..core.item import Item, StreamStart
 from ..media import Packet
 from ..media.nal import avcc, read_header, split
-from ._fragment import Feed
+from ._fragment import Feed, Fragments
 
 _START = b"\x00\x00\x00\x01"
 
@@ -28,7 +28,7 @@ class Form(NamedTuple):
     lengths: bool  # go with lengths
 
 
-class Gstout(Element):
+class Gstout(Fragments):
     """Give packets to a GStreamer fragment that ends in a sink, and pass them on.
 
     `gstout: {launch: "h264parse ! rtspclientsink location=rtsp://server/cam"}` sends to a server. Begin with the parser
@@ -37,16 +37,10 @@ class Gstout(Element):
     """
 
     takes = PACKETS
-    threaded: ClassVar[bool] = True
 
     launch: str = setting(help="the launch line, without its source; {stream} becomes the stream's name")
 
-    feeds: dict[str, Feed] = state(dict)
     forms: dict[str, Form] = state(dict)
-    context: Context | None = state(lambda: None)
-
-    def open(self, context: Context) -> None:
-        self.context = context
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         assert self.context is not None
@@ -70,10 +64,6 @@ class Gstout(Element):
         self.feeds[stream].start = given
         return start
 
-    @property
-    def ready(self) -> bool:
-        return all(feed.ready for feed in self.feeds.values())
-
     def process(self, item: Any) -> Iterator[Item]:
         if isinstance(item, Packet) and item.kind == "video":
             feed = self.feeds[item.stream]
@@ -95,25 +85,6 @@ class Gstout(Element):
             data = b"".join(_START + unit for unit in [*lead, *units])
         return Packet(packet.stream, data, packet.pts, packet.dts, packet.duration, packet.key)
 
-    def on_wake(self) -> Iterator[Item]:
-        for feed in list(self.feeds.values()):
-            try:
-                yield from feed.take()
-            except StreamError:
-                assert self.context is not None
-                self.context.wake()
-                raise
-
     def end_stream(self, stream: str) -> Iterator[Item]:
         self.forms.pop(stream, None)
-        feed = self.feeds.pop(stream, None)
-        if feed is not None:
-            yield from feed.finish()
-
-    def cancel(self) -> None:
-        for feed in list(self.feeds.values()):
-            feed.interrupt()
-
-    def close(self) -> None:
-        while self.feeds:
-            self.feeds.popitem()[1].stop()
+        yield from super().end_stream(stream)
