@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import operator
 import re
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -48,11 +49,11 @@ class Token(NamedTuple):
     at: int
 
 
-class Node:
+class Node(ABC):
     """A part of a condition. `value` is asked once for every frame, so that durations can be watched."""
 
-    def value(self, look: Lookup, pts: int) -> Value:
-        raise NotImplementedError
+    @abstractmethod
+    def value(self, look: Lookup, pts: int) -> Value: ...
 
     def names(self) -> Iterator[str]:
         yield from ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,7 +52,7 @@ class Look:
                                "facts": plain(facts)})  # fmt: skip
 
 
-class Rule:
+class Rule(ABC):
     """One line, zone or direction of one stream."""
 
     kind = ""
@@ -104,23 +105,23 @@ class Rule:
             shown["text"] = self.text()
         return shown
 
-    def put(self, points: list[Point], width: int, height: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def put(self, points: list[Point], width: int, height: int) -> None: ...
 
-    def look(self, look: Look) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def look(self, look: Look) -> None: ...
 
-    def values(self) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def values(self) -> dict[str, Any]: ...
 
-    def text(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def text(self) -> str: ...
 
-    def totals(self) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def totals(self) -> dict[str, Any]: ...
 
-    def forget(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def forget(self) -> None: ...
 
 
 class LineRule(Rule):

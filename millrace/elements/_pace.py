@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,7 +16,7 @@ LATE = 0.5  # seconds behind its time at which a stream's clock starts anew
 AHEAD = 30.0  # the same before its time: a jump, not a slow stream
 
 
-class Paced(Element):
+class Paced(Element, ABC):
     """Gives each item to somebody when it is due, and passes it on; a subclass has the setting `sync` and `give`."""
 
     threaded: ClassVar[bool] = True
@@ -28,9 +29,9 @@ class Paced(Element):
     clocks: dict[str, int] = state(dict)  # what to add to stream time to get when it is due, ns of time.monotonic
     held: Item | None = state(lambda: None)  # it is not due yet
 
+    @abstractmethod
     def give(self, item: Frame | Packet) -> None:
         """Hand it to those who watch, without waiting for them."""
-        raise NotImplementedError
 
     def begin_clock(self, start: StreamStart) -> None:
         """A stream has started, or starts again: what comes next is due as it comes."""

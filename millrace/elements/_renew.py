@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class News:
     same: bool = False
 
 
-class Renewal:
+class Renewal(ABC):
     """One thread that makes models ready, and what it has made. `wake` is called when there is news."""
 
     def __init__(self, wake: Callable[[], None], name: str) -> None:
@@ -67,8 +68,8 @@ class Renewal:
             if news.loaded is not None:
                 news.loaded.runtime.close()
 
-    def _run(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _run(self) -> None: ...
 
     def _tell(self, news: News) -> None:
         self._news.append(news)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from ..core.caps import PACKETS
-from ..core.element import Context, setting, state
-from ..core.errors import ConfigError, OutputError, StreamError
-from ..core.hosts import is_loopback
+from ..core.element import setting, state
+from ..core.errors import StreamError
 from ..core.item import Item, StreamStart
 from ..media import Frame, Packet
 from ..media.nal import split
-from ..streaming.loop import Loop
 from ..streaming.mount import Mount
 from ..streaming.rtsp import RtspServer
-from ._pace import Paced
+from ._serve import Served
 
 
-class Rtsp(Paced):
+class Rtsp(Served):
     """Serve streams by RTSP and pass the packets on: `rtsp: {port: 8554}` gives rtsp://127.0.0.1:8554/STREAM.
 
     H.264 and HEVC, encoded once for all clients, over TCP and UDP. A client that joins begins with the next key picture
@@ -26,6 +25,8 @@ class Rtsp(Paced):
     """
 
     takes = PACKETS
+    element: ClassVar[str] = "rtsp"
+    scheme: ClassVar[str] = "rtsp"
 
     port: int = setting(default=8554, minimum=0, maximum=65535, help="where to listen; 0: any free port")
     host: str = setting(default="127.0.0.1", help="the address to listen on; 0.0.0.0: all of this machine's")
@@ -34,34 +35,10 @@ class Rtsp(Paced):
     most: int = setting(default=128, minimum=1, help="clients at a time")
     sync: bool = setting(default=True, help="give out files at their own speed, which holds up what is beside it")
 
-    loop: Loop | None = state(lambda: None)
-    server: RtspServer | None = state(lambda: None)
     mounts: dict[str, Mount] = state(dict)
-    context: Context | None = state(lambda: None)
 
-    def validate(self) -> None:
-        if not self.name.strip("/"):
-            raise ConfigError("rtsp: name is empty: give the path of the streams, such as cam or {stream}")
-
-    def open(self, context: Context) -> None:
-        self.validate()
-        self.context = context
-        self.loop = Loop("millrace-rtsp")
-        self.server = RtspServer(self.host, self.port, self.users, self.most)
-        try:
-            self.loop.run(self.server.start())
-        except OSError as error:
-            self.loop.run(self.server.stop())
-            self.loop.close()
-            self.loop = self.server = None
-            raise OutputError(f"rtsp://{self.host}:{self.port}", error) from error
-        if not is_loopback(self.host) and not self.users:
-            context.warn(f"rtsp listens on {self.host} without passwords: whoever reaches this machine can watch", None)
-
-    @property
-    def listens_on(self) -> int:
-        """The port, also where any free one was asked for."""
-        return self.server.port if self.server is not None else self.port
+    def make_server(self) -> RtspServer:
+        return RtspServer(self.host, self.port, self.users, self.most)
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         assert self.loop is not None and self.server is not None
@@ -106,10 +83,3 @@ class Rtsp(Paced):
         if mount is not None and self.loop is not None and self.server is not None:
             self.loop.soon(self.server.mounts.pop, mount.name, None)
             self.loop.soon(mount.end)
-
-    def close(self) -> None:
-        loop, self.loop = self.loop, None
-        if loop is not None and self.server is not None:
-            loop.run(self.server.stop())
-            loop.close()
-            self.server = None

@@ -6,19 +6,17 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.caps import FRAMES, PACKETS, Caps
-from ..core.element import Context, setting, state
-from ..core.errors import ConfigError, OutputError, StreamError
-from ..core.hosts import is_loopback
+from ..core.element import setting, state
+from ..core.errors import StreamError
 from ..core.item import Item, StreamStart
 from ..devices import part
 from ..encoders.base import Encoder
 from ..media import Frame, Packet
-from ..streaming.loop import Loop
-from ._pace import Paced
 from ._pixels import Pixels
+from ._serve import Served
 
 if TYPE_CHECKING:
     from ..streaming.live import Live
@@ -43,7 +41,7 @@ class Shown:
     events: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=EVENTS))
 
 
-class Web(Paced):
+class Web(Served):
     """Show streams in a browser and pass on what comes: `web: {port: 8080}` gives http://127.0.0.1:8080/.
 
     The page shows all streams, what is counted and what happened. Players find each as /STREAM.m3u8 (HLS, low latency),
@@ -53,6 +51,8 @@ class Web(Paced):
     """
 
     takes = None
+    element: ClassVar[str] = "web"
+    scheme: ClassVar[str] = "http"
 
     port: int = setting(default=8080, minimum=0, maximum=65535, help="where to listen; 0: any free port")
     host: str = setting(default="127.0.0.1", help="the address to listen on; 0.0.0.0: all of this machine's")
@@ -68,39 +68,18 @@ class Web(Paced):
     device: str = setting(default="cpu", help="where to encode: cpu")
     sync: bool = setting(default=True, help="show files at their own speed, which holds up what is beside it")
 
-    loop: Loop | None = state(lambda: None)
-    server: Any = state(lambda: None)  # streaming.web.WebServer: its file needs the extra
     shown: dict[str, Shown] = state(dict)
     pixels: Pixels = state(Pixels)
-    context: Context | None = state(lambda: None)
+
+    def make_server(self) -> Any:
+        from ..streaming.web import WebServer  # its file needs the extra
+
+        return WebServer(self.host, self.port, self.users, self.most, self.names)
 
     def validate(self) -> None:
         from ..streaming import web  # noqa: F401  the extra is there
 
-        if not self.name.strip("/"):
-            raise ConfigError("web: name is empty: give the path of the streams, such as cam or {stream}")
-
-    def open(self, context: Context) -> None:
-        from ..streaming.web import WebServer
-
-        self.validate()
-        self.context = context
-        self.loop = Loop("millrace-web")
-        self.server = WebServer(self.host, self.port, self.users, self.most, self.names)
-        try:
-            self.loop.run(self.server.start())
-        except OSError as error:
-            self.loop.run(self.server.stop())
-            self.loop.close()
-            self.loop = self.server = None
-            raise OutputError(f"http://{self.host}:{self.port}", error) from error
-        if not is_loopback(self.host) and not self.users:
-            context.warn(f"web listens on {self.host} without passwords: whoever reaches this machine can watch", None)
-
-    @property
-    def listens_on(self) -> int:
-        """The port, also where any free one was asked for."""
-        return self.server.port if self.server is not None else self.port
+        super().validate()
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         from ..streaming.live import Live
@@ -213,11 +192,7 @@ class Web(Paced):
             if known.encoder is not None:
                 known.encoder.close()
         self.shown.clear()
-        loop, self.loop = self.loop, None
-        if loop is not None and self.server is not None:
-            loop.run(self.server.stop())
-            loop.close()
-            self.server = None
+        super().close()
 
 
 def _facts(known: Shown, frame: Frame) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -10,7 +11,7 @@ from ..media import TensorInfo
 from .base import Inputs
 
 
-class PooledRuntime:
+class PooledRuntime(ABC):
     """See runtimes.base.Runtime. A subclass defines `call`, which several threads may run at the same time."""
 
     batches = False
@@ -31,9 +32,9 @@ class PooledRuntime:
         self.report: Callable[[str], None] = lambda message: None
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix=f"millrace-{name}")
 
+    @abstractmethod
     def call(self, feed: dict[str, Any]) -> dict[str, Any]:
         """The outputs for these inputs, as arrays of their own. Raises ValueError for inputs that do not fit."""
-        raise NotImplementedError
 
     def run(self, inputs: Inputs) -> dict[str, Any]:
         return self.call(dict(inputs() if callable(inputs) else inputs))

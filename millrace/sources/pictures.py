@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import ClassVar
@@ -20,18 +21,18 @@ class PictureSource(RecordedSource):
     quick: ClassVar[bool] = False  # to make a picture is work
 
     @property
+    @abstractmethod
     def rate(self) -> Fraction:
         """Frames a second."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def count(self) -> int | None:
         """How many frames there are; None: without end."""
-        raise NotImplementedError
 
+    @abstractmethod
     def picture(self, index: int) -> Image:
         """The picture of frame `index`, from 0; its memory is given away."""
-        raise NotImplementedError
 
     def once(self, begin: int, end: int | None) -> Iterator[Opened | Item]:
         rate, count = self.rate, self.count

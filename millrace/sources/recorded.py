@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ class Opened(NamedTuple):
     period: int = 40_000_000  # ns from a picture to the next, where an item does not say its duration
 
 
-class RecordedSource(Source):
+class RecordedSource(Source, ABC):
     """Reads something that has a beginning and an end, once or several times over.
 
     A subclass gives one pass over it: `once(begin, end)` yields an `Opened`, then packets or frames with their own
@@ -42,8 +43,8 @@ class RecordedSource(Source):
 
     halt: threading.Event = state(threading.Event)
 
-    def once(self, begin: int, end: int | None) -> Iterator[Opened | Item]:
-        raise NotImplementedError
+    @abstractmethod
+    def once(self, begin: int, end: int | None) -> Iterator[Opened | Item]: ...
 
     def say(self, caps: Caps) -> Caps:
         return caps

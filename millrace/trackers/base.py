@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -83,7 +84,7 @@ class Tracker(Protocol):
 
 
 @dataclass(kw_only=True)
-class Rules:
+class Rules(ABC):
     """What can be set of every tracker; each has a subclass that adds its own and says what they mean for a step.
 
     `smooth`: objects take the filter's box (`detected_box` keeps the detector's). `coast`: so many seconds an identity
@@ -111,13 +112,13 @@ class Rules:
             if isinstance(value, (int, float)) and not value >= 0:
                 raise SettingError(f"tracker {self.name}", key, value, "it must not be below 0")
 
+    @abstractmethod
     def stages(self) -> tuple[Stage, ...]:
         """The rounds of association."""
-        raise NotImplementedError
 
+    @abstractmethod
     def life(self) -> Life:
         """Filter and life cycle."""
-        raise NotImplementedError
 
     def appearance(self) -> Appearance | None:
         """How embeddings are used; None: by motion alone."""

@@ -9,7 +9,7 @@ is lowered by the share that the missing likenesses would have had. Bodies and o
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,10 @@ class NvTracker(Rules):
         if not self.config:
             raise ConfigError("tracker nvtracker: config must name DeepStream's tracker file (.yml)")
         self.file = read_nvtracker(self.config, self.pixels, self.looks)
+        usual = {each.name: each.default_factory() if callable(each.default_factory) else each.default
+                 for each in fields(Rules)}  # fmt: skip
         for key, value in self.file.settings.items():
-            if getattr(self, key) == getattr(Rules(), key):  # what was said beside the file counts
+            if getattr(self, key) == usual[key]:  # what was said beside the file counts
                 setattr(self, key, value)
         super().__post_init__()
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from toys import WAIT, Count, Forever, Num, chain, until
+from toys import WAIT, Behind, Count, Forever, Num, chain, until
 
-from millrace.core import Caps, Context, Element, Pipeline, SourceError, StreamEnd, StreamStart, setting, state
+from millrace.core import Caps, Element, Pipeline, SourceError, StreamEnd, StreamStart, setting, state
 
 
 class Split(Element):
@@ -35,38 +34,6 @@ class Split(Element):
     def end_stream(self, stream: str) -> Iterator[Any]:
         if len(self.splits(stream)) > 1:
             yield from (StreamEnd(name) for name in self.splits(stream))
-
-
-class Behind(Element):
-    """Notes what it is told."""
-
-    threaded = True
-    delay: float = setting(default=0.0)
-    most: int | None = setting(default=None)
-    log: list[str] = state(list)
-    items: list[Num] = state(list)
-    told: list[tuple[str, ...]] = state(list)
-
-    def open(self, context: Context) -> None:
-        self.context = context
-
-    def expect(self, streams: Sequence[str]) -> None:
-        self.told.append(tuple(streams))
-
-    def start_stream(self, start: StreamStart) -> StreamStart:
-        self.log.append(f"start {start.stream}")
-        return start
-
-    def process(self, item: Num) -> Iterator[Any]:
-        time.sleep(self.delay)
-        self.items.append(item)
-        if self.most is not None and len(self.items) == self.most:
-            self.context.finish(item.stream)
-        yield item
-
-    def end_stream(self, stream: str) -> Iterator[Any]:
-        self.log.append(f"end {stream}")
-        yield from ()
 
 
 def run(pipeline: Pipeline, *sources: Any) -> None:

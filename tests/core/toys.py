@@ -289,3 +289,35 @@ def starts_and_ends(log: Sequence[Any]) -> None:
         elif item.stream is not None:
             assert item.stream in open_streams
     assert not open_streams
+
+
+class Behind(Element):
+    """Notes what it is told."""
+
+    threaded = True
+    delay: float = setting(default=0.0)
+    most: int | None = setting(default=None)
+    log: list[str] = state(list)
+    items: list[Num] = state(list)
+    told: list[tuple[str, ...]] = state(list)
+
+    def open(self, context: Context) -> None:
+        self.context = context
+
+    def expect(self, streams: Sequence[str]) -> None:
+        self.told.append(tuple(streams))
+
+    def start_stream(self, start: StreamStart) -> StreamStart:
+        self.log.append(f"start {start.stream}")
+        return start
+
+    def process(self, item: Num) -> Iterator[Any]:
+        time.sleep(self.delay)
+        self.items.append(item)
+        if self.most is not None and len(self.items) == self.most:
+            self.context.finish(item.stream)
+        yield item
+
+    def end_stream(self, stream: str) -> Iterator[Any]:
+        self.log.append(f"end {stream}")
+        yield from ()

@@ -114,19 +114,6 @@ class Talk:
         self.socket.close()
 
 
-@pytest.fixture
-def talk() -> Iterator[Callable[[Served], Talk]]:
-    made: list[Talk] = []
-
-    def start(served: Served) -> Talk:
-        made.append(Talk(served))
-        return made[-1]
-
-    yield start
-    for each in made:
-        each.close()
-
-
 def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
     until = time.monotonic() + seconds
     while not true():

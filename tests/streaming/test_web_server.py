@@ -143,19 +143,6 @@ class Talk:
         self.socket.close()
 
 
-@pytest.fixture
-def talk() -> Iterator[Callable[[Served], Talk]]:
-    made: list[Talk] = []
-
-    def start(served: Served) -> Talk:
-        made.append(Talk(served))
-        return made[-1]
-
-    yield start
-    for each in made:
-        each.close()
-
-
 Serve, Talker = Callable[..., Served], Callable[[Served], Talk]
 
 
