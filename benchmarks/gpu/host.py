@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 from application import LoopingFile, application
+from threads import Threads
 
 import millrace.cuda.context as context
 import millrace.decoders.nvdec as nvdec
@@ -204,8 +205,9 @@ def measure(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
     pipeline.tap("json", count)
     pipeline.start()
     time.sleep(2.0)
-    before, cpu, start = counts[0], time.process_time(), time.perf_counter()
+    before, cpu, start, threads = counts[0], time.process_time(), time.perf_counter(), Threads()
     time.sleep(arguments.seconds)
+    shares = threads.shares()
     done, used, took = counts[0] - before, time.process_time() - cpu, time.perf_counter() - start
     if pipeline.errors:
         raise SystemExit("; ".join(map(str, pipeline.errors)))
@@ -215,6 +217,7 @@ def measure(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
     return {
         "streams": arguments.streams, "fps": round(done / took), "cpu_us_a_frame": round(1e6 * used / max(1, done), 1),
         "objects_a_frame": round(counts[1] / max(1, counts[0]), 1),
+        "us_of_threads": {name: round(1e6 * share * took / max(1, done), 1) for name, share in shares.items()},
     }  # fmt: skip
 
 

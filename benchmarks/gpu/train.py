@@ -97,6 +97,7 @@ def learn(pictures: Any, boxes: list[Any], seconds: float) -> tuple[Detector, di
 
 
 def write(net: Any, name: str, kind: str, card: str, folder: Path, height: int, width: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     torch.save(net.half().cpu().state_dict(), folder / f"{name}.pth")
     where = Path(__file__).with_name("nets.py")
     (folder / f"{name}.yaml").write_text(
