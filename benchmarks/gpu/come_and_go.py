@@ -80,6 +80,9 @@ def come_and_go(out: common.Out, clip: str, models: str, sources: int) -> None:
 
         pipeline.tap("infer", count)
         pipeline.start()
+        until = time.monotonic() + 60
+        while len(frames) < STEADY and time.monotonic() < until:  # the network's graphs are recorded
+            time.sleep(0.05)
         began, done, open_now = time.monotonic(), 0, []
         marks: list[list[int]] = []
         while done < sources and time.monotonic() < began + 200:

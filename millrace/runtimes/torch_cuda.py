@@ -140,7 +140,13 @@ class TorchRuntime:
         size = min((n for n in self._warm if count <= n and (self._sizes or n <= _SPARE * count)), default=0)
         size = size or 1 << max(0, count - 1).bit_length()
         if size not in self._captured:
-            self._captured[size] = [self.record(self._module, size) for _ in range(2)]
+            try:
+                self._captured[size] = [self.record(self._module, size) for _ in range(2)]
+            except self._torch.OutOfMemoryError:  # one that is too large does as well
+                larger = [each for each in self._captured if each >= count]
+                if not larger:
+                    raise
+                size = min(larger)
         pair = self._captured[size]
         pair.reverse()
         return pair[0]
@@ -175,6 +181,8 @@ class TorchRuntime:
             except Exception as error:
                 with suppress(RuntimeError):
                     graph.capture_end()
+                if isinstance(error, torch.OutOfMemoryError):
+                    raise
                 raise ValueError(_UNRECORDED.format(str(error).partition("\n")[0])) from error
             graph.capture_end()
             self._pool = graph.pool()

@@ -215,3 +215,23 @@ def test_batches_run_on_the_sizes_that_are_given(device, net):
     finally:
         runtime.close()
         reference.close()
+
+
+def test_without_memory_for_a_graph_a_larger_one_is_used(device, net, monkeypatch):
+    import torch
+
+    runtime, reference = load(net, device, precision="float32"), cpu.load(net)
+
+    def full(module, size):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    try:
+        want = reference.run({"images": pictures(2)})["out"]
+        runtime.run({"images": pictures(4)})
+        monkeypatch.setattr(runtime, "record", full)
+        assert np.abs(runtime.run({"images": pictures(2)})["out"] - want).max() < 1e-5
+        with pytest.raises(RuntimeError, match="out of memory"):
+            runtime.run({"images": pictures(5)})
+    finally:
+        runtime.close()
+        reference.close()
