@@ -65,6 +65,7 @@ class Node:
         self.expects = cls.expect is not Element.expect
         self.timed = cls.on_deadline is not Element.on_deadline
         self.gated = cls.ready is not Element.ready
+        self.wakes = cls.on_wake is not Element.on_wake
         self.merges = element.merges
 
     # life
