@@ -18,8 +18,8 @@ Who calls what, and when:
   is taken from the list.
 * `start_stream(start)` when a stream opens, and again when its caps change: returns the StreamStart for those
   downstream. Raise StreamError to refuse this stream alone; under `on_error: skip` any error does.
-* `process(item)` for every item: yields none, one or many. An element that looks at single frames defines
-  `process_frame(frame)` instead: it changes the frame in place and returns nothing; a batch is unpacked for it.
+* `process(item)` for every item: yields none, one or many, or returns a list of them. An element that looks at single
+  frames defines `process_frame(frame)` instead: it changes the frame in place and returns nothing; a batch is unpacked.
   What is raised costs the item at hand, so an error in `process(batch)` costs the whole batch, an error in
   `process_frame` that frame. One call may yield some 32 items more than there is room for; then it waits.
 * `flush(stream)` before a discontinuity or new caps: gives back what is held of the stream, remembers the rest.
@@ -41,7 +41,7 @@ from an element: the engine forwards them in their place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, dataclass_transform
 
@@ -159,7 +159,7 @@ class Element:
     def start_stream(self, start: StreamStart) -> StreamStart | None:
         return start
 
-    def process(self, item: Any) -> Iterator[Item]:
+    def process(self, item: Any) -> Iterable[Item]:
         yield item
 
     def flush(self, stream: str) -> Iterator[Item]:
