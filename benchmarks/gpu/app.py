@@ -167,7 +167,7 @@ class Processes:
             time.sleep(0.6)
             with common.Utilisation() as used:
                 time.sleep(SECONDS - 0.3)
-                memory = used.nvml.nvmlDeviceGetMemoryInfo(used.handle).used
+                memory = common.memory()
             told = [json.loads(said) for said in self.hear()]
         finally:
             guard.cancel()
@@ -177,7 +177,7 @@ class Processes:
             "cpu_s_per_1000": round(1000 * sum(each["cpu"] for each in told) / max(1, frames), 3),
             "p50_ms": max(each["p50_ms"] for each in told), "p99_ms": max(each["p99_ms"] for each in told),
             "objects": round(float(np.mean([each["objects"] for each in told])), 2),
-            "memory_mb": round(memory / 1e6), **used.figures, "threads": told[0]["threads"],
+            "memory_mb": memory, **used.figures, "threads": told[0]["threads"],
             "elements": told[0]["elements"],
         }  # fmt: skip
         if profile:
@@ -253,6 +253,8 @@ def main() -> None:
                 out("FAILED", streams=streams, **facts, error=str(error))
             finally:
                 processes.close()
+                time.sleep(1.0)
+                out("killed", processes=number, memory_mb=common.memory())
     return None
 
 
