@@ -19,6 +19,7 @@ import av
 import common
 import numpy as np
 from application import LoopingFile, line
+from threads import samples
 
 from millrace.core import Graph, Pipeline
 from millrace.core.errors import ConfigError
@@ -74,11 +75,14 @@ def come_and_go(out: common.Out, clip: str, models: str, sources: int) -> None:
 
         def count(item: Any) -> None:
             for frame in getattr(item, "frames", ()):
-                key = frame.stream if frame.stream.startswith("steady") else "others"
+                key = frame.stream if frame.stream.startswith(("steady", "late")) else "others"
                 frames[key] = frames.get(key, 0) + 1
 
         pipeline.tap("infer", count)
         pipeline.start()
+        until = time.monotonic() + 60
+        while len(frames) < STEADY and time.monotonic() < until:  # the network's graphs are recorded
+            time.sleep(0.05)
         began, done, open_now = time.monotonic(), 0, []
         marks: list[list[int]] = []
         while done < sources and time.monotonic() < began + 200:
@@ -117,6 +121,8 @@ def full(out: common.Out, pipeline: Pipeline, clip: str, frames: dict[str, int])
     free, _ = torch.cuda.mem_get_info()
     hoard = torch.empty(max(0, free - 400_000_000), dtype=torch.uint8, device=common.DEVICE)
     before = len(pipeline.errors)
+    warned: list[str] = []
+    pipeline.bus.subscribe(lambda said: warned.append(said.text) if said.kind == "warning" else None)
     added = 0
     until = time.monotonic() + 25
     while len(pipeline.errors) == before and added < 64 and time.monotonic() < until and pipeline.state == "running":
@@ -126,9 +132,12 @@ def full(out: common.Out, pipeline: Pipeline, clip: str, frames: dict[str, int])
     steady = [frames.get(f"steady{n}", 0) for n in range(STEADY)]
     time.sleep(2.0)
     more = [frames.get(f"steady{n}", 0) for n in range(STEADY)]
-    out("memory full", left_mb=400, streams_added=added, state=str(pipeline.state),
+    out("memory full", left_mb=400, streams_added=added, state=str(pipeline.state), warned=warned[:2],
+        frames=sum(more) - sum(steady), late_with_frames=sum(name.startswith("late") for name in frames),
         refused=[str(error)[:240] for error in pipeline.errors[before:]][:2],
         steady_go_on=all(b > a for a, b in zip(steady, more, strict=True)))  # fmt: skip
+    if sum(more) == sum(steady):
+        out("where it stands", threads=samples())
     del hoard
     torch.cuda.empty_cache()
 
