@@ -507,15 +507,19 @@ static void let_go(Foot *foot)
     Py_XDECREF(foot->sighting);
 }
 
-/* The Sighting of a foot, borrowed; made when it is first asked for. */
-static PyObject *sighting_of(Foot *foot, PyObject *make)
+/* The Sighting of a foot, borrowed; made when it is first asked for. `kind` is a tuple of nine. */
+static PyObject *sighting_of(Foot *foot, PyTypeObject *kind)
 {
     if (foot->sighting == NULL) {
-        PyObject *class_id = PyObject_GetAttr(foot->found, s_class_id);
+        newfunc make = (newfunc)PyType_GetSlot(&PyTuple_Type, Py_tp_new);
+        PyObject *class_id = PyObject_GetAttr(foot->found, s_class_id), *plain = NULL;
         if (class_id != NULL)
-            foot->sighting = PyObject_CallFunction(make, "OOddddOdO", foot->key, foot->label, foot->x1, foot->y1,
-                                                   foot->x2, foot->y2, class_id, foot->doubt, foot->found);
+            plain = Py_BuildValue("((OOddddOdO))", foot->key, foot->label, foot->x1, foot->y1, foot->x2, foot->y2,
+                                  class_id, foot->doubt, foot->found);
+        if (plain != NULL)
+            foot->sighting = make(kind, plain, NULL);
         Py_XDECREF(class_id);
+        Py_XDECREF(plain);
     }
     return foot->sighting;
 }
@@ -552,8 +556,9 @@ static int due(const Rule *rule, long long pts)
     return 0;
 }
 
-/* All feet past one rule; `rest` becomes a list where Python shall look at some. 1 where something is left to do. */
-static int look(const Rule *rule, int number, Foot *feet, Py_ssize_t n, long long pts, PyObject *make, PyObject **rest)
+/* All feet past one rule; `rest` becomes a list of what Python shall look at, or stays NULL. 0, or -1 on error. */
+static int look(const Rule *rule, int number, Foot *feet, Py_ssize_t n, long long pts, PyTypeObject *kind,
+                PyObject **rest)
 {
     for (Py_ssize_t k = 0; k < n; k++) {
         int inside = 0, answer = concerns(rule, &feet[k]);
@@ -564,7 +569,7 @@ static int look(const Rule *rule, int number, Foot *feet, Py_ssize_t n, long lon
             if (answer == 0) {
                 if (*rest == NULL && (*rest = PyList_New(0)) == NULL)
                     return -1;
-                PyObject *seen = sighting_of(&feet[k], make);
+                PyObject *seen = sighting_of(&feet[k], kind);
                 if (seen == NULL || PyList_Append(*rest, seen) < 0)
                     return -1;
             }
@@ -572,7 +577,10 @@ static int look(const Rule *rule, int number, Foot *feet, Py_ssize_t n, long lon
         if (answer < 0)
             return -1;
     }
-    return *rest != NULL ? 1 : due(rule, pts);
+    int late = *rest == NULL ? due(rule, pts) : 0;
+    if (late > 0)
+        *rest = PyList_New(0);
+    return late < 0 || (late > 0 && *rest == NULL) ? -1 : 0;
 }
 
 /* extras["analytics"] = {"zones": [names]} for one that is inside some. */
@@ -592,18 +600,17 @@ static int mark(const Foot *foot, const Rule *rules, int count)
     return bad ? -1 : 0;
 }
 
-/* ([all sightings], [what each rule must look at]) */
-static PyObject *told(Foot *feet, Py_ssize_t n, PyObject **rests, int count, PyObject *make)
+/* ([all sightings], [what each rule must look at, or None]) */
+static PyObject *told(Foot *feet, Py_ssize_t n, PyObject **rests, int count, PyTypeObject *kind)
 {
     PyObject *seen = PyList_New(n), *lists = PyList_New(count), *out = NULL;
     int bad = seen == NULL || lists == NULL;
     for (Py_ssize_t k = 0; k < n && !bad; k++) {
-        PyObject *one = sighting_of(&feet[k], make);
+        PyObject *one = sighting_of(&feet[k], kind);
         bad = one == NULL || PyList_SetItem(seen, k, Py_NewRef(one)) < 0;
     }
     for (int k = 0; k < count && !bad; k++) {
-        PyObject *rest = rests[k] == NULL ? PyList_New(0) : Py_NewRef(rests[k]);
-        bad = rest == NULL || PyList_SetItem(lists, k, rest) < 0;
+        bad = PyList_SetItem(lists, k, Py_NewRef(rests[k] == NULL ? Py_None : rests[k])) < 0;
     }
     if (!bad)
         out = PyTuple_Pack(2, seen, lists);
@@ -637,14 +644,18 @@ static int rules_of(PyObject *plan, Rule *rules, int *bad)
 static PyObject *frame(PyObject *module, PyObject *args)
 {
     (void)module;
-    PyObject *objects, *known, *fresh, *make, *plan, *rests[RULES] = {NULL}, *out = NULL;
+    PyObject *objects, *known, *fresh, *kind, *plan, *rests[RULES] = {NULL}, *out = NULL;
     long long pts;
     int predicted, whole, bad;
     Rule rules[RULES];
-    if (!PyArg_ParseTuple(args, "O!pLO!OOO!p:frame", &PyList_Type, &objects, &predicted, &pts, &PyDict_Type, &known,
-                          &fresh, &make, &PyList_Type, &plan, &whole) ||
+    if (!PyArg_ParseTuple(args, "O!pLO!OO!O!p:frame", &PyList_Type, &objects, &predicted, &pts, &PyDict_Type, &known,
+                          &fresh, &PyType_Type, &kind, &PyList_Type, &plan, &whole) ||
         !is_time(pts))
         return NULL;
+    if (!PyType_IsSubtype((PyTypeObject *)kind, &PyTuple_Type)) {
+        PyErr_SetString(PyExc_TypeError, "frame: sightings are tuples");
+        return NULL;
+    }
     Py_ssize_t most = PyList_Size(objects), n = 0;
     Foot *feet = PyMem_Calloc((size_t)most + 1, sizeof *feet);
     if (feet == NULL)
@@ -666,14 +677,13 @@ static PyObject *frame(PyObject *module, PyObject *args)
             n++;
     }
     for (int k = 0; k < count && !bad; k++) {
-        int answer = look(&rules[k], k, feet, n, pts, make, &rests[k]);
-        bad = answer < 0;
-        whole |= answer > 0;
+        bad = look(&rules[k], k, feet, n, pts, (PyTypeObject *)kind, &rests[k]) < 0;
+        whole |= rests[k] != NULL;
     }
     for (Py_ssize_t k = 0; k < n && !bad && !whole; k++)
         bad = mark(&feet[k], rules, count) < 0;
     if (!bad)
-        out = whole ? told(feet, n, rests, count, make) : Py_NewRef(Py_None);
+        out = whole ? told(feet, n, rests, count, (PyTypeObject *)kind) : Py_NewRef(Py_None);
     for (Py_ssize_t k = 0; k < n; k++)
         let_go(&feet[k]);
     for (int k = 0; k < count; k++) {
@@ -681,6 +691,39 @@ static PyObject *frame(PyObject *module, PyObject *args)
         Py_XDECREF(rests[k]);
     }
     PyMem_Free(feet);
+    return out;
+}
+
+/* A value in which dictionaries are new, and all else is shared. */
+static PyObject *anew(PyObject *value)
+{
+    if (!PyDict_CheckExact(value))
+        return Py_NewRef(value);
+    PyObject *out = PyDict_Copy(value), *key, *each;
+    Py_ssize_t at = 0;
+    while (out != NULL && PyDict_Next(value, &at, &key, &each)) {
+        PyObject *copied = PyDict_CheckExact(each) ? anew(each) : NULL;
+        if (copied != NULL ? PyDict_SetItem(out, key, copied) < 0 : PyErr_Occurred() != NULL)
+            Py_CLEAR(out);
+        Py_XDECREF(copied);
+    }
+    return out;
+}
+
+static PyObject *copies(PyObject *module, PyObject *list)
+{
+    (void)module;
+    if (!PyList_Check(list)) {
+        PyErr_SetString(PyExc_TypeError, "copies: of a list");
+        return NULL;
+    }
+    Py_ssize_t n = PyList_Size(list);
+    PyObject *out = PyList_New(n);
+    for (Py_ssize_t k = 0; out != NULL && k < n; k++) {
+        PyObject *copied = anew(PyList_GetItem(list, k));
+        if (copied == NULL || PyList_SetItem(out, k, copied) < 0)
+            Py_CLEAR(out);
+    }
     return out;
 }
 
@@ -696,7 +739,8 @@ static PyMethodDef methods[] = {
      "frame(objects, predicted, pts, known, fresh, sighting, plan, whole)\n\nSightings, paths and all the rules of a "
      "stream at once. `plan` is a list of (zone, counter, classes, name): zone is True or False, classes a set or None. "
      "None when nothing happens to any of them (those in zones are marked then), else, and with `whole`: the "
-     "sightings, and for each rule a list of those that it must look at."},
+     "sightings, and for each rule a list of those that it must look at, or None."},
+    {"copies", copies, METH_O, "copies(list)\n\nThe list, with dictionaries of its own within it, and within those."},
     {NULL, NULL, 0, NULL},
 };
 
