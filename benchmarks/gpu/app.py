@@ -4,7 +4,8 @@
 
 decode → batch → ResNet-18 detector at 960x544 → track → two ResNet-18 classifiers, each identity once → lines and
 zones → JSON lines, all in our elements; `--processes N` spreads the streams over so many. Models: train.py.
-Beside it, in the same run, decode-only by others' loops (decode_only.py), the best of the ways and thread counts tried.
+Beside it, in the same run, decode-only by others' loops (decode_only.py): ratios are to the best of all ways, thread
+counts and numbers of streams that were tried.
 Figures of one window: fps, its ratio to decode-only, CPU seconds of all processes per 1,000 frames, time from a decoded
 picture to its line (p50, p99), objects with identities a frame, GPU memory.
 """
@@ -166,7 +167,7 @@ class Processes:
             time.sleep(0.6)
             with common.Utilisation() as used:
                 time.sleep(SECONDS - 0.3)
-                memory = used.nvml.nvmlDeviceGetMemoryInfo(used.handle).used
+                memory = common.memory()
             told = [json.loads(said) for said in self.hear()]
         finally:
             guard.cancel()
@@ -176,7 +177,7 @@ class Processes:
             "cpu_s_per_1000": round(1000 * sum(each["cpu"] for each in told) / max(1, frames), 3),
             "p50_ms": max(each["p50_ms"] for each in told), "p99_ms": max(each["p99_ms"] for each in told),
             "objects": round(float(np.mean([each["objects"] for each in told])), 2),
-            "memory_mb": round(memory / 1e6), **used.figures, "threads": told[0]["threads"],
+            "memory_mb": memory, **used.figures, "threads": told[0]["threads"],
             "elements": told[0]["elements"],
         }  # fmt: skip
         if profile:
@@ -221,6 +222,7 @@ def main() -> None:
     parser.add_argument("--interval", type=float, help="seconds after which a thread is asked for the lock")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--ways", nargs="+", default=["nvc+av:4", "nvc+av:8", "av:8"], help="of decode-only")
+    parser.add_argument("--beside", type=int, nargs="+", help="streams of decode-only; default: as the application")
     parser.add_argument("--out")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     for name in ("--first", "--step"):
@@ -234,23 +236,25 @@ def main() -> None:
 
     out = common.Out(arguments.out)
     for clip in arguments.clips:
-        best = {streams: {"fps": 0.0} for streams in arguments.streams}
-        for streams in arguments.streams if arguments.ways != ["none"] else []:
-            best[streams] = decode_only(clip, streams, arguments.ways)
-            out("decode-only", clip=Path(clip).name, **{"streams": streams, **best[streams]})
+        whole = 0.0
+        for streams in arguments.beside or arguments.streams if arguments.ways != ["none"] else []:
+            best = decode_only(clip, streams, arguments.ways)
+            whole = max(whole, best["fps"])
+            out("decode-only", clip=Path(clip).name, **{"streams": streams, **best})
         for number in arguments.processes:
             facts = {"clip": Path(clip).name, "processes": number, "compiled": arguments.compiled}
             processes = Processes(clip, number, arguments)
             try:
                 for streams in sorted(arguments.streams):
                     figures = processes.window(streams, arguments.profile)
-                    whole = best[streams]["fps"]
                     ratio = round(figures["fps"] / whole, 3) if whole else None
                     out("application", streams=streams, **facts, ratio=ratio, **figures)
             except (RuntimeError, ValueError, OSError) as error:
                 out("FAILED", streams=streams, **facts, error=str(error))
             finally:
                 processes.close()
+                time.sleep(1.0)
+                out("killed", processes=number, memory_mb=common.memory())
     return None
 
 

@@ -52,13 +52,6 @@ def short(clip: str, target: Path, pictures: int, damaged: bool = False) -> None
             out.mux(packet)
 
 
-def memory() -> int:
-    import pynvml
-
-    pynvml.nvmlInit()
-    return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).used // 1_000_000)
-
-
 def come_and_go(out: common.Out, clip: str, models: str, sources: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         good, bad = Path(folder, "good.mp4"), Path(folder, "bad.mp4")
@@ -100,7 +93,7 @@ def come_and_go(out: common.Out, clip: str, models: str, sources: int) -> None:
                 open_now.remove(name)
                 done += 1
             if done // 100 > len(marks):
-                marks.append([done, memory()])
+                marks.append([done, common.memory()])
         took = time.monotonic() - began
         steady = [frames.get(f"steady{n}", 0) for n in range(STEADY)]
         time.sleep(1.0)
@@ -111,7 +104,7 @@ def come_and_go(out: common.Out, clip: str, models: str, sources: int) -> None:
             errors=len(pipeline.errors), first_error=[str(e)[:160] for e in pipeline.errors][:1])  # fmt: skip
         full(out, pipeline, clip, frames)
         pipeline.stop()
-        out("after the end", memory_mb=memory())
+        out("after the end", memory_mb=common.memory())
 
 
 def full(out: common.Out, pipeline: Pipeline, clip: str, frames: dict[str, int]) -> None:
