@@ -52,7 +52,7 @@ typedef struct {
     char inside, counted;
 } Visit;
 
-/* One sighting: `key` and `label` are owned where it was made of an Object, `found`, else borrowed of `sighting`. */
+/* One sighting. Made of an Object, `found`, it owns key, label and sighting; made of a Sighting it owns nothing. */
 typedef struct {
     PyObject *found, *key, *label, *sighting;
     double x1, y1, x2, y2, doubt;
@@ -491,7 +491,7 @@ static int foot_of_object(PyObject *found, int predicted, Foot *out)
         if (value == Py_None)
             return 0;
     }
-    out->found = Py_NewRef(found);
+    out->found = found; /* held by the list */
     if ((out->label = PyObject_GetAttr(found, s_label)) == NULL || (value = PyObject_GetAttr(found, s_box)) == NULL)
         return -1;
     int answer = corners_of(value, out);
@@ -501,7 +501,6 @@ static int foot_of_object(PyObject *found, int predicted, Foot *out)
 
 static void let_go(Foot *foot)
 {
-    Py_XDECREF(foot->found);
     Py_XDECREF(foot->key);
     Py_XDECREF(foot->label);
     Py_XDECREF(foot->sighting);
@@ -644,11 +643,11 @@ static int rules_of(PyObject *plan, Rule *rules, int *bad)
 static PyObject *frame(PyObject *module, PyObject *args)
 {
     (void)module;
-    PyObject *objects, *known, *fresh, *kind, *plan, *rests[RULES] = {NULL}, *out = NULL;
+    PyObject *given, *known, *fresh, *kind, *plan, *rests[RULES] = {NULL}, *out = NULL;
     long long pts;
     int predicted, whole, bad;
     Rule rules[RULES];
-    if (!PyArg_ParseTuple(args, "O!pLO!OO!O!p:frame", &PyList_Type, &objects, &predicted, &pts, &PyDict_Type, &known,
+    if (!PyArg_ParseTuple(args, "OpLO!OO!O!p:frame", &given, &predicted, &pts, &PyDict_Type, &known,
                           &fresh, &PyType_Type, &kind, &PyList_Type, &plan, &whole) ||
         !is_time(pts))
         return NULL;
@@ -656,12 +655,17 @@ static PyObject *frame(PyObject *module, PyObject *args)
         PyErr_SetString(PyExc_TypeError, "frame: sightings are tuples");
         return NULL;
     }
+    PyObject *objects = PySequence_List(given); /* our own, whatever code may run on the way */
+    if (objects == NULL)
+        return NULL;
     Py_ssize_t most = PyList_Size(objects), n = 0;
     Foot *feet = PyMem_Calloc((size_t)most + 1, sizeof *feet);
-    if (feet == NULL)
+    if (feet == NULL) {
+        Py_DecRef(objects);
         return PyErr_NoMemory();
+    }
     int count = rules_of(plan, rules, &bad);
-    for (Py_ssize_t k = 0; k < most && k < PyList_Size(objects) && !bad; k++) {
+    for (Py_ssize_t k = 0; k < most && !bad; k++) {
         int answer = foot_of_object(PyList_GetItem(objects, k), predicted, &feet[n]);
         if (answer == 1) {
             PyObject *course = known_of(known, feet[n].key, course_type, fresh);
@@ -691,6 +695,7 @@ static PyObject *frame(PyObject *module, PyObject *args)
         Py_XDECREF(rests[k]);
     }
     PyMem_Free(feet);
+    Py_DecRef(objects);
     return out;
 }
 

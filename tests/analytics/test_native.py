@@ -215,6 +215,14 @@ def test_what_rules_show_belongs_to_its_frame():
     assert second.extras["analytics"][0]["values"]["count"] > 0
 
 
+def test_objects_may_stand_in_any_sequence():
+    found = Object(box((0, 0, 10, 10)), 0, "car", 0.5, 1)
+    found.detected_box = found.box
+    known, line = {}, LineCounter((0, 0), (1, 1))
+    seen, left = native.steps.frame((found,), False, 0, known, Path, Sighting, [(False, line, None, "a")], False)
+    assert seen == [Sighting(1, "car", 0.0, 0.0, 10.0, 10.0, 0, 0.0, found)] and left == [seen]
+
+
 def test_a_step_of_many_refuses_what_is_no_plan():
     known, line = {}, LineCounter((0, 0), (1, 1))
     with pytest.raises(TypeError, match="a plan has"):
