@@ -52,7 +52,7 @@ typedef struct {
     char inside, counted;
 } Visit;
 
-/* One sighting: `key` and `label` are owned where it was made of an Object, `found`, else borrowed of `sighting`. */
+/* One sighting. Made of an Object, `found`, it owns key, label and sighting; made of a Sighting it owns nothing. */
 typedef struct {
     PyObject *found, *key, *label, *sighting;
     double x1, y1, x2, y2, doubt;
@@ -491,7 +491,7 @@ static int foot_of_object(PyObject *found, int predicted, Foot *out)
         if (value == Py_None)
             return 0;
     }
-    out->found = Py_NewRef(found);
+    out->found = found; /* held by the list */
     if ((out->label = PyObject_GetAttr(found, s_label)) == NULL || (value = PyObject_GetAttr(found, s_box)) == NULL)
         return -1;
     int answer = corners_of(value, out);
@@ -501,21 +501,24 @@ static int foot_of_object(PyObject *found, int predicted, Foot *out)
 
 static void let_go(Foot *foot)
 {
-    Py_XDECREF(foot->found);
     Py_XDECREF(foot->key);
     Py_XDECREF(foot->label);
     Py_XDECREF(foot->sighting);
 }
 
-/* The Sighting of a foot, borrowed; made when it is first asked for. */
-static PyObject *sighting_of(Foot *foot, PyObject *make)
+/* The Sighting of a foot, borrowed; made when it is first asked for. `kind` is a tuple of nine. */
+static PyObject *sighting_of(Foot *foot, PyTypeObject *kind)
 {
     if (foot->sighting == NULL) {
-        PyObject *class_id = PyObject_GetAttr(foot->found, s_class_id);
+        newfunc make = (newfunc)PyType_GetSlot(&PyTuple_Type, Py_tp_new);
+        PyObject *class_id = PyObject_GetAttr(foot->found, s_class_id), *plain = NULL;
         if (class_id != NULL)
-            foot->sighting = PyObject_CallFunction(make, "OOddddOdO", foot->key, foot->label, foot->x1, foot->y1,
-                                                   foot->x2, foot->y2, class_id, foot->doubt, foot->found);
+            plain = Py_BuildValue("((OOddddOdO))", foot->key, foot->label, foot->x1, foot->y1, foot->x2, foot->y2,
+                                  class_id, foot->doubt, foot->found);
+        if (plain != NULL)
+            foot->sighting = make(kind, plain, NULL);
         Py_XDECREF(class_id);
+        Py_XDECREF(plain);
     }
     return foot->sighting;
 }
@@ -552,8 +555,9 @@ static int due(const Rule *rule, long long pts)
     return 0;
 }
 
-/* All feet past one rule; `rest` becomes a list where Python shall look at some. 1 where something is left to do. */
-static int look(const Rule *rule, int number, Foot *feet, Py_ssize_t n, long long pts, PyObject *make, PyObject **rest)
+/* All feet past one rule; `rest` becomes a list of what Python shall look at, or stays NULL. 0, or -1 on error. */
+static int look(const Rule *rule, int number, Foot *feet, Py_ssize_t n, long long pts, PyTypeObject *kind,
+                PyObject **rest)
 {
     for (Py_ssize_t k = 0; k < n; k++) {
         int inside = 0, answer = concerns(rule, &feet[k]);
@@ -564,7 +568,7 @@ static int look(const Rule *rule, int number, Foot *feet, Py_ssize_t n, long lon
             if (answer == 0) {
                 if (*rest == NULL && (*rest = PyList_New(0)) == NULL)
                     return -1;
-                PyObject *seen = sighting_of(&feet[k], make);
+                PyObject *seen = sighting_of(&feet[k], kind);
                 if (seen == NULL || PyList_Append(*rest, seen) < 0)
                     return -1;
             }
@@ -572,7 +576,10 @@ static int look(const Rule *rule, int number, Foot *feet, Py_ssize_t n, long lon
         if (answer < 0)
             return -1;
     }
-    return *rest != NULL ? 1 : due(rule, pts);
+    int late = *rest == NULL ? due(rule, pts) : 0;
+    if (late > 0)
+        *rest = PyList_New(0);
+    return late < 0 || (late > 0 && *rest == NULL) ? -1 : 0;
 }
 
 /* extras["analytics"] = {"zones": [names]} for one that is inside some. */
@@ -592,18 +599,17 @@ static int mark(const Foot *foot, const Rule *rules, int count)
     return bad ? -1 : 0;
 }
 
-/* ([all sightings], [what each rule must look at]) */
-static PyObject *told(Foot *feet, Py_ssize_t n, PyObject **rests, int count, PyObject *make)
+/* ([all sightings], [what each rule must look at, or None]) */
+static PyObject *told(Foot *feet, Py_ssize_t n, PyObject **rests, int count, PyTypeObject *kind)
 {
     PyObject *seen = PyList_New(n), *lists = PyList_New(count), *out = NULL;
     int bad = seen == NULL || lists == NULL;
     for (Py_ssize_t k = 0; k < n && !bad; k++) {
-        PyObject *one = sighting_of(&feet[k], make);
+        PyObject *one = sighting_of(&feet[k], kind);
         bad = one == NULL || PyList_SetItem(seen, k, Py_NewRef(one)) < 0;
     }
     for (int k = 0; k < count && !bad; k++) {
-        PyObject *rest = rests[k] == NULL ? PyList_New(0) : Py_NewRef(rests[k]);
-        bad = rest == NULL || PyList_SetItem(lists, k, rest) < 0;
+        bad = PyList_SetItem(lists, k, Py_NewRef(rests[k] == NULL ? Py_None : rests[k])) < 0;
     }
     if (!bad)
         out = PyTuple_Pack(2, seen, lists);
@@ -637,20 +643,29 @@ static int rules_of(PyObject *plan, Rule *rules, int *bad)
 static PyObject *frame(PyObject *module, PyObject *args)
 {
     (void)module;
-    PyObject *objects, *known, *fresh, *make, *plan, *rests[RULES] = {NULL}, *out = NULL;
+    PyObject *given, *known, *fresh, *kind, *plan, *rests[RULES] = {NULL}, *out = NULL;
     long long pts;
     int predicted, whole, bad;
     Rule rules[RULES];
-    if (!PyArg_ParseTuple(args, "O!pLO!OOO!p:frame", &PyList_Type, &objects, &predicted, &pts, &PyDict_Type, &known,
-                          &fresh, &make, &PyList_Type, &plan, &whole) ||
+    if (!PyArg_ParseTuple(args, "OpLO!OO!O!p:frame", &given, &predicted, &pts, &PyDict_Type, &known,
+                          &fresh, &PyType_Type, &kind, &PyList_Type, &plan, &whole) ||
         !is_time(pts))
+        return NULL;
+    if (!PyType_IsSubtype((PyTypeObject *)kind, &PyTuple_Type)) {
+        PyErr_SetString(PyExc_TypeError, "frame: sightings are tuples");
+        return NULL;
+    }
+    PyObject *objects = PySequence_List(given); /* our own, whatever code may run on the way */
+    if (objects == NULL)
         return NULL;
     Py_ssize_t most = PyList_Size(objects), n = 0;
     Foot *feet = PyMem_Calloc((size_t)most + 1, sizeof *feet);
-    if (feet == NULL)
+    if (feet == NULL) {
+        Py_DecRef(objects);
         return PyErr_NoMemory();
+    }
     int count = rules_of(plan, rules, &bad);
-    for (Py_ssize_t k = 0; k < most && k < PyList_Size(objects) && !bad; k++) {
+    for (Py_ssize_t k = 0; k < most && !bad; k++) {
         int answer = foot_of_object(PyList_GetItem(objects, k), predicted, &feet[n]);
         if (answer == 1) {
             PyObject *course = known_of(known, feet[n].key, course_type, fresh);
@@ -666,14 +681,13 @@ static PyObject *frame(PyObject *module, PyObject *args)
             n++;
     }
     for (int k = 0; k < count && !bad; k++) {
-        int answer = look(&rules[k], k, feet, n, pts, make, &rests[k]);
-        bad = answer < 0;
-        whole |= answer > 0;
+        bad = look(&rules[k], k, feet, n, pts, (PyTypeObject *)kind, &rests[k]) < 0;
+        whole |= rests[k] != NULL;
     }
     for (Py_ssize_t k = 0; k < n && !bad && !whole; k++)
         bad = mark(&feet[k], rules, count) < 0;
     if (!bad)
-        out = whole ? told(feet, n, rests, count, make) : Py_NewRef(Py_None);
+        out = whole ? told(feet, n, rests, count, (PyTypeObject *)kind) : Py_NewRef(Py_None);
     for (Py_ssize_t k = 0; k < n; k++)
         let_go(&feet[k]);
     for (int k = 0; k < count; k++) {
@@ -681,6 +695,40 @@ static PyObject *frame(PyObject *module, PyObject *args)
         Py_XDECREF(rests[k]);
     }
     PyMem_Free(feet);
+    Py_DecRef(objects);
+    return out;
+}
+
+/* A value in which dictionaries are new, and all else is shared. */
+static PyObject *anew(PyObject *value)
+{
+    if (!PyDict_CheckExact(value))
+        return Py_NewRef(value);
+    PyObject *out = PyDict_Copy(value), *key, *each;
+    Py_ssize_t at = 0;
+    while (out != NULL && PyDict_Next(value, &at, &key, &each)) {
+        PyObject *copied = PyDict_CheckExact(each) ? anew(each) : NULL;
+        if (copied != NULL ? PyDict_SetItem(out, key, copied) < 0 : PyErr_Occurred() != NULL)
+            Py_CLEAR(out);
+        Py_XDECREF(copied);
+    }
+    return out;
+}
+
+static PyObject *copies(PyObject *module, PyObject *list)
+{
+    (void)module;
+    if (!PyList_Check(list)) {
+        PyErr_SetString(PyExc_TypeError, "copies: of a list");
+        return NULL;
+    }
+    Py_ssize_t n = PyList_Size(list);
+    PyObject *out = PyList_New(n);
+    for (Py_ssize_t k = 0; out != NULL && k < n; k++) {
+        PyObject *copied = anew(PyList_GetItem(list, k));
+        if (copied == NULL || PyList_SetItem(out, k, copied) < 0)
+            Py_CLEAR(out);
+    }
     return out;
 }
 
@@ -696,7 +744,8 @@ static PyMethodDef methods[] = {
      "frame(objects, predicted, pts, known, fresh, sighting, plan, whole)\n\nSightings, paths and all the rules of a "
      "stream at once. `plan` is a list of (zone, counter, classes, name): zone is True or False, classes a set or None. "
      "None when nothing happens to any of them (those in zones are marked then), else, and with `whole`: the "
-     "sightings, and for each rule a list of those that it must look at."},
+     "sightings, and for each rule a list of those that it must look at, or None."},
+    {"copies", copies, METH_O, "copies(list)\n\nThe list, with dictionaries of its own within it, and within those."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -33,7 +33,7 @@ class Look:
     plane: Homography | None = None
     past: Sequence[tuple[int, Sighting]] = ()  # (pts, where) of those who have their identity only now, oldest first
     trace: list[dict[str, Any]] | None = None  # what came near and did not count
-    left: Mapping[Rule, list[Sighting]] = field(default_factory=dict)  # where the step is done but for these
+    left: Mapping[Rule, list[Sighting]] | None = None  # after a step in C: the rules to which something may happen
     marks: dict[int, dict[str, Any]] = field(default_factory=dict)  # id(object) → what analytics says of it
 
     def mark(self, found: Sighting, key: str, value: Any) -> None:
@@ -117,6 +117,9 @@ class Rule(ABC):
             shown["text"] = self.text()
         return shown
 
+    def again(self, look: Look) -> None:
+        """Nothing happens to it in this frame: say of objects what there still is to say."""
+
     @abstractmethod
     def put(self, points: list[Point], width: int, height: int) -> None: ...
 
@@ -169,7 +172,7 @@ class LineRule(Rule):
 
     def look(self, look: Look) -> None:
         assert self.counter is not None
-        left = look.left.get(self)
+        left = None if look.left is None else look.left.get(self, [])
         seen = self.concerns(look.seen) if left is None else left
         if isinstance(self.counter, LineCounter):
             for pts, before in look.past:

@@ -70,10 +70,7 @@ class StreamAnalytics:
         self._misses = 0
 
     def update(self, frame: Frame) -> None:
-        """Count; adds to `frame.events`, `frame.extras["analytics"]` and to the objects' extras.
-
-        Frames in which nothing happens share what the rules show: it is to be read only.
-        """
+        """Count; adds to `frame.events`, `frame.extras["analytics"]` and to the objects' extras."""
         size = (frame.image.width, frame.image.height)
         if self.size != size:
             if self.size is not None:
@@ -83,17 +80,31 @@ class StreamAnalytics:
         self.frame = frame
         look = self._look(frame)
         if look is not None:
-            self.shown = [rule.update(look) for rule in self.rules]
+            self.shown = self._update(look)
         for trigger in self.triggers:
             trigger.update(self.value, self.journal)
         events = self.journal.end_frame()
         frame.events.extend(events)
         for trigger in self.triggers:
             trigger.act(events, frame)
-        frame.extras["analytics"] = list(self.shown or ())
+        shown = self.shown or []
+        frame.extras["analytics"] = shown if self._plan is None else native.steps.copies(shown)
         if look is not None:
             self._say(frame, look)
         self.frame = None
+
+    def _update(self, look: Look) -> list[dict[str, Any]]:
+        """What every rule shows; of those to which nothing happens what it was before."""
+        if self.shown is None or look.left is None:
+            return [rule.update(look) for rule in self.rules]
+        out = []
+        for rule, before in zip(self.rules, self.shown, strict=True):
+            if rule in look.left:
+                out.append(rule.update(look))
+            else:
+                rule.again(look)
+                out.append(before)
+        return out
 
     def _say(self, frame: Frame, look: Look) -> None:
         """What else there is to say of a frame and its objects."""
@@ -187,7 +198,7 @@ class StreamAnalytics:
         if told is None:
             return None
         seen, left = told
-        by_rule = dict(zip(self.rules, left, strict=True))
+        by_rule = {rule: rest for rule, rest in zip(self.rules, left, strict=True) if rest is not None}
         return Look(frame.pts, seen, [], self.paths.known, {}, {}, self.journal, left=by_rule)
 
     def _look(self, frame: Frame) -> Look | None:

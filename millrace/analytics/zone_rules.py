@@ -88,7 +88,7 @@ class ZoneRule(Rule):
                 if self.concerns([before]):
                     self.counter.recall(before, pts)
             seen = self.concerns(look.seen)
-            left = look.left.get(self)
+            left = None if look.left is None else look.left.get(self, [])
             update = self.counter.update if left is None else self.counter.finish
             passages = update(seen if left is None else left, look.pts)
             if passages:
@@ -104,6 +104,13 @@ class ZoneRule(Rule):
             self._crowd(self.crowd, count, look)
         if isinstance(self.counter, ZoneCounter):
             self._watch(inside, self.counter, look)
+
+    def again(self, look: Look) -> None:
+        assert isinstance(self.counter, ZoneCounter)
+        states = self.counter.states
+        for found in self.concerns(look.seen):
+            if states[found.id].inside:
+                look.mark(found, "zones", self.name)
 
     def _passages(self, passages: Iterable[Passage], seen: Mapping[int, Sighting], look: Look) -> None:
         for each in passages:

@@ -193,17 +193,34 @@ def lines_of(seed, predicted, step=None):
 def test_frames_past_all_rules_at_once_are_as_in_python(seed, predicted, monkeypatch):
     asked = []
     real = native.steps.frame
-
-    class Watched:
-        frame = staticmethod(lambda *given: asked.append(real(*given)) or asked[-1])
-
-    monkeypatch.setattr(native, "steps", Watched)
+    monkeypatch.setattr(native.steps, "frame", lambda *given: asked.append(real(*given)) or asked[-1])
     by_c = lines_of(seed, predicted)
     assert len(asked) == 240
     assert 20 < sum(answer is None for answer in asked) < 230
     monkeypatch.setattr(native, "steps", None)
     assert by_c == lines_of(seed, predicted)
     assert by_c[1]["zones"]["rest"]["entered"] > 3
+
+
+def test_what_rules_show_belongs_to_its_frame():
+    own = StreamAnalytics("a", [Described("zone", "all", check("zones", "all", {}))], {}, Options())
+    first, second, *_ = frames(0)
+    own.update(first)
+    first.extras["analytics"][0]["values"]["classes"]["of mine"] = 7
+    first.extras["analytics"][0]["colour"] = "red"
+    second.objects = first.objects
+    own.update(second)
+    assert "colour" not in second.extras["analytics"][0]
+    assert "of mine" not in second.extras["analytics"][0]["values"]["classes"]
+    assert second.extras["analytics"][0]["values"]["count"] > 0
+
+
+def test_objects_may_stand_in_any_sequence():
+    found = Object(box((0, 0, 10, 10)), 0, "car", 0.5, 1)
+    found.detected_box = found.box
+    known, line = {}, LineCounter((0, 0), (1, 1))
+    seen, left = native.steps.frame((found,), False, 0, known, Path, Sighting, [(False, line, None, "a")], False)
+    assert seen == [Sighting(1, "car", 0.0, 0.0, 10.0, 10.0, 0, 0.0, found)] and left == [seen]
 
 
 def test_a_step_of_many_refuses_what_is_no_plan():
