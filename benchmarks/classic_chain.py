@@ -14,10 +14,10 @@ import os
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import millrace
 from millrace.core import state
@@ -81,10 +81,10 @@ class Counting(Infer):
 
     asked: dict[int, int] = state(dict)
 
-    def ask(self, frame: Frame) -> Iterator[object]:
-        units = list(super().ask(frame))
+    def ask(self, frame: Frame, at_once: bool = True) -> list[Any]:
+        units = super().ask(frame, at_once)
         self.asked[frame.index] = sum(unit.fresh for unit in units)
-        yield from units
+        return units
 
 
 @dataclass

@@ -58,7 +58,10 @@ static PyObject *to_source(PyObject *module, PyObject *arguments)
         goto done;
     float *boxes = (float *)PyByteArray_AsString(out);
     for (Py_ssize_t k = 0; k < PyList_Size(arrays); k++) {
-        if (!boxes_of(PyList_GetItem(arrays, k), &view) || done + view.shape[0] > all) {
+        int good = boxes_of(PyList_GetItem(arrays, k), &view);
+        if (!good || done + view.shape[0] > all) {
+            if (good)
+                PyBuffer_Release(&view);
             PyErr_SetString(PyExc_RuntimeError, "the boxes changed meanwhile");
             goto done;
         }
