@@ -206,8 +206,8 @@ class Worker:
         A round ends early when something else is to be done, or has become late. Where an element has its own times
         to be asked at, a round is one guest.
         """
-        fed, late = False, time.perf_counter() + ROUND
-        for outlet in self.outlets:
+        fed, outlets, late = False, self.outlets if self._rounds else (), time.perf_counter() + ROUND
+        for outlet in outlets:
             outlet.gather()
         try:
             for guest in tuple(self.guests):
@@ -222,15 +222,14 @@ class Worker:
                     self.guests.append(guest)
                     fed = True
                     guest.read_on()
-                    if not self._rounds or self._interrupted(channel) or time.perf_counter() > late:
+                    if self._calls or channel.turns or self.cancelled or self.owner.paused:
+                        break
+                    if not self._rounds or time.perf_counter() >= late:
                         break
         finally:
-            for outlet in self.outlets:
+            for outlet in outlets:
                 outlet.send()
         return fed
-
-    def _interrupted(self, channel: Channel) -> bool:
-        return len(self._calls) > 0 or self.cancelled or self.owner.paused or len(channel) > 0
 
     def _attend(self) -> None:
         """Calls, wake-ups and deadlines: what comes before items."""
