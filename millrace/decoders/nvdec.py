@@ -105,14 +105,14 @@ class NvdecDecoder:
             return []
         self._started = True
         self._waiting = False
-        return [self._keep(frame) for frame in frames]
+        return list(map(self._keep, frames))
 
     def flush(self) -> list[Decoded]:
         try:
             frames = self._decoder.Decode(self._nvc.PacketData())
         except (self._nvc.PyNvVCException, self._nvc.PyNvVCExceptionUnsupported):
             frames = []
-        pictures = [self._keep(frame) for frame in frames]
+        pictures = list(map(self._keep, frames))
         self._durations.clear()
         return pictures
 
