@@ -219,11 +219,15 @@ class Worker:
         A round ends early when something else is to be done, or has become late. Where an element has its own times
         to be asked at, a round is one guest.
         """
-        fed, outlets, late = False, self.outlets if self._rounds else (), time.perf_counter() + ROUND
+        fed, late = False, 0.0
+        guests: Iterable[Guest] = self.guests
+        outlets: Sequence[Outlet] = ()
+        if self._rounds:
+            guests, outlets, late = tuple(guests), self.outlets, time.perf_counter() + ROUND
         for outlet in outlets:
             outlet.gather()
         try:
-            for guest in tuple(self.guests):
+            for guest in guests:
                 wanted = head.element.wanted
                 for stream in guest.streams():
                     if wanted is not None and stream not in wanted:
