@@ -23,6 +23,9 @@ class Outlet(Protocol):
 
     def send(self) -> None: ...
 
+    def empty(self) -> bool:
+        """Whether nothing that was pushed still waits."""
+
 
 class Link:
     """The sending end of a channel; holds one of its counted senders.
@@ -60,6 +63,9 @@ class Link:
     def send(self) -> None:
         self._gathers = False
         self._send_held()
+
+    def empty(self) -> bool:
+        return not len(self.channel)
 
     def _send_held(self) -> None:
         if self._held:
@@ -208,6 +214,9 @@ class Partition:
     def send(self) -> None:
         for link in self.links:
             link.send()
+
+    def empty(self) -> bool:
+        return all(link.empty() for link in self.links)
 
     def close(self) -> None:
         for link in self.links:

@@ -22,6 +22,7 @@ from .link import Link, Outlet, Partition
 from .node import Host, Node
 from .stats import NodeStats
 
+LOOK = 0.001  # seconds between two looks whether what a patient element gave before has been taken
 ROUND = 0.001  # seconds in which items follow each other without a look at what else there is to do
 
 
@@ -265,8 +266,12 @@ class Worker:
             for node in self.nodes:
                 if node.timed:
                     deadline = node.deadline
-                    if deadline is not None and time.monotonic() >= deadline:
+                    if deadline is not None and time.monotonic() >= deadline and not self._pends(node):
                         node.on_deadline()
+
+    def _pends(self, node: Node) -> bool:
+        """Whether what the node would give at its deadline would only wait behind what it gave before."""
+        return node.element.patient and not all(outlet.empty() for outlet in self.outlets)
 
     def _wait(self, has_items: bool) -> None:
         """Until something changes or the next deadline."""
@@ -274,6 +279,7 @@ class Worker:
         timeout = None
         if deadlines and not self.owner.paused and self._clock_runs():
             timeout = min(deadlines) - time.monotonic()
+            timeout = timeout if timeout > 0 else LOOK
         began = time.perf_counter()
         self.signal.wait(timeout)
         waited = time.perf_counter() - began

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,14 @@ _TIDY = 256  # frames between two looks for such
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """The last answer for one identity: when and at which size it was asked for, what came of it."""
+    """The last answer for one identity, and how long it will do."""
 
-    asked: int  # frame index
-    area: float
-    seen: int
-    known: Known | None = None  # None: the call is under way
+    seen: int  # frame index
+    until: float = 0  # the frame index from which it is asked for again,
+    most: float = 0.0  # and the area above which it is
+    awaited: list[int] = field(default_factory=list)  # frames for which it was asked and no answer has come
+    known: Known | None = None  # None: the first call is under way
+    labels: list[Label] | None = None  # what is known, where that is labels and no more, and no answer is awaited
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,29 +46,40 @@ class Memory:
         self.streams: dict[str, dict[int, Entry]] = {}
         self._tidied: dict[str, int] = {}
 
+    def of(self, stream: str) -> dict[int, Entry]:
+        """What is known of a stream's identities."""
+        entries = self.streams.get(stream)
+        if entries is None:
+            entries = self.streams[stream] = {}
+        return entries
+
     def asks(self, frame: Frame, found: Object, area: float) -> bool:
         """Whether the model must be asked for this object of `area` pixels now; if so, that is noted as done."""
         assert found.id is not None
-        entries = self.streams.get(frame.stream)
-        if entries is None:
-            entries = self.streams[frame.stream] = {}
+        entries = self.of(frame.stream)
         entry = entries.get(found.id)
         if entry is None:
-            entries[found.id] = Entry(frame.index, area, frame.index)
-            return True
-        entry.seen = frame.index
-        card = self.card
-        grown = card.growth is not None and area > card.growth * entry.area
-        if grown or (card.refresh is not None and frame.index - entry.asked >= card.refresh):
-            entry.asked, entry.area = frame.index, area
-            return True
-        return False
+            entry = entries[found.id] = Entry(frame.index)
+        else:
+            entry.seen = frame.index
+            if not (area > entry.most or frame.index >= entry.until):
+                return False
+        refresh, growth = self.card.refresh, self.card.growth
+        entry.until = math.inf if refresh is None else frame.index + refresh
+        entry.most = math.inf if growth is None else growth * area
+        entry.awaited.append(frame.index)
+        entry.labels = None
+        return True
 
     def keep(self, frame: Frame, found: Object, answer: Any) -> None:
         """Note an answer for an object of a frame."""
         entry = self.streams.get(frame.stream, {}).get(found.id or 0)
-        if entry is not None:
-            entry.known = Known(answer, found.box, _labels_alone(answer))
+        if entry is None:
+            return
+        entry.known = known = Known(answer, found.box, _labels_alone(answer))
+        if frame.index in entry.awaited:
+            entry.awaited.remove(frame.index)
+        entry.labels = None if entry.awaited else known.labels
 
     def retract(self, frame: Frame, found: Object) -> None:
         """Forget that an object was asked for: the call failed."""

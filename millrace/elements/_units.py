@@ -93,35 +93,50 @@ class Wanted:
     ids: dict[int, str] = field(default_factory=dict)  # stages by the number of their card, as frames tell them
     names: frozenset[str] = frozenset()
     numbers: frozenset[int] = frozenset()
+    least: tuple[float, float] = (0.0, 0.0)  # width and height
+    most: tuple[float, float] = (math.inf, math.inf)
 
     def __post_init__(self) -> None:
-        classes = self.card.classes or []
+        card, classes = self.card, self.card.classes or []
         self.names = frozenset(str(name) for name in classes)
         self.numbers = frozenset(n if isinstance(n, int) else int(n) for n in classes if str(n).isdigit())
+        self.least = (float(card.min_width), float(card.min_height))
+        self.most = (float(card.max_width or math.inf), float(card.max_height or math.inf))
 
     def of(self, frame: Frame) -> list[Object]:
         """The objects in question, in their order."""
-        return [found for found, *_ in self.boxes(frame)]
+        return [found for found, _ in self._sized(frame, -math.inf, math.inf, math.inf)]
 
-    def boxes(self, frame: Frame) -> list[tuple[Object, float, float, float, float]]:
-        """The same, each with its box."""
-        card, stage = self.card, self.card.stage
+    def shown(self, frame: Frame) -> list[tuple[Object, float]]:
+        """Those of which the picture shows something, each with its area in pixels."""
+        return self._sized(frame, 0.0, float(frame.image.width), float(frame.image.height))
+
+    def _sized(self, frame: Frame, start: float, right: float, bottom: float) -> list[tuple[Object, float]]:
+        """Those that touch the part of the plane from `start` in both directions, as `touches` has it."""
+        (least_wide, least_high), (most_wide, most_high) = self.least, self.most
+        out = []
+        for each in self._named(frame):
+            x1, y1, x2, y2 = each.box.tolist()
+            wide, high = x2 - x1, y2 - y1
+            if (
+                least_wide <= wide <= most_wide and least_high <= high <= most_high
+                and x1 < right and y1 < bottom and x2 > start and y2 > start
+            ):  # fmt: skip
+                out.append((each, wide * high))
+        return out
+
+    def _named(self, frame: Frame) -> list[Object]:
+        """Those of the stage and the classes, of any size."""
+        stage = self.card.stage
         if isinstance(stage, int):
             self.ids.update(frame.extras.get("models", {}))
             stage = self.ids.get(stage)
             if stage is None:
                 return []
         found = frame.objects if stage is None else [each for each in frame.objects if each.stage == stage]
-        if card.classes is not None:
+        if self.card.classes is not None:
             found = [each for each in found if each.label in self.names or each.class_id in self.numbers]
-        least_wide, least_high = card.min_width, card.min_height
-        most_wide, most_high = card.max_width or math.inf, card.max_height or math.inf
-        out = []
-        for each in found:
-            x1, y1, x2, y2 = each.box.tolist()
-            if least_wide <= x2 - x1 <= most_wide and least_high <= y2 - y1 <= most_high:
-                out.append((each, x1, y1, x2, y2))
-        return out
+        return found
 
 
 def wanted_objects(given: Mapping[str, Any] | None, card: ObjectsCard | None) -> Wanted | None:

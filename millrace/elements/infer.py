@@ -13,7 +13,6 @@ from ..core.element import Context, Element, setting, state
 from ..core.errors import ConfigError
 from ..core.item import StreamStart
 from ..media import Batch, Frame
-from ..media.tensor import touches
 from ._behind import Behind
 from ._memory import Memory
 from ._model import LoadedModel, check_files, load_model, model_and_card
@@ -232,7 +231,9 @@ class Infer(Element):
 
     def process(self, item: Frame | Batch) -> Iterator[Frame | Batch]:
         frames = item.frames if isinstance(item, Batch) else [item]
-        units = [unit for frame in frames for unit in self.ask(frame)]
+        units: list[Unit] = []
+        for frame in frames:
+            units += self.ask(frame)
         fresh = [unit for unit in units if unit.fresh]
         waiting = Waiting(item, units, list(calls(fresh, self.loaded)), self.results)
         if self.objects is not None and not self.objects.card.wait:
@@ -244,32 +245,36 @@ class Infer(Element):
         self.waiting.append(waiting)
         yield from self.on_wake()
 
-    def ask(self, frame: Frame) -> Iterator[Unit]:
-        """What the model is asked for a frame, and what it need not be asked again.
+    def ask(self, frame: Frame) -> list[Unit]:
+        """What the model is asked for a frame, and the objects whose answers are under way.
 
-        In a frame that is passed over (`every`) objects get what is known of them.
+        All others get here what is known of them; so do those of a frame that is passed over (`every`).
         """
         due = frame.index % self.step == 0
         if self.objects is None:
-            yield from of_frame(frame, self.name, self.takes_prepared, self._number) if due else ()
-            return
+            return of_frame(frame, self.name, self.takes_prepared, self._number) if due else []
         if not self.objects.card.wait:
             self.collect(frame)
-        width, height = frame.image.width, frame.image.height
-        for found, x1, y1, x2, y2 in self.objects.boxes(frame):
-            if not touches(x1, y1, x2, y2, width, height):
+        memory, units = self.memory, []
+        entries = {} if memory is None else memory.of(frame.stream)
+        for found, area in self.objects.shown(frame):
+            if memory is None or found.id is None:
+                if due and self.objects.card.wait:
+                    units.append(Unit(frame, found, found.box))
+                elif due:
+                    self.behind.untracked(self.context, frame.stream)
                 continue
-            unit = Unit(frame, found, found.box)
-            if self.memory is not None and found.id is not None:
-                unit.fresh = due and self.memory.asks(frame, found, (x2 - x1) * (y2 - y1))
-            elif not due:
+            entry = entries.get(found.id)
+            if entry is None or entry.labels is None or (due and (area > entry.most or frame.index >= entry.until)):
+                fresh = due and memory.asks(frame, found, area)
+                units.append(Unit(frame, found, found.box, fresh=fresh))
                 continue
-            elif not self.objects.card.wait:
-                self.behind.untracked(self.context, frame.stream)
-                continue
-            yield unit
-        if self.memory is not None:
-            self.memory.tidy(frame)
+            found.labels.extend(entry.labels)
+            if due:
+                entry.seen = frame.index
+        if memory is not None:
+            memory.tidy(frame)
+        return units
 
     def leave_behind(self, waiting: Waiting) -> None:
         """Start calls that no frame waits for. Their crops are made now: whoever comes next may draw on the pixels."""

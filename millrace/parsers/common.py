@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -36,24 +37,25 @@ def finish_all(
     """
     rows = np.flatnonzero(wanted(scores, classes, settings))
     mode = settings.cluster or ("nms" if suppress else "none")
-    if mode == "none" and not settings.limits:
+    as_they_are = mode == "none" and not settings.limits
+    if as_they_are:
         rows = rows[np.lexsort((-scores[rows], pictures[rows]))]
     boxes, scores = np.asarray(boxes[rows], np.float32), np.asarray(scores[rows], np.float32)
     classes = np.asarray(classes[rows], np.int64)
     bounds = np.searchsorted(pictures[rows], np.arange(count + 1)).tolist()
+    most = settings.top_k
     found = []
     for start, end in pairwise(bounds):
         if start == end:
             found.append(empty())
-            continue
-        if mode == "none" and not settings.limits:  # they are sorted and stay as they are
-            end = min(end, start + settings.top_k)
+        elif as_they_are:
+            end = min(end, start + most)
             found.append(Detections(boxes[start:end], scores[start:end], classes[start:end]))
-            continue
-        sure, kinds = scores[start:end], classes[start:end]
-        kept, merged = cluster(mode, boxes[start:end], sure, kinds, settings)
-        kept = kept[: settings.top_k]
-        found.append(Detections(merged[: settings.top_k], sure[kept], kinds[kept]))
+        else:
+            sure, kinds = scores[start:end], classes[start:end]
+            kept, merged = cluster(mode, boxes[start:end], sure, kinds, settings)
+            kept = kept[:most]
+            found.append(Detections(merged[:most], sure[kept], kinds[kept]))
     return found
 
 
@@ -108,16 +110,18 @@ def corners(centres: Any) -> Floats:
     return np.concatenate([centres[:, :2] - half, centres[:, :2] + half], axis=1)
 
 
-def to_input(boxes: NDArray[Any], settings: ParserSettings) -> Floats:
+def to_input(boxes: NDArray[Any], settings: ParserSettings, others: Callable[[], Any] | None = None) -> Floats:
     """Boxes [n, 4] in input pixels, whether the model gives pixels or fractions of the input.
 
     The card's `normalised` says which. Else values tell: a picture none of whose boxes reaches past pixel 2 has
-    fractions (exporters go a little beyond 1 at the border).
+    fractions (exporters go a little beyond 1 at the border). Where these boxes leave it open, `others` are looked at.
     """
     pixels: Floats = np.asarray(boxes, np.float32)
     fractions = settings.extras.get("normalised")
     if fractions is None:
         fractions = pixels.size > 0 and float(pixels.max()) <= 2.0
+        if fractions and others is not None:
+            fractions = float(others().max()) <= 2.0
     if not fractions:
         return pixels
     size = (settings.width, settings.height)

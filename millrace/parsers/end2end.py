@@ -22,10 +22,12 @@ def parse(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detect
         rows = rows[None]
     names = str(settings.extras.get("order", "x1 y1 x2 y2 score class")).split()
     columns = [names.index(name) for name in ("x1", "y1", "x2", "y2")]
-    pictures = np.repeat(np.arange(count), rows.shape[1])
     flat = np.asarray(rows[:count], np.float32).reshape(-1, rows.shape[2])
-    scores, classes = flat[:, names.index("score")], flat[:, names.index("class")].astype(np.int64)
-    return finish_all(pictures, count, to_input(flat[:, columns], settings), scores, classes, settings, suppress=False)
+    sure = np.flatnonzero(flat[:, names.index("score")] >= settings.floor)  # most rows are not
+    pictures, found = sure // max(1, rows.shape[1]), flat[sure]
+    boxes = to_input(found[:, columns], settings, lambda: flat[:, columns])
+    scores, classes = found[:, names.index("score")], found[:, names.index("class")].astype(np.int64)
+    return finish_all(pictures, count, boxes, scores, classes, settings, suppress=False)
 
 
 def guess(model: Model) -> Guess | None:

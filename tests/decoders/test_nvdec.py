@@ -60,6 +60,7 @@ def decoder(host_gpu: Any, monkeypatch: pytest.MonkeyPatch) -> nvdec.NvdecDecode
     monkeypatch.setattr(nvdec, "library", lambda: library)
     monkeypatch.setattr(nvdec, "gpu", lambda device: host_gpu)
     monkeypatch.setattr(nvdec, "why_not", lambda *facts: None)
+    monkeypatch.setattr(nvdec, "no_memory", lambda *facts: None)
     monkeypatch.setattr(host_gpu, "context", 1, raising=False)
     monkeypatch.setattr(host_gpu, "thread_stream", lambda: host_gpu.copies)
     return nvdec.open_decoder(Caps(PACKETS, codec="hevc"))

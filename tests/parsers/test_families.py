@@ -112,6 +112,20 @@ def test_rows_without_a_batch_belong_to_one_picture():
         parsers.get("end2end")({"dets": rows}, 2, settings_for(guess))
 
 
+def test_rows_that_are_not_sure_tell_pixels_from_fractions_too():
+    rows = np.zeros((1, 3, 6), np.float32)
+    rows[0, 0] = (0.25, 0.5, 0.75, 1.0, 0.9, 1)
+    settings = ParserSettings(width=64, height=32)
+    (found,) = parsers.get("end2end")({"rows": rows}, 1, settings)
+    np.testing.assert_array_equal(found.boxes, [[16, 16, 48, 32]])
+    rows[0, 1] = (0, 0, 40, 20, 0.01, 0)  # so the other is a box of half a pixel
+    (found,) = parsers.get("end2end")({"rows": rows}, 1, settings)
+    np.testing.assert_array_equal(found.boxes, [[0.25, 0.5, 0.75, 1.0]])
+    rows[0, 0, :4] = (3, 4, 5, 6)  # pixels by itself
+    (found,) = parsers.get("end2end")({"rows": rows}, 1, settings)
+    np.testing.assert_array_equal(found.boxes, [[3, 4, 5, 6]])
+
+
 def test_sixty_four_pixel_strides_are_recognised():
     rows = sum((256 // s) ** 2 for s in (8, 16, 32, 64))
     output = {"output": np.zeros((1, rows, 85), np.float32)}
