@@ -64,7 +64,7 @@ class Channel:
         self.senders = 0
         self._lock = threading.Lock()
         self._shares: dict[str | None, deque[Item]] = {}
-        self._turns: deque[str | None] = deque()  # the stream of each waiting item, in order of arrival
+        self.turns: deque[str | None] = deque()  # the stream of each waiting item, in order of arrival; look only
         self._depth: dict[str | None, int] = {}  # waiting items of a stream, without markers
         self._broken: set[str | None] = set()  # streams that wait for an item that leads
         self._waiters: dict[str | None, set[Signal]] = {}  # who found no room for an item of which stream
@@ -73,7 +73,7 @@ class Channel:
         self._rests: Any = None  # the one stream whose items the reader rests for, None: any, or _AWAKE
 
     def __len__(self) -> int:
-        return len(self._turns)
+        return len(self.turns)
 
     def depth(self, stream: str | None = None) -> int:
         """How many items of one stream wait; markers do not count."""
@@ -103,7 +103,7 @@ class Channel:
 
         An item that spans streams (stream None) needs room for all of them.
         """
-        if self.policy != "wait" or self._cancelled or self._has_room(stream):
+        if self._has_room(stream) or self.policy != "wait" or self._cancelled:
             return True
         if waiter is None:
             return False
@@ -171,7 +171,7 @@ class Channel:
         else:
             self._broken.discard(stream)
         share.append(item)
-        self._turns.append(stream)
+        self.turns.append(stream)
 
     def _make_room(self, item: Item, share: deque[Item], policy: Policy, size: int) -> bool:
         """Whether the item may come in, perhaps in place of older ones.
@@ -197,7 +197,7 @@ class Channel:
             return False
         for n in reversed(waiting if stop is None else waiting[: waiting.index(stop)]):
             del share[n]
-            self._turns.remove(stream)
+            self.turns.remove(stream)
             self._depth[stream] -= 1
             self._lose(stream)
         return True
@@ -248,14 +248,14 @@ class Channel:
         only = _only(wanted)
         if only is not None and None not in self._shares:  # a usual case, made quick
             return only if only in self._shares and (admits is None or admits(only)) else _NOTHING
-        if not self._turns:
+        if not self.turns:
             return _NOTHING
         if self.rotate and None not in self._shares:
             return self._in_turn(wanted, admits)
         refused: set[Any] = set()
         bundles = 0  # that were passed over
         left = len(self._shares)  # streams not looked at
-        for stream in self._turns:
+        for stream in self.turns:
             if stream is None:
                 bundle = self._shares[None][bundles]
                 bundles += 1
@@ -281,10 +281,10 @@ class Channel:
     def _remove(self, stream: str | None) -> Item:
         share = self._shares[stream]
         item = share.popleft()
-        if self._turns[0] == stream:
-            self._turns.popleft()
+        if self.turns[0] == stream:
+            self.turns.popleft()
         else:
-            self._turns.remove(stream)
+            self.turns.remove(stream)
         if item.droppable:
             self._depth[stream] -= 1
         if not share:  # streams come and go: keep nothing of those that are gone
@@ -312,10 +312,10 @@ class Channel:
 
     def exhausted(self) -> bool:
         """No sender and nothing waiting. Once it has said so to its reader, nobody can become a sender."""
-        if self.senders > 0 or self._turns:
+        if self.senders > 0 or self.turns:
             return False
         with self._lock:
-            self._closed = self.senders <= 0 and not self._turns
+            self._closed = self.senders <= 0 and not self.turns
             return self._closed
 
     def cancel(self) -> None:
@@ -323,7 +323,7 @@ class Channel:
         with self._lock:
             self._cancelled = True
             self._shares.clear()
-            self._turns.clear()
+            self.turns.clear()
             self._depth.clear()
         self.reader.set()
         self._wake(None)
@@ -347,7 +347,7 @@ class Channel:
             return dict(self.lost)
 
     def stats(self) -> dict[str, Any]:
-        return {"depth": len(self._turns), "peak": self.peak, "drops": self.drops}
+        return {"depth": len(self.turns), "peak": self.peak, "drops": self.drops}
 
 
 def _leads(item: Item) -> bool:

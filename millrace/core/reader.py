@@ -86,7 +86,10 @@ class SourceWorker(Worker):
             node.stats.time_in += time.perf_counter() - began
         if item is None:
             return False
-        self._emit(node, item)
+        if item.droppable:
+            node.emit(item)
+        else:
+            self._mark(node, item)
         return True
 
     def _close_items(self) -> None:
@@ -98,7 +101,8 @@ class SourceWorker(Worker):
                 if not self.cancelled:
                     self._fail(error)
 
-    def _emit(self, node: Node, item: Any) -> None:
+    def _mark(self, node: Node, item: Any) -> None:
+        """Push a marker that changes something."""
         kind = item.__class__
         if kind is StreamStart:
             if not self.seen and item.stream != self.name:
@@ -117,13 +121,13 @@ class SourceWorker(Worker):
         self.owner.source_failed(self, error)
         node = self.nodes[0]
         for stream in list(node.open_streams):
-            self._emit(node, StreamEnd(stream, str(error)))
+            self._mark(node, StreamEnd(stream, str(error)))
 
     def _end_streams(self) -> None:
         node = self.nodes[0]
         try:
             for stream in list(node.open_streams):
-                self._emit(node, StreamEnd(stream))
+                self._mark(node, StreamEnd(stream))
             if not self.seen:
                 node.push(StreamEnd(self.name))  # it never started, and somebody may wait for it
         except Cancelled:

@@ -23,7 +23,7 @@ from .node import Host, Node
 from .stats import NodeStats
 
 LOOK = 0.001  # seconds between two looks whether what a patient element gave before has been taken
-ROUND = 0.001  # seconds; what a guest gave waits no longer for what others give
+ROUND = 0.001  # seconds in which items follow each other without a look at what else there is to do
 
 
 class Owner(Host, Protocol):
@@ -71,7 +71,9 @@ class Worker:
         self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._calls_lock = threading.Lock()
         self._refused = False
-        self._rounds = not any(node.timed or node.gated or node.wakes or node.element.joins for node in nodes)
+        self._gated = [node.element for node in nodes if node.gated]
+        self._bursts = self.merges is None and not any(node.wakes or node.element.joins for node in nodes)
+        self._rounds = self._bursts and not self._gated and not any(node.timed for node in nodes)
         self._fed = False  # the last item came from a guest
 
     # any thread
@@ -174,7 +176,6 @@ class Worker:
     def _run(self) -> None:
         assert self.channel is not None
         channel, head = self.channel, self.nodes[0]
-        gated = [node.element for node in self.nodes if node.gated]
         admits: Callable[[str | None], bool] | None = self._admits
         if head.element.joins:  # it takes all that comes, its window bounds it, and asks for room when it releases
             admits, head.admits = None, admits
@@ -182,7 +183,7 @@ class Worker:
             admits = None
         while True:
             self._attend()
-            if not self.owner.paused and all(element.ready for element in gated):
+            if not self.owner.paused and self._ready():
                 self._refused = False
                 if self._bring(head, channel, admits):
                     continue
@@ -191,15 +192,27 @@ class Worker:
             self._wait(len(channel) > 0)
 
     def _bring(self, head: Node, channel: Channel, admits: Callable[[str | None], bool] | None) -> bool:
-        """Push one item, guests and the channel in turn; False when there is none that may come now."""
+        """Push some items, guests and the channel in turn; False when there is none that may come now."""
         skip = self._fed and len(channel) > 0
         self._fed = not skip and len(self.guests) > 0 and self._feed(head, channel, admits)
         if self._fed:
             return True
-        item = channel.take(head.element.wanted, admits)
-        if item is not None:
+        late = time.perf_counter() + ROUND
+        while (item := channel.take(head.element.wanted, admits)) is not None:
             head.push(item)
-        return item is not None or skip
+            if not self._bursts or self.guests or self._interrupted(late) or not self._ready():
+                return True
+        return skip
+
+    def _ready(self) -> bool:
+        for element in self._gated:  # noqa: SIM110 - asked for every item
+            if not element.ready:
+                return False
+        return True
+
+    def _interrupted(self, late: float) -> bool:
+        """Whether something other than items is to be looked at."""
+        return bool(self._calls) or self.cancelled or self.owner.paused or time.perf_counter() >= late
 
     def _feed(self, head: Node, channel: Channel, admits: Callable[[str | None], bool] | None) -> bool:
         """Read each guest that is wanted and admitted once, in turn, and send together what comes of it.
@@ -207,31 +220,32 @@ class Worker:
         A round ends early when something else is to be done, or has become late. Where an element has its own times
         to be asked at, a round is one guest.
         """
-        fed, late = False, time.perf_counter() + ROUND
-        for outlet in self.outlets:
+        fed, late = False, 0.0
+        guests: Iterable[Guest] = self.guests
+        outlets: Sequence[Outlet] = ()
+        if self._rounds:
+            guests, outlets, late = tuple(guests), self.outlets, time.perf_counter() + ROUND
+        for outlet in outlets:
             outlet.gather()
         try:
-            for guest in tuple(self.guests):
+            for guest in guests:
                 wanted = head.element.wanted
                 for stream in guest.streams():
                     if wanted is not None and stream not in wanted:
                         break
-                    if channel.holds(stream) or (admits is not None and not admits(stream)):
+                    if (channel.turns and channel.holds(stream)) or (admits is not None and not admits(stream)):
                         break
                 else:
                     self.guests.remove(guest)
                     self.guests.append(guest)
                     fed = True
                     guest.read_on()
-                    if not self._rounds or self._interrupted(channel) or time.perf_counter() > late:
+                    if not self._rounds or channel.turns or self._interrupted(late):
                         break
         finally:
-            for outlet in self.outlets:
+            for outlet in outlets:
                 outlet.send()
         return fed
-
-    def _interrupted(self, channel: Channel) -> bool:
-        return len(self._calls) > 0 or self.cancelled or self.owner.paused or len(channel) > 0
 
     def _attend(self) -> None:
         """Calls, wake-ups and deadlines: what comes before items."""

@@ -166,7 +166,7 @@ class Gpu:
 class Stream:
     """A queue of work on a GPU. Used by one thread at a time."""
 
-    __slots__ = ("_record", "_serial", "_wait", "gpu", "handle", "native")
+    __slots__ = ("_record", "_serial", "_wait", "_waited", "gpu", "handle", "native")
 
     def __init__(self, gpu: Gpu, priority: int) -> None:
         flags = gpu.driver.CUstream_flags.CU_STREAM_NON_BLOCKING
@@ -176,28 +176,31 @@ class Stream:
         self._record = gpu.calls.cuEventRecord
         self._wait = gpu.calls.cuStreamWaitEvent
         self._serial = 0
+        self._waited: dict[Stream, int] = {}  # the serial of the last event of others that work here waits for
 
     def record(self) -> Event:
         """An event that happens when the work queued so far is done."""
-        event = Event(self)
-        succeed(self._record(event.handle, self.handle))
         self._serial += 1
-        event.serial = self._serial
+        event = Event(self, self._serial)
+        succeed(self._record(event.handle, self.handle))
         return event
 
     def wait(self, events: Iterable[Event]) -> None:
         """Let the work queued from now on wait for all events, without waiting here.
 
-        Events of one stream happen in their order, so only the last of each stream is waited for; those that are
-        known to have happened are passed over.
+        Events of one stream happen in their order, so only the last of each stream is waited for, and none before
+        one that was waited for earlier; those that are known to have happened are passed over.
         """
         last: dict[Stream, Event] = {}
         for event in events:
-            known = last.get(event.stream)
-            if not event.happened and event.stream is not self and (known is None or event.serial > known.serial):
-                last[event.stream] = event
-        for event in last.values():
+            stream = event.stream
+            if event.happened or stream is self or event.serial <= self._waited.get(stream, 0):
+                continue
+            if stream not in last or event.serial > last[stream].serial:
+                last[stream] = event
+        for stream, event in last.items():
             succeed(self._wait(self.handle, event.handle, 0))
+            self._waited[stream] = event.serial
 
     def synchronize(self) -> None:
         """Wait here until all queued work is done (start-up and tests only)."""
@@ -209,16 +212,16 @@ class Event:
 
     __slots__ = ("handle", "happened", "serial", "stream")
 
-    def __init__(self, stream: Stream) -> None:
-        driver = stream.gpu.driver
+    def __init__(self, stream: Stream, serial: int) -> None:
         try:
             self.handle: int = stream.gpu.free_events.popleft()
         except IndexError:
+            driver = stream.gpu.driver
             kind = driver.CUevent_flags
             flags = kind.CU_EVENT_DISABLE_TIMING | kind.CU_EVENT_BLOCKING_SYNC
             self.handle = int(check(driver.cuEventCreate(flags)))
         self.stream = stream
-        self.serial = 0
+        self.serial = serial  # its number among those of the stream
         self.happened = False
 
     def synchronize(self) -> None:

@@ -249,12 +249,13 @@ class Surfaces:
         It waits only where the GPU has no memory for more surfaces, until one comes back.
         Raises RuntimeError where none does, and where `limit` is reached.
         """
-        until = time.monotonic() + _PATIENCE
+        until = 0.0
         while True:
             try:
                 slot = self.free.popleft()
             except IndexError:
                 if not self._grow():
+                    until = until or time.monotonic() + _PATIENCE
                     self._wait_until(until)
                 continue
             if slot.uses:

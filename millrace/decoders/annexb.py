@@ -8,6 +8,11 @@ import numpy as np
 
 from ..media.nal import read_header
 
+try:
+    from . import _annexb as native
+except ImportError:  # no compiler when the package was installed
+    native = None  # type: ignore[assignment]
+
 _START = b"\x00\x00\x00\x01"
 _SPARE = 1 << 16
 
@@ -34,9 +39,18 @@ class Annexb:
 
     def write(self, data: Any, key: bool) -> int:
         """Write one packet (anything with the buffer protocol); returns the bytes, 0 when its lengths are wrong."""
-        source = memoryview(data).cast("B")
         header = self.header if key else b""
-        need = len(header) + len(source) * (1 if self.length_size in (0, 4) else 3)
+        if native is None:
+            return self._write(memoryview(data).cast("B"), header)
+        size: int = native.write(self._view, header, data, self.length_size)
+        if size < 0:
+            self._grow(_SPARE - size)
+            size = native.write(self._view, header, data, self.length_size)
+        return size
+
+    def _write(self, source: memoryview, header: bytes) -> int:
+        """The same without the C part."""
+        need = len(header) + len(source) * (1 if self.length_size in (0, 4) else 4)
         if need > len(self._view):
             self._grow(need + _SPARE)
         start, end = len(header), len(header) + len(source)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..core.caps import Caps
 from ..cuda.context import Gpu, gpu, succeed
 from ..cuda.limits import no_memory, why_not
@@ -92,9 +94,10 @@ class NvdecDecoder:
             return []
         feed = self._packet
         feed.bsl_data, feed.bsl = self._annexb.address, size
-        if packet.pts is not None:
-            feed.pts = packet.pts
-            self._durations[packet.pts] = packet.duration
+        pts = packet.pts
+        if pts is not None:
+            feed.pts = pts
+            self._durations[pts] = packet.duration
         else:
             self._timed = False
         try:
@@ -106,7 +109,7 @@ class NvdecDecoder:
         self._waiting = False
         if frames:
             self._failures = 0
-        return [self._keep(frame) for frame in frames]
+        return list(map(self._keep, frames))
 
     def _failed(self, error: Exception) -> None:
         """Damage: the stream goes on at its next key picture. Raises for all else."""
@@ -125,7 +128,7 @@ class NvdecDecoder:
             frames = self._decoder.Decode(self._nvc.PacketData())
         except (self._nvc.PyNvVCException, self._nvc.PyNvVCExceptionUnsupported):
             frames = []
-        pictures = [self._keep(frame) for frame in frames]
+        pictures = list(map(self._keep, frames))
         self._durations.clear()
         return pictures
 
@@ -143,14 +146,13 @@ class NvdecDecoder:
         succeed(gpu.calls.cuMemcpyDtoDAsync(surface.pointer, frame.GetPtrToPlane(0), layout.size, stream.handle))
         ready = stream.record()
         surface.written(ready)
-        width, height, dtype = layout.width, layout.height, layout.dtype
-        chroma = surface.pointer + layout.luma_size
+        address, dtype = surface.pointer, layout.dtype
         planes = (
-            DeviceArray(gpu, surface.pointer, (height, width), dtype, owner=surface, ready=ready),
-            DeviceArray(gpu, chroma, (height // 2, width // 2, 2), dtype, owner=surface, ready=ready),
+            DeviceArray(gpu, address, layout.luma, dtype, None, surface, ready),
+            DeviceArray(gpu, address + layout.luma_size, layout.chroma, dtype, None, surface, ready),
         )
         image = Image(
-            layout.format, planes, width, height,
+            layout.format, planes, layout.width, layout.height,
             matrix=self._matrix, full_range=self._full_range, memory=gpu.name, read_only=True, ready=ready,
         )  # fmt: skip
         pts = frame.timestamp if self._timed else None
@@ -168,7 +170,10 @@ class _Layout:
                 f"pictures of {self.width}x{self.height} {name} cannot be kept on the GPU yet, only even sizes of "
                 f"4:2:0; decode this stream on the cpu"
             )
-        self.format, self.dtype, item = FORMATS[name]
+        self.format, dtype, item = FORMATS[name]
+        self.dtype = np.dtype(dtype)
+        self.luma = (self.height, self.width)
+        self.chroma = (self.height // 2, self.width // 2, 2)
         self.luma_size = self.width * self.height * item
         self.size = self.luma_size * 3 // 2
         self.pool = surfaces(gpu, self.size)

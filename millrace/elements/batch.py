@@ -109,7 +109,8 @@ class Batch(Element):
         self.arm()
         return start
 
-    def process(self, item: Frame | Frames) -> Iterator[Frames]:
+    def process(self, item: Frame | Frames) -> list[Frames]:
+        full: list[Frames] = []
         for frame in item.frames if isinstance(item, Frames) else [item]:  # of an earlier batch: in its order
             self.held.append(frame)
             self.counts[frame.stream] = self.counts.get(frame.stream, 0) + 1
@@ -118,8 +119,9 @@ class Batch(Element):
                 self.turns.append(frame.stream)
                 self.choose()
             if self.full() and time.monotonic() >= self.due:
-                yield self.give()
+                full.append(self.give())
         self.arm()
+        return full
 
     def arm(self) -> None:
         """While a stream is live, what is held leaves `timeout` seconds after there was a first frame of it."""

@@ -197,7 +197,7 @@ class Decode(Element):
                     stream.start = StreamStart(start.stream, caps, start.live, start.epoch)
                     out.append(stream.start)
             start = stream.start
-            arrived, wall = _came(stream, said)
+            arrived, wall = _came(stream, said) if stream.came else (time.monotonic_ns(), None)
             frame = Frame(start.stream, stream.index, pts, image, start.epoch, duration or stream.period, arrived, wall)
             if told:
                 frame.extras["sei"] = told
@@ -213,7 +213,7 @@ def _same_codec(old: Caps, new: Caps) -> bool:
 
 def _came(stream: Stream, pts: int | None) -> tuple[int, int | None]:
     """When the packet of a picture arrived, and its wall time. Of packets that gave no picture nothing is kept."""
-    if not stream.came or pts is None:
+    if pts is None:
         return time.monotonic_ns(), None
     found = stream.came.get(pts)
     for earlier in [each for each in stream.came if each <= pts]:

@@ -7,10 +7,23 @@ import ctypes
 import av
 import pytest
 from av.bitstream import BitStreamFilterContext
+from hypothesis import given
+from hypothesis import strategies as st
 
+from millrace.decoders import annexb as module
 from millrace.decoders.annexb import Annexb
 
+compiled = module.native
 AVCC = bytes([1, 100, 0, 31, 0xFF, 0xE1, 0, 3, 0x67, 1, 2, 1, 0, 2, 0x68, 9])
+
+
+@pytest.fixture(autouse=True, params=["C", "Python"])
+def part(request, monkeypatch):
+    """Every test with the C part and without."""
+    if request.param == "Python":
+        monkeypatch.setattr(module, "native", None)
+    elif module.native is None:
+        pytest.skip("the C part was not built: no compiler")
 
 
 def written(annexb, data, key=False):
@@ -78,3 +91,34 @@ def test_a_cut_header_is_one_sentence():
     for cut in (6, 9, 14):
         with pytest.raises(ValueError, match="the header of the h264 stream is cut off"):
             Annexb("h264", AVCC[:cut])
+
+
+units_of = st.lists(st.binary(max_size=5), max_size=6)
+
+
+@pytest.mark.skipif(compiled is None, reason="the C part was not built: no compiler")
+@given(st.sampled_from([0, 1, 2, 3, 4]), units_of, st.booleans(), st.integers(-4, 4))
+def test_both_parts_give_the_same_bytes(size, units, key, cut):
+    """Of packets as they should be, of some that are too short, and of some with bytes behind the last unit."""
+    one, other = Annexb("h264", AVCC), Annexb("h264", AVCC)
+    one.length_size = other.length_size = size
+    packet = b"".join(len(unit).to_bytes(size, "big") + unit for unit in units) if size else b"".join(units)
+    packet = packet[:cut] if cut < 0 else packet + bytes(cut)
+    length = other._write(memoryview(packet), other.header if key else b"")
+    assert compiled.write(one._view, one.header if key else b"", packet, size) == length
+    assert ctypes.string_at(one.address, length) == ctypes.string_at(other.address, length)
+
+
+def test_many_empty_units_are_larger_than_their_packet():
+    """A length of one byte becomes a start code of four."""
+    annexb = Annexb("h264", AVCC[:4] + b"\xfc" + AVCC[5:])
+    assert written(annexb, bytes(1 << 20)) == b"\0\0\0\1" * (1 << 20)
+
+
+@pytest.mark.skipif(compiled is None, reason="the C part was not built: no compiler")
+def test_what_the_c_part_refuses():
+    with pytest.raises(ValueError, match="1 to 4 bytes"):
+        compiled.write(bytearray(9), b"", b"abc", 5)
+    with pytest.raises(TypeError):
+        compiled.write(b"read-only", b"", b"abc", 4)
+    assert compiled.write(bytearray(9), b"12345", b"abcde", 0) == -10

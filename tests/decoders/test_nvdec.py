@@ -1,0 +1,129 @@
+"""What surrounds NVDEC, with the decoder and the GPU played by the CPU (tests/gpu has the real ones)."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from host_gpu import host_gpu  # noqa: F401
+
+from millrace.core.caps import PACKETS, Caps
+from millrace.cuda import memory
+from millrace.decoders import nvdec
+from millrace.media import Packet
+
+WIDTH, HEIGHT = 64, 36
+
+
+class Broken(RuntimeError):
+    """The library's error."""
+
+
+class Engine:
+    """A decoder that has one picture for all calls, as NVDEC has few; it gives each packet's at the next call."""
+
+    def __init__(self, **options: Any) -> None:
+        self.memory = np.zeros((HEIGHT * 3 // 2, WIDTH), np.uint8)
+        self.waiting: list[tuple[int, int]] = []
+        self.fails = False
+
+    def Decode(self, feed: Any) -> list[Any]:
+        if self.fails:
+            raise Broken("no")
+        given = [self.waiting.pop(0)] if self.waiting else []
+        if feed.bsl:
+            self.waiting.append((feed.pts, feed.bsl))
+        return [self._frame(*each) for each in given]
+
+    def _frame(self, pts: int, size: int) -> Any:
+        self.memory[:] = size
+        return SimpleNamespace(timestamp=pts, GetPtrToPlane=lambda n: self.memory.ctypes.data)
+
+    GetWidth, GetHeight = (lambda self: WIDTH), (lambda self: HEIGHT)
+
+    def GetPixelFormat(self) -> Any:
+        return SimpleNamespace(name="NV12")
+
+
+@pytest.fixture
+def decoder(host_gpu: Any, monkeypatch: pytest.MonkeyPatch) -> nvdec.NvdecDecoder:  # noqa: F811
+    library = SimpleNamespace(
+        CreateDecoder=Engine,
+        PacketData=lambda: SimpleNamespace(bsl=0, bsl_data=0, pts=0),
+        DisplayDecodeLatencyType=SimpleNamespace(LOW=1, NATIVE=0),
+        cudaVideoCodec=SimpleNamespace(H264=4, HEVC=8),
+        PyNvVCException=Broken,
+        PyNvVCExceptionUnsupported=Broken,
+    )
+    monkeypatch.setattr(nvdec, "library", lambda: library)
+    monkeypatch.setattr(nvdec, "gpu", lambda device: host_gpu)
+    monkeypatch.setattr(nvdec, "why_not", lambda *facts: None)
+    monkeypatch.setattr(nvdec, "no_memory", lambda *facts: None)
+    monkeypatch.setattr(host_gpu, "context", 1, raising=False)
+    monkeypatch.setattr(host_gpu, "thread_stream", lambda: host_gpu.copies)
+    return nvdec.open_decoder(Caps(PACKETS, codec="hevc"))
+
+
+def packet(index: int, size: int | None = None) -> Packet:
+    data = b"\0\0\1" + bytes((size or 10 + index) - 3)
+    return Packet("a", data, index * 40, None, 40 + index, key=True)
+
+
+def test_each_picture_is_a_copy_with_its_own_time(decoder: nvdec.NvdecDecoder):
+    pictures = [picture for n in range(5) for picture in decoder.decode(packet(n))]
+    assert len(pictures) == 4
+    pictures += decoder.flush()
+    assert [picture.pts for picture in pictures] == [0, 40, 80, 120, 160]
+    assert [picture.duration for picture in pictures] == [40, 41, 42, 43, 44]
+    for n, picture in enumerate(pictures):
+        image = picture.image
+        assert (image.format, image.width, image.height, image.memory) == ("NV12", WIDTH, HEIGHT, "cuda:0")
+        luma, chroma = (plane.numpy() for plane in image.planes)
+        assert luma.shape == (HEIGHT, WIDTH) and chroma.shape == (HEIGHT // 2, WIDTH // 2, 2)
+        assert (luma == 10 + n).all() and (chroma == 10 + n).all()
+        assert image.read_only and all(plane.ready is image.ready for plane in image.planes)
+
+
+def test_surfaces_come_back_when_pictures_are_dropped(decoder: nvdec.NvdecDecoder):
+    addresses = set()
+    for n in range(200):
+        addresses |= {picture.image.planes[0].pointer for picture in decoder.decode(packet(n, 10))}
+    pool = decoder._layout.pool  # type: ignore[union-attr]
+    assert 0 < len(addresses) <= pool.count == memory._SURFACES_A_SLAB == len(pool.free)
+
+
+def test_a_reader_of_another_stream_is_waited_for(
+    decoder: nvdec.NvdecDecoder,
+    host_gpu: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+):
+    decoder.decode(packet(0))
+    (picture,) = decoder.decode(packet(1))
+    reader = host_gpu.stream("low")
+    for plane in picture.image.planes:
+        plane.used(reader.record())
+    waits: list[int] = []
+    monkeypatch.setattr(host_gpu.copies, "_wait", lambda stream, event, flags: waits.append(event) or 0)
+    del picture, plane
+    for n in range(2, 2 + memory._SURFACES_A_SLAB):  # until that surface has its turn again
+        decoder.decode(packet(n))
+    assert len(waits) == 1  # for the later of the two reads
+
+
+def test_damage_costs_pictures_up_to_the_next_key(decoder: nvdec.NvdecDecoder):
+    decoder.decode(packet(0))
+    decoder._decoder.fails = True
+    assert decoder.decode(packet(1)) == [] and decoder.damaged == 1
+    decoder._decoder.fails = False
+    other = packet(2)
+    other.key = False
+    assert decoder.decode(other) == []
+    assert [picture.pts for picture in decoder.decode(packet(3))] == [0]
+
+
+def test_a_first_packet_that_fails_says_that_it_cannot_be_decoded(decoder: nvdec.NvdecDecoder):
+    decoder._decoder.fails = True
+    with pytest.raises(ValueError, match="NVDEC cannot decode this hevc stream: no"):
+        decoder.decode(packet(0))
