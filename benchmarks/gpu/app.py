@@ -4,7 +4,8 @@
 
 decode → batch → ResNet-18 detector at 960x544 → track → two ResNet-18 classifiers, each identity once → lines and
 zones → JSON lines, all in our elements; `--processes N` spreads the streams over so many. Models: train.py.
-Beside it, in the same run, decode-only by others' loops (decode_only.py), the best of the ways and thread counts tried.
+Beside it, in the same run, decode-only by others' loops (decode_only.py): ratios are to the best of all ways, thread
+counts and numbers of streams that were tried.
 Figures of one window: fps, its ratio to decode-only, CPU seconds of all processes per 1,000 frames, time from a decoded
 picture to its line (p50, p99), objects with identities a frame, GPU memory.
 """
@@ -26,14 +27,16 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).parent
-SECONDS = 5.0
+SECONDS = 5.0  # of a window
+START = 180.0  # to load, record or compile the networks, and to open all streams
 
 
 # one process
 
 
 def work(arguments: argparse.Namespace) -> None:
-    """Run the application for some streams; say `ready`, wait for the window's begin, tell what was done."""
+    """Run the application. For each number of streams that comes: add those of ours, say `ready`, wait for the window's
+    begin, tell what was done in it."""
     import common
     from application import LoopingFile, application
     from threads import Threads, samples
@@ -43,7 +46,6 @@ def work(arguments: argparse.Namespace) -> None:
     common.gpu(common.DEVICE)
     if arguments.interval:
         sys.setswitchinterval(arguments.interval)
-    names = [f"s{n}" for n in range(arguments.first, arguments.total, arguments.step)]
     classifiers = [f"{arguments.models}/classifier{n}.yaml" for n in range(arguments.classifiers)]
     options = {"compiled": True} if arguments.compiled else {}
     with tempfile.TemporaryDirectory() as folder:
@@ -52,30 +54,34 @@ def work(arguments: argparse.Namespace) -> None:
             arguments.batch, **options,
         )  # fmt: skip
         pipeline = Pipeline(graph)
-        for name in names:
-            pipeline.add_source(name, LoopingFile(stream=name, uri=arguments.clip), into="decode")
         seen = Seen()
         pipeline.tap("json", seen)
-        pipeline.start()
-        until = time.monotonic() + 150
-        while seen.frames < 20 * len(names):
-            if pipeline.errors or pipeline.wait(0.05) or time.monotonic() > until:
-                raise SystemExit("no start: " + "; ".join(map(str, pipeline.errors)))
-        gc.collect()
-        gc.freeze()
-        print("ready", flush=True)
-        begin = float(sys.stdin.readline())
-        time.sleep(max(0.0, begin - time.time()))
-        seen.begin()
-        cpu, start, threads, stats = time.process_time(), time.perf_counter(), Threads(), pipeline.stats()
-        time.sleep(arguments.seconds)
-        took = time.perf_counter() - start
-        figures = seen.end(took) | {"cpu": time.process_time() - cpu, "threads": threads.shares()}
-        figures["elements"] = shares(stats, pipeline.stats(), took)
-        if arguments.profile:
-            figures["samples"] = samples()
-        figures["errors"] = [str(error)[:300] for error in pipeline.errors]
-        print(json.dumps(figures), flush=True)
+        there = 0
+        while total := sys.stdin.readline():
+            names = [f"s{n}" for n in range(arguments.first, int(total), arguments.step)]
+            for name in names[there:]:
+                pipeline.add_source(name, LoopingFile(stream=name, uri=arguments.clip), into="decode")
+            if not there:
+                pipeline.start()
+            there, before, until = len(names), seen.frames, time.monotonic() + START
+            while seen.frames - before < 20 * there:
+                if pipeline.errors or pipeline.wait(0.05) or time.monotonic() > until:
+                    raise SystemExit("no start: " + "; ".join(map(str, pipeline.errors)))
+            gc.collect()
+            gc.freeze()
+            print("ready", flush=True)
+            begin = float(sys.stdin.readline())
+            time.sleep(max(0.0, begin - time.time()))
+            seen.begin()
+            cpu, start, threads, stats = time.process_time(), time.perf_counter(), Threads(), pipeline.stats()
+            time.sleep(arguments.seconds)
+            took = time.perf_counter() - start
+            figures = seen.end(took) | {"cpu": time.process_time() - cpu, "threads": threads.shares()}
+            figures["elements"] = shares(stats, pipeline.stats(), took)
+            if arguments.profile:
+                figures["samples"] = samples()
+            figures["errors"] = [str(error)[:300] for error in pipeline.errors]
+            print(json.dumps(figures), flush=True)
         os._exit(0)
 
 
@@ -125,53 +131,64 @@ def shares(before: Any, after: Any, took: float) -> dict[str, Any]:
 # all of them
 
 
-def run(clip: str, streams: int, processes: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Start the processes, wait until all are ready, let them count in one window."""
-    import common
+class Processes:
+    """The application in so many processes, for a growing number of streams."""
 
-    command = [sys.executable, __file__, clip, "--models", arguments.models, "--total", str(streams),
-               "--step", str(processes), "--workers", str(arguments.workers), "--batch", str(arguments.batch),
-               "--seconds", str(SECONDS), "--classifiers", str(arguments.classifiers),
-               *(["--compiled"] if arguments.compiled else []),
-               *(["--interval", str(arguments.interval)] if arguments.interval else []),
-               *(["--profile"] if arguments.profile else [])]  # fmt: skip
-    children = [
-        subprocess.Popen([*command, "--first", str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for n in range(processes)
-    ]
-    guard = threading.Timer(200, lambda: [child.kill() for child in children])
-    guard.start()
-    try:
-        for child in children:
-            said = child.stdout.readline() if child.stdout else ""
-            if said.strip() != "ready":
-                raise RuntimeError(f"a process did not start: {said!r}")
-        begin = time.time() + 0.5
-        for child in children:
-            print(begin, file=child.stdin, flush=True)
-        time.sleep(0.6)
-        with common.Utilisation() as used:
-            time.sleep(SECONDS - 0.3)
-            memory = used.nvml.nvmlDeviceGetMemoryInfo(used.handle).used
-        told = [json.loads(child.stdout.readline()) for child in children if child.stdout]
-    finally:
-        guard.cancel()
-        for child in children:
+    def __init__(self, clip: str, processes: int, arguments: argparse.Namespace) -> None:
+        command = [sys.executable, __file__, clip, "--models", arguments.models, "--child",
+                   "--step", str(processes), "--workers", str(arguments.workers), "--batch", str(arguments.batch),
+                   "--seconds", str(SECONDS), "--classifiers", str(arguments.classifiers),
+                   *(["--compiled"] if arguments.compiled else []),
+                   *(["--interval", str(arguments.interval)] if arguments.interval else []),
+                   *(["--profile"] if arguments.profile else [])]  # fmt: skip
+        self.children = [
+            subprocess.Popen([*command, "--first", str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for n in range(processes)
+        ]
+
+    def say(self, line: object) -> None:
+        for child in self.children:
+            print(line, file=child.stdin, flush=True)
+
+    def hear(self) -> list[str]:
+        return [child.stdout.readline() for child in self.children if child.stdout]
+
+    def window(self, streams: int, profile: bool) -> dict[str, Any]:
+        """Wait until all are ready with their part of the streams, let them count at the same time."""
+        import common
+
+        guard = threading.Timer(START + 20, self.close)
+        guard.start()
+        try:
+            self.say(streams)
+            if any(said.strip() != "ready" for said in self.hear()):
+                raise RuntimeError("a process did not start")
+            self.say(time.time() + 0.5)
+            time.sleep(0.6)
+            with common.Utilisation() as used:
+                time.sleep(SECONDS - 0.3)
+                memory = common.memory()
+            told = [json.loads(said) for said in self.hear()]
+        finally:
+            guard.cancel()
+        frames = sum(each["frames"] for each in told)
+        shown = {
+            "fps": round(sum(each["fps"] for each in told), 1),
+            "cpu_s_per_1000": round(1000 * sum(each["cpu"] for each in told) / max(1, frames), 3),
+            "p50_ms": max(each["p50_ms"] for each in told), "p99_ms": max(each["p99_ms"] for each in told),
+            "objects": round(float(np.mean([each["objects"] for each in told])), 2),
+            "memory_mb": memory, **used.figures, "threads": told[0]["threads"],
+            "elements": told[0]["elements"],
+        }  # fmt: skip
+        if profile:
+            shown["samples"] = told[0]["samples"]
+        errors = [error for each in told for error in each["errors"]]
+        return shown | ({"errors": errors[:2]} if errors else {})
+
+    def close(self) -> None:
+        for child in self.children:
             child.kill()
             child.wait()
-    frames = sum(each["frames"] for each in told)
-    shown = {
-        "fps": round(sum(each["fps"] for each in told), 1),
-        "cpu_s_per_1000": round(1000 * sum(each["cpu"] for each in told) / max(1, frames), 3),
-        "p50_ms": max(each["p50_ms"] for each in told), "p99_ms": max(each["p99_ms"] for each in told),
-        "objects": round(float(np.mean([each["objects"] for each in told])), 2),
-        "memory_mb": round(memory / 1e6), **used.figures, "threads": told[0]["threads"],
-        "elements": told[0]["elements"],
-    }  # fmt: skip
-    if arguments.profile:
-        shown["samples"] = told[0]["samples"]
-    errors = [error for each in told for error in each["errors"]]
-    return shown | ({"errors": errors[:2]} if errors else {})
 
 
 def decode_only(clip: str, streams: int, ways: list[str]) -> dict[str, Any]:
@@ -205,34 +222,39 @@ def main() -> None:
     parser.add_argument("--interval", type=float, help="seconds after which a thread is asked for the lock")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--ways", nargs="+", default=["nvc+av:4", "nvc+av:8", "av:8"], help="of decode-only")
+    parser.add_argument("--beside", type=int, nargs="+", help="streams of decode-only; default: as the application")
     parser.add_argument("--out")
-    for name in ("--first", "--total", "--step"):
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    for name in ("--first", "--step"):
         parser.add_argument(name, type=int, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, default=SECONDS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.total is not None:
+    if arguments.child:
         arguments.clip = arguments.clips[0]
         return work(arguments)
     import common
 
     out = common.Out(arguments.out)
     for clip in arguments.clips:
-        for streams in arguments.streams:
-            best = decode_only(clip, streams, arguments.ways) if arguments.ways != ["none"] else {"fps": 0.0}
+        whole = 0.0
+        for streams in arguments.beside or arguments.streams if arguments.ways != ["none"] else []:
+            best = decode_only(clip, streams, arguments.ways)
+            whole = max(whole, best["fps"])
             out("decode-only", clip=Path(clip).name, **{"streams": streams, **best})
-            for processes in arguments.processes:
-                try:
-                    figures = run(clip, streams, processes, arguments)
-                except (RuntimeError, ValueError, OSError) as error:
-                    out("FAILED", clip=Path(clip).name, streams=streams, processes=processes, error=str(error))
-                    continue
-                ratio = round(figures["fps"] / best["fps"], 3) if best["fps"] else None
-                shown = {
-                    "streams": streams,
-                    "processes": processes,
-                    "compiled": arguments.compiled,
-                }
-                out("application", clip=Path(clip).name, **shown, ratio=ratio, **figures)
+        for number in arguments.processes:
+            facts = {"clip": Path(clip).name, "processes": number, "compiled": arguments.compiled}
+            processes = Processes(clip, number, arguments)
+            try:
+                for streams in sorted(arguments.streams):
+                    figures = processes.window(streams, arguments.profile)
+                    ratio = round(figures["fps"] / whole, 3) if whole else None
+                    out("application", streams=streams, **facts, ratio=ratio, **figures)
+            except (RuntimeError, ValueError, OSError) as error:
+                out("FAILED", streams=streams, **facts, error=str(error))
+            finally:
+                processes.close()
+                time.sleep(1.0)
+                out("killed", processes=number, memory_mb=common.memory())
     return None
 
 

@@ -95,12 +95,12 @@ def line(graph: Graph, *named: tuple[str, Any]) -> Graph:
 def application(
     detector: str, classifiers: list[str], device: str, folder: str, workers: int, batch: int, **options: Any
 ) -> Graph:
-    """`classifiers` look at each identity once, and again when it has grown by half; `options` are the detector's."""
+    """`classifiers` look at each identity once, and again when it has grown by half; `options` are those of models."""
     more = {"options": options} if options else {}
     seconds = [
         (
             f"second{n}",
-            Infer(model=path, device=device, on={"growth": 1.5, "min_width": 24, "min_height": 24}),
+            Infer(model=path, device=device, on={"growth": 1.5, "min_width": 24, "min_height": 24}, **more),
         )
         for n, path in enumerate(classifiers)
     ]

@@ -19,6 +19,7 @@ import av
 import common
 import numpy as np
 from application import LoopingFile, line
+from threads import samples
 
 from millrace.core import Graph, Pipeline
 from millrace.core.errors import ConfigError
@@ -51,13 +52,6 @@ def short(clip: str, target: Path, pictures: int, damaged: bool = False) -> None
             out.mux(packet)
 
 
-def memory() -> int:
-    import pynvml
-
-    pynvml.nvmlInit()
-    return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).used // 1_000_000)
-
-
 def come_and_go(out: common.Out, clip: str, models: str, sources: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         good, bad = Path(folder, "good.mp4"), Path(folder, "bad.mp4")
@@ -74,11 +68,14 @@ def come_and_go(out: common.Out, clip: str, models: str, sources: int) -> None:
 
         def count(item: Any) -> None:
             for frame in getattr(item, "frames", ()):
-                key = frame.stream if frame.stream.startswith("steady") else "others"
+                key = frame.stream if frame.stream.startswith(("steady", "late")) else "others"
                 frames[key] = frames.get(key, 0) + 1
 
         pipeline.tap("infer", count)
         pipeline.start()
+        until = time.monotonic() + 60
+        while len(frames) < STEADY and time.monotonic() < until:  # the network's graphs are recorded
+            time.sleep(0.05)
         began, done, open_now = time.monotonic(), 0, []
         marks: list[list[int]] = []
         while done < sources and time.monotonic() < began + 200:
@@ -96,7 +93,7 @@ def come_and_go(out: common.Out, clip: str, models: str, sources: int) -> None:
                 open_now.remove(name)
                 done += 1
             if done // 100 > len(marks):
-                marks.append([done, memory()])
+                marks.append([done, common.memory()])
         took = time.monotonic() - began
         steady = [frames.get(f"steady{n}", 0) for n in range(STEADY)]
         time.sleep(1.0)
@@ -107,7 +104,7 @@ def come_and_go(out: common.Out, clip: str, models: str, sources: int) -> None:
             errors=len(pipeline.errors), first_error=[str(e)[:160] for e in pipeline.errors][:1])  # fmt: skip
         full(out, pipeline, clip, frames)
         pipeline.stop()
-        out("after the end", memory_mb=memory())
+        out("after the end", memory_mb=common.memory())
 
 
 def full(out: common.Out, pipeline: Pipeline, clip: str, frames: dict[str, int]) -> None:
@@ -117,6 +114,8 @@ def full(out: common.Out, pipeline: Pipeline, clip: str, frames: dict[str, int])
     free, _ = torch.cuda.mem_get_info()
     hoard = torch.empty(max(0, free - 400_000_000), dtype=torch.uint8, device=common.DEVICE)
     before = len(pipeline.errors)
+    warned: list[str] = []
+    pipeline.bus.subscribe(lambda said: warned.append(said.text) if said.kind == "warning" else None)
     added = 0
     until = time.monotonic() + 25
     while len(pipeline.errors) == before and added < 64 and time.monotonic() < until and pipeline.state == "running":
@@ -126,9 +125,12 @@ def full(out: common.Out, pipeline: Pipeline, clip: str, frames: dict[str, int])
     steady = [frames.get(f"steady{n}", 0) for n in range(STEADY)]
     time.sleep(2.0)
     more = [frames.get(f"steady{n}", 0) for n in range(STEADY)]
-    out("memory full", left_mb=400, streams_added=added, state=str(pipeline.state),
+    out("memory full", left_mb=400, streams_added=added, state=str(pipeline.state), warned=warned[:2],
+        frames=sum(more) - sum(steady), late_with_frames=sum(name.startswith("late") for name in frames),
         refused=[str(error)[:240] for error in pipeline.errors[before:]][:2],
         steady_go_on=all(b > a for a, b in zip(steady, more, strict=True)))  # fmt: skip
+    if sum(more) == sum(steady):
+        out("where it stands", threads=samples())
     del hoard
     torch.cuda.empty_cache()
 

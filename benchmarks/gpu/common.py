@@ -151,6 +151,14 @@ class Utilisation:
         self.figures = {"nvdec_percent": statistics.median(self.decoder), "sm_percent": statistics.median(self.sm)}
 
 
+def memory() -> int:
+    """MB of GPU 0 that are used, by whomever."""
+    import pynvml
+
+    pynvml.nvmlInit()
+    return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).used // 1_000_000)
+
+
 def window(count: Callable[[], int], seconds: float = WINDOW) -> dict[str, float]:
     """Warm up, then count what happens in a window: fps, CPU seconds of the process per 1,000."""
     time.sleep(WARM)

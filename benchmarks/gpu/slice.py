@@ -180,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="+")
     parser.add_argument("--model", required=True, nargs="+", help="one or several; each is a slice of its own")
-    parser.add_argument("--streams", type=int, nargs="+", default=[8, 32])
+    parser.add_argument("--streams", type=int, nargs="*", default=[8, 32], help="none: only against the CPU")
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--out")

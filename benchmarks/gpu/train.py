@@ -118,7 +118,7 @@ def make(clip: str, teacher: str, folder: Path, seconds: float = 25.0) -> dict[s
     for n in range(2):
         torch.manual_seed(10 + n)
         labels = ", ".join(f"kind {k}" for k in range(10))
-        card = f"parser: classifier\nbatch: 64\n{usual}\nlabels: [{labels}]"
+        card = f"parser: classifier\nbatch: 16\n{usual}\nlabels: [{labels}]"
         write(Classifier(), f"classifier{n}", "Classifier", card, folder, 224, 224)
     return figures
 

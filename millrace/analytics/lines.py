@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..media.geometry import side
+from ..media.geometry import side as side_of
 from . import native
-from .sightings import MEMORY, SECOND, Anchor, Point, Sighting
+from .sightings import MEMORY, SECOND, Anchor, Point, Sighting, packed
+from .states import Side
 
 LOST = SECOND  # unseen for so long near the line: worth telling, where tracing is on
 NEAR = 0.5  # heights
@@ -34,23 +35,6 @@ class Miss(NamedTuple):
     label: str
     reason: str
     facts: dict[str, Any]
-
-
-@dataclass(slots=True)
-class Path:
-    """How one identity moves about the line."""
-
-    label: str
-    point: Point  # last seen there
-    distance: float  # from the line through both ends, > 0 to the right
-    home: bool  # the side that it was last known to be on: True is the right one
-    seen: int
-    height: float
-    through: bool = False  # it last passed that line between the ends
-    crossed: frozenset[str] = frozenset()
-    at_home: tuple[Point, float] = ((0.0, 0.0), 0.0)  # where it last was on that side, and its distance there
-    strayed: float = 0.0  # how far it was past the line without being counted, pixels
-    told: bool = False  # that it was lost near the line
 
 
 class LineCounter:
@@ -83,69 +67,72 @@ class LineCounter:
         """Put the line elsewhere: counts stay, identities are forgotten."""
         self.start, self.end = start, end
         self.length = math.dist(start, end)
+        self.shape = packed(self.anchor, self.margin) + struct.pack("5d", *start, *end, self.length)
         self.forget()
 
     def forget(self) -> None:
         """The stream jumped or ended: what was seen before says nothing about what comes."""
-        self.paths: dict[int, Path] = {}
-        self._purged = -MEMORY
+        self.states: dict[int, Side] = {}
+        self.purged = -MEMORY  # pts
 
     def update(self, seen: Iterable[Sighting], pts: int) -> list[Crossing]:
         """The crossings of this frame, in the order of the sightings. `pts` is ns of stream time."""
+        if native.steps is not None and not self.trace:
+            seen = native.steps.line(self, list(seen), pts)
+        return self.finish(seen, pts)
+
+    def finish(self, seen: Iterable[Sighting], pts: int) -> list[Crossing]:
+        """The same, of those sightings that a C step has left."""
         out = []
         if self.trace:
             self.misses = []
-        (x1, y1), (x2, y2), length, anchor, paths = self.start, self.end, self.length, self.anchor, self.paths
+        (x1, y1), (x2, y2), states = self.start, self.end, self.states
         along_x, along_y = x2 - x1, y2 - y1
-        if native.steps is not None and anchor == "bottom" and not self.trace:
-            seen = native.steps.line(paths, list(seen), pts, self.start, self.end, length)
         for found in seen:
-            point = found.point(anchor)
-            distance = (along_x * (point[1] - y1) - along_y * (point[0] - x1)) / length
+            point = found.point(self.anchor)
+            distance = (along_x * (point[1] - y1) - along_y * (point[0] - x1)) / self.length
             right = distance > 0
-            path = paths.get(found.id)
-            if path is None:
-                path = paths[found.id] = Path(found.label, point, distance, right, pts, found.y2 - found.y1)
-                path.at_home = (point, distance)
+            side = states.get(found.id)
+            if side is None:
+                states[found.id] = _first(found, point, distance, pts)
                 continue
-            if right != (path.distance > 0):
-                path.through = self._between(path, point, distance)
-            if right != path.home:
-                out += self._past(found, path, point, distance)
-            elif path.strayed and self.trace:
-                self._miss(found, path, "turned back before it was past the line by the margin", point, distance)
-                path.strayed = 0.0
-            path.point, path.distance, path.seen, path.height = point, distance, pts, found.y2 - found.y1
-            if right == path.home:
-                path.at_home = (point, distance)
-            path.told = False
+            if right != (side.distance > 0):
+                side.through = self._between(side, point, distance)
+            if right != side.home:
+                out += self._past(found, side, point, distance)
+            elif side.strayed and self.trace:
+                self._miss(found, side, "turned back before it was past the line by the margin", point, distance)
+                side.strayed = 0.0
+            (side.x, side.y), side.distance, side.seen, side.height = point, distance, pts, found.height
+            if right == side.home:
+                (side.home_x, side.home_y), side.home_distance = point, distance
+            side.told = False
         if self.trace:
             self._lost(pts)
-        if pts - self._purged > MEMORY:
-            self._purged = pts
-            self.paths = {key: path for key, path in self.paths.items() if pts - path.seen <= MEMORY}
+        if pts - self.purged > MEMORY:
+            self.purged = pts
+            self.states = {key: side for key, side in states.items() if pts - side.seen <= MEMORY}
         return out
 
-    def _past(self, found: Sighting, path: Path, point: Point, distance: float) -> list[Crossing]:
+    def _past(self, found: Sighting, side: Side, point: Point, distance: float) -> list[Crossing]:
         """It is on the other side: a crossing if it is far enough and came between the ends."""
         least = found.least(self.margin)
         if abs(distance) < least:
-            path.strayed = max(path.strayed, abs(distance))
+            side.strayed = max(side.strayed, abs(distance))
             return []
-        path.home, path.strayed = distance > 0, 0.0
-        if path.through:
-            return [self._count(found, path, "in" if path.home else "out", point, distance, least)]
+        side.home, side.strayed = distance > 0, 0.0
+        if side.through:
+            return [self._count(found, side, "in" if side.home else "out", point, distance, least)]
         if self.trace:
-            self._miss(found, path, "passed beyond an end of the line", point, distance)
+            self._miss(found, side, "passed beyond an end of the line", point, distance)
         return []
 
     def recall(self, found: Sighting, pts: int) -> None:
         """One that has an identity only now was seen before: its way begins there. Nothing is counted."""
-        if found.id not in self.paths:
+        if found.id not in self.states:
             point = found.point(self.anchor)
-            distance = side(point, self.start, self.end) / self.length
-            path = self.paths[found.id] = Path(found.label, point, distance, distance > 0, pts, found.height)
-            path.at_home = (point, distance)
+            distance = float(side_of(point, self.start, self.end)) / self.length
+            self.states[found.id] = _first(found, point, distance, pts)
 
     def totals(self) -> dict[str, object]:
         """{"in", "out", "once": {"in", "out"}, "classes": {label: {"in", "out"}}}"""
@@ -155,61 +142,70 @@ class LineCounter:
             "classes": {label: {"in": n["in"], "out": n["out"]} for label, n in sorted(self.classes.items())},
         }
 
-    def _between(self, path: Path, point: Point, distance: float) -> bool:
+    def _between(self, side: Side, point: Point, distance: float) -> bool:
         """Whether the way from the last point to this one meets the line between its ends."""
-        return 0.0 <= self._along(path, point, distance) <= self.length**2
+        return 0.0 <= self._along(side, point, distance) <= self.length**2
 
-    def _along(self, path: Path, point: Point, distance: float) -> float:
+    def _along(self, side: Side, point: Point, distance: float) -> float:
         """Where it meets the line, along it: 0 at the start, length² at the end."""
-        part = path.distance / (path.distance - distance) if path.distance != distance else 0.0
-        x = path.point[0] + (point[0] - path.point[0]) * part
-        y = path.point[1] + (point[1] - path.point[1]) * part
+        part = side.distance / (side.distance - distance) if side.distance != distance else 0.0
+        x = side.x + (point[0] - side.x) * part
+        y = side.y + (point[1] - side.y) * part
         along_x, along_y = self.end[0] - self.start[0], self.end[1] - self.start[1]
         return (x - self.start[0]) * along_x + (y - self.start[1]) * along_y
 
     def _count(
-        self, found: Sighting, path: Path, direction: str, point: Point, distance: float, least: float
+        self, found: Sighting, side: Side, direction: str, point: Point, distance: float, least: float
     ) -> Crossing:
         self.counts[direction] += 1
         self.classes.setdefault(found.label, Counter())[direction] += 1
-        first = direction not in path.crossed
+        first = not (side.went_in if direction == "in" else side.went_out)
         if first:
             self.once[direction] += 1
-            path.crossed = path.crossed | {direction}
-        why = {**self._facts(found, path, point, distance), "least": least} if self.trace else None
+            side.went_in, side.went_out = side.went_in or direction == "in", side.went_out or direction == "out"
+        why = {**self._facts(found, side, point, distance), "least": least} if self.trace else None
         return Crossing(found.id, found.label, direction, point, first, why)
 
-    def _miss(self, found: Sighting, path: Path, reason: str, point: Point, distance: float) -> None:
-        facts = self._facts(found, path, point, distance) | {"least": found.least(self.margin)}
-        if path.strayed:
-            facts["furthest"] = path.strayed
+    def _miss(self, found: Sighting, side: Side, reason: str, point: Point, distance: float) -> None:
+        facts = self._facts(found, side, point, distance) | {"least": found.least(self.margin)}
+        if side.strayed:
+            facts["furthest"] = side.strayed
         if reason.startswith("passed"):
-            facts["along"] = self._along(path, point, distance) / self.length**2
+            facts["along"] = self._along(side, point, distance) / self.length**2
         self.misses.append(Miss(found.id, found.label, reason, facts))
 
     def _lost(self, pts: int) -> None:
-        for key, path in self.paths.items():
-            if not path.told and pts - path.seen > LOST:
-                path.told = True
-                if abs(path.distance) < NEAR * path.height and self._beside(path.point):
-                    facts = {"line": [self.start, self.end], "anchor": self.anchor, "point": path.point,
-                             "distance": path.distance, "seen": path.seen, "height": path.height}  # fmt: skip
-                    self.misses.append(Miss(key, path.label, "was lost near the line", facts))
+        for key, side in self.states.items():
+            if not side.told and pts - side.seen > LOST:
+                side.told = True
+                if abs(side.distance) < NEAR * side.height and self._beside((side.x, side.y)):
+                    facts = {"line": [self.start, self.end], "anchor": self.anchor, "point": (side.x, side.y),
+                             "distance": side.distance, "seen": side.seen, "height": side.height}  # fmt: skip
+                    self.misses.append(Miss(key, side.label, "was lost near the line", facts))
 
     def _beside(self, point: Point) -> bool:
         along = (point[0] - self.start[0]) * (self.end[0] - self.start[0])
         along += (point[1] - self.start[1]) * (self.end[1] - self.start[1])
         return 0.0 <= along <= self.length**2
 
-    def _facts(self, found: Sighting, path: Path, point: Point, distance: float) -> dict[str, Any]:
+    def _facts(self, found: Sighting, side: Side, point: Point, distance: float) -> dict[str, Any]:
         """The test points against the line: distances are > 0 to its right."""
         return {
             "line": [self.start, self.end],
             "anchor": self.anchor,
             "box": [found.x1, found.y1, found.x2, found.y2],
-            "before": path.at_home[0],
+            "before": (side.home_x, side.home_y),
             "point": point,
-            "distance_before": path.at_home[1],
+            "distance_before": side.home_distance,
             "distance": distance,
             "trembles": found.doubt,
         }
+
+
+def _first(found: Sighting, point: Point, distance: float, pts: int) -> Side:
+    """What is known of one that is seen for the first time."""
+    side = Side()
+    side.label, side.seen, side.height = found.label, pts, found.height
+    (side.x, side.y), side.distance, side.home = point, distance, distance > 0
+    (side.home_x, side.home_y), side.home_distance = point, distance
+    return side

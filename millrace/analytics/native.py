@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 steps: Any
 try:
     from . import _steps as steps  # type: ignore[attr-defined,no-redef,unused-ignore]
 except ImportError:
     steps = None
+
+T = TypeVar("T")
+
+
+def struct(plain: type[T]) -> type[T]:
+    """The C struct of the same name and fields, where there is one."""
+    return getattr(steps, plain.__name__, plain)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from . import native
 from .sightings import MEMORY, SECOND, Point, Sighting
+from .states import Course
 
 _GAIN = 0.12  # of a new residual on the estimate of the trembling: about eight sightings are remembered
 _FIRST = 4  # residuals before the estimate is used
@@ -28,49 +28,50 @@ class Place(NamedTuple):
     height: float
 
 
-@dataclass(slots=True)
-class Path:
-    """The last places of one identity."""
+class Path(Course):
+    """The way of one identity."""
 
-    places: deque[Place] = field(default_factory=deque)
-    noise: float = 0.0  # variance of a coordinate, pixels²
-    residuals: int = 0
-    x: float = 0.0  # where its places lead, pixels
-    y: float = 0.0
-    vx: float = 0.0  # pixels per ns
-    vy: float = 0.0
-    number: int = 0  # places by which that is known
-    share: float = 1.0  # its variance, of that of a place
+    __slots__ = ("places",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: deque[Place] = deque()  # the last ones, where somebody asks for them
 
     @property
     def doubt(self) -> float:
         """One deviation of its trembling, pixels; 0 while little is known."""
         return math.sqrt(self.noise) if self.residuals >= _FIRST else 0.0
 
-    def add(self, place: Place, window: int) -> None:
+    def add(self, x: float, y: float, height: float, pts: int) -> None:
+        """The next place."""
+        if self.held == 2 and self._learn(x, y, height, pts):
+            self.held = 0
+        self._follow(x, y, pts - self.last_pts if self.held else 0)
+        self.first_pts, self.first_x, self.first_y = self.last_pts, self.last_x, self.last_y
+        self.last_pts, self.last_x, self.last_y = pts, x, y
+        self.held = 2 if self.held else 1
+
+    def remember(self, place: Place, window: int) -> None:
+        """Keep the place that was added last, and those before it in the window (ns)."""
         places = self.places
-        if len(places) >= 2 and self._learn(places[-2], places[-1], place):
+        if self.held == 1:  # the path has begun anew
             places.clear()
-        self._follow(place)
         places.append(place)
         oldest = place.pts - window
         while len(places) > 3 and places[0].pts < oldest:
             places.popleft()
 
-    def _learn(self, first: Place, last: Place, now: Place) -> bool:
+    def _learn(self, now_x: float, now_y: float, height: float, pts: int) -> bool:
         """From how far the new place lies from where the two before it lead. True when it has jumped.
 
         With a deviation s in each, the difference varies by s² (1 + (1 + k)² + k²), k the ratio of the time steps.
         """
-        first_pts, (first_x, first_y), _, _ = first
-        last_pts, (last_x, last_y), _, _ = last
-        pts, (now_x, now_y), _, height = now
-        step = last_pts - first_pts
-        if step <= 0 or pts - last_pts > 5 * step:
+        step = self.last_pts - self.first_pts
+        if step <= 0 or pts - self.last_pts > 5 * step:
             return False
-        k = (pts - last_pts) / step
-        x = now_x - last_x - k * (last_x - first_x)
-        y = now_y - last_y - k * (last_y - first_y)
+        k = (pts - self.last_pts) / step
+        x = now_x - self.last_x - k * (self.last_x - self.first_x)
+        y = now_y - self.last_y - k * (self.last_y - self.first_y)
         varies = 1 + (1 + k) ** 2 + k * k
         far = x * x + y * y
         if far > (_JUMP * height) ** 2 and far > 18 * varies * self.noise:
@@ -85,18 +86,16 @@ class Path:
 
     def settled(self) -> tuple[float, float, float]:
         """How far the last place should be moved to lie where the last half second leads, x and y; its doubt then."""
-        place = self.places[-1].point
-        return self.x - place[0], self.y - place[1], self.doubt * math.sqrt(self.share)
+        return self.x - self.last_x, self.y - self.last_y, self.doubt * math.sqrt(self.share)
 
-    def _follow(self, place: Place) -> None:
+    def _follow(self, x: float, y: float, step: int) -> None:
         """The end of a straight line through the last places, by least squares, one place at a time.
 
-        For n evenly spaced places the gains are 2 (2n - 1) / n (n + 1) and 6 / n (n + 1), and the first is the variance
-        of the end against that of a place. n grows up to the places of half a second; from then on the gains stay, and
-        that variance is lower (Brookner, "Tracking and Kalman Filtering Made Easy", 1998, sections 1.2.8 and 1.2.10).
+        `step` is the time since the last place, 0 where there is none. For n evenly spaced places the gains are
+        2 (2n - 1) / n (n + 1) and 6 / n (n + 1), and the first is the variance of the end against that of a place. n
+        grows up to the places of half a second; from then on the gains stay, and that variance is lower (Brookner,
+        "Tracking and Kalman Filtering Made Easy", 1998, sections 1.2.8 and 1.2.10).
         """
-        pts, (x, y), _, _ = place
-        step = pts - self.places[-1].pts if self.places else 0
         if step <= 0:
             self.x, self.y, self.vx, self.vy, self.number, self.share = x, y, 0.0, 0.0, 1, 1.0
             return
@@ -132,10 +131,14 @@ def _shifted(found: Sighting, x: float, y: float, doubt: float) -> Sighting:
 
 
 class Paths:
-    """The paths of one stream's identities, by their feet (the middle of the lower side of the box)."""
+    """The paths of one stream's identities, by their feet (the middle of the lower side of the box).
 
-    def __init__(self, window: float = 1.0) -> None:
+    With `places` those of the last `window` seconds are kept, for speeds and directions.
+    """
+
+    def __init__(self, window: float = 1.0, places: bool = True) -> None:
         self.window = round(window * SECOND)
+        self.places = places
         self.known: dict[int, Path] = {}
         self._purged = -MEMORY
 
@@ -146,30 +149,30 @@ class Paths:
 
         `ground` are their places on the floor plan, in order.
         """
-        if native.steps is not None and ground is None:
-            moved: list[Sighting] = native.steps.paths(self.known, list(seen), pts, self.window, Path, Place, _shifted)
-            self._purge(pts)
-            return moved
-        out = []
-        known, window = self.known, self.window
-        for n, found in enumerate(seen):
-            key, _, x1, y1, x2, y2, *_ = found
-            path = known.get(key)
-            if path is None:
-                path = known[key] = Path()
-            height = y2 - y1
-            path.add(Place(pts, ((x1 + x2) / 2, y2), ground[n] if ground is not None else None, height), window)
-            doubt = path.doubt
-            if doubt > STEADY * height:
-                found = _shifted(found, *path.settled())
-            out.append(found)
-        self._purge(pts)
-        return out
+        seen = list(seen)
+        if native.steps is not None:
+            moved: list[Sighting] = native.steps.paths(self.known, seen, pts, Path, _shifted)
+        else:
+            moved = [self._add(found, pts) for found in seen]
+        for n, found in enumerate(seen if self.places else ()):
+            foot = found.point("bottom"), ground[n] if ground is not None else None
+            self.known[found.id].remember(Place(pts, *foot, found.height), self.window)
+        self.purge(pts)
+        return moved
 
-    def _purge(self, pts: int) -> None:
+    def _add(self, found: Sighting, pts: int) -> Sighting:
+        path = self.known.get(found.id)
+        if path is None:
+            path = self.known[found.id] = Path()
+        height = found.height
+        path.add(*found.point("bottom"), height, pts)
+        return _shifted(found, *path.settled()) if path.doubt > STEADY * height else found
+
+    def purge(self, pts: int) -> None:
+        """Forget those that were not seen for long, now and then."""
         if pts - self._purged > MEMORY:
             self._purged = pts
-            self.known = {key: path for key, path in self.known.items() if pts - path.places[-1].pts <= MEMORY}
+            self.known = {key: path for key, path in self.known.items() if pts - path.last_pts <= MEMORY}
 
     def forget(self) -> None:
         """The stream jumped or ended."""

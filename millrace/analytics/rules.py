@@ -33,6 +33,7 @@ class Look:
     plane: Homography | None = None
     past: Sequence[tuple[int, Sighting]] = ()  # (pts, where) of those who have their identity only now, oldest first
     trace: list[dict[str, Any]] | None = None  # what came near and did not count
+    left: Mapping[Rule, list[Sighting]] | None = None  # after a step in C: the rules to which something may happen
     marks: dict[int, dict[str, Any]] = field(default_factory=dict)  # id(object) → what analytics says of it
 
     def mark(self, found: Sighting, key: str, value: Any) -> None:
@@ -56,6 +57,7 @@ class Rule(ABC):
     """One line, zone or direction of one stream."""
 
     kind = ""
+    counter: Any = None
     counts: tuple[str, ...] = ()  # the values that it has, by name
 
     def __init__(self, name: str, given: Mapping[str, Any], trace: bool = False) -> None:
@@ -92,6 +94,16 @@ class Rule(ABC):
             return seen
         return [found for found in seen if found.label in self.classes or found.class_id in self.classes]
 
+    @property
+    def quiet(self) -> bool:
+        """Whether it has nothing to do or to say anew while nobody moves past it: then a C step takes it along."""
+        return False
+
+    @property
+    def plan(self) -> tuple[Any, ...]:
+        """Itself, as that step wants it."""
+        return self.kind == "zone", self.counter, self.classes, self.name
+
     def close(self) -> None:
         """The stream ends: what still goes on counts as far as it came."""
 
@@ -104,6 +116,9 @@ class Rule(ABC):
         elif self.show == "all":
             shown["text"] = self.text()
         return shown
+
+    def again(self, look: Look) -> None:
+        """Nothing happens to it in this frame: say of objects what there still is to say."""
 
     @abstractmethod
     def put(self, points: list[Point], width: int, height: int) -> None: ...
@@ -151,14 +166,22 @@ class LineRule(Rule):
             options = {key: given[key] for key in ("margin", "anchor") if key in given}
             self.counter = LineCounter(*points, trace=self.trace, **options)
 
+    @property
+    def quiet(self) -> bool:
+        return isinstance(self.counter, LineCounter) and not self.trace
+
     def look(self, look: Look) -> None:
         assert self.counter is not None
-        seen = self.concerns(look.seen)
+        left = None if look.left is None else look.left.get(self, [])
+        seen = self.concerns(look.seen) if left is None else left
         if isinstance(self.counter, LineCounter):
             for pts, before in look.past:
                 if self.concerns([before]):
                     self.counter.recall(before, pts)
-        crossings = self.counter.update(seen, look.pts)
+        if left is not None and isinstance(self.counter, LineCounter):
+            crossings = self.counter.finish(left, look.pts)
+        else:
+            crossings = self.counter.update(seen, look.pts)
         by_id = {found.id: found for found in seen} if crossings else {}
         for crossing in crossings:
             if self.once and not crossing.first:
@@ -181,7 +204,7 @@ class LineRule(Rule):
             return {"in": self.counter.count, "out": 0}
         return dict(self.counter.once if self.once else self.counter.counts)
 
-    def value(self, what: str, label: str | None) -> float:
+    def value(self, what: str, label: str | None, pts: int) -> float:
         """For conditions."""
         if self.counter is None:
             return 0
@@ -238,7 +261,7 @@ class DirectionRule(Rule):
         assert self.counter is not None
         return {"count": len(self.counter.now), "identities": self.counter.identities.total()}
 
-    def value(self, what: str, label: str | None) -> float:
+    def value(self, what: str, label: str | None, pts: int) -> float:
         if self.counter is None:
             return 0
         if what == "count":

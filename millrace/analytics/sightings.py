@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
@@ -49,6 +50,11 @@ class Sighting(NamedTuple):
     def least(self, margin: float) -> float:
         """How far past a boundary is sure, in pixels: `margin` heights, or more where its box trembles more."""
         return max(margin * (self.y2 - self.y1), SURE * self.doubt)
+
+
+def packed(anchor: Anchor, margin: float) -> bytes:
+    """How the C part is told the point that counts, and the margin: whether it is "bottom", its place, the margin."""
+    return struct.pack("4d", anchor == "bottom", *_PLACES[anchor], margin)
 
 
 def sightings(objects: Iterable[Object], predicted: bool = False) -> list[Sighting]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..media import Frame
+from . import native
 from .counts import Counts
 from .events import Journal
 from .heatmap import Heatmap
-from .paths import Paths
+from .paths import Path, Paths
 from .rules import DirectionRule, LineRule, Look, Rule
 from .settings import Described
 from .sightings import SECOND, Point, Sighting, everything, sightings
@@ -20,6 +21,7 @@ from .world import Homography, homography_of
 from .zone_rules import ZoneRule
 
 RULES: dict[str, type[Rule]] = {"line": LineRule, "zone": ZoneRule, "direction": DirectionRule}
+MOST = 64  # rules of a stream that one C step takes
 
 
 @dataclass(slots=True)
@@ -46,7 +48,6 @@ class StreamAnalytics:
         self.stream = stream
         self.options = options
         self.journal = Journal(stream, round(options.updates * SECOND))
-        self.paths = Paths()
         self.rules: list[Rule] = []
         for each in described:
             extra = {"occupancy": options.occupancy} if each.kind == "zone" else {}
@@ -58,16 +59,15 @@ class StreamAnalytics:
         self.heat: Heatmap | None = None
         self.size: tuple[int, int] | None = None
         self.moves = options.speeds or world is not None or any(_moves(rule.given) for rule in self.rules)
+        self.paths = Paths(places=self.moves or any("wrong_way" in rule.given for rule in self.rules))
         self.counts = Counts(options.counts) if options.counts is not None else None
         self.instant = self.counts is not None or any(rule.given.get("instant") for rule in self.rules)
         self.by_identity = any(not rule.given.get("instant") for rule in self.rules)
+        self.busy = bool(self.rules or self.triggers or options.heatmap or self.moves)  # there is anything to do
         self.frame: Frame | None = None
+        self.shown: list[dict[str, Any]] | None = None  # what the rules show, for as long as nothing happens
+        self._plan: list[tuple[Any, ...]] | None = None  # the rules, where one C step passes a frame by all of them
         self._misses = 0
-
-    @property
-    def busy(self) -> bool:
-        """Whether there is anything to do."""
-        return bool(self.rules or self.triggers or self.options.heatmap or self.moves)
 
     def update(self, frame: Frame) -> None:
         """Count; adds to `frame.events`, `frame.extras["analytics"]` and to the objects' extras."""
@@ -79,16 +79,37 @@ class StreamAnalytics:
         self.journal.begin_frame(frame.pts)
         self.frame = frame
         look = self._look(frame)
-        shown = [rule.update(look) for rule in self.rules]
+        if look is not None:
+            self.shown = self._update(look)
         for trigger in self.triggers:
             trigger.update(self.value, self.journal)
         events = self.journal.end_frame()
         frame.events.extend(events)
         for trigger in self.triggers:
             trigger.act(events, frame)
+        shown = self.shown or []
+        frame.extras["analytics"] = shown if self._plan is None else native.steps.copies(shown)
+        if look is not None:
+            self._say(frame, look)
+        self.frame = None
+
+    def _update(self, look: Look) -> list[dict[str, Any]]:
+        """What every rule shows; of those to which nothing happens what it was before."""
+        if self.shown is None or look.left is None:
+            return [rule.update(look) for rule in self.rules]
+        out = []
+        for rule, before in zip(self.rules, self.shown, strict=True):
+            if rule in look.left:
+                out.append(rule.update(look))
+            else:
+                rule.again(look)
+                out.append(before)
+        return out
+
+    def _say(self, frame: Frame, look: Look) -> None:
+        """What else there is to say of a frame and its objects."""
         if self.counts is not None:
-            shown.append(self._count(self.counts, look))
-        frame.extras["analytics"] = shown
+            frame.extras["analytics"].append(self._count(self.counts, look))
         if self.heat is not None:
             self.heat.update(look.seen, frame.pts)
             frame.extras["heatmap"] = self.heat
@@ -98,7 +119,6 @@ class StreamAnalytics:
             marks = look.marks.get(id(found))
             if marks:
                 found.extras["analytics"] = marks
-        self.frame = None
 
     def value(self, name: str) -> Any:
         """What a name in a condition stands for now; 0 for a rule that this stream does not have."""
@@ -110,7 +130,7 @@ class StreamAnalytics:
             return sum(event.kind == wanted and event.name == rule for event in self.journal.events)
         words = rest.split(".")
         found: Any = self.names.get((kind, words[0]))
-        return 0 if found is None else found.value(words[1], ".".join(words[2:]) or None)
+        return 0 if found is None else found.value(words[1], ".".join(words[2:]) or None, self.journal.pts)
 
     def jump(self) -> None:
         """The stream jumped: what was seen before says nothing about what comes."""
@@ -118,6 +138,7 @@ class StreamAnalytics:
         self.forget()
 
     def forget(self) -> None:
+        self.shown = None
         self.paths.forget()
         for rule in self.rules:
             rule.forget()
@@ -162,10 +183,29 @@ class StreamAnalytics:
             self.ground = homography_of(self.world, *size)
         if self.options.heatmap:
             self.heat = Heatmap(*size, self.options.heatmap)
+        self.shown = None
+        others = self.moves or self.instant or self.options.heatmap or self.options.trace
+        alone = native.steps is not None and not others and all(rule.quiet for rule in self.rules)
+        self._plan = [rule.plan for rule in self.rules] if alone and len(self.rules) <= MOST else None
 
-    def _look(self, frame: Frame) -> Look:
-        seen = sightings(frame.objects, self.options.predicted)
+    def _step(self, frame: Frame, plan: list[tuple[Any, ...]]) -> Look | None:
+        """A frame at once past all rules; None when nothing happened to any of them."""
+        told = native.steps.frame(
+            frame.objects, self.options.predicted, frame.pts, self.paths.known, Path, Sighting, plan,
+            self.shown is None,
+        )  # fmt: skip
+        self.paths.purge(frame.pts)
+        if told is None:
+            return None
+        seen, left = told
+        by_rule = {rule: rest for rule, rest in zip(self.rules, left, strict=True) if rest is not None}
+        return Look(frame.pts, seen, [], self.paths.known, {}, {}, self.journal, left=by_rule)
+
+    def _look(self, frame: Frame) -> Look | None:
         past = self._past(frame)
+        if self._plan is not None and not past:
+            return self._step(frame, self._plan)
+        seen = sightings(frame.objects, self.options.predicted)
         for pts, before in past:
             self.paths.update([before], pts, self._ground([before]))
         whole = self._ground(seen)

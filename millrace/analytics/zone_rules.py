@@ -45,7 +45,6 @@ class ZoneRule(Rule):
         self.limit = SpeedLimit(over, under) if over is not None or under is not None else None
         self.wrong_way: WrongWay | None = None
         self.going: dict[str, dict[int, Lasting]] = {"loiter": {}, "stopped": {}, "wrong_way": {}, "speed": {}}
-        self.pts = 0
 
     def place(self, width: int, height: int) -> None:
         if "points" in self.given:
@@ -75,9 +74,13 @@ class ZoneRule(Rule):
             options |= {key: given[key] for key in ("margin", "patience") if key in given}
             self.counter = ZoneCounter(points, **options)
 
+    @property
+    def quiet(self) -> bool:
+        watches = self.occupancy, self.crowd, self.loitering, self.stopped, self.wrong_way, self.limit
+        return isinstance(self.counter, ZoneCounter) and not self.trace and all(watch is None for watch in watches)
+
     def look(self, look: Look) -> None:
         assert self.counter is not None
-        self.pts = look.pts
         if isinstance(self.counter, Presence):
             inside = self.counter.update(self.concerns(look.everything))
         else:
@@ -85,11 +88,13 @@ class ZoneRule(Rule):
                 if self.concerns([before]):
                     self.counter.recall(before, pts)
             seen = self.concerns(look.seen)
-            passages = self.counter.update(seen, look.pts)
+            left = None if look.left is None else look.left.get(self, [])
+            update = self.counter.update if left is None else self.counter.finish
+            passages = update(seen if left is None else left, look.pts)
             if passages:
                 self._passages(passages, {found.id: found for found in seen}, look)
-            visits = self.counter.visits
-            inside = [found for found in seen if visits[found.id].inside]
+            states = self.counter.states
+            inside = [found for found in seen if states[found.id].inside]
         for found in inside:
             look.mark(found, "zones", self.name)
         count = self.counter.present()
@@ -100,13 +105,20 @@ class ZoneRule(Rule):
         if isinstance(self.counter, ZoneCounter):
             self._watch(inside, self.counter, look)
 
+    def again(self, look: Look) -> None:
+        assert isinstance(self.counter, ZoneCounter)
+        states = self.counter.states
+        for found in self.concerns(look.seen):
+            if states[found.id].inside:
+                look.mark(found, "zones", self.name)
+
     def _passages(self, passages: Iterable[Passage], seen: Mapping[int, Sighting], look: Look) -> None:
         for each in passages:
             facts: dict[str, Any] = {"point": each.point}
             if self.trace:
                 facts["why"] = self._why(each, seen.get(each.id))
             if each.direction == "enter":
-                since = self.counter.visits[each.id].since if isinstance(self.counter, ZoneCounter) else None
+                since = self.counter.states[each.id].since if isinstance(self.counter, ZoneCounter) else None
                 self.visits[each.id] = look.journal.begin(
                     self.kind, self.name, each.id, each.label, "enter", facts, since
                 )
@@ -140,7 +152,7 @@ class ZoneRule(Rule):
     def _watch(self, inside: list[Sighting], counter: ZoneCounter, look: Look) -> None:
         pts = look.pts
         if self.loitering is not None:
-            now = {key: (visit.label, visit.since) for key, visit in counter.visits.items() if visit.inside}
+            now = {key: (visit.label, visit.since) for key, visit in counter.states.items() if visit.inside}
             self._tell("loiter", self.loitering.update(now, {found.id for found in inside}, pts), look)
         if self.stopped is not None:
             self._tell("stopped", self.stopped.update(inside, pts, look.ground), look)
@@ -180,13 +192,13 @@ class ZoneRule(Rule):
                 out[names.get(kind, kind)] = len(self.going[kind])
         return out
 
-    def value(self, what: str, label: str | None) -> float:
+    def value(self, what: str, label: str | None, pts: int) -> float:
         """For conditions; `label` asks for one class."""
         if self.counter is None:
             return 0
         answer = _VALUES.get(what)
         if answer is not None and isinstance(self.counter, ZoneCounter):
-            return float(answer(self.counter, label, self.pts))
+            return float(answer(self.counter, label, pts))
         if what == "count":
             counts = self.counter.occupancy()
             return float(counts.total() if label is None else counts[label])
@@ -238,7 +250,7 @@ class ZoneRule(Rule):
 
 def _longest(counter: ZoneCounter, label: str | None, pts: int) -> float:
     """Seconds of the longest visit that goes on."""
-    times = [pts - v.since for v in counter.visits.values() if v.inside and label in (None, v.label)]
+    times = [pts - v.since for v in counter.states.values() if v.inside and label in (None, v.label)]
     return max(times, default=0) / SECOND
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from . import native
 from .dwell import Dwell
-from .sightings import MEMORY, SECOND, Anchor, Point, Sighting
+from .sightings import MEMORY, SECOND, Anchor, Point, Sighting, packed
+from .states import Visit
 
 
 class Passage(NamedTuple):
@@ -23,19 +24,6 @@ class Passage(NamedTuple):
     seconds: float = 0.0  # of one that leaves: how long it was inside
     depth: float = 0.0  # how far past the boundary, pixels; > 0 inside
     gone: bool = False  # it left by not being seen any more
-
-
-@dataclass(slots=True)
-class Visit:
-    """What is known of one identity."""
-
-    label: str
-    seen: int
-    point: Point
-    inside: bool = False
-    counted: bool = False  # among the unique identities
-    since: int = 0  # pts of its coming in
-    depth: float = 0.0
 
 
 class ZoneCounter:
@@ -67,41 +55,48 @@ class ZoneCounter:
         self.edges = [(polygon[n - 1], polygon[n]) for n in range(len(polygon))]
         xs, ys = [x for x, _ in polygon], [y for _, y in polygon]
         self.bounds = (min(xs), min(ys), max(xs), max(ys))
+        corners = [corner for edge in self.edges for point in edge for corner in point]
+        self.shape = packed(self.anchor, self.margin) + struct.pack(
+            f"{5 + len(corners)}d", self.inverse, *self.bounds, *corners
+        )
         self.forget()
 
     def forget(self) -> None:
         """The stream jumped or ended: nobody is inside, without leaving."""
-        self.visits: dict[int, Visit] = {}
+        self.states: dict[int, Visit] = {}
         self.inner: dict[int, Visit] = {}  # those of them that are inside
-        self._oldest = -MEMORY  # no visit was last seen before
+        self.oldest = -MEMORY  # no visit was last seen before
         self.recalled: dict[int, int] = {}  # since when those are inside who had no identity yet
 
     def close(self) -> None:
         """The stream ends: the visits of those inside count, until they were last seen; nobody has left."""
-        for visit in self.visits.values():
+        for visit in self.states.values():
             if visit.inside:
                 self.dwell.add(visit.label, (visit.seen - visit.since) / SECOND)
 
     def update(self, seen: Iterable[Sighting], pts: int) -> list[Passage]:
         """Who came and went in this frame. `pts` is ns of stream time."""
+        if native.steps is not None:
+            seen = native.steps.zone(self, list(seen), pts)
+        return self.finish(seen, pts)
+
+    def finish(self, seen: Iterable[Sighting], pts: int) -> list[Passage]:
+        """The same, of those sightings that a C step has left."""
         out = []
-        if native.steps is not None and self.anchor == "bottom" and not self.inverse:
-            seen = native.steps.zone(self.visits, list(seen), pts, self.edges, self.bounds)
         for found in seen:
             point = found.point(self.anchor)
-            visit = self.visits.get(found.id)
+            visit = self.states.get(found.id)
             least = 0.0 if visit is None else found.least(self.margin)
             if visit is None:
-                visit = self.visits[found.id] = Visit(found.label, pts, point)
-            visit.label, visit.seen, visit.point = found.label, pts, point
+                visit = self.states[found.id] = Visit()
+            visit.label, visit.seen, (visit.x, visit.y) = found.label, pts, point
             depth = self._depth(point, visit.inside)
-            visit.depth = depth = -depth if self.inverse else depth
             if visit.inside and depth < -least:
-                out.append(self._leave(found.id, visit, pts))
+                out.append(self._leave(found.id, visit, pts, depth))
             elif not visit.inside and depth > least:
-                out.append(self._enter(found.id, visit))
+                out.append(self._enter(found.id, visit, depth))
         lost = pts - self.patience
-        if pts - self._oldest > MEMORY or any([visit.seen < lost for visit in self.inner.values()]):
+        if pts - self.oldest > MEMORY or any([visit.seen < lost for visit in self.inner.values()]):
             out += self._tidy(pts)
         self.recalled.clear()
         if out:
@@ -111,20 +106,19 @@ class ZoneCounter:
     def _tidy(self, pts: int) -> list[Passage]:
         """Those leave who were not seen for long; those are forgotten who were not seen for very long."""
         out = []
-        for key, visit in list(self.visits.items()):
+        for key, visit in list(self.states.items()):
             if visit.inside and pts - visit.seen > self.patience:
-                depth = signed_distance(visit.point, self.edges)  # while it was plainly inside no more was worked out
-                visit.depth = -depth if self.inverse else depth
-                out.append(self._leave(key, visit, visit.seen, gone=True))
+                depth = signed_distance((visit.x, visit.y), self.edges)
+                out.append(self._leave(key, visit, visit.seen, -depth if self.inverse else depth, gone=True))
             if pts - visit.seen > MEMORY:
-                del self.visits[key]
+                del self.states[key]
                 self.inner.pop(key, None)
-        self._oldest = min((visit.seen for visit in self.visits.values()), default=pts)
+        self.oldest = min((visit.seen for visit in self.states.values()), default=pts)
         return out
 
     def recall(self, found: Sighting, pts: int) -> None:
         """One that has an identity only now was seen before: if it is inside now, its visit began when it came in."""
-        if found.id not in self.visits:
+        if found.id not in self.states:
             depth = signed_distance(found.point(self.anchor), self.edges)
             inside = (depth > 0) is not self.inverse
             first = self.recalled.setdefault(found.id, pts) if inside else None
@@ -163,18 +157,19 @@ class ZoneCounter:
         }
 
     def _depth(self, point: Point, inside: bool) -> float:
-        """signed_distance; where it is plainly on the side where it was before, no more than that is worked out."""
+        """How far within the zone; where it is plainly on the side where it was before, that is not worked out."""
         x, y = point
-        if not self.inverse:
-            left, top, right, bottom = self.bounds
-            if not inside:
-                if not (left <= x <= right and top <= y <= bottom):
-                    return -1.0
-            elif contains(x, y, self.edges):
-                return 1.0
+        if self.inverse:
+            return -signed_distance(point, self.edges)
+        left, top, right, bottom = self.bounds
+        if not inside:
+            if not (left <= x <= right and top <= y <= bottom):
+                return -1.0
+        elif contains(x, y, self.edges):
+            return 1.0
         return signed_distance(point, self.edges)
 
-    def _enter(self, key: int, visit: Visit) -> Passage:
+    def _enter(self, key: int, visit: Visit, depth: float) -> Passage:
         visit.inside = True
         self.inner[key] = visit
         visit.since = self.recalled.get(key, visit.seen)
@@ -182,15 +177,15 @@ class ZoneCounter:
         if not visit.counted:
             visit.counted = True
             self.identities[visit.label] += 1
-        return Passage(key, visit.label, "enter", visit.point, 0.0, visit.depth)
+        return Passage(key, visit.label, "enter", (visit.x, visit.y), 0.0, depth)
 
-    def _leave(self, key: int, visit: Visit, until: int, gone: bool = False) -> Passage:
+    def _leave(self, key: int, visit: Visit, until: int, depth: float, gone: bool = False) -> Passage:
         visit.inside = False
         self.inner.pop(key, None)
         self.left += 1
         seconds = (until - visit.since) / SECOND
         self.dwell.add(visit.label, seconds)
-        return Passage(key, visit.label, "leave", visit.point, seconds, visit.depth, gone)
+        return Passage(key, visit.label, "leave", (visit.x, visit.y), seconds, depth, gone)
 
 
 class Presence:

@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, Literal
 
 from .errors import Cancelled, Closed
@@ -138,6 +138,19 @@ class Channel:
             wake = (
                 self._rests is None or self._rests == item.stream or (item.stream is None and self._rests is not _AWAKE)
             )
+            if wake:
+                self._rests = _AWAKE
+        if wake:
+            self.reader.set()
+
+    def push_all(self, items: Mapping[str | None, Item]) -> None:
+        """Add one item of each of some streams, for which there is room, as `push` does, and wake the reader once."""
+        with self._lock:
+            if self._cancelled:
+                raise Cancelled
+            for item in items.values():
+                self._add(item, self.policy, self.size)
+            wake = self._rests is None or self._rests in items
             if wake:
                 self._rests = _AWAKE
         if wake:

@@ -18,8 +18,8 @@ Who calls what, and when:
   is taken from the list.
 * `start_stream(start)` when a stream opens, and again when its caps change: returns the StreamStart for those
   downstream. Raise StreamError to refuse this stream alone; under `on_error: skip` any error does.
-* `process(item)` for every item: yields none, one or many. An element that looks at single frames defines
-  `process_frame(frame)` instead: it changes the frame in place and returns nothing; a batch is unpacked for it.
+* `process(item)` for every item: yields none, one or many, or returns a list of them. An element that looks at single
+  frames defines `process_frame(frame)` instead: it changes the frame in place and returns nothing; a batch is unpacked.
   What is raised costs the item at hand, so an error in `process(batch)` costs the whole batch, an error in
   `process_frame` that frame. One call may yield some 32 items more than there is room for; then it waits.
 * `flush(stream)` before a discontinuity or new caps: gives back what is held of the stream, remembers the rest.
@@ -28,6 +28,7 @@ Who calls what, and when:
 * `end_stream(stream)` when a stream ends, or is refused: gives back what is held, then forgets the stream. When the
   pipeline is stopped it may be left at its first `yield`: what must be given back belongs into `close` too.
 * `on_deadline()` no later than `self.deadline` (seconds of time.monotonic; None: never); the engine clears it first.
+  Of a `patient` element later, when what it gave before has been taken.
 * `on_wake()` soon after any thread called `context.wake()`.
 * `prepare(settings)` in the thread that asks, then `apply(prepared)` between two items: a live change.
 * `close()` once, in the same thread as `open`, whether or not anything failed. An `open` that raises cleans up
@@ -41,7 +42,7 @@ from an element: the engine forwards them in their place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, dataclass_transform
 
@@ -117,6 +118,7 @@ class Element:
     burst: ClassVar[int | None] = None  # the same for live streams that come from a source (None: as `queue` says)
     sheds: ClassVar[bool] = False  # what it yields of a live stream is dropped, oldest first, where it would wait
 
+    patient: ClassVar[bool] = False  # a deadline waits while items wait behind it: what it gives would wait there, too
     deadline: float | None = None  # assign it: when on_deadline() must run
     wanted: Container[str] | None = None  # assign it: only what belongs to these streams, please
 
@@ -159,7 +161,7 @@ class Element:
     def start_stream(self, start: StreamStart) -> StreamStart | None:
         return start
 
-    def process(self, item: Any) -> Iterator[Item]:
+    def process(self, item: Any) -> Iterable[Item]:
         yield item
 
     def flush(self, stream: str) -> Iterator[Item]:

@@ -127,6 +127,13 @@ class Window:
                 self.reader.set()  # the join's thread must look after a stall
             return there
 
+    def gather(self) -> None: ...
+
+    def send(self) -> None: ...
+
+    def empty(self) -> bool:
+        return True  # what waits here waits for other parts
+
     def register(self, item: Any, reach: Mapping[str | None, set[int]]) -> None:
         """`reach`: the join's links that a stream can reach; None: one that is not named."""
         now = time.monotonic()

@@ -18,6 +18,14 @@ class Outlet(Protocol):
 
     def room(self, stream: str | None, waiter: Signal | None = None) -> bool: ...
 
+    def gather(self) -> None:
+        """Keep what is pushed, as far as it may wait, until `send`."""
+
+    def send(self) -> None: ...
+
+    def empty(self) -> bool:
+        """Whether nothing that was pushed still waits."""
+
 
 class Link:
     """The sending end of a channel; holds one of its counted senders.
@@ -45,9 +53,31 @@ class Link:
         self._behind: dict[str, float] = {}  # since when a stream has had too much waiting in the inlets
         self._late: dict[str, float] = {}  # until when a stream counts as late
         self._live: set[str] = set()
+        self._gathers = False
+        self._held: dict[str | None, Any] = {}  # one item of each stream, for which there was room
         channel.add_sender()
 
+    def gather(self) -> None:
+        self._gathers = True
+
+    def send(self) -> None:
+        self._gathers = False
+        self._send_held()
+
+    def empty(self) -> bool:
+        return not len(self.channel)
+
+    def _send_held(self) -> None:
+        if self._held:
+            held, self._held = self._held, {}
+            self.channel.push_all(held)
+
     def push(self, item: Any) -> None:
+        if self._gathers:
+            if item.droppable and item.stream not in self._held and item.stream not in self._live:
+                self._held[item.stream] = item
+                return
+            self._send_held()
         if self._live_policy is None:
             self.channel.push(item, wait=False)
             return
@@ -176,6 +206,17 @@ class Partition:
         if seat is None:  # not assigned yet
             return all(each.room(stream, waiter) for each in self.links)
         return self.links[seat].room(stream, waiter)
+
+    def gather(self) -> None:
+        for link in self.links:
+            link.gather()
+
+    def send(self) -> None:
+        for link in self.links:
+            link.send()
+
+    def empty(self) -> bool:
+        return all(link.empty() for link in self.links)
 
     def close(self) -> None:
         for link in self.links:

@@ -65,6 +65,7 @@ class Node:
         self.expects = cls.expect is not Element.expect
         self.timed = cls.on_deadline is not Element.on_deadline
         self.gated = cls.ready is not Element.ready
+        self.wakes = cls.on_wake is not Element.on_wake
         self.merges = element.merges
 
     # life
@@ -143,7 +144,7 @@ class Node:
             self._run(self.element.process, item, item.stream)
 
     def _run(self, function: Callable[..., Iterable[Item]], argument: Any, stream: str | None) -> None:
-        """Push what `function(argument)` yields, each before the next is asked for."""
+        """Push what `function(argument)` yields, each before the next is asked for; a list is all there at once."""
         stats = self.stats
         iterator: Iterator[Item] | None = None
         given = False
@@ -151,7 +152,10 @@ class Node:
             began = perf_counter()
             try:
                 if iterator is None:
-                    iterator = iter(function(argument) if argument is not _END else function())
+                    made = function(argument) if argument is not _END else function()
+                    if made.__class__ is list:
+                        break
+                    iterator = iter(made)
                 out = next(iterator, _END)
             except Exception as error:
                 stats.time_in += perf_counter() - began
@@ -163,6 +167,9 @@ class Node:
             if out is _END:
                 return
             given = True
+            self.emit(out)
+        stats.time_in += perf_counter() - began
+        for out in made:
             self.emit(out)
 
     def _frames(self, item: Any) -> None:

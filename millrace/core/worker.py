@@ -22,6 +22,9 @@ from .link import Link, Outlet, Partition
 from .node import Host, Node
 from .stats import NodeStats
 
+LOOK = 0.001  # seconds between two looks whether what a patient element gave before has been taken
+ROUND = 0.001  # seconds; what a guest gave waits no longer for what others give
+
 
 class Owner(Host, Protocol):
     """What a worker needs of the pipeline."""
@@ -68,6 +71,7 @@ class Worker:
         self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._calls_lock = threading.Lock()
         self._refused = False
+        self._rounds = not any(node.timed or node.gated or node.wakes or node.element.joins for node in nodes)
         self._fed = False  # the last item came from a guest
 
     # any thread
@@ -198,20 +202,36 @@ class Worker:
         return item is not None or skip
 
     def _feed(self, head: Node, channel: Channel, admits: Callable[[str | None], bool] | None) -> bool:
-        """Read the guest whose turn it is among those that are wanted and admitted."""
-        wanted = head.element.wanted
-        for guest in self.guests:
-            for stream in guest.streams():
-                if wanted is not None and stream not in wanted:
-                    break
-                if channel.holds(stream) or (admits is not None and not admits(stream)):
-                    break
-            else:
-                self.guests.remove(guest)
-                self.guests.append(guest)
-                guest.read_on()
-                return True
-        return False
+        """Read each guest that is wanted and admitted once, in turn, and send together what comes of it.
+
+        A round ends early when something else is to be done, or has become late. Where an element has its own times
+        to be asked at, a round is one guest.
+        """
+        fed, late = False, time.perf_counter() + ROUND
+        for outlet in self.outlets:
+            outlet.gather()
+        try:
+            for guest in tuple(self.guests):
+                wanted = head.element.wanted
+                for stream in guest.streams():
+                    if wanted is not None and stream not in wanted:
+                        break
+                    if channel.holds(stream) or (admits is not None and not admits(stream)):
+                        break
+                else:
+                    self.guests.remove(guest)
+                    self.guests.append(guest)
+                    fed = True
+                    guest.read_on()
+                    if not self._rounds or self._interrupted(channel) or time.perf_counter() > late:
+                        break
+        finally:
+            for outlet in self.outlets:
+                outlet.send()
+        return fed
+
+    def _interrupted(self, channel: Channel) -> bool:
+        return len(self._calls) > 0 or self.cancelled or self.owner.paused or len(channel) > 0
 
     def _attend(self) -> None:
         """Calls, wake-ups and deadlines: what comes before items."""
@@ -232,8 +252,12 @@ class Worker:
             for node in self.nodes:
                 if node.timed:
                     deadline = node.deadline
-                    if deadline is not None and time.monotonic() >= deadline:
+                    if deadline is not None and time.monotonic() >= deadline and not self._pends(node):
                         node.on_deadline()
+
+    def _pends(self, node: Node) -> bool:
+        """Whether what the node would give at its deadline would only wait behind what it gave before."""
+        return node.element.patient and not all(outlet.empty() for outlet in self.outlets)
 
     def _wait(self, has_items: bool) -> None:
         """Until something changes or the next deadline."""
@@ -241,6 +265,7 @@ class Worker:
         timeout = None
         if deadlines and not self.owner.paused and self._clock_runs():
             timeout = min(deadlines) - time.monotonic()
+            timeout = timeout if timeout > 0 else LOOK
         began = time.perf_counter()
         self.signal.wait(timeout)
         waited = time.perf_counter() - began

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from .context import Event, Gpu, Stream, check, succeed
 
 _SURFACES_A_SLAB = 32
+_PATIENCE = 2.0  # seconds to wait for a surface where the GPU's memory is used up
 
 
 class Owner(Protocol):
@@ -242,12 +244,18 @@ class Surfaces:
         self._lock = threading.Lock()
 
     def take(self, stream: Stream) -> Surface:
-        """A free surface that `stream` may write: its work waits for the last readers, this call does not."""
+        """A free surface that `stream` may write: its work waits for the last readers, this call does not.
+
+        It waits only where the GPU has no memory for more surfaces, until one comes back.
+        Raises RuntimeError where none does, and where `limit` is reached.
+        """
+        until = time.monotonic() + _PATIENCE
         while True:
             try:
                 slot = self.free.popleft()
             except IndexError:
-                self._grow()
+                if not self._grow():
+                    self._wait_until(until)
                 continue
             if slot.uses:
                 stream.wait(slot.uses)
@@ -256,18 +264,34 @@ class Surfaces:
                 stream.wait((slot.written,))
             return Surface(self, slot)
 
-    def _grow(self) -> None:
+    def _grow(self) -> bool:
+        """Whether there are surfaces now."""
         with self._lock:
             if self.free:
-                return
+                return True
             if self.count >= self.limit:
                 raise RuntimeError(
                     f"{self.gpu.name}: all {self.count} surfaces of {self.size / 1e6:.1f} MB are in use: an element "
                     "keeps frames (it should keep image.keep()), or the pipeline holds more than fits"
                 )
-            slab = int(check(self.gpu.driver.cuMemAlloc(self.size * _SURFACES_A_SLAB)))
+            try:
+                slab = int(check(self.gpu.driver.cuMemAlloc(self.size * _SURFACES_A_SLAB)))
+            except RuntimeError as error:
+                if "OUT_OF_MEMORY" not in str(error):
+                    raise
+                return False
             self.free.extend(Slot(slab + i * self.size) for i in range(_SURFACES_A_SLAB))
             self.count += _SURFACES_A_SLAB
+            return True
+
+    def _wait_until(self, until: float) -> None:
+        """For others to give surfaces back: each does soon that goes on."""
+        if not self.count or time.monotonic() > until:
+            raise RuntimeError(
+                f"{self.gpu.name} has no memory left for {_SURFACES_A_SLAB} more surfaces of {self.size / 1e6:.1f} MB, "
+                f"and all {self.count} are in use: use fewer streams, or smaller batches"
+            )
+        time.sleep(0.001)
 
 
 _pools: dict[tuple[int, int], Surfaces] = {}

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.caps import Caps
 from ..cuda.context import Gpu, gpu, succeed
-from ..cuda.limits import why_not
+from ..cuda.limits import no_memory, why_not
 from ..cuda.memory import DeviceArray, surfaces
 from ..cuda.nvc import first_line as _reason
 from ..cuda.nvc import library
@@ -26,6 +26,7 @@ CODECS = {"h264": "H264", "hevc": "HEVC", "av1": "AV1", "vp9": "VP9"}
 FORMATS: dict[str, tuple[Format, str, int]] = {"NV12": ("NV12", "uint8", 1), "P016": ("P010", "uint16", 2)}
 MATRICES: dict[int, Matrix] = {1: "bt709", 9: "bt2020", 10: "bt2020"}  # ITU-T H.273; all else as BT.601
 FULL_RANGE = 2
+_MOST_FAILURES = 30  # key pictures in a row that NVDEC refuses before a stream is given up: half a minute, usually
 
 
 def open_decoder(caps: Caps, device: str = "cuda:0", *, low_latency: bool = False, **options: Any) -> NvdecDecoder:
@@ -74,11 +75,15 @@ class NvdecDecoder:
         self._durations: dict[int, int | None] = {}
         self._timed = True  # the packets say when they are shown
         self._started = False  # it has taken a packet
+        self._failures = 0  # since the last picture
         self._waiting = False  # for a key picture, after damage
         self._layout: _Layout | None = None
 
     def decode(self, packet: Packet) -> list[Decoded]:
-        """Raises ValueError when the first packet shows that NVDEC cannot decode this stream."""
+        """Raises ValueError when the first packet shows that NVDEC cannot decode this stream.
+
+        RuntimeError where the GPU's memory is used up, and where it fails again and again.
+        """
         if self._waiting and not packet.key:
             return []
         size = self._annexb.write(packet.data, packet.key)
@@ -95,14 +100,25 @@ class NvdecDecoder:
         try:
             frames = self._decoder.Decode(feed)
         except (self._nvc.PyNvVCException, self._nvc.PyNvVCExceptionUnsupported) as error:
-            if not self._started:
-                raise ValueError(f"NVDEC cannot decode this {self._codec} stream: {_reason(error)}") from error
-            self.damaged += 1
-            self._waiting = True
+            self._failed(error)
             return []
         self._started = True
         self._waiting = False
+        if frames:
+            self._failures = 0
         return [self._keep(frame) for frame in frames]
+
+    def _failed(self, error: Exception) -> None:
+        """Damage: the stream goes on at its next key picture. Raises for all else."""
+        if reason := no_memory(self._gpu, error):  # nor would there be any for pictures of the CPU's decoder
+            raise RuntimeError(reason) from error
+        if not self._started:
+            raise ValueError(f"NVDEC cannot decode this {self._codec} stream: {_reason(error)}") from error
+        self.damaged += 1
+        self._waiting = True
+        self._failures += 1
+        if self._failures >= _MOST_FAILURES:  # others wait for its pictures
+            raise RuntimeError(f"NVDEC failed {self._failures} times without a picture: {_reason(error)}") from error
 
     def flush(self) -> list[Decoded]:
         try:

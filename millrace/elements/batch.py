@@ -24,6 +24,7 @@ class Batch(Element):
     """
 
     threaded = True
+    patient = True  # while the one behind is busy a batch fills up
 
     size: int = setting(default=8, minimum=1, help="frames in a full batch")
     timeout: Seconds = setting(default=0.04, minimum=0, help="seconds that a frame of a live stream waits for others")

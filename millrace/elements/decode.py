@@ -20,7 +20,6 @@ from ..decoders.timing import SECOND, Clock
 from ..devices import kind, open_decoder
 from ..media import Decoding, Frame, Image, Packet
 
-_NOTHING: Iterator[Item] = iter(())
 _HELD = 128  # pictures that a decoder holds back at most, and more
 
 
@@ -112,15 +111,15 @@ class Decode(Element):
         known.begin(start.caps, started, decoder)
         return started
 
-    def process(self, item: Any) -> Iterator[Item]:
+    def process(self, item: Any) -> list[Item]:
         if not isinstance(item, Packet):
-            return iter((item,))
+            return [item]
         if item.kind != "video":
-            return _NOTHING  # sound goes to who saves it by a link of its own
+            return []  # sound goes to who saves it by a link of its own
         stream = self.streams[item.stream]
         stream.packets += 1
         if not item.key and stream.wanted.skip_frames == "non_key":
-            return _NOTHING
+            return []
         if item.arrived and item.pts is not None:
             stream.came[item.pts] = (item.arrived, item.wall)
             if len(stream.came) > _HELD:  # damaged packets give no picture
@@ -131,7 +130,7 @@ class Decode(Element):
             if self.device == "cpu":
                 raise
             raise StreamError(item.stream, f"decoding on {self.device} failed: {error}") from error
-        return self._emit(stream, pictures) if pictures else _NOTHING
+        return self._emit(stream, pictures) if pictures else []
 
     def flush(self, stream: str) -> Iterator[Item]:
         if stream in self.streams:
@@ -173,7 +172,7 @@ class Decode(Element):
         if self.context is not None:
             self.context.warn(what, stream)
 
-    def _emit(self, stream: Stream, pictures: Sequence[Decoded]) -> Iterator[Item]:
+    def _emit(self, stream: Stream, pictures: Sequence[Decoded]) -> list[Item]:
         out: list[Item] = []
         for image, said, duration, corrupt, told in pictures:
             stream.pictures += 1
@@ -204,7 +203,7 @@ class Decode(Element):
                 frame.extras["sei"] = told
             out.append(frame)
             stream.index += 1
-        return iter(out)
+        return out
 
 
 def _same_codec(old: Caps, new: Caps) -> bool:

@@ -208,10 +208,10 @@ class Track(Element):
         self._track(frame)
 
     def _track(self, frame: Frame) -> None:
-        own = own_of(frame)
+        rest = [found for found in frame.objects if found.parent is not None]
+        own = own_of(frame) if rest else frame.objects
         if self.embedder is None and own:
             self._blind(frame, own)
-        rest = [found for found in frame.objects if found.parent is not None] if own is not frame.objects else []
         tracker = self.trackers[frame.stream]
         warp = self.cameras[frame.stream].warp(frame.image, own) if self.camera_motion else None
         tracked = tracker.update(own, frame.pts, bool(frame.inferred), frame.image, warp)

@@ -6,10 +6,9 @@
 
 #include <math.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
-enum { DEEPEST = 16 };
+enum { DEEPEST = 16, MOST = 16 }; /* MOST: rules, which are compared with each other */
 enum Answer { FAILED = -1, PLAIN = 0, ODD = 1 }; /* ODD: Python shall write this one */
 
 typedef struct {
@@ -18,7 +17,7 @@ typedef struct {
 } Text;
 
 static PyObject *s_box, *s_label, *s_class_id, *s_confidence, *s_id, *s_labels, *s_extras, *s_analytics, *s_parent,
-    *s_text, *s_keypoints, *s_angle, *s_depth, *s_mask, *s_embedding, *s_name, *s_value;
+    *s_text, *s_keypoints, *s_angle, *s_depth, *s_mask, *s_embedding, *s_name, *s_value, *s_kind, *s_values;
 
 static int add(Text *t, const char *bytes, size_t n)
 {
@@ -39,48 +38,56 @@ static int add(Text *t, const char *bytes, size_t n)
 
 #define ADD(t, literal) add(t, literal, sizeof(literal) - 1)
 
-/* A number of `places` decimals, 1 to 4: rounded from its exact value, halves to even, as Python's formatting does.
+/* Write the digits of a number before `end`; where they begin. */
+static char *digits_of(uint64_t rest, char *end)
+{
+    do
+        *--end = (char)('0' + rest % 10);
+    while (rest /= 10);
+    return end;
+}
 
-Of a float32 the product with a power of ten of four digits is exact in double precision, so rint rounds what format
-would; others are left to Python's own conversion. With `shortest` zeros at the end go, but for one decimal. */
+/* Whether rint rounds a product with a power of ten of four digits as its exact value would be rounded: the product of
+a float32 is exact in double precision, others are off by far less than they are away from a half. */
+static int rounds(double value, double product)
+{
+    return (double)(float)value == value || (product < 1e9 && fabs(product - floor(product) - 0.5) > 1e-5);
+}
+
+/* A number of `places` decimals, 1 to 4: rounded from its exact value, halves to even, as Python's formatting does; by
+Python's own conversion where that is in doubt. With `shortest` zeros at the end go, but for one decimal. */
 static int number(Text *t, double value, int places, int shortest)
 {
     static const double powers[] = {1, 10, 100, 1000, 10000};
-    char digits[40];
-    int n;
+    char digits[40], *end = digits + sizeof digits, *first = end;
     if (!isfinite(value) || fabs(value) >= 1e9)
         return ODD;
-    if ((double)(float)value == value) {
-        int64_t whole = (int64_t)rint(fabs(value) * powers[places]), scale = (int64_t)powers[places];
-        char reversed[32];
-        int64_t rest = whole % scale, front = whole / scale;
-        int m = 0;
+    double product = fabs(value) * powers[places];
+    if (rounds(value, product)) {
+        uint64_t rest = (uint64_t)rint(product);
         for (int k = 0; k < places; k++, rest /= 10)
-            reversed[m++] = (char)('0' + rest % 10);
-        reversed[m++] = '.';
-        do
-            reversed[m++] = (char)('0' + front % 10);
-        while (front /= 10);
+            *--first = (char)('0' + rest % 10);
+        *--first = '.';
+        first = digits_of(rest, first);
         if (signbit(value))
-            reversed[m++] = '-';
-        for (n = 0; n < m; n++)
-            digits[n] = reversed[m - 1 - n];
+            *--first = '-';
     } else {
         char *made = PyOS_double_to_string(value, 'f', places, 0, NULL);
         if (made == NULL)
             return FAILED;
-        n = (int)strlen(made);
-        memcpy(digits, made, (size_t)n);
+        size_t n = strlen(made);
+        first = end - n;
+        memcpy(first, made, n);
         PyMem_Free(made);
     }
-    while (shortest && n > 2 && digits[n - 1] == '0' && digits[n - 2] != '.')
-        n--;
-    return add(t, digits, (size_t)n);
+    while (shortest && end - first > 2 && end[-1] == '0' && end[-2] != '.')
+        end--;
+    return add(t, first, (size_t)(end - first));
 }
 
 static int whole(Text *t, PyObject *value)
 {
-    char digits[32];
+    char digits[32], *end = digits + sizeof digits;
     if (!PyLong_CheckExact(value))
         return ODD;
     int overflow = 0;
@@ -89,7 +96,10 @@ static int whole(Text *t, PyObject *value)
         return ODD;
     if (n == -1 && PyErr_Occurred())
         return FAILED;
-    return add(t, digits, (size_t)snprintf(digits, sizeof digits, "%lld", n));
+    char *first = digits_of(n < 0 ? 0 - (uint64_t)n : (uint64_t)n, end);
+    if (n < 0)
+        *--first = '-';
+    return add(t, first, (size_t)(end - first));
 }
 
 /* Text of printable ASCII without quotes and backslashes. */
@@ -315,28 +325,106 @@ static PyObject *given(Text *t, int answer)
     return out;
 }
 
-static PyObject *objects(PyObject *module, PyObject *args)
+static int objects(Text *t, PyObject *list, PyObject *odd)
 {
-    (void)module;
-    PyObject *list, *odd;
-    if (!PyArg_ParseTuple(args, "O!O:objects", &PyList_Type, &list, &odd))
-        return NULL;
-    Text t = {NULL, 0, 0};
     int answer = PLAIN;
     for (Py_ssize_t k = 0; k < PyList_Size(list) && answer == PLAIN; k++) {
         PyObject *found = PyList_GetItem(list, k);
         Py_IncRef(found);
         if (k > 0)
-            answer = ADD(&t, ",");
-        size_t before = t.used;
+            answer = ADD(t, ",");
+        size_t before = t->used;
         if (answer == PLAIN)
-            answer = object_of(&t, found);
+            answer = object_of(t, found);
         if (answer == ODD) {
-            t.used = before;
-            answer = by_python(&t, odd, found);
+            t->used = before;
+            answer = by_python(t, odd, found);
         }
         Py_DecRef(found);
     }
+    return answer;
+}
+
+/* A key of a rule of text, borrowed; NULL where it has none (an error, or odd). */
+static PyObject *word_of(PyObject *rule, PyObject *name)
+{
+    PyObject *word = PyDict_GetItemWithError(rule, name);
+    return word != NULL && PyUnicode_CheckExact(word) ? word : NULL;
+}
+
+/* 1, 0, or -1 on error: whether a rule before `at` has the same text under a key; of its kind only, with `kind`. */
+static int told_before(PyObject *rules, Py_ssize_t at, PyObject *key, PyObject *word, PyObject *kind)
+{
+    for (Py_ssize_t k = 0; k < at; k++) {
+        PyObject *other = PyList_GetItem(rules, k), *own = kind == NULL ? NULL : word_of(other, s_kind);
+        int same = kind == NULL ? 1 : own == NULL ? 0 : PyObject_RichCompareBool(own, kind, Py_EQ);
+        if (same > 0)
+            same = (own = word_of(other, key)) == NULL ? 0 : PyObject_RichCompareBool(own, word, Py_EQ);
+        if (same != 0)
+            return same;
+    }
+    return 0;
+}
+
+/* {"lines": {"door": {…}, …}, …} of what analytics shows. ODD unless all have values, names of their own, and kinds
+stand together, as they do as a rule. */
+static int rules_of(Text *t, PyObject *rules)
+{
+    PyObject *before = NULL;
+    if (!PyList_CheckExact(rules) || PyList_Size(rules) > MOST)
+        return ODD;
+    for (Py_ssize_t k = 0; k < PyList_Size(rules); k++) {
+        PyObject *rule = PyList_GetItem(rules, k);
+        if (!PyDict_CheckExact(rule))
+            return ODD;
+        PyObject *kind = word_of(rule, s_kind), *name = word_of(rule, s_name);
+        PyObject *values = PyDict_GetItemWithError(rule, s_values);
+        if (kind == NULL || name == NULL || values == NULL)
+            return PyErr_Occurred() ? FAILED : ODD;
+        int same = before == NULL ? 0 : PyObject_RichCompareBool(before, kind, Py_EQ);
+        int again = told_before(rules, k, same > 0 ? s_name : s_kind, same > 0 ? name : kind, same > 0 ? kind : NULL);
+        if (same < 0 || again != 0)
+            return same < 0 || again < 0 ? FAILED : ODD;
+        if (same) {
+            STEP(ADD(t, ","));
+        } else {
+            STEP(before == NULL ? ADD(t, ",\"analytics\":{") : ADD(t, "},"));
+            STEP(quoted(t, kind));
+            t->data[t->used - 1] = 's'; /* in place of the quote */
+            STEP(ADD(t, "\":{"));
+        }
+        STEP(quoted(t, name));
+        STEP(ADD(t, ":"));
+        STEP(written(t, values, 2));
+        before = kind;
+    }
+    return before == NULL ? PLAIN : ADD(t, "}}");
+}
+
+static PyObject *line(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *list, *odd, *rules, *odd_rules;
+    const char *head, *tail;
+    Py_ssize_t head_size, tail_size;
+    if (!PyArg_ParseTuple(args, "s#O!OOOs#:line", &head, &head_size, &PyList_Type, &list, &odd, &rules, &odd_rules,
+                          &tail, &tail_size))
+        return NULL;
+    Text t = {NULL, 0, 0};
+    int answer = add(&t, head, (size_t)head_size);
+    if (answer == PLAIN)
+        answer = objects(&t, list, odd);
+    if (answer == PLAIN)
+        answer = ADD(&t, "]");
+    size_t before = t.used;
+    if (answer == PLAIN && rules != Py_None)
+        answer = rules_of(&t, rules);
+    if (answer == ODD) {
+        t.used = before;
+        answer = by_python(&t, odd_rules, rules);
+    }
+    if (answer == PLAIN)
+        answer = add(&t, tail, (size_t)tail_size);
     return given(&t, answer);
 }
 
@@ -356,8 +444,9 @@ static PyObject *compact(PyObject *module, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
-    {"objects", objects, METH_VARARGS,
-     "objects(list, odd)\n\nThe objects of a frame as JSON, with commas between; odd(found) writes what is not plain."},
+    {"line", line, METH_VARARGS,
+     "line(head, objects, odd, rules, odd_rules, tail)\n\nA frame as JSON: its objects after the head, and what its rules "
+     "have counted (None: nothing), before the tail. odd(found) and odd_rules(rules) write what is not plain."},
     {"compact", compact, METH_VARARGS,
      "compact(value, odd)\n\nA value as JSON without spaces, numbers to a thousandth; odd(value) writes one not plain."},
     {NULL, NULL, 0, NULL},
@@ -374,6 +463,7 @@ static int names(PyObject *module)
         {&s_labels, "labels"}, {&s_extras, "extras"}, {&s_analytics, "analytics"}, {&s_parent, "parent"},
         {&s_text, "text"}, {&s_keypoints, "keypoints"}, {&s_angle, "angle"}, {&s_depth, "depth"}, {&s_mask, "mask"},
         {&s_embedding, "embedding"}, {&s_name, "name"}, {&s_value, "value"},
+        {&s_kind, "kind"}, {&s_values, "values"},
     };
     for (size_t k = 0; k < sizeof all / sizeof *all; k++)
         if (*all[k].place == NULL && (*all[k].place = PyUnicode_InternFromString(all[k].name)) == NULL)

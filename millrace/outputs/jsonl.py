@@ -6,6 +6,7 @@ import json
 import math
 import re
 import sys
+from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
 from importlib.resources import files
 from pathlib import Path
@@ -35,14 +36,18 @@ def frame_line(frame: Frame, masks: str = "none", embeddings: bool = False) -> s
     with their vectors. Raises ValueError for an object whose box or confidence is not a finite number.
     """
     write = partial(_object, frame, masks, embeddings)
-    objects = ",".join(map(write, frame.objects)) if _lines is None else _lines.objects(frame.objects, write)
+    head = (
+        f'{{"stream":{quoted(frame.stream)},"frame":{frame.index},"pts":{frame.pts},"width":{frame.image.width},'
+        f'"height":{frame.image.height},"objects":['
+    )
     events = f',"events":[{",".join(map(event_text, frame.events))}]' if frame.events else ""
     readings = f',"readings":[{",".join(_reading(r, embeddings) for r in frame.readings)}]' if frame.readings else ""
-    more = f"{rules_text(frame)}{readings}{events}{trace_text(frame)}"
-    return (
-        f'{{"stream":{quoted(frame.stream)},"frame":{frame.index},"pts":{frame.pts},"width":{frame.image.width},'
-        f'"height":{frame.image.height},"objects":[{objects}]{more}}}\n'
-    )
+    tail = f"{readings}{events}{trace_text(frame)}}}\n"
+    rules = frame.extras.get("analytics")
+    if _lines is not None:
+        line: str = _lines.line(head, frame.objects, write, rules, rules_text, tail)
+        return line
+    return f"{head}{','.join(map(write, frame.objects))}]{rules_text(rules or ())}{tail}"
 
 
 def _object(frame: Frame, masks: str, embeddings: bool, found: Object) -> str:
@@ -71,10 +76,10 @@ def analytics_text(found: Object) -> str:
     return f',"analytics":{_compact(said)}' if said else ""
 
 
-def rules_text(frame: Frame) -> str:
-    """What the lines, zones and directions of the frame have counted, as {"lines": {"door": {"in": 1, …}}, …}."""
+def rules_text(rules: Iterable[Mapping[str, Any]]) -> str:
+    """What lines, zones and directions have counted, as {"lines": {"door": {"in": 1, …}}, …}."""
     out: dict[str, dict[str, Any]] = {}
-    for rule in frame.extras.get("analytics", ()):
+    for rule in rules:
         if "values" in rule:
             out.setdefault(rule["kind"] + "s", {})[rule["name"]] = rule["values"]
     return f',"analytics":{_compact(out)}' if out else ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def load(
     threads: int = 1,
     precision: str | None = None,
     compiled: bool | str = False,
-    graphs: bool = True,
+    graphs: bool | Sequence[int] = True,
     tuned: bool = True,
     **source: Any,
 ) -> Runtime:
@@ -46,8 +47,10 @@ def load(
     (AOTInductor: a minute, needs a C++ compiler), into the folder it names, where the next start finds it; on a GPU it
     is torch.compile, at the first call of each batch size. `compiled: background` begins with the network as it is, and
     the compiled one takes over when it is ready (which may change last bits of results in the middle of a run).
-    `graphs=False` runs a network on a GPU that cannot be recorded. `tuned` lets cuDNN try its kernels and take the
-    fastest: two runs may then differ in the last bits.
+    On a GPU a network is recorded for batches of 1, 2, 4, 8, …, each when it first comes, which takes a second or two
+    (and much more where it is compiled); `graphs=[4, 16]` records it for these when it is loaded, and a smaller batch
+    runs on the next of them. `graphs=False` runs one that cannot be recorded. `tuned` lets cuDNN try its kernels and
+    take the fastest: two runs may then differ in the last bits.
     Raises ValueError for a file that is not a model it can run and for options that it does not know.
     """
     refuse("torch", [key for key in source if key not in _SOURCE], (*_KNOWN, *_SOURCE))
@@ -57,6 +60,7 @@ def load(
     on_gpu = device != "cpu"
     precision = precision or ("float16" if on_gpu and kind == "onnx" else "float32")
     choose("precision", precision, ("float32", "float16") if on_gpu else ("float32",))
+    sizes = _sizes(graphs)
     owner: Any = _gpu(device) if on_gpu else None  # before torch touches CUDA: it sets how waiting threads wait
     if kind == "onnx":
         program = _onnx(path, precision, device)
@@ -68,9 +72,10 @@ def load(
         from .torch_cuda import TorchRuntime
 
         facts = (InOrder(program), program.inputs, program.outputs, program.metadata)
-        return TorchRuntime(
-            *facts, owner, parallel or 2, compiled if compiled == "background" else bool(compiled), tuned
-        )
+        how = compiled if compiled == "background" else bool(compiled)
+        runtime = TorchRuntime(*facts, owner, parallel or 2, how, tuned, sizes)
+        runtime.warm(())
+        return runtime
     parallel = parallel or (2 if on_gpu else max(1, usable_cores() // threads))
     if compiled and kind != "aoti":
         program = compiled_package(program, path, None if compiled is True else compiled, parallel)
@@ -100,6 +105,14 @@ class TorchThreads(PooledRuntime):
             except (RuntimeError, ValueError, TypeError, AssertionError) as error:
                 raise ValueError(f"the model refused its input: {_reason(error)}") from error
             return {info.name: _array(result) for info, result in zip(self.outputs, results, strict=True)}
+
+
+def _sizes(graphs: bool | Sequence[int]) -> list[int]:
+    if isinstance(graphs, bool):
+        return []
+    if not isinstance(graphs, list) or not graphs or not all(isinstance(each, int) and each > 0 for each in graphs):
+        raise ValueError(f"graphs: {graphs!r} is not allowed: true, false, or the sizes of batches, such as [4, 16]")
+    return graphs
 
 
 def _owned(array: Any) -> Any:

@@ -1,7 +1,8 @@
 """PyTorch on an NVIDIA GPU: a network recorded as CUDA graphs and replayed.
 
 One stream of low priority, two CUDA graphs for each batch size that was used (1, 2, 4, 8, …; a batch runs on the
-next one up; where sizes were given to `warm`, on one of those up to four times as large). A call copies its pictures
+next one up; where sizes were given to `warm`, on one of those up to four times as large; where `sizes` were given, on
+the next of those, whatever is left empty). A call copies its pictures
 in and replays; the results leave for pinned memory on a stream of their own while the next call runs. Nothing waits
 but one thread, which turns events into results, in order. Graphs are recorded on another stream, so that a compiled
 network can be recorded, and take over, while the one before runs.
@@ -14,14 +15,16 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from ..cuda.context import Event, Gpu
 from ..media import TensorInfo
 from .base import Inputs
+from .torch_constants import Constants
 
 _SPARE = 4  # so many times the pictures of a call may one of the sizes be that were given to `warm`
+_UNRECORDED = "the network cannot be recorded as a CUDA graph ({}); the option `graphs: false` runs it as it is"
 _recording = threading.Lock()  # one graph at a time in the process: PyTorch's allocator knows one recording
 
 
@@ -45,6 +48,7 @@ class TorchRuntime:
         parallel: int = 2,
         compiled: bool | str = False,
         tuned: bool = True,
+        sizes: Sequence[int] = (),
     ) -> None:
         import torch
 
@@ -67,7 +71,8 @@ class TorchRuntime:
         self._torch_copies = torch.cuda.ExternalStream(self._copies.handle, device=gpu.name)
         self._recorder = torch.cuda.ExternalStream(gpu.stream("low").handle, device=gpu.name)
         self._captured: dict[int, list[_Captured]] = {}
-        self._warm: tuple[int, ...] = ()
+        self._sizes = tuple(sorted(sizes))
+        self._warm = self._sizes
         self._pool: Any = None  # of memory, shared by the graphs: they never run at the same time
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._waiter = threading.Thread(target=self._wait, name="millrace-torch", daemon=True)
@@ -115,10 +120,10 @@ class TorchRuntime:
         return _Call(captured.taken, values, results, future)
 
     def warm(self, sizes: Sequence[int]) -> None:
-        """Capture the graphs of these batch sizes now instead of at their first call."""
+        """Capture the graphs of these batch sizes now, not at their first call; of `sizes` where those were given."""
         self._gpu.use()
-        self._warm = tuple(sizes)
-        for size in sizes:
+        self._warm = self._sizes or tuple(sizes)
+        for size in self._warm:
             self._capture(size)
 
     def close(self) -> None:
@@ -132,10 +137,16 @@ class TorchRuntime:
 
     def _capture(self, count: int) -> _Captured:
         """A graph for so many pictures: one of a size given to `warm`, else the next power of two; two in turn."""
-        size = min((each for each in self._warm if count <= each <= _SPARE * count), default=0)
+        size = min((n for n in self._warm if count <= n and (self._sizes or n <= _SPARE * count)), default=0)
         size = size or 1 << max(0, count - 1).bit_length()
         if size not in self._captured:
-            self._captured[size] = [self.record(self._module, size) for _ in range(2)]
+            try:
+                self._captured[size] = [self.record(self._module, size) for _ in range(2)]
+            except self._torch.OutOfMemoryError:  # one that is too large does as well
+                larger = [each for each in self._captured if each >= count]
+                if not larger:
+                    raise
+                size = min(larger)
         pair = self._captured[size]
         pair.reverse()
         return pair[0]
@@ -155,21 +166,32 @@ class TorchRuntime:
         self._gpu.use()
         # float32 means float32: the short products of "TF32" would move boxes. cuDNN tries its kernels when `tuned`.
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=self._tuned, allow_tf32=False)
+        constants = Constants()
         with _alone(), torch.cuda.stream(self._recorder), torch.inference_mode(), exact:
             inputs = [self._input(info, size) for info in self.inputs]
             for _ in range(3):
-                module(*inputs)
+                self._once(module, inputs, constants)
             self._recorder.synchronize()
             graph = torch.cuda.CUDAGraph()
             # Other threads go on allocating and decoding meanwhile: only this thread's calls are recorded or refused.
             graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
-                outputs = [out.contiguous() for out in module(*inputs)]
+                outputs = [out.contiguous() for out in self._once(module, inputs, constants)]
                 outputs = [out.float() if out.dtype == torch.float16 else out for out in outputs]
-            finally:
-                graph.capture_end()
+            except Exception as error:
+                with suppress(RuntimeError):
+                    graph.capture_end()
+                if isinstance(error, torch.OutOfMemoryError):
+                    raise
+                raise ValueError(_UNRECORDED.format(str(error).partition("\n")[0])) from error
+            graph.capture_end()
             self._pool = graph.pool()
-        return _Captured(inputs, outputs, graph)
+        return _Captured(inputs, outputs, graph, constants)
+
+    def _once(self, module: Any, inputs: list[Any], constants: Constants) -> Any:
+        """Run the module. The compiler has kept its constants itself, and would take ours for a part of the network."""
+        with nullcontext() if hasattr(module, "_orig_mod") else constants:
+            return module(*inputs)
 
     def _input(self, info: TensorInfo, size: int) -> Any:
         torch = self._torch
@@ -243,10 +265,10 @@ def _alone() -> Iterator[None]:
 class _Captured:
     """A CUDA graph, the tensors that it reads and writes, and the event after which it may write them again."""
 
-    __slots__ = ("graph", "inputs", "outputs", "taken")
+    __slots__ = ("constants", "graph", "inputs", "outputs", "taken")
 
-    def __init__(self, inputs: list[Any], outputs: list[Any], graph: Any) -> None:
-        self.inputs, self.outputs, self.graph = inputs, outputs, graph
+    def __init__(self, inputs: list[Any], outputs: list[Any], graph: Any, constants: Constants) -> None:
+        self.inputs, self.outputs, self.graph, self.constants = inputs, outputs, graph, constants
         self.taken: Event | None = None
 
 

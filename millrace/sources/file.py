@@ -112,36 +112,34 @@ class FileSource(CodedSource, RecordedSource):
             raise SourceError(self.stream, f"the codec of the video track of {path} is not known to FFmpeg")
         return chosen
 
-    def _next(self, packets: Iterator[Any], path: str) -> Any:
-        """The next packet that holds data; None at the end (PyAV ends with an empty one)."""
-        try:
-            for packet in packets:
-                if packet.size:
-                    return packet
-        except (av.error.FFmpegError, OSError) as error:
-            raise SourceError(self.stream, f"{path} cannot be read further: {error.strerror}") from None
-        return None
-
     def _packets(
         self, packets: Iterator[Any], path: str, kind: str, video: Any, part: tuple[int | None, int | None]
     ) -> Iterator[Item]:
         incomplete = False
         stream, stopped, pictures, base, last = self.stream, self.halt.is_set, video.index, video.time_base, part[1]
         unit, den, half = base.numerator * SECOND, base.denominator, base.denominator // 2  # to_ns, without calls
-        while not stopped() and (packet := self._next(packets, path)) is not None:
-            if packet.stream_index != pictures:
-                yield from self._sound(packet, *part)
-                continue
-            pts, dts, duration = packet.pts, packet.dts, packet.duration
-            pts = None if pts is None else (pts * unit + half) // den
-            dts = None if dts is None else (dts * unit + half) // den
-            if last is not None and (earliest := pts if dts is None else dts) is not None and earliest >= last:
-                return  # no later packet is shown before this one is decoded
-            incomplete = packet.is_corrupt
-            yield Packet(
-                stream, packet, pts, dts, (duration * unit + half) // den if duration else None, packet.is_keyframe
-            )
-        if incomplete and not self.stopped and kind.startswith(_CUT_IF_INCOMPLETE):
+        if stopped():
+            return
+        try:
+            for packet in packets:
+                if not packet.size:
+                    continue  # PyAV ends with an empty one
+                if packet.stream_index == pictures:
+                    pts, dts, duration = packet.pts, packet.dts, packet.duration
+                    pts = None if pts is None else (pts * unit + half) // den
+                    dts = None if dts is None else (dts * unit + half) // den
+                    if last is not None and (earliest := pts if dts is None else dts) is not None and earliest >= last:
+                        return  # no later packet is shown before this one is decoded
+                    incomplete = packet.is_corrupt
+                    duration = (duration * unit + half) // den if duration else None
+                    yield Packet(stream, packet, pts, dts, duration, packet.is_keyframe)
+                else:
+                    yield from self._sound(packet, *part)
+                if stopped():
+                    return
+        except (av.error.FFmpegError, OSError) as error:
+            raise SourceError(stream, f"{path} cannot be read further: {error.strerror}") from None
+        if incomplete and not stopped() and kind.startswith(_CUT_IF_INCOMPLETE):
             raise SourceError(self.stream, f"{path} is cut off: its last packet is incomplete")
 
     def _sound(self, packet: Any, first: int | None, last: int | None) -> Iterator[Packet]:

@@ -66,10 +66,13 @@ class RecordedSource(Source, ABC):
         passes = _Passes(self)
         while not self.stopped:
             before = passes.items
-            for item in passes.next():
-                if clock is not None and isinstance(item, (Packet, Frame)) and not clock.wait(item):
-                    return
-                yield item
+            if clock is None:
+                yield from passes.next()
+            else:
+                for item in passes.next():
+                    if isinstance(item, (Packet, Frame)) and not clock.wait(item):
+                        return
+                    yield item
             if passes.items == before or passes.epoch == self.loop:
                 return
 
@@ -118,18 +121,21 @@ class _Passes:
     def _move(self, item: Item, shift: int, period: int, stop: int | None) -> None:
         assert isinstance(item, (Packet, Frame))
         item.epoch = self.epoch
+        when = item.pts
+        if when is not None:
+            when = item.pts = when + shift
         if isinstance(item, Frame):
             item.index = self._frames
             self._frames += 1
         elif item.dts is not None:
             item.dts += shift
-        if item.pts is not None:
-            item.pts += shift
-        when = item.pts if item.pts is not None or isinstance(item, Frame) else item.dts
+            when = item.dts if when is None else when
         if when is not None:
             after = when + (item.duration or period)
-            after = after if stop is None else min(after, stop)
-            self._last = after if self._last is None else max(self._last, after)
+            if stop is not None and after > stop:
+                after = stop
+            if self._last is None or after > self._last:
+                self._last = after
 
 
 class _Clock:

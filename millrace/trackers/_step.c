@@ -791,14 +791,16 @@ static PyObject *publish(PyObject *self, PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "publish: match is int32 [m], boxes float32 [m, 4]");
     } else {
         Py_ssize_t j = 0;
+        long found = 0;
         for (; j < m && j < PyList_Size(objects); j++) {
             int row = ((const int *)match.buf)[j];
             if (row < 0 || row >= n) continue;
+            found++;
             float *box = smooth ? (float *)out.buf + j * 4 : NULL;
             if (publish_one(PyList_GetItem(objects, j), (const double *)table.buf + (Py_ssize_t)row * WIDTH, smooth, j, box, filter, now) < 0)
                 break;
         }
-        if (!PyErr_Occurred()) result = Py_NewRef(Py_None);
+        if (!PyErr_Occurred()) result = PyLong_FromLong(found);
     }
     if (smooth) PyBuffer_Release(&out);
 no_out:
@@ -810,7 +812,7 @@ no_match:
 
 static PyMethodDef METHODS[] = {
     {"gather", gather, METH_VARARGS, "gather(objects, detections, kinds, known): read objects."},
-    {"publish", publish, METH_VARARGS, "publish(objects, match, table, n, boxes, filter, now): write what is known to objects."},
+    {"publish", publish, METH_VARARGS, "publish(objects, match, table, n, boxes, filter, now): write what is known to objects; how many have a target."},
     {"unseen", unseen, METH_VARARGS, "unseen(table, n, filter, now, coast, unlooked, longest): targets to be shown."},
     {"predict", predict, METH_VARARGS, "predict(table, n, life, seconds): move n targets on."},
     {"step", step, METH_VARARGS,

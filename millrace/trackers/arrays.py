@@ -37,8 +37,11 @@ def gather(objects: list[Object], found: Columns, kinds: Kinds, known: Known) ->
 
 def publish(
     objects: list[Object], match: NDArray[np.int32], table: Columns, boxes: Any, filtered: bool, now: float
-) -> None:
-    """Write what is known of targets to their objects; with `boxes` (float32 [m, 4], to be filled) the filter's box."""
+) -> int:
+    """Write what is known of targets to their objects; with `boxes` (float32 [m, 4], to be filled) the filter's box.
+
+    How many targets were detected in this frame.
+    """
     where, velocity = corners(table), speeds(table, filtered)
     for n, (item, row) in enumerate(zip(objects, match[: len(objects)].tolist(), strict=True)):
         if row < 0:
@@ -53,6 +56,7 @@ def publish(
         item.age = float(now - target[BORN])
         if target[HITS] >= 2:  # seen once: nobody knows how it moves
             item.velocity = (float(velocity[row, 0]), float(velocity[row, 1]))
+    return int(np.count_nonzero(match[: len(objects)] >= 0))
 
 
 Unseen = tuple[int, int, float, float, float, tuple[float, float], tuple[float, float, float, float]]

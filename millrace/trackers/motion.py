@@ -102,12 +102,12 @@ class MotionTracker:
         boxes = np.empty((m, 4), np.float32) if self.rules.smooth and self.life.filter != BOX_ALONE else None
         filtered = self.life.filter != BOX_ALONE
         if self._native is not None:
-            self._native.publish(own, self.match, self.table, self.n, boxes, filtered, self.now)
+            found = self._native.publish(own, self.match, self.table, self.n, boxes, filtered, self.now)
         else:
-            arrays.publish(own, self.match, self.table[: self.n], boxes, filtered, self.now)
+            found = arrays.publish(own, self.match, self.table[: self.n], boxes, filtered, self.now)
         if self.trails is not None:
             self._remember(own, pts)
-        if self.rules.coast and self.n and (carried := self._carried(self.rules.coast, False)):
+        if self.rules.coast and found < self.n and (carried := self._carried(self.rules.coast, False)):
             return objects + carried
         return objects
 

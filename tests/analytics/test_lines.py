@@ -151,7 +151,7 @@ def test_old_identities_are_purged() -> None:
     line = LineCounter((0, 50), (100, 50))
     for n in range(500):
         line.update([at(50, 30, n)], n * MEMORY // 10)
-    assert len(line.paths) < 30
+    assert len(line.states) < 30
 
 
 def test_a_line_needs_a_length() -> None:

@@ -80,7 +80,7 @@ def test_forgetting_and_purging() -> None:
     zone = ZoneCounter(SQUARE)
     for n in range(300):
         zone.update([at(50, 50, n)], n * MEMORY // 10)
-    assert len(zone.visits) < 15
+    assert len(zone.states) < 15
     assert zone.identities.total() == 300
     zone.forget()
     assert zone.occupancy() == {}

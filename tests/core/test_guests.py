@@ -10,7 +10,8 @@ import pytest
 from test_graph import Split
 from toys import WAIT, Collect, Count, Forever, Num, Pass, Sink, chain, run, starts_and_ends, until
 
-from millrace.core import Context, Element, Graph, MillraceError, Pipeline, StreamEnd, state
+from millrace.core import Context, Element, Graph, MillraceError, Pipeline, StreamEnd, state, worker
+from millrace.core.channel import Channel
 from millrace.elements.batch import Batch
 
 
@@ -92,6 +93,26 @@ def test_guests_and_others_take_turns():
         until(lambda: all(len(sink.indices(name)) > 20 for name in "abcd"))
     for name in "abcd":
         assert sink.indices(name) == list(range(len(sink.indices(name))))
+
+
+@pytest.mark.parametrize(("patience", "most"), [(WAIT, 3), (0.0, 1)])
+def test_what_a_round_of_guests_gave_is_sent_together_unless_it_is_late(
+    patience: float, most: int, monkeypatch: pytest.MonkeyPatch
+):
+    sent: list[list[str]] = []
+    push_all = Channel.push_all
+
+    def note(channel: Channel, items: Any) -> None:
+        sent.append(list(items))
+        push_all(channel, items)
+
+    monkeypatch.setattr(Channel, "push_all", note)
+    monkeypatch.setattr(worker, "ROUND", patience)
+    graph, _ = chain(Pass(), sink := Sink())
+    run(Pipeline(graph), *(Count(stream=name, count=30, guest=True) for name in "abc"))
+    for name in "abc":
+        assert sink.indices(name) == list(range(30))
+    assert max(map(len, sent)) == most
 
 
 @pytest.mark.parametrize("state", ["paused", "blocked"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from types import SimpleNamespace
 
 import pytest
 
@@ -71,3 +72,18 @@ def test_nobody_knows_without_the_drivers_library(monkeypatch):
 )  # fmt: skip
 def test_pixel_formats(name, kind):
     assert limits.kind_of(name) == kind
+
+
+class Full(Gpu):
+    def __init__(self, free):
+        self.driver = SimpleNamespace(cuMemGetInfo=lambda: (0, free, 100_000_000_000))
+
+
+@pytest.mark.parametrize(("free", "said"), [(9_000_000, "error 2"), (5_000_000_000, "CUDA_ERROR_OUT_OF_MEMORY")])
+def test_memory_that_ran_out(free, said):
+    reason = limits.no_memory(Full(free), RuntimeError(said))
+    assert reason.startswith(f"cuda:0 has no memory left for one more decoder ({free // 1_000_000} MB are free)")
+
+
+def test_another_failure_is_not_memory():
+    assert limits.no_memory(Full(5_000_000_000), RuntimeError("not supported")) is None

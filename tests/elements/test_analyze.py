@@ -133,7 +133,7 @@ def test_an_ended_stream_keeps_its_totals_and_nothing_else() -> None:
     own = analyze.streams["a"]
     assert own.paths.known == {}
     assert own.journal.open == {}
-    assert all(not getattr(rule.counter, "paths", getattr(rule.counter, "visits", None)) for rule in own.rules)
+    assert all(not getattr(rule.counter, "states", None) for rule in own.rules)
     begin(analyze)  # the same name again: identity 1 is somebody else now, counts go on
     assert run(analyze, frame(0, seen(1, 150, 30)))[0][1] == "dock"
     assert run(analyze, frame(1, seen(1, 150, 70))) == [(1, "door", "in", 1)]

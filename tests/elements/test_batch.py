@@ -58,10 +58,11 @@ class Sink(Element):
         yield batch
 
 
-def run(batch: Batch, *sources: Frames) -> list[list[str]]:
+def run(batch: Batch, *sources: Frames, sink: Sink | None = None) -> list[list[str]]:
+    sink = sink or Sink()
     graph = Graph()
     graph.add("batch", batch)
-    graph.add("sink", sink := Sink())
+    graph.add("sink", sink)
     graph.link("batch", "sink")
     pipeline = Pipeline(graph)
     for source in sources:
@@ -101,6 +102,21 @@ def test_a_live_frame_leaves_at_the_timeout():
         while not sink.got and time.monotonic() - began < 5:
             time.sleep(0.002)
         assert sink.got == [["x0"]] and time.monotonic() - began < 0.55
+
+
+class Slow(Sink):
+    """Takes its time for a batch, however large."""
+
+    def process(self, batch: Any) -> Iterator[Any]:
+        time.sleep(0.1)
+        yield from Sink.process(self, batch)
+
+
+def test_while_the_next_one_is_busy_a_live_batch_fills_up():
+    frames = Frames(stream="x", count=100, live=True, delay=0.004)
+    sizes = [len(batch) for batch in run(Batch(size=64, timeout=0.005), frames, sink=Slow())]
+    assert sum(sizes) == 100
+    assert len(sizes) <= 20, sizes  # at the timeout alone there would be fifty, one of which waits behind the other
 
 
 def test_live_streams_do_not_wait_for_each_other_and_share_a_batch():

@@ -152,3 +152,86 @@ def test_a_compiled_network_takes_over_while_the_plain_one_runs(compiler, device
     finally:
         runtime.close()
         reference.close()
+
+
+NETWORK = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self, reads=False):
+        super().__init__()
+        self.table, self.reads = torch.arange(6.0).reshape(1, 2, 3), reads  # no buffer, so it stays on the CPU
+
+    def forward(self, pictures):
+        rows = torch.zeros((2, 3), device=pictures.device)
+        rows[0, 1], rows[1] = 5, 7.0
+        rows = rows + self.table.to(pictures) + torch.tensor([1.0, 2.0, 3.0], device=pictures.device)
+        if self.reads and rows.sum().item() < 0:
+            return rows
+        return pictures.mean((2, 3))[:, None] * rows
+"""
+
+
+def with_python_numbers(folder, device, **arguments):
+    import torch
+
+    (folder / "net.py").write_text(NETWORK)
+    torch.save({}, folder / "net.pth")
+    inputs = {"images": "float32[?, 3, 8, 8]"}
+    return load(folder / "net.pth", device, model=f"{folder / 'net.py'}:Net", inputs=inputs, arguments=arguments)
+
+
+def test_what_a_network_makes_on_the_cpu_is_part_of_its_graph(device, tmp_path):
+    runtime = with_python_numbers(tmp_path, device)
+    rows = np.array([[0, 5, 0], [7, 7, 7]]) + np.arange(6.0).reshape(2, 3) + [1, 2, 3]
+    try:
+        for seed in range(3):
+            feed = np.random.default_rng(seed).random((2, 3, 8, 8), np.float32)
+            want = feed.mean((2, 3))[:, None] * rows
+            assert np.allclose(next(iter(runtime.run({"images": feed}).values())), want, atol=1e-4)
+    finally:
+        runtime.close()
+
+
+def test_a_network_that_cannot_be_recorded_says_what_to_do(device, tmp_path):
+    runtime = with_python_numbers(tmp_path, device, reads=True)
+    try:
+        with pytest.raises(ValueError, match=r"cannot be recorded as a CUDA graph .* `graphs: false` runs it"):
+            runtime.run({"images": np.zeros((1, 3, 8, 8), np.float32)})
+    finally:
+        runtime.close()
+
+
+def test_batches_run_on_the_sizes_that_are_given(device, net):
+    runtime, reference = load(net, device, precision="float32", graphs=[8, 3]), cpu.load(net)
+    try:
+        assert runtime.sizes == [3, 8]
+        for count in (1, 3, 4, 8):
+            feed = {"images": pictures(count)}
+            assert np.abs(runtime.run(feed)["out"] - reference.run(feed)["out"]).max() < 1e-5
+        assert runtime.sizes == [3, 8]
+        runtime.run({"images": pictures(9)})
+        assert runtime.sizes == [3, 8, 16]
+    finally:
+        runtime.close()
+        reference.close()
+
+
+def test_without_memory_for_a_graph_a_larger_one_is_used(device, net, monkeypatch):
+    import torch
+
+    runtime, reference = load(net, device, precision="float32"), cpu.load(net)
+
+    def full(module, size):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    try:
+        want = reference.run({"images": pictures(2)})["out"]
+        runtime.run({"images": pictures(4)})
+        monkeypatch.setattr(runtime, "record", full)
+        assert np.abs(runtime.run({"images": pictures(2)})["out"] - want).max() < 1e-5
+        with pytest.raises(RuntimeError, match="out of memory"):
+            runtime.run({"images": pictures(5)})
+    finally:
+        runtime.close()
+        reference.close()

@@ -72,6 +72,46 @@ def test_single_values_are_the_same_bytes(both, value):
     assert text == same
 
 
+RULES = {
+    "none": [],
+    "plain": [("zone", "a", {"count": 2, "classes": {"person": 2}}), ("zone", "b", {"count": 0}), ("line", "a", {})],
+    "kinds apart": [("zone", "a", {"count": 2}), ("line", "a", {"in": 1}), ("zone", "b", {"count": 0})],
+    "a name twice": [("zone", "a", {"count": 2}), ("zone", "b", {"count": 0}), ("zone", "a", {"count": 5})],
+    "odd words": [("zone", "двор", {"count": 2}), ("ó", "b", {"count": None}), ("s", '"', {"a": [1.00051]})],
+    "many": [("zone", f"z{n}", {"count": n}) for n in range(40)],
+    "without values": [("zone", "a", {"count": 2}), ("roi", "b", None)],
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_what_rules_have_counted_is_the_same(both, name):
+    made = frame([])
+    made.extras["analytics"] = [
+        {"kind": kind, "name": name, "points": [], **({} if values is None else {"values": values})}
+        for kind, name, values in RULES[name]
+    ]
+    line, same = both(jsonl.frame_line, made)
+    assert line == same
+    said: dict[str, dict[str, object]] = {}
+    for kind, own, values in RULES[name]:
+        if values is not None:
+            said.setdefault(f"{kind}s", {})[own] = values
+    said = json.loads(json.dumps(said).replace("1.00051", "1.001"))
+    assert json.loads(line).get("analytics", {}) == said
+    assert list(json.loads(line).get("analytics", {})) == list(said)
+
+
+def test_numbers_near_a_half_are_rounded_by_their_exact_value(both):
+    rng = np.random.default_rng(0)
+    near = (rng.integers(0, 10**7, 4000) + 0.5) / 10000
+    values = [*near, *np.nextafter(near, 0), *np.nextafter(near, 1e9), *(near + 1e-10), *rng.random(4000)]
+    made = frame([])
+    for value in values:
+        made.objects.append(Object(np.zeros(4, np.float32), 0, "x", float(value)))
+    line, same = both(jsonl.frame_line, made)
+    assert line == same
+
+
 def test_deep_nesting_is_left_to_python(both):
     value = []
     for _ in range(40):

@@ -239,3 +239,9 @@ def test_options_and_precision(net, tmp_path):
         load(path, precision="float16")
     with pytest.raises(ConfigError, match="not on 'onnx'"):
         load(path, runtime="onnx")
+
+
+@pytest.mark.parametrize("graphs", ["4", [0], [1.5], []])
+def test_graphs_are_of_batches(net, tmp_path, graphs):
+    with pytest.raises(ValueError, match=r"graphs: .* is not allowed: true, false, or the sizes of batches"):
+        load(as_export(net, tmp_path / "m.pt2"), graphs=graphs)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from millrace.media import Object, box
 from millrace.trackers import TABLE, motion, rules_of, step
+from millrace.trackers import arrays as python
 from millrace.trackers.base import Rules
 from millrace.trackers.motion import MotionTracker
 from millrace.trackers.rules import Life, Stage, life_array, stages_array
@@ -157,3 +158,20 @@ def test_wrong_arrays_are_refused() -> None:
         native.gather([Object(np.zeros(3, np.float32), 0, "a", 1.0)], found, {}, [])
     with pytest.raises(ValueError, match="boxes float32"):
         native.publish([Object(box((0, 0, 1, 1)), 0, "a", 1.0)], match, table, 2, np.zeros(4), 1, 0.0)
+
+
+@compiled
+def test_both_say_how_many_targets_were_detected() -> None:
+    native: Any = motion.native
+    table, _ = arrays(3, 3)
+    match = np.array([2, -1, 0, 9], np.int32)  # of three detections
+    for publish in (native.publish, publish_in_python):
+        objects = [Object(box((0, 0, 1, 1)), 0, "a", 1.0) for _ in range(3)]
+        assert publish(objects, match, table, 3, None, 1, 0.0) == 2
+        assert [found.track_confidence is None for found in objects] == [False, True, False]
+
+
+def publish_in_python(
+    objects: list[Object], match: Any, table: Any, n: int, boxes: Any, filtered: int, now: float
+) -> int:
+    return python.publish(objects, match, table[:n], boxes, bool(filtered), now)
