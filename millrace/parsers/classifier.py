@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,36 +26,47 @@ def parse(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Re
     heads = settings.heads or [Head(name, "", settings.names) for name in outputs if name not in points]
     rest = iter([name for name in outputs if name not in points and name not in {head.output for head in heads}])
     named = [(head, outputs[head.output or next(rest)].reshape(count, -1)) for head in heads]
-    found = []
-    for picture in range(count):
-        labels = [label for head, scores in named for label in _labels(scores[picture], head, settings)]
-        found.append(Reading(labels, keypoints=_points(outputs, points, picture, settings)))
-    return found
-
-
-def _labels(scores: NDArray[np.float32], head: Head, settings: ParserSettings) -> list[Label]:
-    many = bool(settings.extras.get("multilabel", False))
-    values = probabilities(scores, str(settings.extras.get("activation", "auto")), many)
-    numbers = np.flatnonzero(values > settings.confidence) if many else [int(values.argmax())]
-    named = [(int(n), float(values[n])) for n in numbers]
+    heads_of = [_labels(scores, head, settings) for head, scores in named]
     return [
-        Label(head.name, head.labels.get(n) or str(n), value, n)
-        for n, value in named
-        if value > settings.rule(n, "confidence") and (settings.classes is None or n in settings.classes)
+        Reading([label for labels in heads_of for label in labels[n]], keypoints=_points(outputs, points, n, settings))
+        for n in range(count)
     ]
 
 
+def _labels(scores: NDArray[np.float32], head: Head, settings: ParserSettings) -> list[list[Label]]:
+    """What a head [N, C] says of each picture."""
+    many = bool(settings.extras.get("multilabel", False))
+    values = probabilities(scores, str(settings.extras.get("activation", "auto")), many)
+    places: Iterable[tuple[int, int]]
+    if many:
+        places = zip(*(each.tolist() for each in np.nonzero(values > settings.confidence)), strict=True)
+    else:
+        places = enumerate(values.argmax(axis=1).tolist())
+    found: list[list[Label]] = [[] for _ in range(len(values))]
+    for picture, n in places:
+        value = float(values[picture, n])
+        if value > settings.rule(n, "confidence") and (settings.classes is None or n in settings.classes):
+            found[picture].append(Label(head.name, head.labels.get(n) or str(n), value, n))
+    return found
+
+
 def probabilities(scores: NDArray[np.float32], activation: str, independent: bool = False) -> Floats:
-    """Scores [C] as probabilities; `auto` leaves those alone that are some already."""
+    """Scores [N, C] as probabilities; `auto` leaves pictures alone that have some already."""
     scores = np.asarray(scores, np.float32)
+    done = [activation == "none"] * len(scores)
     if activation == "auto":
-        low, high = float(scores.min()), float(scores.max())
-        fractions = low >= -1e-4 and high <= 1 + 1e-4
-        done = fractions and (independent or abs(float(scores.sum()) - 1.0) < 1e-2)
-        activation = "none" if done else "sigmoid" if independent or len(scores) == 1 else "softmax"
-    if activation == "none":
+        activation = "sigmoid" if independent or scores.shape[1] == 1 else "softmax"
+        reach = zip(scores.min(axis=1).tolist(), scores.max(axis=1).tolist(), strict=True)
+        done = [low >= -1e-4 and high <= 1 + 1e-4 for low, high in reach]
+        if any(done) and not independent:
+            totals = scores.sum(axis=1).tolist()
+            done = [each and abs(total - 1.0) < 1e-2 for each, total in zip(done, totals, strict=True)]
+    if all(done):
         return scores
-    return sigmoid(scores) if activation == "sigmoid" else softmax(scores)
+    made = sigmoid(scores) if activation == "sigmoid" else softmax(scores)
+    if any(done):
+        made[done] = scores[done]
+    return made
 
 
 def _points(outputs: Outputs, names: list[str], picture: int, settings: ParserSettings) -> Floats | None:

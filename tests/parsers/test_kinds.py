@@ -46,6 +46,19 @@ def test_logits_go_through_a_softmax_and_probabilities_do_not():
     assert found.labels[0].confidence == 3.0
 
 
+@pytest.mark.parametrize("extras", [{}, {"multilabel": True}, {"activation": "sigmoid"}, {"activation": "none"}])
+def test_pictures_of_a_batch_are_read_as_each_alone(extras):
+    random = np.random.default_rng(5)
+    scores = random.normal(0, 3, (24, 10)).astype(np.float32)
+    powers = np.exp(scores[::3])
+    scores[::3] = powers / powers.sum(axis=1, keepdims=True)  # some pictures have probabilities already
+    settings = {"confidence": 0.3, "thresholds": {1: 0.6}, "classes": frozenset(range(8)), "extras": extras}
+    together = read("classifier", {"a": scores}, 24, **settings)
+    alone = [read("classifier", {"a": row[None]}, 1, **settings)[0] for row in scores]
+    assert [found.labels for found in together] == [found.labels for found in alone]
+    assert any(found.labels for found in together) and any(not found.labels for found in together)
+
+
 def test_nvinfers_threshold_is_strict():
     scores = {"out": np.array([[0.5, 0.5]], np.float32)}
     assert not read("classifier", scores, confidence=0.5)[0].labels
