@@ -19,6 +19,11 @@ from ._memory import Known, moved
 from ._reader import Reader
 from ._units import Unit
 
+try:
+    from . import _boxes as native
+except ImportError:  # no compiler when the package was installed
+    native = None  # type: ignore[assignment]
+
 
 @dataclass(slots=True)
 class Results:
@@ -47,12 +52,10 @@ class Results:
         alike = all([unit.placement == placement and _plain(unit.answer) for unit in units])
         if placement is None or not alike:
             return [self.told(unit) for unit in units]
-        boxes = placement.to_source(np.concatenate([each.boxes for each in found]))
-        inside = ((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])).tolist()
-        rows = zip(
-            inside, boxes, np.concatenate([each.classes for each in found]).tolist(),
-            np.concatenate([each.scores for each in found]).tolist(), boxes.copy(), strict=True,
-        )  # fmt: skip
+        boxes, own, inside = _mapped([each.boxes for each in found], placement)
+        numbers = [number for each in found for number in each.classes.tolist()]
+        scores = [score for each in found for score in each.scores.tolist()]
+        rows = zip(inside, boxes, numbers, scores, own, strict=True)
         name, stage = self.reader.names.get, self.stage
         return [
             [
@@ -231,6 +234,16 @@ def _plain(answer: Any) -> bool:
         answer.__class__ is Detections and answer.masks is None and answer.keypoints is None
         and answer.angles is None and answer.embeddings is None
     )  # fmt: skip
+
+
+def _mapped(found: list[Any], placement: Placement) -> tuple[list[Box], list[Box], list[bool]]:
+    """Boxes of several pictures in source pixels, a copy of each, and which have something of the picture."""
+    given = native.to_source(found, *placement) if native is not None else None
+    if given is not None:
+        both, inside = list(np.frombuffer(given[0], np.float32).reshape(-1, 4)), given[1]
+        return both[: len(inside)], both[len(inside) :], inside
+    boxes = placement.to_source(np.concatenate(found))
+    return list(boxes), list(boxes.copy()), ((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])).tolist()
 
 
 def depth_of(box: Box, depth: NDArray[np.float32], area: Box | None, frame: Frame) -> float | None:

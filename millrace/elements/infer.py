@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -231,9 +231,9 @@ class Infer(Element):
 
     def process(self, item: Frame | Batch) -> Iterator[Frame | Batch]:
         frames = item.frames if isinstance(item, Batch) else [item]
-        units: list[Unit] = []
+        units, at_once = [], self._at_once(frames)
         for frame in frames:
-            units += self.ask(frame)
+            units += self.ask(frame, at_once)
         fresh = [unit for unit in units if unit.fresh]
         waiting = Waiting(item, units, list(calls(fresh, self.loaded)), self.results)
         if self.objects is not None and not self.objects.card.wait:
@@ -245,10 +245,17 @@ class Infer(Element):
         self.waiting.append(waiting)
         yield from self.on_wake()
 
-    def ask(self, frame: Frame) -> list[Unit]:
+    def _at_once(self, frames: Sequence[Frame]) -> bool:
+        """Whether objects may get what is known of them as they are looked at, and not when their item goes on.
+
+        Where nobody waits, a later frame of the same stream may bring an answer, or give up a call, in between.
+        """
+        return self.objects is None or self.objects.card.wait or len({each.stream for each in frames}) == len(frames)
+
+    def ask(self, frame: Frame, at_once: bool = True) -> list[Unit]:
         """What the model is asked for a frame, and the objects whose answers are under way.
 
-        All others get here what is known of them; so do those of a frame that is passed over (`every`).
+        All others get here what is known of them, if that may be; so do those of a frame that is passed over (`every`).
         """
         due = frame.index % self.step == 0
         if self.objects is None:
@@ -256,7 +263,7 @@ class Infer(Element):
         if not self.objects.card.wait:
             self.collect(frame)
         memory, units = self.memory, []
-        entries = {} if memory is None else memory.of(frame.stream)
+        entries = memory.of(frame.stream) if memory is not None and at_once else {}
         for found, area in self.objects.shown(frame):
             if memory is None or found.id is None:
                 if due and self.objects.card.wait:

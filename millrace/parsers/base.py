@@ -65,6 +65,12 @@ class ParserSettings:
         """Whether classes have rules of their own after clustering."""
         return bool(self.rules or self.confidence_after > 0 or self.class_top_k)
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether all that are sure enough count, as they are."""
+        chosen = self.classes is not None or self.drop or self.thresholds or self.limits
+        return not chosen and self.cluster in (None, "none")
+
     def rule(self, class_id: int, name: str) -> Any:
         """What holds for a class: its own, else that of all."""
         own = self.rules.get(class_id, {})

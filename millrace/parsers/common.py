@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from .base import Model, ParserSettings, empty
 from .cluster import cluster
 
 Floats = NDArray[np.float32]
+FRACTIONS = 2.0  # no box of fractions of the input reaches beyond it
 
 
 def finish(
@@ -42,21 +42,28 @@ def finish_all(
         rows = rows[np.lexsort((-scores[rows], pictures[rows]))]
     boxes, scores = np.asarray(boxes[rows], np.float32), np.asarray(scores[rows], np.float32)
     classes = np.asarray(classes[rows], np.int64)
-    bounds = np.searchsorted(pictures[rows], np.arange(count + 1)).tolist()
-    most = settings.top_k
-    found = []
-    for start, end in pairwise(bounds):
-        if start == end:
-            found.append(empty())
-        elif as_they_are:
-            end = min(end, start + most)
-            found.append(Detections(boxes[start:end], scores[start:end], classes[start:end]))
-        else:
-            sure, kinds = scores[start:end], classes[start:end]
-            kept, merged = cluster(mode, boxes[start:end], sure, kinds, settings)
-            kept = kept[:most]
-            found.append(Detections(merged[:most], sure[kept], kinds[kept]))
+    ends = np.searchsorted(pictures[rows], np.arange(count), side="right").tolist()
+    found = split(ends, boxes, scores, classes)
+    if not as_they_are:
+        return [_clustered(each, mode, settings) for each in found]
+    return [each if len(each) <= settings.top_k else each.take(np.arange(settings.top_k)) for each in found]
+
+
+def split(ends: Iterable[int], boxes: Any, scores: Any, classes: Any) -> list[Detections]:
+    """The detections of each picture of a batch, from those of all and where each picture's end."""
+    found, start = [], 0
+    for end in ends:
+        found.append(Detections(boxes[start:end], scores[start:end], classes[start:end]))
+        start = end
     return found
+
+
+def _clustered(found: Detections, mode: str, settings: ParserSettings) -> Detections:
+    if not len(found):
+        return found
+    kept, merged = cluster(mode, found.boxes, found.scores, found.classes, settings)
+    kept = kept[: settings.top_k]
+    return Detections(merged[: settings.top_k], found.scores[kept], found.classes[kept])
 
 
 def choose(
@@ -110,18 +117,16 @@ def corners(centres: Any) -> Floats:
     return np.concatenate([centres[:, :2] - half, centres[:, :2] + half], axis=1)
 
 
-def to_input(boxes: NDArray[Any], settings: ParserSettings, others: Callable[[], Any] | None = None) -> Floats:
+def to_input(boxes: NDArray[Any], settings: ParserSettings, small: bool | None = None) -> Floats:
     """Boxes [n, 4] in input pixels, whether the model gives pixels or fractions of the input.
 
     The card's `normalised` says which. Else values tell: a picture none of whose boxes reaches past pixel 2 has
-    fractions (exporters go a little beyond 1 at the border). Where these boxes leave it open, `others` are looked at.
+    fractions (exporters go a little beyond 1 at the border). `small` says that none does, where it is known.
     """
     pixels: Floats = np.asarray(boxes, np.float32)
     fractions = settings.extras.get("normalised")
     if fractions is None:
-        fractions = pixels.size > 0 and float(pixels.max()) <= 2.0
-        if fractions and others is not None:
-            fractions = float(others().max()) <= 2.0
+        fractions = small if small is not None else pixels.size > 0 and float(pixels.max()) <= FRACTIONS
     if not fractions:
         return pixels
     size = (settings.width, settings.height)

@@ -6,7 +6,12 @@ import numpy as np
 
 from ..media import Detections
 from .base import Guess, Model, Outputs, ParserSettings
-from .common import finish_all, image_input, is_nhwc, to_input
+from .common import FRACTIONS, finish_all, image_input, is_nhwc, split, to_input
+
+try:
+    from . import _rows as native
+except ImportError:  # no compiler when the package was installed
+    native = None  # type: ignore[assignment]
 
 
 def parse(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detections]:
@@ -21,12 +26,19 @@ def parse(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detect
             raise ValueError(f"rows {rows.shape} of {count} pictures do not say which picture each belongs to")
         rows = rows[None]
     names = str(settings.extras.get("order", "x1 y1 x2 y2 score class")).split()
-    columns = [names.index(name) for name in ("x1", "y1", "x2", "y2")]
-    flat = np.asarray(rows[:count], np.float32).reshape(-1, rows.shape[2])
-    sure = np.flatnonzero(flat[:, names.index("score")] >= settings.floor)  # most rows are not
-    pictures, found = sure // max(1, rows.shape[1]), flat[sure]
-    boxes = to_input(found[:, columns], settings, lambda: flat[:, columns])
-    scores, classes = found[:, names.index("score")], found[:, names.index("class")].astype(np.int64)
+    columns = tuple(names.index(name) for name in ("x1", "y1", "x2", "y2", "score", "class"))
+    rows = np.asarray(rows[:count], np.float32, order="C")
+    given = None
+    if native is not None and settings.takes_all:
+        given = native.sure(rows, columns, settings.floor, settings.top_k, FRACTIONS)
+    if given is not None:
+        ends, found, sure, kinds, small = given
+        boxes = to_input(np.frombuffer(found, np.float32).reshape(-1, 4), settings, small)
+        return split(ends, boxes, np.frombuffer(sure, np.float32), np.frombuffer(kinds, np.int64))
+    flat = rows.reshape(-1, rows.shape[2])
+    chosen = np.flatnonzero(flat[:, columns[4]] >= settings.floor)  # most are not
+    pictures, boxes = chosen // max(1, rows.shape[1]), to_input(flat[:, columns[:4]], settings)[chosen]
+    scores, classes = flat[chosen, columns[4]], flat[chosen, columns[5]].astype(np.int64)
     return finish_all(pictures, count, boxes, scores, classes, settings, suppress=False)
 
 

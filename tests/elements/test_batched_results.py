@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from millrace.elements import _results
 from millrace.elements._results import Results
 from millrace.elements._units import Unit
 from millrace.elements.infer import Infer
@@ -38,9 +39,12 @@ def plain(objects):
     ]
 
 
+@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("alike", [True, False])
 @pytest.mark.parametrize("seed", range(5))
-def test_a_batch_gives_what_its_frames_give(seed, alike):
+def test_a_batch_gives_what_its_frames_give(seed, alike, compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(_results, "native", None)
     reader = SimpleNamespace(limits=None, names={0: "person", 1: "car"})
     results = Results(reader, SPEC, "detector")
     many = units(seed, alike)
@@ -50,6 +54,33 @@ def test_a_batch_gives_what_its_frames_give(seed, alike):
     assert sum(map(len, together)) > 3
     for objects in together:  # each has memory of its own
         assert all(not np.shares_memory(o.box, o.detected_box) for o in objects)
+
+
+@pytest.mark.skipif(_results.native is None, reason="the C part was not built: no compiler")
+@pytest.mark.parametrize("fit", ["stretch", "letterbox", "letterbox-top-left"])
+def test_boxes_mapped_in_c_are_those_of_numpy(fit, monkeypatch):
+    rng = np.random.default_rng(7)
+    placement = place(1918, 1081, InputSpec(640, 352, fit=fit))
+    many = [rng.uniform(-100, 700, (n, 4)).astype(np.float32) for n in (3, 0, 40, 1)]
+    many[2][0] = np.nan, np.inf, -np.inf, 0
+    many[2][1] = placement.offset_x, placement.offset_y, 640, 352
+    answers = []
+    for way in (_results.native, None):
+        monkeypatch.setattr(_results, "native", way)
+        answers.append(_results._mapped(many, placement))
+    (boxes, own, inside), (theirs, copies, shown) = answers
+    assert inside == shown and 0 < sum(inside) < len(inside)
+    assert [b.tobytes() for b in boxes] == [b.tobytes() for b in theirs]
+    assert [b.tobytes() for b in own] == [b.tobytes() for b in copies] == [b.tobytes() for b in boxes]
+    assert all(b.flags.writeable and b.dtype == np.float32 and b.shape == (4,) for b in boxes + own)
+
+
+@pytest.mark.skipif(_results.native is None, reason="the C part was not built: no compiler")
+def test_boxes_that_are_no_float32_are_left_to_numpy():
+    placement = place(64, 64, InputSpec(64, 64))
+    for boxes in (np.zeros((2, 4)), np.zeros((4, 2), np.float32).T, np.zeros(4, np.float32), None):
+        assert _results.native.to_source([np.zeros((1, 4), np.float32), boxes], *placement) is None
+    assert _results.native.to_source([], *placement) == (bytearray(), [])
 
 
 def test_a_second_model_on_a_gpu_needs_no_thread_of_its_own():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from millrace.core import FRAMES, Caps, Context, StreamStart
+from millrace.elements import _behind
 from millrace.elements._memory import Memory
 from millrace.elements.infer import Infer
 from millrace.media import Batch, Frame, Image, Object, box
@@ -59,7 +60,7 @@ def opened(tmp_path):
     path = make_shade_model(tmp_path / "shade.onnx", {"shade": (0.1, 0.5, 0.9)})
     (tmp_path / "shade.yaml").write_text(CARD)
 
-    def make(failing=0, at_the_end=False, **settings):
+    def make(failing=0, at_the_end=False, live=False, **settings):
         element = Infer(model=path, **settings)
         elements.append(element)
         element.open(Context("infer"))
@@ -67,7 +68,7 @@ def opened(tmp_path):
         if at_the_end:
             element.memory = AtTheEnd(element.objects.card)
         for stream in "ab":
-            element.start_stream(StreamStart(stream, Caps(FRAMES)))
+            element.start_stream(StreamStart(stream, Caps(FRAMES), live))
         return element
 
     yield make
@@ -106,7 +107,7 @@ def said(item):
 
 def played(element, seed):
     """What comes out, in words, where answers come late, and in which order is left to chance."""
-    rng, out = random.Random(seed), []
+    rng, out, live = random.Random(seed), [], element.renewals.streams["a"]
 
     def attempt(work):
         try:
@@ -116,11 +117,11 @@ def played(element, seed):
 
     for number, batch in enumerate(scenes(rng, 40)):
         attempt(element.process(batch))
-        for _ in range(rng.randint(0, 3)):
+        for _ in range(rng.randint(0, 1 if live else 3)):
             if element.loaded.runtime.calls:
                 element.loaded.runtime.answer(rng.randrange(len(element.loaded.runtime.calls)))
         attempt(element.on_wake())
-        if not element.objects.card.wait:  # in a file's stream an answer is waited for when it is due
+        if not element.objects.card.wait and not live:  # a file's: answers are waited for
             while element.loaded.runtime.calls:
                 element.loaded.runtime.answer()
         if number == 25:
@@ -129,7 +130,7 @@ def played(element, seed):
             while element.waiting:  # a failed call ends a flush: what is behind it is there still
                 attempt(element.flush("a"))
                 attempt(element.flush("b"))
-            element.start_stream(StreamStart("a", Caps(FRAMES), epoch=1, discontinuity=True))
+            element.start_stream(StreamStart("a", Caps(FRAMES), live, epoch=1, discontinuity=True))
     return out
 
 
@@ -147,6 +148,35 @@ def test_at_once_is_as_at_the_end(opened, failing, settings):
         assert at_once == played(opened(failing, at_the_end=True, **settings), seed)
         flat = [labels for item in at_once if isinstance(item, list) for frame in item for labels in frame]
         assert any(flat) and (not failing or "the model refused" in at_once)
+
+
+@pytest.mark.parametrize("on", [{"refresh": 1}, {"refresh": 3}, {}])
+def test_so_it_is_in_live_streams_that_nobody_waits_for(opened, on, monkeypatch):
+    monkeypatch.setattr(_behind, "_MOST", 2)  # so calls are given up
+    for seed in range(12):
+        at_once = played(opened(live=True, on={"wait": False, **on}), seed)
+        assert at_once == played(opened(live=True, at_the_end=True, on={"wait": False, **on}), seed)
+        assert any(labels for item in at_once for frame in item for labels in frame)
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+def test_a_call_that_is_given_up_counts_for_the_frames_of_its_item(opened, at_the_end, monkeypatch):
+    monkeypatch.setattr(_behind, "_MOST", 2)
+    element = opened(live=True, at_the_end=at_the_end, on={"wait": False, "refresh": 3})
+    one = (1, 0, 16, 20)
+    items = [
+        Batch([scene("a", 0, [one])]),
+        Batch([scene("a", 1, [one, (2, 30, 16, 20)])]),
+        Batch([scene("a", 2, [one, (3, 30, 16, 20)])]),  # now two calls are under way, for others
+        Batch([scene("a", 2, [one]), scene("a", 3, [one])]),  # and it would be asked for again
+    ]
+    for number, item in enumerate(items):
+        assert list(element.process(item)) == [item]
+        if number == 0:
+            element.loaded.runtime.answer()
+    assert [[len(found.labels) for f in item.frames for found in f.objects] for item in items] == [
+        [0], [1, 0], [1, 0], [0, 0],
+    ]  # fmt: skip
 
 
 def test_a_known_object_asks_nothing_and_waits_for_nothing(opened):
