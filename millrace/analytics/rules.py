@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +33,8 @@ class Look:
     plane: Homography | None = None
     past: Sequence[tuple[int, Sighting]] = ()  # (pts, where) of those who have their identity only now, oldest first
     trace: list[dict[str, Any]] | None = None  # what came near and did not count
-    left: Mapping[Rule, list[Sighting]] | None = None  # after a step in C: the rules to which something may happen
+    left: Mapping[Rule, list[Sighting]] = field(default_factory=dict)  # of the rules that a C step has passed
+    still: Collection[Rule] = ()  # the rules to which nothing happens
     marks: dict[int, dict[str, Any]] = field(default_factory=dict)  # id(object) → what analytics says of it
 
     def mark(self, found: Sighting, key: str, value: Any) -> None:
@@ -95,9 +96,14 @@ class Rule(ABC):
         return [found for found in seen if found.label in self.classes or found.class_id in self.classes]
 
     @property
-    def quiet(self) -> bool:
-        """Whether it has nothing to do or to say anew while nobody moves past it: then a C step takes it along."""
+    def stepped(self) -> bool:
+        """Whether a C step can take it along."""
         return False
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it has nothing more to do, and nothing to say anew, while nobody moves past it."""
+        return self.stepped
 
     @property
     def plan(self) -> tuple[Any, ...]:
@@ -167,12 +173,12 @@ class LineRule(Rule):
             self.counter = LineCounter(*points, trace=self.trace, **options)
 
     @property
-    def quiet(self) -> bool:
+    def stepped(self) -> bool:
         return isinstance(self.counter, LineCounter) and not self.trace
 
     def look(self, look: Look) -> None:
         assert self.counter is not None
-        left = None if look.left is None else look.left.get(self, [])
+        left = look.left.get(self)
         seen = self.concerns(look.seen) if left is None else left
         if isinstance(self.counter, LineCounter):
             for pts, before in look.past:

@@ -66,7 +66,9 @@ class StreamAnalytics:
         self.busy = bool(self.rules or self.triggers or options.heatmap or self.moves)  # there is anything to do
         self.frame: Frame | None = None
         self.shown: list[dict[str, Any]] | None = None  # what the rules show, for as long as nothing happens
-        self._plan: list[tuple[Any, ...]] | None = None  # the rules, where one C step passes a frame by all of them
+        self._stepped: list[Rule] = []  # those that one C step takes a frame past
+        self._plan: list[tuple[Any, ...]] = []  # the same as it wants them
+        self._quiet: frozenset[Rule] = frozenset()
         self._misses = 0
 
     def update(self, frame: Frame) -> None:
@@ -88,22 +90,22 @@ class StreamAnalytics:
         for trigger in self.triggers:
             trigger.act(events, frame)
         shown = self.shown or []
-        frame.extras["analytics"] = shown if self._plan is None else native.steps.copies(shown)
+        frame.extras["analytics"] = native.steps.copies(shown) if self._quiet else shown
         if look is not None:
             self._say(frame, look)
         self.frame = None
 
     def _update(self, look: Look) -> list[dict[str, Any]]:
         """What every rule shows; of those to which nothing happens what it was before."""
-        if self.shown is None or look.left is None:
+        if self.shown is None or not look.still:
             return [rule.update(look) for rule in self.rules]
         out = []
         for rule, before in zip(self.rules, self.shown, strict=True):
-            if rule in look.left:
-                out.append(rule.update(look))
-            else:
+            if rule in look.still:
                 rule.again(look)
                 out.append(before)
+            else:
+                out.append(rule.update(look))
         return out
 
     def _say(self, frame: Frame, look: Look) -> None:
@@ -184,27 +186,31 @@ class StreamAnalytics:
         if self.options.heatmap:
             self.heat = Heatmap(*size, self.options.heatmap)
         self.shown = None
-        others = self.moves or self.instant or self.options.heatmap or self.options.trace
-        alone = native.steps is not None and not others and all(rule.quiet for rule in self.rules)
-        self._plan = [rule.plan for rule in self.rules] if alone and len(self.rules) <= MOST else None
+        more = self.moves or self.instant or self.paths.places or self.options.heatmap or self.options.trace
+        self._stepped = [] if more or native.steps is None else [rule for rule in self.rules if rule.stepped][:MOST]
+        self._plan = [rule.plan for rule in self._stepped]
+        self._quiet = frozenset(rule for rule in self._stepped if rule.quiet)
 
-    def _step(self, frame: Frame, plan: list[tuple[Any, ...]]) -> Look | None:
-        """A frame at once past all rules; None when nothing happened to any of them."""
+    def _step(self, frame: Frame) -> Look | None:
+        """A frame at once past the rules that C knows; None when nothing happens to any rule."""
+        anew = self.shown is None
         told = native.steps.frame(
-            frame.objects, self.options.predicted, frame.pts, self.paths.known, Path, Sighting, plan,
-            self.shown is None,
+            frame.objects, self.options.predicted, frame.pts, self.paths.known, Path, Sighting, self._plan,
+            anew or len(self._quiet) < len(self.rules),
         )  # fmt: skip
         self.paths.purge(frame.pts)
         if told is None:
             return None
-        seen, left = told
-        by_rule = {rule: rest for rule, rest in zip(self.rules, left, strict=True) if rest is not None}
-        return Look(frame.pts, seen, [], self.paths.known, {}, {}, self.journal, left=by_rule)
+        seen, rests = told
+        rest = dict(zip(self._stepped, rests, strict=True))
+        still = [] if anew else [rule for rule in self._quiet if rest[rule] is None]
+        left = {rule: each or [] for rule, each in rest.items()}
+        return Look(frame.pts, seen, [], self.paths.known, {}, {}, self.journal, left=left, still=still)
 
     def _look(self, frame: Frame) -> Look | None:
         past = self._past(frame)
-        if self._plan is not None and not past:
-            return self._step(frame, self._plan)
+        if self._stepped and not past:
+            return self._step(frame)
         seen = sightings(frame.objects, self.options.predicted)
         for pts, before in past:
             self.paths.update([before], pts, self._ground([before]))

@@ -75,9 +75,13 @@ class ZoneRule(Rule):
             self.counter = ZoneCounter(points, **options)
 
     @property
+    def stepped(self) -> bool:
+        return isinstance(self.counter, ZoneCounter) and not self.trace
+
+    @property
     def quiet(self) -> bool:
         watches = self.occupancy, self.crowd, self.loitering, self.stopped, self.wrong_way, self.limit
-        return isinstance(self.counter, ZoneCounter) and not self.trace and all(watch is None for watch in watches)
+        return self.stepped and all(watch is None for watch in watches)
 
     def look(self, look: Look) -> None:
         assert self.counter is not None
@@ -88,7 +92,7 @@ class ZoneRule(Rule):
                 if self.concerns([before]):
                     self.counter.recall(before, pts)
             seen = self.concerns(look.seen)
-            left = None if look.left is None else look.left.get(self, [])
+            left = look.left.get(self)
             update = self.counter.update if left is None else self.counter.finish
             passages = update(seen if left is None else left, look.pts)
             if passages:

@@ -170,7 +170,11 @@ static int written(Text *t, PyObject *value, int depth)
         return table(t, value, depth);
     if (PyList_CheckExact(value) || PyTuple_CheckExact(value))
         return row(t, value, depth);
-    return ODD;
+    if (value == Py_None)
+        return ADD(t, "null");
+    if (value == Py_True)
+        return ADD(t, "true");
+    return value == Py_False ? ADD(t, "false") : ODD;
 }
 
 static int is_none(PyObject *object, PyObject *name)

@@ -174,9 +174,9 @@ def frames(seed):
         yield made
 
 
-def lines_of(seed, predicted, step=None):
-    """What a stream's frames are as JSON, and the totals; `step` counts those that C alone passed."""
-    rules = [Described(kind, name, check(f"{kind}s", name, given)) for kind, name, given in RULES]
+def lines_of(seed, predicted=False, more=()):
+    """What a stream's frames are as JSON, and the totals."""
+    rules = [Described(kind, name, check(f"{kind}s", name, given)) for kind, name, given in [*RULES, *more]]
     triggers = {"long": {"when": "zone.dock.longest > 2", "do": []}, "in": {"when": "line.door.in > 3", "do": []}}
     own = StreamAnalytics("a", rules, triggers, Options(updates=0.5, predicted=predicted))
     out = []
@@ -200,6 +200,21 @@ def test_frames_past_all_rules_at_once_are_as_in_python(seed, predicted, monkeyp
     monkeypatch.setattr(native, "steps", None)
     assert by_c == lines_of(seed, predicted)
     assert by_c[1]["zones"]["rest"]["entered"] > 3
+
+
+WATCHING = [
+    ("zone", "yard", {"points": [(0, 0), (400, 0), (400, 640), (0, 640)], "crowd": 3, "loiter": 1, "stopped": 0.2}),
+    ("direction", "south", {"points": [(0, 0), (0, 1)]}),
+    ("zone", "sure", {"points": [(0, 0), (400, 0), (400, 640), (0, 640)], "instant": True}),
+]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_rules_that_python_must_look_at_are_beside_those_of_c(count, monkeypatch):
+    by_c = lines_of(1, more=WATCHING[:count])
+    assert '"loiter"' in "".join(by_c[0])
+    monkeypatch.setattr(native, "steps", None)
+    assert by_c == lines_of(1, more=WATCHING[:count])
 
 
 def test_what_rules_show_belongs_to_its_frame():

@@ -65,7 +65,7 @@ def test_lines_are_the_same_bytes(both, seed):
 @pytest.mark.parametrize(
     "value",
     [0.0005, 0.0015, 0.0025, 1.0005, 2.5, 1e8, 1e9, 123456.7895, -0.0004, 1e300, float("inf"), 2**70, -(2**63), True,
-     None, {1: 2}, {"a": {"b": []}}, [[[[]]]], (), "", b"x"],
+     False, None, {1: 2}, {"a": {"b": []}}, [[[[]]]], (), "", b"x"],
 )  # fmt: skip
 def test_single_values_are_the_same_bytes(both, value):
     text, same = both(jsonl._compact, [value])
