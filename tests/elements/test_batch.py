@@ -68,7 +68,7 @@ def run(batch: Batch, *sources: Frames, sink: Sink | None = None) -> list[list[s
     for source in sources:
         pipeline.add_source(source.stream, source, "batch")
     with pipeline:
-        assert pipeline.wait(10)
+        assert pipeline.wait(30)
     return sink.got
 
 
@@ -104,19 +104,33 @@ def test_a_live_frame_leaves_at_the_timeout():
         assert sink.got == [["x0"]] and time.monotonic() - began < 0.55
 
 
-class Slow(Sink):
-    """Takes its time for a batch, however large."""
+class Busy(Sink):
+    """At work on its first batch until all frames have come."""
+
+    source: Any = state(lambda: None)
 
     def process(self, batch: Any) -> Iterator[Any]:
-        time.sleep(0.1)
+        assert self.source.done.wait(20)
         yield from Sink.process(self, batch)
 
 
+class Counted(Frames):
+    """Says when it has given all."""
+
+    done: Any = state(threading.Event)
+
+    def read(self) -> Iterator[Any]:
+        yield from Frames.read(self)
+        self.done.set()
+
+
 def test_while_the_next_one_is_busy_a_live_batch_fills_up():
-    frames = Frames(stream="x", count=100, live=True, delay=0.004)
-    sizes = [len(batch) for batch in run(Batch(size=64, timeout=0.005), frames, sink=Slow())]
+    frames, sink = Counted(stream="x", count=100, live=True, delay=0.002), Busy()
+    sink.source = frames
+    sizes = [len(batch) for batch in run(Batch(size=64, timeout=0.001), frames, sink=sink)]
     assert sum(sizes) == 100
-    assert len(sizes) <= 20, sizes  # at the timeout alone there would be fifty, one of which waits behind the other
+    assert max(sizes) == 64  # at the timeout alone the one that is busy would find many of a frame or two
+    assert len(sizes) <= 6, sizes
 
 
 def test_live_streams_do_not_wait_for_each_other_and_share_a_batch():
