@@ -40,6 +40,7 @@ class Stream:
     pictures: int = 0  # decoded
     shown: int = 0  # of these inside the window
     concealed: int = 0
+    failed: bool = False  # that it ended for another reason was told
     came: dict[int, tuple[int, int | None]] = field(default_factory=dict)  # pts of packets → (arrived, wall)
 
     def shows(self, pts: int | None) -> bool:
@@ -129,6 +130,7 @@ class Decode(Element):
         except (RuntimeError, ValueError) as error:  # of a GPU: what its decoder cannot do, memory that ran out
             if self.device == "cpu":
                 raise
+            stream.failed = True
             raise StreamError(item.stream, f"decoding on {self.device} failed: {error}") from error
         return self._emit(stream, pictures) if pictures else []
 
@@ -144,7 +146,7 @@ class Decode(Element):
             return
         damaged = known.decoder.damaged
         known.decoder.close()
-        if known.packets and not known.pictures and known.wanted.skip_frames == "none":
+        if known.packets and not known.pictures and known.wanted.skip_frames == "none" and not known.failed:
             raise StreamError(stream, f"no picture in {known.packets} packets ({damaged} of them damaged)")
         if (damaged or known.concealed) and self.context is not None:
             concealed = f", {known.concealed} of {known.pictures} pictures with concealed damage"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import av.error
@@ -223,6 +224,21 @@ def test_no_picture_at_all_is_an_error(clip):
         hand.push(Packet("a", b"\0\0\1\xff broken", packet.pts))
     with pytest.raises(StreamError, match=r"a: no picture in 10 packets \(10 of them damaged\)"):
         hand.end()
+
+
+def test_a_decoder_that_fails_ends_its_stream_with_one_error(clip, monkeypatch):
+    def fails(packet):
+        raise RuntimeError("cuda:0 has no memory left for one more decoder")
+
+    decoder = SimpleNamespace(decode=fails, flush=list, close=lambda: None, damaged=0)
+    monkeypatch.setattr("millrace.elements.decode.open_decoder", lambda *a, **b: decoder)
+    start, packet, *_ = open_source("a", str(clip())).read()
+    hand = Hand(device="cuda:0")
+    hand.push(start)
+    with pytest.raises(StreamError, match="a: decoding on cuda:0 failed: cuda:0 has no memory left"):
+        hand.push(packet)
+    hand.end()
+    assert not hand.frames
 
 
 def test_a_codec_that_is_not_known_refuses_the_stream():
