@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -125,27 +125,24 @@ class Decode(Element):
             stream.came[item.pts] = (item.arrived, item.wall)
             if len(stream.came) > _HELD:  # damaged packets give no picture
                 del stream.came[next(iter(stream.came))]
-        try:
-            pictures = stream.decoder.decode(item)
-        except (RuntimeError, ValueError) as error:  # of a GPU: what its decoder cannot do, memory that ran out
-            if self.device == "cpu":
-                raise
-            stream.failed = True
-            raise StreamError(item.stream, f"decoding on {self.device} failed: {error}") from error
+        pictures = self._decoded(item.stream, stream, partial(stream.decoder.decode, item))
         return self._emit(stream, pictures) if pictures else []
 
     def flush(self, stream: str) -> Iterator[Item]:
-        if stream in self.streams:
-            known = self.streams[stream]
-            yield from self._emit(known, known.decoder.flush())
+        known = self.streams.get(stream)
+        if known is not None and not known.failed:
+            yield from self._emit(known, self._decoded(stream, known, known.decoder.flush))
 
     def end_stream(self, stream: str) -> Iterator[Item]:
-        yield from self.flush(stream)
-        known = self.streams.pop(stream, None)
+        try:
+            yield from self.flush(stream)
+        finally:
+            known = self.streams.pop(stream, None)
+            if known is not None:
+                known.decoder.close()
         if known is None:
             return
         damaged = known.decoder.damaged
-        known.decoder.close()
         if known.packets and not known.pictures and known.wanted.skip_frames == "none" and not known.failed:
             raise StreamError(stream, f"no picture in {known.packets} packets ({damaged} of them damaged)")
         if (damaged or known.concealed) and self.context is not None:
@@ -169,6 +166,16 @@ class Decode(Element):
             what = "pictures are not turned" if wanted.turn else "pictures that no other needs are decoded, too"
             self.context.warn(f"on {self.device} {what}", start.stream)
         return decoder
+
+    def _decoded(self, name: str, stream: Stream, call: Callable[[], list[Decoded]]) -> list[Decoded]:
+        """What a call of the decoder gives. An error of a GPU's is one of the stream: no memory, what it cannot do."""
+        try:
+            return call()
+        except (RuntimeError, ValueError) as error:
+            if self.device == "cpu":
+                raise
+            stream.failed = True
+            raise StreamError(name, f"decoding on {self.device} failed: {error}") from error
 
     def _say(self, stream: str, what: str) -> None:
         if self.context is not None:

@@ -241,6 +241,33 @@ def test_a_decoder_that_fails_ends_its_stream_with_one_error(clip, monkeypatch):
     assert not hand.frames
 
 
+def test_a_stream_whose_flush_fails_ends_alone(clip, monkeypatch):
+    closed = []
+
+    def fails(*given):
+        raise RuntimeError("cuda:0 has no memory left for 32 more surfaces")
+
+    def opened(caps, *given, **options):
+        decode = fails if caps["codec"] == "h264" else lambda packet: []
+        return SimpleNamespace(decode=decode, flush=fails, close=lambda: closed.append(1), damaged=0)
+
+    monkeypatch.setattr("millrace.elements.decode.open_decoder", opened)
+    for codec, broken in (("h264", True), ("hevc", False)):  # in `decode` already, and only at the end
+        closed.clear()
+        element = Decode(device="cuda:0")
+        element.start_stream(StreamStart("a", Caps("packets", codec=codec)))
+        packet = Packet("a", b"x", 0, None, None, key=True)
+        if broken:
+            with pytest.raises(StreamError, match="no memory left"):
+                element.process(packet)
+            assert list(element.end_stream("a")) == []
+        else:
+            assert element.process(packet) == []
+            with pytest.raises(StreamError, match="decoding on cuda:0 failed: cuda:0 has no memory left"):
+                list(element.end_stream("a"))
+        assert closed and not element.streams
+
+
 def test_a_codec_that_is_not_known_refuses_the_stream():
     with pytest.raises(StreamError, match="no decoder for the codec 'nonsense'"):
         Decode().start_stream(StreamStart("a", Caps("packets", codec="nonsense")))
