@@ -24,7 +24,7 @@ class Outlet(Protocol):
     def send(self) -> None: ...
 
     def empty(self) -> bool:
-        """Whether nothing that was pushed still waits."""
+        """Whether nothing that was pushed still waits; where items are dropped none has to wait for another."""
 
 
 class Link:
@@ -65,7 +65,7 @@ class Link:
         self._send_held()
 
     def empty(self) -> bool:
-        return not len(self.channel)
+        return not len(self.channel) or self.channel.policy != "wait"
 
     def _send_held(self) -> None:
         if self._held:

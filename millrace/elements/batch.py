@@ -58,8 +58,8 @@ class Batch(Element):
 
     @property
     def ready(self) -> bool:
-        """Not while a full batch waits for its time."""
-        return not (self.due and self.full() and time.monotonic() < self.due)
+        """Not while a full batch waits for its time, or for the one before it to be taken."""
+        return not (self.due and self.held and self.full())
 
     def expect(self, streams: Sequence[str]) -> None:
         """Streams take turns in the order of the configuration; one that will not come is not waited for."""

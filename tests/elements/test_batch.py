@@ -133,6 +133,46 @@ def test_while_the_next_one_is_busy_a_live_batch_fills_up():
     assert len(sizes) <= 6, sizes
 
 
+class Slow(Sink):
+    def process(self, batch: Any) -> Iterator[Any]:
+        time.sleep(0.02)
+        yield from Sink.process(self, batch)
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_full_batch_whose_time_has_come_takes_no_more_while_it_waits(live: bool):
+    frames = Frames(stream="x", count=60, live=live, delay=0.002)
+    sizes = [len(batch) for batch in run(Batch(size=2, timeout=0.01, max_fps=100), frames, sink=Slow())]
+    assert sum(sizes) > 20 and max(sizes) == 2, sizes
+
+
+class Stuck(Sink):
+    """Takes no second batch before it may."""
+
+    gate: Any = state(threading.Event)
+
+    def process(self, batch: Any) -> Iterator[Any]:
+        assert self.gate.wait(20)
+        yield from Sink.process(self, batch)
+
+
+def test_a_branch_that_drops_does_not_hold_up_the_others():
+    graph = Graph()
+    graph.add("batch", Batch(size=1000, timeout=0.01))
+    graph.add("sink", sink := Sink())
+    graph.add("stuck", stuck := Stuck())
+    graph.link("batch", "sink")
+    graph.link("batch", "stuck", policy="drop_oldest", size=1)
+    pipeline = Pipeline(graph)
+    pipeline.add_source("x", Frames(stream="x", count=2000, live=True, delay=0.005), "batch")
+    with pipeline:
+        until = time.monotonic() + 20
+        while len(sink.got) < 10 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert len(sink.got) >= 10
+        stuck.gate.set()
+
+
 def test_live_streams_do_not_wait_for_each_other_and_share_a_batch():
     got = run(
         Batch(size=4, timeout=0.5, per_stream=2),
