@@ -80,6 +80,10 @@ static PyObject *to_source(PyObject *module, PyObject *arguments)
         }
         PyBuffer_Release(&view);
     }
+    if (done < all) {
+        PyErr_SetString(PyExc_RuntimeError, "the boxes changed meanwhile");
+        goto done;
+    }
     memcpy(boxes + 4 * all, boxes, (size_t)all * 4 * sizeof(float));
     result = PyTuple_Pack(2, out, shown);
 done:

@@ -21,7 +21,7 @@ static PyObject *s_box, *s_label, *s_class_id, *s_confidence, *s_id, *s_labels, 
 
 static int add(Text *t, const char *bytes, size_t n)
 {
-    if (t->used + n > t->size) {
+    if (t->data == NULL || t->used + n > t->size) {
         size_t size = 2 * (t->used + n) + 1024;
         char *data = PyMem_Realloc(t->data, size);
         if (data == NULL) {
