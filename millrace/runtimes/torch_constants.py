@@ -38,11 +38,13 @@ class Constants(TorchFunctionMode):  # type: ignore[misc]
             if isinstance(value, Number) and not _on_cpu(target):  # PyTorch makes a tensor of it on the CPU
                 value = torch.full((), value, dtype=target.dtype, device=target.device)
             return function(target, where, value)
-        if function is torch.Tensor.copy_ and not _on_cpu(args[0]) and _on_cpu(args[1]):
-            return function(args[0], self._there(args[1], args[0].device), *args[2:], **named)
-        if function in _MAKERS and not (isinstance(args[0], torch.Tensor) and not _on_cpu(args[0])):
-            device = _device(named.get("device"))
-            if device is not None:
+        if function is torch.Tensor.copy_ and not _on_cpu(args[0]):
+            other, *rest = args[1:] or (named.pop("other"),)
+            other = self._there(other, args[0].device) if _on_cpu(other) else other
+            return function(args[0], other, *rest, **named)
+        if function in _MAKERS:
+            device, values = _device(named.get("device")), args[0] if args else named.get("data")
+            if device is not None and (_on_cpu(values) or not isinstance(values, torch.Tensor)):
                 return self._there(function(*args, **{**named, "device": "cpu"}), device)
         if function in _MOVERS and _on_cpu(args[0]):
             first = named.get("device", named.get("tensor", args[1] if len(args) > 1 else None))

@@ -31,9 +31,12 @@ def moves(x):
     shapes[:, 1] = 2.0
     copied = torch.zeros(2, 3, device=x.device)
     copied.copy_(TABLE)
+    copied.copy_(other=TABLE, non_blocking=True)
     return [
         shapes, copied, torch.tensor([1, 2.0], device=x.device), torch.as_tensor(TABLE, device=x.device),
         TABLE.to(x.device, torch.float16), TABLE.to(device=x.device), TABLE.to(x), TABLE.to(tensor=x),
+        torch.tensor(data=[3], device=x.device), torch.as_tensor(data=TABLE, device=x.device),
+        TABLE.to(x.device, copy=True),
         torch.tensor(True, device=x.device), torch.as_tensor(x, device=x.device), x.to("cpu", copy=True).to(x.device)
         if x.device.type == "cpu" else x,
     ]  # fmt: skip
