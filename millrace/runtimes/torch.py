@@ -74,7 +74,11 @@ def load(
         facts = (InOrder(program), program.inputs, program.outputs, program.metadata)
         how = compiled if compiled == "background" else bool(compiled)
         runtime = TorchRuntime(*facts, owner, parallel or 2, how, tuned, sizes)
-        runtime.warm(())
+        try:
+            runtime.warm(())
+        except BaseException:
+            runtime.close()
+            raise
         return runtime
     parallel = parallel or (2 if on_gpu else max(1, usable_cores() // threads))
     if compiled and kind != "aoti":

@@ -71,6 +71,7 @@ class TorchRuntime:
         self._torch_copies = torch.cuda.ExternalStream(self._copies.handle, device=gpu.name)
         self._recorder = torch.cuda.ExternalStream(gpu.stream("low").handle, device=gpu.name)
         self._captured: dict[int, list[_Captured]] = {}
+        self._instead: dict[int, int] = {}  # a larger size for one whose graph found no memory
         self._sizes = tuple(sorted(sizes))
         self._warm = self._sizes
         self._pool: Any = None  # of memory, shared by the graphs: they never run at the same time
@@ -139,6 +140,7 @@ class TorchRuntime:
         """A graph for so many pictures: one of a size given to `warm`, else the next power of two; two in turn."""
         size = min((n for n in self._warm if count <= n and (self._sizes or n <= _SPARE * count)), default=0)
         size = size or 1 << max(0, count - 1).bit_length()
+        size = self._instead.get(size, size)
         if size not in self._captured:
             try:
                 self._captured[size] = [self.record(self._module, size) for _ in range(2)]
@@ -146,7 +148,8 @@ class TorchRuntime:
                 larger = [each for each in self._captured if each >= count]
                 if not larger:
                     raise
-                size = min(larger)
+                self._instead[size] = min(larger)
+                size = self._instead[size]
         pair = self._captured[size]
         pair.reverse()
         return pair[0]

@@ -172,13 +172,13 @@ class Net(torch.nn.Module):
 """
 
 
-def with_python_numbers(folder, device, **arguments):
+def with_python_numbers(folder, device, graphs=True, **arguments):
     import torch
 
     (folder / "net.py").write_text(NETWORK)
     torch.save({}, folder / "net.pth")
-    inputs = {"images": "float32[?, 3, 8, 8]"}
-    return load(folder / "net.pth", device, model=f"{folder / 'net.py'}:Net", inputs=inputs, arguments=arguments)
+    source = {"inputs": {"images": "float32[?, 3, 8, 8]"}, "model": f"{folder / 'net.py'}:Net", "arguments": arguments}
+    return load(folder / "net.pth", device, graphs=graphs, **source)
 
 
 def test_what_a_network_makes_on_the_cpu_is_part_of_its_graph(device, tmp_path):
@@ -200,6 +200,9 @@ def test_a_network_that_cannot_be_recorded_says_what_to_do(device, tmp_path):
             runtime.run({"images": np.zeros((1, 3, 8, 8), np.float32)})
     finally:
         runtime.close()
+    with pytest.raises(ValueError, match="cannot be recorded"):
+        with_python_numbers(tmp_path, device, graphs=[1], reads=True)
+    assert not any(thread.name == "millrace-torch" for thread in threading.enumerate())
 
 
 def test_batches_run_on_the_sizes_that_are_given(device, net):
@@ -222,14 +225,19 @@ def test_without_memory_for_a_graph_a_larger_one_is_used(device, net, monkeypatc
 
     runtime, reference = load(net, device, precision="float32"), cpu.load(net)
 
+    tried = []
+
     def full(module, size):
+        tried.append(size)
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     try:
         want = reference.run({"images": pictures(2)})["out"]
         runtime.run({"images": pictures(4)})
         monkeypatch.setattr(runtime, "record", full)
-        assert np.abs(runtime.run({"images": pictures(2)})["out"] - want).max() < 1e-5
+        for _ in range(3):
+            assert np.abs(runtime.run({"images": pictures(2)})["out"] - want).max() < 1e-5
+        assert tried == [2]
         with pytest.raises(RuntimeError, match="out of memory"):
             runtime.run({"images": pictures(5)})
     finally:
