@@ -21,7 +21,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _SECRETS = re.compile(r"(?i)(?<=[?&;])([\w.-]*(?:password|passwd|secret|token|key|sas|sig|signature)=)[^&;\s'\"]+")
 
 _PROPERTIES = re.compile(  # of GStreamer's elements, which stand by themselves
-    r"(?i)(?<![\w-])((?:user-pw|proxy-pw|password|passwd|access-token)\s*=\s*)(\"[^\"]*\"|'[^']*'|[^\s!,;)'\"]+)"
+    r"(?i)(?<![\w-])((?:user-pw|proxy-pw|password|passwd|access-token)\s*=\s*)(?!\*)(\"[^\"]*\"|'[^']*'|[^\s!,;)'\"]+)"
 )
 
 
