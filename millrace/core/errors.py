@@ -20,10 +20,14 @@ from typing import Any
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _SECRETS = re.compile(r"(?i)(?<=[?&;])([\w.-]*(?:password|passwd|secret|token|key|sas|sig|signature)=)[^&;\s'\"]+")
 
+_PROPERTIES = re.compile(  # of GStreamer's elements, which stand by themselves
+    r"(?i)(?<![\w-])((?:user-pw|proxy-pw|password|passwd|access-token)\s*=\s*)(?!\*)(\"[^\"]*\"|'[^']*'|[^\s!,;)'\"]+)"
+)
+
 
 def redact(text: str) -> str:
-    """The text without user names and passwords of URLs and without secret options in them, fit for a log."""
-    return _SECRETS.sub(r"\1***", _CREDENTIALS.sub("***@", text))
+    """The text without user names and passwords of URLs, without secret options in them and properties; for a log."""
+    return _PROPERTIES.sub(r"\1***", _SECRETS.sub(r"\1***", _CREDENTIALS.sub("***@", text)))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

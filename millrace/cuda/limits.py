@@ -86,14 +86,11 @@ def why_not(gpu: Gpu, codec: str, width: int | None, height: int | None, pixel_f
     return None
 
 
-def no_memory(gpu: Gpu, error: Exception, made: bool = False) -> str | None:
-    """In words, that a decoder failed for want of memory; None where that was not the reason.
-
-    Not every such error says so: for one that was not `made` yet it is enough that little is free.
-    """
+def no_memory(gpu: Gpu, error: Exception) -> str | None:
+    """In words, that a decoder could not be made for want of memory; None where that was not the reason."""
     gpu.use()
     free = int(check(gpu.driver.cuMemGetInfo())[0])
-    if "OUT_OF_MEMORY" not in str(error).upper() and (made or free > _A_DECODER):
+    if "OUT_OF_MEMORY" not in str(error).upper() and free > _A_DECODER:
         return None
     return (
         f"{gpu.name} has no memory left for one more decoder ({free / 1e6:.0f} MB are free): use fewer streams on it, "

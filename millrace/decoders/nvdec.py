@@ -113,8 +113,7 @@ class NvdecDecoder:
 
     def _failed(self, error: Exception) -> None:
         """Damage: the stream goes on at its next key picture. Raises for all else."""
-        reason = no_memory(self._gpu, error, self._started)
-        if reason:  # nor would there be any for pictures of the CPU's decoder
+        if self._layout is None and (reason := no_memory(self._gpu, error)):  # nor is there for the CPU's pictures
             raise RuntimeError(reason) from error
         if not self._started:
             raise ValueError(f"NVDEC cannot decode this {self._codec} stream: {_reason(error)}") from error

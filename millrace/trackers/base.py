@@ -74,10 +74,6 @@ class Tracker(Protocol):
         """The stream jumped (loop, reconnect): forget motion, keep counting ids."""
         ...
 
-    def end(self) -> list[Past]:
-        """The stream ends: the identities that end with it."""
-        ...
-
     def wanting(self, objects: list[Object], pts: int) -> list[Object]:
         """Those of a frame's detections that shall have an embedding when `update` comes, and have none."""
         ...

@@ -117,10 +117,6 @@ class MotionTracker:
         self.table[: self.n, COUNT] = 0
         self.lost.clear()
 
-    def end(self) -> list[Past]:
-        """See trackers.base.Tracker."""
-        return [self._past(row) for row in self.table[: self.n] if row[ID] > 0]
-
     def why_missed(self, identity: int) -> dict[str, Any]:
         """Facts for `tracing.Misses`: where the last look expected an identity that it did not find."""
         table = self.table[: self.n]

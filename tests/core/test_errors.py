@@ -16,6 +16,9 @@ from millrace.core.errors import redact
         ("HostName=h;DeviceId=d;SharedAccessKey=abc=", "HostName=h;DeviceId=d;SharedAccessKey=***"),
         ("https://h/hook?token=abc", "https://h/hook?token=***"),
         ("no secret=here", "no secret=here"),
+        ("rtspsrc user-id=me user-pw=word ! fakesink", "rtspsrc user-id=me user-pw=*** ! fakesink"),
+        ("mqttsink password='my word' topic=t", "mqttsink password=*** topic=t"),
+        ("password=, or user=", "password=, or user="),
     ],
 )
 def test_secrets_of_addresses_are_left_out(text: str, told: str) -> None:

@@ -87,8 +87,3 @@ def test_memory_that_ran_out(free, said):
 
 def test_another_failure_is_not_memory():
     assert limits.no_memory(Full(5_000_000_000), RuntimeError("not supported")) is None
-
-
-def test_a_decoder_that_was_made_has_its_memory():
-    assert limits.no_memory(Full(9_000_000), RuntimeError("a damaged picture"), made=True) is None
-    assert limits.no_memory(Full(9_000_000), RuntimeError("CUDA_ERROR_OUT_OF_MEMORY"), made=True) is not None

@@ -127,3 +127,29 @@ def test_a_first_packet_that_fails_says_that_it_cannot_be_decoded(decoder: nvdec
     decoder._decoder.fails = True
     with pytest.raises(ValueError, match="NVDEC cannot decode this hevc stream: no"):
         decoder.decode(packet(0))
+
+
+def test_without_memory_for_a_decoder_its_stream_ends(decoder: nvdec.NvdecDecoder, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(nvdec, "no_memory", lambda *facts: "cuda:0 has no memory left")
+    assert decoder.decode(packet(0)) == []  # accepted; the decoder is made at the next
+    decoder._decoder.fails = True
+    with pytest.raises(RuntimeError, match="cuda:0 has no memory left"):
+        decoder.decode(packet(1))
+
+
+def test_damage_is_damage_while_others_use_up_the_memory(decoder: nvdec.NvdecDecoder, monkeypatch: pytest.MonkeyPatch):
+    decoder.decode(packet(0))
+    assert len(decoder.decode(packet(1))) == 1
+    monkeypatch.setattr(nvdec, "no_memory", lambda *facts: "cuda:0 has no memory left")
+    decoder._decoder.fails = True
+    assert decoder.decode(packet(2)) == [] and decoder.damaged == 1
+
+
+def test_a_decoder_that_fails_again_and_again_is_given_up(decoder: nvdec.NvdecDecoder):
+    decoder.decode(packet(0))
+    decoder._decoder.fails = True
+    key = Packet("a", b"\0\0\1key", 0, key=True)
+    with pytest.raises(RuntimeError, match="NVDEC failed 30 times without a picture: no"):
+        for _ in range(30):
+            assert decoder.decode(key) == []
+    assert decoder.damaged == 30

@@ -11,7 +11,7 @@ from millrace.testing.clips import numbered_clip, read_frame_number
 
 def test_rtspclientsink_sends_every_picture_to_a_server(tmp_path: Path) -> None:
     need_gstreamer()
-    clip = numbered_clip(tmp_path / "clip.mp4", frames=40)
+    clip = numbered_clip(tmp_path / "clip.mp4", frames=90)
     out = tmp_path / "received.ts"
     server = RtspServer(cam=f"rtph264depay name=depay0 ! h264parse ! mpegtsmux ! filesink sync=false location={out}")
     try:

@@ -288,13 +288,6 @@ def test_reports() -> None:
         ended += tracker.reports.terminated
     (one,) = ended
     assert (one.id, one.label, one.last_seen, one.detections) == (1, "a", 200 * MS, 5)
-    assert tracker.end() == []
-
-
-def test_the_end_of_a_stream_ends_its_identities() -> None:
-    tracker = open_tracker()
-    tracker.update([found(0), found(200)], 0, True)
-    assert [past.id for past in tracker.end()] == [1, 2]
 
 
 def test_motion_leads_back_to_an_identity_that_ended() -> None:
