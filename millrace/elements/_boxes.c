@@ -5,13 +5,11 @@ of a batch at once: NumPy's calls cost more than the work. */
 #include <Python.h>
 #include <string.h>
 
-/* As np.clip: what is no number stays. */
+/* As np.clip: what is no number stays, and so does -0. */
 static float clipped(float value, float most)
 {
-    if (value != value)
-        return value;
-    value = value > 0.0f ? value : 0.0f;
-    return value < most ? value : most;
+    value = value < 0.0f ? 0.0f : value;
+    return value > most ? most : value;
 }
 
 /* A buffer of float32 [n, 4]; 0 where it is another. */

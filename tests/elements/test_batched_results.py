@@ -64,6 +64,7 @@ def test_boxes_mapped_in_c_are_those_of_numpy(fit, monkeypatch):
     many = [rng.uniform(-100, 700, (n, 4)).astype(np.float32) for n in (3, 0, 40, 1)]
     many[2][0] = np.nan, np.inf, -np.inf, 0
     many[2][1] = placement.offset_x, placement.offset_y, 640, 352
+    many[2][2] = -0.0, -0.0, 640, 352
     answers = []
     for way in (_results.native, None):
         monkeypatch.setattr(_results, "native", way)
