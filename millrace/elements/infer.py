@@ -300,7 +300,13 @@ class Infer(Element):
     def collect(self, frame: Frame) -> None:
         """Take the answers that have come for a stream since its last frame."""
         for call in self.behind.due(frame.stream):
-            call.result()
+            try:
+                call.result()
+            except Exception:
+                call.future = None  # told once, also where it was for several streams
+                for unit in call.units:
+                    self.retract(unit)
+                raise
             for unit in call.units:
                 self.keep(unit, self.results.told(unit))
 

@@ -179,6 +179,28 @@ def test_a_call_that_is_given_up_counts_for_the_frames_of_its_item(opened, at_th
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_a_call_behind_that_failed_is_told_once_and_made_again(opened, live):
+    element = opened(failing=1, live=live, on={"wait": False})
+    runtime = element.loaded.runtime
+    things = [(1, 0, 16, 20)]
+    list(element.process(Batch([scene("a", 0, things), scene("b", 0, things)])))
+    runtime.answer()
+    runtime.failing, failures, shown = 0, 0, []
+    for index in range(1, 20):
+        for stream in "ab":
+            item = Batch([scene(stream, index, things)])
+            try:
+                list(element.process(item))
+            except ValueError:
+                failures += 1
+            else:
+                shown.append(len(item.frames[0].objects[0].labels))
+            while runtime.calls:
+                runtime.answer()
+    assert failures == 1 and shown[-2:] == [1, 1]
+
+
 def test_a_known_object_asks_nothing_and_waits_for_nothing(opened):
     element = opened(on={})
     first = Batch([scene("a", 0, [(1, 0, 16, 20)])])
