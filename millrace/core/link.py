@@ -24,7 +24,10 @@ class Outlet(Protocol):
     def send(self) -> None: ...
 
     def empty(self) -> bool:
-        """Whether nothing that was pushed still waits; where items are dropped none has to wait for another."""
+        """Whether nothing that was pushed still waits.
+
+        Who drops needs no patience, and of what waits in a channel of several senders nobody knows whose it is.
+        """
 
 
 class Link:
@@ -65,7 +68,8 @@ class Link:
         self._send_held()
 
     def empty(self) -> bool:
-        return not len(self.channel) or self.channel.policy != "wait"
+        channel = self.channel
+        return not len(channel) or channel.policy != "wait" or channel.senders > 1
 
     def _send_held(self) -> None:
         if self._held:

@@ -98,3 +98,19 @@ def test_who_sends_into_a_cancelled_channel_learns_it():
     channel.cancel()
     with pytest.raises(Cancelled):
         link.send()
+
+
+def test_it_is_empty_when_what_it_pushed_was_taken_unless_others_fill_the_channel_too():
+    link = Link(channel := Channel())
+    assert link.empty()
+    link.push(Num("a", 0))
+    assert not link.empty()
+    other = Link(channel)
+    assert link.empty()
+    other.close()
+    assert not link.empty()
+    drain(channel)
+    assert link.empty()
+    dropping = Link(Channel(policy="drop_oldest"))
+    dropping.push(Num("a", 0))
+    assert dropping.empty()
