@@ -143,7 +143,7 @@ class Slow(Sink):
 def test_a_full_batch_whose_time_has_come_takes_no_more_while_it_waits(live: bool):
     frames = Frames(stream="x", count=60, live=live, delay=0.002)
     sizes = [len(batch) for batch in run(Batch(size=2, timeout=0.01, max_fps=100), frames, sink=Slow())]
-    assert sum(sizes) > 20 and max(sizes) == 2, sizes
+    assert max(sizes) <= 2 and (live or sum(sizes) == 60), sizes
 
 
 class Stuck(Sink):
