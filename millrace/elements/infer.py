@@ -231,9 +231,7 @@ class Infer(Element):
 
     def process(self, item: Frame | Batch) -> Iterator[Frame | Batch]:
         frames = item.frames if isinstance(item, Batch) else [item]
-        units, at_once = [], self._at_once(frames)
-        for frame in frames:
-            units += self.ask(frame, at_once)
+        units = self._asked(frames)
         fresh = [unit for unit in units if unit.fresh]
         waiting = Waiting(item, units, list(calls(fresh, self.loaded)), self.results)
         if self.objects is not None and not self.objects.card.wait:
@@ -244,6 +242,17 @@ class Infer(Element):
                 call.future = self.loaded.runtime.submit(self.renewals.seen(make), self.context.wake)
         self.waiting.append(waiting)
         yield from self.on_wake()
+
+    def _asked(self, frames: Sequence[Frame]) -> list[Unit]:
+        units: list[Unit] = []
+        at_once = self._at_once(frames)
+        try:
+            for frame in frames:
+                units += self.ask(frame, at_once)
+        except Exception:  # the item is lost, and nothing is asked for it
+            self.retract([unit for unit in units if unit.fresh])
+            raise
+        return units
 
     def _at_once(self, frames: Sequence[Frame]) -> bool:
         """Whether objects may get what is known of them as they are looked at, and not when their item goes on.
@@ -287,8 +296,7 @@ class Infer(Element):
         """Start calls that no frame waits for. Their crops are made now: whoever comes next may draw on the pixels."""
         for call in waiting.calls:
             if self.behind.full(call.units[0].frame.stream):  # the machine is too slow: ask again later
-                for unit in call.units:
-                    self.retract(unit)
+                self.retract(call.units)
                 continue
             inputs = make_input(call, self.imaging.of(call.units[0].frame.image))
             call.future = self.loaded.runtime.submit(inputs)
@@ -304,8 +312,7 @@ class Infer(Element):
                 call.result()
             except Exception:
                 call.future = None  # told once, also where it was for several streams
-                for unit in call.units:
-                    self.retract(unit)
+                self.retract(call.units)
                 raise
             for unit in call.units:
                 self.keep(unit, self.results.told(unit))
@@ -314,9 +321,10 @@ class Infer(Element):
         if self.memory is not None and unit.target is not None and unit.target.id is not None:
             self.memory.keep(unit.frame, unit.target, answer)
 
-    def retract(self, unit: Unit) -> None:
-        if self.memory is not None and unit.target is not None:
-            self.memory.retract(unit.frame, unit.target)
+    def retract(self, units: Sequence[Unit]) -> None:
+        for unit in units:
+            if self.memory is not None and unit.target is not None:
+                self.memory.retract(unit.frame, unit.target)
 
     def on_wake(self) -> Iterator[Frame | Batch]:
         while self.waiting and self.waiting[0].done():
@@ -341,9 +349,7 @@ class Infer(Element):
             for call in waiting.calls:
                 call.result(self.keeps_tensors)
         except Exception:
-            for unit in waiting.units:
-                if unit.fresh:
-                    self.retract(unit)
+            self.retract([unit for unit in waiting.units if unit.fresh])
             raise
         told = iter(waiting.results.told_all([unit for unit in waiting.units if unit.fresh]))
         for unit in waiting.units:

@@ -201,6 +201,22 @@ def test_a_call_behind_that_failed_is_told_once_and_made_again(opened, live):
     assert failures == 1 and shown[-2:] == [1, 1]
 
 
+def test_what_a_lost_item_would_have_asked_for_is_asked_for_again(opened):
+    element = opened(failing=1, live=True, on={"wait": False})
+    runtime, things = element.loaded.runtime, [(1, 0, 16, 20)]
+    list(element.process(Batch([scene("b", 0, things)])))
+    runtime.answer()
+    runtime.failing = 0
+    with pytest.raises(ValueError, match="refused"):  # after the object of the other stream was looked at
+        list(element.process(Batch([scene("a", 0, things), scene("b", 1, things)])))
+    assert not runtime.calls
+    list(element.process(Batch([scene("a", 1, things)])))
+    runtime.answer()
+    item = Batch([scene("a", 2, things)])
+    list(element.process(item))
+    assert len(item.frames[0].objects[0].labels) == 1
+
+
 def test_a_known_object_asks_nothing_and_waits_for_nothing(opened):
     element = opened(on={})
     first = Batch([scene("a", 0, [(1, 0, 16, 20)])])
