@@ -16,7 +16,8 @@ class Batch(Element):
     While all open streams are files, a batch's composition depends on the order of the streams and the numbers of
     their frames only: each stream gives one frame in turn, and a stream that is slow is waited for. With a live
     stream among them, frames are taken as they come, and a batch that is not full leaves `timeout` seconds after its
-    first frame. Where every stream has given `per_stream` frames the batch is full, too.
+    first frame, or when the one before it has been taken, if that is later. Where every stream has given `per_stream`
+    frames the batch is full, too.
 
         - batch: {size: 8, timeout: 40ms}
 
