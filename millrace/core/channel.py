@@ -85,6 +85,17 @@ class Channel:
 
     # senders
 
+    def empty(self, waiter: Signal | None = None) -> bool:
+        """Whether nothing waits; if something does, `waiter` is set when that may have changed."""
+        if not self.turns:
+            return True
+        if waiter is not None:
+            with self._lock:  # look again: it may have been taken in between
+                if not self.turns:
+                    return True
+                self._waiters.setdefault(None, set()).add(waiter)
+        return False
+
     def add_sender(self) -> None:
         """Raises Closed when the reader has ended already."""
         with self._lock:

@@ -23,8 +23,8 @@ class Outlet(Protocol):
 
     def send(self) -> None: ...
 
-    def empty(self) -> bool:
-        """Whether nothing that was pushed still waits.
+    def empty(self, waiter: Signal | None = None) -> bool:
+        """Whether nothing that was pushed still waits; if not, `waiter` is set when that may have changed.
 
         Who drops needs no patience, and of what waits in a channel of several senders nobody knows whose it is.
         """
@@ -67,9 +67,9 @@ class Link:
         self._gathers = False
         self._send_held()
 
-    def empty(self) -> bool:
+    def empty(self, waiter: Signal | None = None) -> bool:
         channel = self.channel
-        return not len(channel) or channel.policy != "wait" or channel.senders > 1
+        return channel.policy != "wait" or channel.senders > 1 or channel.empty(waiter)
 
     def _send_held(self) -> None:
         if self._held:
@@ -219,8 +219,8 @@ class Partition:
         for link in self.links:
             link.send()
 
-    def empty(self) -> bool:
-        return all(link.empty() for link in self.links)
+    def empty(self, waiter: Signal | None = None) -> bool:
+        return all(link.empty(waiter) for link in self.links)
 
     def close(self) -> None:
         for link in self.links:

@@ -22,7 +22,6 @@ from .link import Link, Outlet, Partition
 from .node import Host, Node
 from .stats import NodeStats
 
-LOOK = 0.001  # seconds between two looks whether what a patient element gave before has been taken
 ROUND = 0.001  # seconds in which items follow each other without a look at what else there is to do
 
 
@@ -265,21 +264,23 @@ class Worker:
         if self._clock_runs():
             for node in self.nodes:
                 if node.timed:
-                    deadline = node.deadline
-                    if deadline is not None and time.monotonic() >= deadline and not self._pends(node):
+                    deadline = self._due(node)
+                    if deadline is not None and time.monotonic() >= deadline:
                         node.on_deadline()
 
-    def _pends(self, node: Node) -> bool:
-        """Whether what the node would give at its deadline would only wait behind what it gave before."""
-        return node.element.patient and not all(outlet.empty() for outlet in self.outlets)
+    def _due(self, node: Node) -> float | None:
+        """When a node's deadline comes. None: never, or not before what it gave has been taken, which wakes us."""
+        deadline = node.deadline
+        if deadline is None or not node.element.patient or time.monotonic() < deadline:
+            return deadline
+        return deadline if all(outlet.empty(self.signal) for outlet in self.outlets) else None
 
     def _wait(self, has_items: bool) -> None:
         """Until something changes or the next deadline."""
-        deadlines = [d for node in self.nodes if node.timed and (d := node.deadline) is not None]
+        deadlines = [due for node in self.nodes if node.timed and (due := self._due(node)) is not None]
         timeout = None
         if deadlines and not self.owner.paused and self._clock_runs():
             timeout = min(deadlines) - time.monotonic()
-            timeout = timeout if timeout > 0 else LOOK
         began = time.perf_counter()
         self.signal.wait(timeout)
         waited = time.perf_counter() - began

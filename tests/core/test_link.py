@@ -8,7 +8,7 @@ import pytest
 from toys import Num
 
 from millrace.core import Caps, StreamEnd, StreamStart
-from millrace.core.channel import Channel
+from millrace.core.channel import Channel, Signal
 from millrace.core.errors import Cancelled
 from millrace.core.link import Link, Partition
 
@@ -111,6 +111,11 @@ def test_it_is_empty_when_what_it_pushed_was_taken_unless_others_fill_the_channe
     assert not link.empty()
     drain(channel)
     assert link.empty()
+    waiter = Signal()
+    link.push(Num("a", 1))
+    assert not link.empty(waiter) and not waiter.wait(0)
+    drain(channel)
+    assert waiter.wait(0) and link.empty(waiter)
     dropping = Link(Channel(policy="drop_oldest"))
     dropping.push(Num("a", 0))
     assert dropping.empty()
