@@ -17,10 +17,7 @@ from typing import Any
 
 import common
 import numpy as np
-import torch
 from application import PacedFile, line
-from nets import RtDetr
-from parts import network_alone
 
 from millrace.core import Graph, Pipeline
 from millrace.elements._model import load_model
@@ -36,6 +33,9 @@ SHARES = (0.8, 0.9)  # of what the network alone can do
 
 
 def write(folder: str, **options: Any) -> str:
+    import torch
+    from nets import RtDetr
+
     torch.save(RtDetr().state_dict(), Path(folder, "rtdetr.pth"))
     where = Path(__file__).with_name("nets.py")
     more = "".join(f", {name}: {value}" for name, value in options.items())
@@ -92,6 +92,8 @@ def paced(out: common.Out, clip: str, model: str, streams: int, batch: int, time
 
 
 def main() -> None:
+    from parts import network_alone
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clip")
     parser.add_argument("--streams", type=int, nargs="+", help="default: shares of the ceiling")

@@ -117,6 +117,7 @@ class Infer(Element):
     imaging: Imagings = state(Imagings)
     name: str = state(str)  # what objects carry as their stage
     renewals: Renewals = state(Renewals)
+    spare: int = state(lambda: 1)  # calls that are taken in beyond those that run, so that no thread idles
 
     def validate(self) -> None:
         devices.kind(self.device)
@@ -215,8 +216,8 @@ class Infer(Element):
 
     @property
     def ready(self) -> bool:
-        """Whether one more item may come. One call more than can run is taken in, so that no thread idles."""
-        limit = self.loaded.runtime.parallel + 1 if self.loaded else 1
+        """Whether one more item may come."""
+        limit = self.loaded.runtime.parallel + self.spare if self.loaded else 1
         in_flight = sum(not call.done() for item in self.waiting for call in item.calls)
         return in_flight < limit and len(self.waiting) < limit * self.step
 
@@ -227,6 +228,8 @@ class Infer(Element):
                 self.memory.forget(start.stream)
         self.behind.start(start.stream, start.live, self.loaded.runtime.parallel + 1)
         self.renewals.streams[start.stream] = start.live
+        if start.live and devices.kind(self.device) == "cuda":  # one waits in its queue, the next is batched longer
+            self.spare = 0
         return start
 
     def process(self, item: Frame | Batch) -> Iterator[Frame | Batch]:

@@ -141,6 +141,21 @@ def test_results_wait_for_the_one_before_and_wake_the_engine(opened, tmp_path):
     assert element.ready
 
 
+@pytest.mark.parametrize(("live", "more"), [(True, False), (False, True)])
+def test_on_a_gpu_live_streams_have_no_call_beyond_those_that_run(opened, tmp_path, live, more):
+    element = opened(model=make_level_model(tmp_path / "m.onnx"), parallel=2)
+    element.device = "cuda:0"
+    element.start_stream(StreamStart("a", Caps("frames"), live=live))
+    element.loaded.runtime = held = Held(element.loaded.runtime)
+    for n in range(2):
+        assert element.ready
+        assert list(element.process(picture(n, width=32, height=32))) == []
+    assert element.ready is more
+    for gate in held.gates:
+        gate.set()
+    list(element.end_stream("a"))
+
+
 def test_flush_gives_back_up_to_the_last_item_of_the_stream(opened, tmp_path):
     element = opened(model=make_level_model(tmp_path / "m.onnx"), parallel=1)
     element.loaded.runtime = held = Held(element.loaded.runtime)

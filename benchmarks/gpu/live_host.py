@@ -1,0 +1,73 @@
+"""How late live streams become by the engine, on a machine without a GPU.
+
+    python benchmarks/gpu/live_host.py clip.mp4 --streams 19 --service 8:13.05 16:23.3 32:43.87
+
+The pipeline of live.py; the driver and NVDEC answer at once (host.py), and the network takes as long as one that was
+measured: milliseconds for each size of batch that is recorded, one call after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import common
+import host
+import live
+import numpy as np
+
+from millrace.elements import _model
+from millrace.engines import Opened
+
+BOXES = 24
+CARD = "parser: end2end\ninput: {scale: 0.003921569, fit: stretch}\nlabels: [person]\n"
+
+
+class Timed(host.Network):
+    """Answers when a GPU would that runs its calls one after the other."""
+
+    service: dict[int, float] = {}  # seconds for each size of batch
+
+    def answer(self) -> None:
+        free = 0.0
+        while (call := self.calls.get()) is not None:
+            future, count = call
+            size = min(each for each in self.service if each >= count)
+            free = max(time.monotonic(), free) + self.service[size]
+            time.sleep(max(0.0, free - time.monotonic()))
+            rows = np.zeros((count, 128, 6), np.float32)
+            rows[:, :BOXES, :5] = 100, 100, 200, 220, 0.5
+            future.set_result({"rows": rows})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clip")
+    parser.add_argument("--streams", type=int, nargs="+", default=[19])
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--timeout", type=float, default=0.012)
+    parser.add_argument("--service", nargs="+", default=["8:13.05", "16:23.3", "32:43.87"], help="batch:milliseconds")
+    arguments = parser.parse_args()
+    host.stand_ins()
+    for size, _, took in (each.partition(":") for each in arguments.service):
+        Timed.service[int(size)] = float(took) / 1000
+    opened: Any = lambda where, *a, **b: Opened(Timed("detector", 1), None, None)  # noqa: E731
+    _model.open_engine = opened
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "m.onnx").write_bytes(b"x")
+        Path(folder, "m.yaml").write_text(f"model: m.onnx\n{CARD}")
+        for streams in arguments.streams:
+            live.paced(
+                common.Out(None), arguments.clip, f"{folder}/m.yaml", streams, arguments.batch, arguments.timeout
+            )
+    sys.stdout.flush()
+    os._exit(0)  # the networks' threads wait for calls
+
+
+if __name__ == "__main__":
+    main()
