@@ -62,6 +62,7 @@ class Channel:
         self.lost: dict[str | None, int] = {}  # drops of each stream that had some; the latest REMEMBERED
         self.peak = 0  # most items that one stream has had waiting
         self.senders = 0
+        self.occupied = False  # the reader has enough to do: see `Element.occupied`
         self._lock = threading.Lock()
         self._shares: dict[str | None, deque[Item]] = {}
         self.turns: deque[str | None] = deque()  # the stream of each waiting item, in order of arrival; look only
@@ -86,12 +87,12 @@ class Channel:
     # senders
 
     def empty(self, waiter: Signal | None = None) -> bool:
-        """Whether nothing waits; if something does, `waiter` is set when that may have changed."""
-        if not self.turns:
+        """Whether nothing waits and the reader is not occupied; if not, `waiter` is set when that may have changed."""
+        if not self.turns and not self.occupied:
             return True
         if waiter is not None:
             with self._lock:  # look again: it may have been taken in between
-                if not self.turns:
+                if not self.turns and not self.occupied:
                     return True
                 self._waiters.setdefault(None, set()).add(waiter)
         return False
@@ -253,6 +254,13 @@ class Channel:
                 # not for every single place: a sender that is woken brings several items
                 self._wake((stream, None) if stream is not None else None)
         return item
+
+    def tell(self, occupied: bool) -> None:
+        """The reader says whether it has enough to do."""
+        with self._lock:
+            before, self.occupied = self.occupied, occupied
+        if before and not occupied:
+            self._wake((None,))
 
     def _choose(self, wanted: Container[str] | None, admits: Callable[[str | None], bool] | None) -> Any:
         """The stream whose turn it is among those that are wanted and admitted."""

@@ -28,7 +28,7 @@ Who calls what, and when:
 * `end_stream(stream)` when a stream ends, or is refused: gives back what is held, then forgets the stream. When the
   pipeline is stopped it may be left at its first `yield`: what must be given back belongs into `close` too.
 * `on_deadline()` no later than `self.deadline` (seconds of time.monotonic; None: never); the engine clears it first.
-  Of a `patient` element later, when what it gave before has been taken.
+  Of a `patient` element later, when what it gave before has been taken and those behind it are not `occupied`.
 * `on_wake()` soon after any thread called `context.wake()`.
 * `prepare(settings)` in the thread that asks, then `apply(prepared)` between two items: a live change.
 * `close()` once, in the same thread as `open`, whether or not anything failed. An `open` that raises cleans up
@@ -118,7 +118,7 @@ class Element:
     burst: ClassVar[int | None] = None  # the same for live streams that come from a source (None: as `queue` says)
     sheds: ClassVar[bool] = False  # what it yields of a live stream is dropped, oldest first, where it would wait
 
-    patient: ClassVar[bool] = False  # a deadline waits while items wait behind it: what it gives would wait there, too
+    patient: ClassVar[bool] = False  # a deadline waits while those behind it are busy: what it gives would wait there
     deadline: float | None = None  # assign it: when on_deadline() must run
     wanted: Container[str] | None = None  # assign it: only what belongs to these streams, please
 
@@ -135,6 +135,11 @@ class Element:
     def ready(self) -> bool:
         """False asks the engine to bring no item yet (markers neither); `context.wake()` makes it look again."""
         return True
+
+    @property
+    def occupied(self) -> bool:
+        """True asks a `patient` element before it to hold back what may wait; `context.wake()` has it asked again."""
+        return False
 
     def validate(self) -> None: ...
 

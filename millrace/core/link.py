@@ -24,7 +24,7 @@ class Outlet(Protocol):
     def send(self) -> None: ...
 
     def empty(self, waiter: Signal | None = None) -> bool:
-        """Whether nothing that was pushed still waits; if not, `waiter` is set when that may have changed.
+        """Whether what is pushed will not wait; if it will, `waiter` is set when that may have changed.
 
         Who drops needs no patience, and of what waits in a channel of several senders nobody knows whose it is.
         """

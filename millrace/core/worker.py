@@ -71,6 +71,7 @@ class Worker:
         self._calls_lock = threading.Lock()
         self._refused = False
         self._gated = [node.element for node in nodes if node.gated]
+        self._tells = type(nodes[0].element).occupied is not Element.occupied
         self._bursts = self.merges is None and not any(node.wakes or node.element.joins for node in nodes)
         self._rounds = self._bursts and not self._gated and not any(node.timed for node in nodes)
         self._fed = False  # the last item came from a guest
@@ -181,6 +182,8 @@ class Worker:
         if not self.outlets:
             admits = None
         while True:
+            if self._tells and head.element.occupied is not channel.occupied:
+                channel.tell(not channel.occupied)
             self._attend()
             if not self.owner.paused and self._ready():
                 self._refused = False

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..media import Detections, Frame, Label, Object, Placement, Reading
+from ..media import Batch, Detections, Frame, Label, Object, Placement, Reading
 from ..media.objects import Box
 from ..media.tensor import InputSpec, corner, fitted_size, part_of
 from ..parsers.custom import Objects
 from ..parsers.masks import in_box
 from ._memory import Known, moved
 from ._reader import Reader
-from ._units import Unit
+from ._units import Call, Unit
 
 try:
     from . import _boxes as native
@@ -291,3 +291,21 @@ def _touches(boxes: NDArray[np.float32], angles: Any, placement: Placement) -> N
     """Which turned boxes have their centre in the picture."""
     x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
     return np.asarray((x >= 0) & (x <= placement.width) & (y >= 0) & (y <= placement.height))
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """An item on its way through, in order of arrival: what is asked for it, and of whom it is known already."""
+
+    item: Frame | Batch
+    units: list[Unit]
+    calls: list[Call]
+    results: Results  # of the model that was asked
+
+    def done(self) -> bool:
+        return all(call.done() for call in self.calls)
+
+    def has(self, stream: str) -> bool:
+        """Whether something of this stream is in it."""
+        item = self.item
+        return any(f.stream == stream for f in item.frames) if isinstance(item, Batch) else item.stream == stream

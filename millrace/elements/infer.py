@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -18,21 +17,8 @@ from ._memory import Memory
 from ._model import LoadedModel, check_files, load_model, model_and_card
 from ._reader import first
 from ._renewals import Renewals
-from ._results import Results
-from ._units import CROPS, Call, Imagings, Unit, Wanted, calls, make_input, of_frame, wanted_objects
-
-
-@dataclass(slots=True, eq=False)
-class Waiting:
-    """An item on its way through, in order of arrival: what is asked for it, and of whom it is known already."""
-
-    item: Frame | Batch
-    units: list[Unit]
-    calls: list[Call]
-    results: Results  # of the model that was asked
-
-    def done(self) -> bool:
-        return all(call.done() for call in self.calls)
+from ._results import Results, Waiting
+from ._units import CROPS, Imagings, Unit, Wanted, calls, make_input, of_frame, wanted_objects
 
 
 class Infer(Element):
@@ -221,6 +207,11 @@ class Infer(Element):
         in_flight = sum(not call.done() for item in self.waiting for call in item.calls)
         return in_flight < limit and len(self.waiting) < limit * self.step
 
+    @property
+    def occupied(self) -> bool:
+        """Whether as many calls are under way as run at a time; of live streams on a GPU one runs."""
+        return sum(not each.done() for each in self.waiting) >= (self.loaded.runtime.parallel if self.spare else 1)
+
     def start_stream(self, start: StreamStart) -> StreamStart:
         if start.discontinuity:  # a tracker may count from 1 again: what was known of an identity may be another's
             self.behind.drop(start.stream)
@@ -335,7 +326,7 @@ class Infer(Element):
         self.renewals.look()
 
     def flush(self, stream: str) -> Iterator[Frame | Batch]:
-        holds = [n for n, waiting in enumerate(self.waiting) if _has(waiting.item, stream)]
+        holds = [n for n, waiting in enumerate(self.waiting) if waiting.has(stream)]
         for _ in range(holds[-1] + 1 if holds else 0):
             yield self.finish(self.waiting.popleft())
 
@@ -394,7 +385,3 @@ class Infer(Element):
         self.renewals.close()
         if self.loaded:
             self.loaded.runtime.close()
-
-
-def _has(item: Frame | Batch, stream: str) -> bool:
-    return any(f.stream == stream for f in item.frames) if isinstance(item, Batch) else item.stream == stream

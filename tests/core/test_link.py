@@ -116,6 +116,10 @@ def test_it_is_empty_when_what_it_pushed_was_taken_unless_others_fill_the_channe
     assert not link.empty(waiter) and not waiter.wait(0)
     drain(channel)
     assert waiter.wait(0) and link.empty(waiter)
+    channel.tell(True)  # the reader has enough to do
+    assert not link.empty(waiter) and not waiter.wait(0)
+    channel.tell(False)
+    assert waiter.wait(0) and link.empty(waiter)
     dropping = Link(Channel(policy="drop_oldest"))
     dropping.push(Num("a", 0))
     assert dropping.empty()

@@ -173,6 +173,29 @@ def test_a_branch_that_drops_does_not_hold_up_the_others():
         stuck.gate.set()
 
 
+class Occupied(Sink):
+    """Takes its first batch and is occupied by it until all frames have come; holds nothing up."""
+
+    source: Any = state(lambda: None)
+    context: Any = state(lambda: None)
+
+    def open(self, context: Any) -> None:
+        self.context = context
+
+    @property
+    def occupied(self) -> bool:
+        return bool(self.got) and not self.source.done.is_set()
+
+
+def test_while_the_next_one_is_occupied_a_live_batch_fills_up_too():
+    frames, sink = Counted(stream="x", count=100, live=True, delay=0.002), Occupied()
+    sink.source = frames
+    sizes = [len(batch) for batch in run(Batch(size=64, timeout=0.001), frames, sink=sink)]
+    assert sum(sizes) == 100
+    assert max(sizes) == 64
+    assert len(sizes) <= 4, sizes
+
+
 def test_live_streams_do_not_wait_for_each_other_and_share_a_batch():
     got = run(
         Batch(size=4, timeout=0.5, per_stream=2),

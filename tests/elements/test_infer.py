@@ -147,9 +147,11 @@ def test_on_a_gpu_live_streams_have_no_call_beyond_those_that_run(opened, tmp_pa
     element.device = "cuda:0"
     element.start_stream(StreamStart("a", Caps("frames"), live=live))
     element.loaded.runtime = held = Held(element.loaded.runtime)
+    assert not element.occupied
     for n in range(2):
         assert element.ready
         assert list(element.process(picture(n, width=32, height=32))) == []
+        assert element.occupied is (live or n == 1)
     assert element.ready is more
     for gate in held.gates:
         gate.set()
