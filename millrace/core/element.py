@@ -118,7 +118,7 @@ class Element:
     burst: ClassVar[int | None] = None  # the same for live streams that come from a source (None: as `queue` says)
     sheds: ClassVar[bool] = False  # what it yields of a live stream is dropped, oldest first, where it would wait
 
-    patient: ClassVar[bool] = False  # a deadline waits while those behind it are busy: what it gives would wait there
+    patient: ClassVar[bool] = False  # its deadline waits while those behind it are occupied
     deadline: float | None = None  # assign it: when on_deadline() must run
     wanted: Container[str] | None = None  # assign it: only what belongs to these streams, please
 

@@ -16,7 +16,7 @@ class Batch(Element):
     While all open streams are files, a batch's composition depends on the order of the streams and the numbers of
     their frames only: each stream gives one frame in turn, and a stream that is slow is waited for. With a live
     stream among them, frames are taken as they come, and a batch that is not full leaves `timeout` seconds after its
-    first frame, or when the one before it has been taken, if that is later. Where every stream has given `per_stream`
+    first frame, or when a model behind it has time again, if that is later. Where every stream has given `per_stream`
     frames the batch is full, too.
 
         - batch: {size: 8, timeout: 40ms}
@@ -25,7 +25,7 @@ class Batch(Element):
     """
 
     threaded = True
-    patient = True  # while the one behind is busy a batch fills up
+    patient = True  # while those behind it are occupied a batch fills up
 
     size: int = setting(default=8, minimum=1, help="frames in a full batch")
     timeout: Seconds = setting(default=0.04, minimum=0, help="seconds that a frame of a live stream waits for others")
