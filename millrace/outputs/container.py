@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from ..core.caps import Caps
 from ..core.errors import ConfigError, OutputError
 from ..media import CodecParameters, Packet, SoundParameters
 from .sound import SoundTrack, holds, to_ticks
+from .torn import cut_torn_box
 
 FORMATS = {
     ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".ts": "mpegts",
@@ -84,6 +86,7 @@ class Container:
         format: str | None = None,
     ) -> None:
         self.path = path
+        self._is_file = server is None
         self._format = server.format if server is not None else format or format_of(path)
         parameters: CodecParameters = caps["parameters"]
         # With the protocol, or FFmpeg takes "a:b.mp4" for one; each packet is on the disk when write returns.
@@ -161,10 +164,11 @@ class Container:
     def abandon(self) -> None:
         """After an error, or to end at once: let it go, and what closing it says with it."""
         self._closed, self._held = True, None
-        try:
+        with contextlib.suppress(av.error.FFmpegError, OSError):
             self._out.close()
-        except (av.error.FFmpegError, OSError):
-            return
+        if self._format in INDEXED and self._is_file:
+            with contextlib.suppress(OSError):
+                cut_torn_box(self.path)
 
     def _add_stream(self, parameters: CodecParameters, caps: Caps) -> Any:
         """A stream for packets that were encoded elsewhere.
