@@ -86,7 +86,7 @@ class Channel:
 
     # senders
 
-    def empty(self, waiter: Signal | None = None) -> bool:
+    def idle(self, waiter: Signal | None = None) -> bool:
         """Whether nothing waits and the reader is not occupied; if not, `waiter` is set when that may have changed."""
         if not self.turns and not self.occupied:
             return True

@@ -131,7 +131,7 @@ class Window:
 
     def send(self) -> None: ...
 
-    def empty(self, waiter: Signal | None = None) -> bool:
+    def idle(self, waiter: Signal | None = None) -> bool:
         return True  # what waits here waits for other parts
 
     def register(self, item: Any, reach: Mapping[str | None, set[int]]) -> None:

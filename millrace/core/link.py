@@ -23,7 +23,7 @@ class Outlet(Protocol):
 
     def send(self) -> None: ...
 
-    def empty(self, waiter: Signal | None = None) -> bool:
+    def idle(self, waiter: Signal | None = None) -> bool:
         """Whether what is pushed will not wait; if it will, `waiter` is set when that may have changed.
 
         Who drops needs no patience, and of what waits in a channel of several senders nobody knows whose it is.
@@ -67,9 +67,9 @@ class Link:
         self._gathers = False
         self._send_held()
 
-    def empty(self, waiter: Signal | None = None) -> bool:
+    def idle(self, waiter: Signal | None = None) -> bool:
         channel = self.channel
-        return channel.policy != "wait" or channel.senders > 1 or channel.empty(waiter)
+        return channel.policy != "wait" or channel.senders > 1 or channel.idle(waiter)
 
     def _send_held(self) -> None:
         if self._held:
@@ -219,8 +219,8 @@ class Partition:
         for link in self.links:
             link.send()
 
-    def empty(self, waiter: Signal | None = None) -> bool:
-        return all(link.empty(waiter) for link in self.links)
+    def idle(self, waiter: Signal | None = None) -> bool:
+        return all(link.idle(waiter) for link in self.links)
 
     def close(self) -> None:
         for link in self.links:

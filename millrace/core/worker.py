@@ -276,7 +276,7 @@ class Worker:
         deadline = node.deadline
         if deadline is None or not node.element.patient or time.monotonic() < deadline:
             return deadline
-        return deadline if all(outlet.empty(self.signal) for outlet in self.outlets) else None
+        return deadline if all(outlet.idle(self.signal) for outlet in self.outlets) else None
 
     def _wait(self, has_items: bool) -> None:
         """Until something changes or the next deadline."""

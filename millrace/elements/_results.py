@@ -52,7 +52,7 @@ class Results:
         alike = all([unit.placement == placement and _plain(unit.answer) for unit in units])
         if placement is None or not alike:
             return [self.told(unit) for unit in units]
-        boxes, own, inside = _mapped([each.boxes for each in found], placement)
+        boxes, own, inside = _boxes_in_source([each.boxes for each in found], placement)
         numbers = [number for each in found for number in each.classes.tolist()]
         scores = [score for each in found for score in each.scores.tolist()]
         rows = zip(inside, boxes, numbers, scores, own, strict=True)
@@ -236,7 +236,7 @@ def _plain(answer: Any) -> bool:
     )  # fmt: skip
 
 
-def _mapped(found: list[Any], placement: Placement) -> tuple[list[Box], list[Box], list[bool]]:
+def _boxes_in_source(found: list[Any], placement: Placement) -> tuple[list[Box], list[Box], list[bool]]:
     """Boxes of several pictures in source pixels, a copy of each, and which have something of the picture."""
     given = native.to_source(found, *placement) if native is not None else None
     if given is not None:

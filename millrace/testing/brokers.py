@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -49,7 +50,7 @@ def wait_for_port(port: int, seconds: float = 30.0) -> None:
         time.sleep(0.05)
 
 
-class Server:
+class Server(ABC):
     """A broker's process in a folder of its own."""
 
     program: ClassVar[str] = ""
@@ -71,8 +72,9 @@ class Server:
     def url(self) -> str:
         return f"{self.scheme}://127.0.0.1:{self.port}/{TOPIC}"
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """The server's program and its arguments."""
 
     def environment(self) -> dict[str, str]:
         return dict(os.environ)
@@ -97,9 +99,9 @@ class Server:
     def prepare(self) -> None:
         """Make what keeps messages until `received` asks for them; the server runs."""
 
+    @abstractmethod
     def received(self, count: int, seconds: float = 30.0) -> list[Received]:
         """What arrived, in order: at least `count` messages with different ids, or what there is in time."""
-        raise NotImplementedError
 
     def close(self) -> None:
         self.kill()
@@ -328,12 +330,15 @@ class Kafka(Server):
         host = self.servers.split(",")[0]
         return f"kafka://{host}/{TOPIC}?servers={self.servers}&timeout=4"
 
+    def command(self) -> list[str]:
+        return [sys.executable, "-c", self.SCRIPT]
+
     def start(self) -> None:
         if self.process is not None:  # it was halted
             os.killpg(self.process.pid, signal.SIGCONT)
             return
         self.process = subprocess.Popen(
-            [sys.executable, "-c", self.SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            self.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
         assert self.process.stdout is not None
         self.servers = self.process.stdout.readline().decode().strip()

@@ -62,7 +62,6 @@ def test_encode_is_put_in_before_packets_are_wanted_again() -> None:
 
 
 def test_several_streams_get_a_batch_that_orders_them() -> None:
-    pytest.importorskip("millrace.elements.infer")
     assert completed("infer: {model: m}", 4, "cuda:0") == ["decode", "batch", "infer"]
     assert completed("infer: {model: m}", 4) == ["decode", "batch", "infer"]
     assert completed("infer: {model: m}", 1, "cuda:0") == ["decode", "infer"]

@@ -68,7 +68,7 @@ def test_boxes_mapped_in_c_are_those_of_numpy(fit, monkeypatch):
     answers = []
     for way in (_results.native, None):
         monkeypatch.setattr(_results, "native", way)
-        answers.append(_results._mapped(many, placement))
+        answers.append(_results._boxes_in_source(many, placement))
     (boxes, own, inside), (theirs, copies, shown) = answers
     assert inside == shown and 0 < sum(inside) < len(inside)
     assert [b.tobytes() for b in boxes] == [b.tobytes() for b in theirs]
