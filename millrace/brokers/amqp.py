@@ -27,11 +27,14 @@ class Amqp:
     def __init__(self, address: Address) -> None:
         try:
             import pika
+            from pika.adapters.utils.connection_workflow import AMQPConnectorException
         except ImportError as error:
             raise MissingExtraError("a broker at amqp:", "pika", "amqp") from error
         address.check(*OPTIONS)
         self.address = address
         self._pika = pika
+        # a server that accepts and does not answer is no AMQPError
+        self._failures = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)
         user = address.username or os.environ.get("USER_AMQP") or "guest"
         password = address.password or os.environ.get("PASSWORD_AMQP") or "guest"
         secure = address.scheme == "amqps"
@@ -59,7 +62,7 @@ class Amqp:
             self._connection = self._pika.BlockingConnection(self._parameters)
             self._channel = self._connection.channel()
             self._channel.tx_select()
-        except (self._pika.exceptions.AMQPError, OSError) as error:
+        except self._failures as error:
             raise self._error(error) from error
 
     def send(self, messages: Sequence[Message]) -> None:
@@ -71,7 +74,7 @@ class Amqp:
                 )  # fmt: skip
                 self._channel.basic_publish(self._exchange, message.topic, message.body, properties)
             self._channel.tx_commit()
-        except (self._pika.exceptions.AMQPError, OSError) as error:
+        except self._failures as error:
             raise self._error(error) from error
 
     def _error(self, error: Exception) -> BrokerError:
@@ -83,5 +86,5 @@ class Amqp:
         if connection is not None and connection.is_open:
             try:
                 connection.close()
-            except (self._pika.exceptions.AMQPError, OSError):  # it broke while closing: closed it is
+            except self._failures:  # it broke while closing: closed it is
                 return

@@ -35,30 +35,41 @@ class Nats:
         self._nats = nats
         self._timeout = address.number("timeout", 10)
         self._tls = tls_context(address) if any(name in address.options for name in TLS_OPTIONS) else None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: _Loop | None = None
         self._thread: threading.Thread | None = None
         self._client: Any = None
         self._homes: dict[str, str] = {}  # the server's stream that covers a subject
 
     def connect(self) -> None:
         self.close()
-        self._loop = asyncio.new_event_loop()
+        self._loop = _Loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="millrace-nats", daemon=True)
         self._thread.start()
         try:
             self._client = self._run(self._connect())
         except (OSError, TimeoutError, self._nats.errors.Error) as error:
+            self.close()
             raise self._error(error) from error
 
     async def _connect(self) -> Any:
-        async def quiet(error: Exception) -> None:
-            """What goes wrong comes back from the call that it concerns."""
+        failed: list[Exception] = []
+
+        async def note(error: Exception) -> None:
+            """Why a connection failed. Once there is one, what goes wrong comes back from the call it concerns."""
+            failed[:] = [error]
 
         given = {"user": self.address.username, "password": self.address.password, "tls": self._tls}
-        return await self._nats.connect(
-            f"nats://{self.address.host}:{self.address.port or 4222}", connect_timeout=self._timeout,
-            allow_reconnect=False, error_cb=quiet, **{name: value for name, value in given.items() if value},
+        connecting = self._nats.connect(
+            f"nats://{self.address.host}:{self.address.port or 4222}", connect_timeout=self._timeout, error_cb=note,
+            allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0,
+            **{name: value for name, value in given.items() if value},
         )  # fmt: skip
+        try:
+            return await asyncio.wait_for(connecting, self._timeout)
+        except TimeoutError:
+            raise TimeoutError(f"no answer within {self._timeout:g} s") from None
+        except self._nats.errors.NoServersError as error:
+            raise failed[-1] if failed else error from error
 
     def send(self, messages: Sequence[Message]) -> None:
         bad = next((n for n, message in enumerate(messages) if not SUBJECT.fullmatch(message.topic)), None)
@@ -110,6 +121,8 @@ class Nats:
         try:
             return future.result(self._timeout + 5)
         except TimeoutError:
+            if future.done():  # the work's own, which says what for
+                raise
             future.cancel()
             raise self._error(TimeoutError("no acknowledgement")) from None
 
@@ -130,14 +143,30 @@ class Nats:
                 closing.result(2.0)
             except (OSError, TimeoutError, self._nats.errors.Error):  # it broke while closing: closed it is
                 closing.cancel()
-        asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(2.0)
+        asyncio.run_coroutine_threadsafe(loop.end(), loop).result(2.0)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(2.0)
         loop.close()
 
 
-async def _cancel_all() -> None:
-    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+class _Loop(asyncio.SelectorEventLoop):
+    """Knows its connections: nats-py leaves one open when connecting fails, or when it is ended while it closes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._opened: list[asyncio.WriteTransport] = []
+
+    async def create_connection(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        transport, protocol = await super().create_connection(*args, **kwargs)
+        self._opened.append(transport)
+        return transport, protocol
+
+    async def end(self) -> None:
+        """Cancel all that runs and cut all connections."""
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for transport in self._opened:
+            transport.abort()
+        await asyncio.sleep(0)  # a connection's end is called back

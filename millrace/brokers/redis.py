@@ -24,6 +24,8 @@ class Redis:
     def __init__(self, address: Address) -> None:
         try:
             import redis
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
         except ImportError as error:
             raise MissingExtraError("a broker at redis:", "redis", "redis") from error
         address.check(*OPTIONS)
@@ -35,10 +37,11 @@ class Redis:
             tls_context(address)  # says what is wrong with the files
             names = {"ca": "ssl_ca_certs", "cert": "ssl_certfile", "key": "ssl_keyfile"}
             secure = {"ssl": True} | {names[k]: v for k, v in address.options.items() if k in names}
+        # no tries of its own, which multiply the timeout by eleven: who sends tries again
         self._client = redis.Redis(
             host=address.host, port=address.port or 6379, db=int(address.number("db", 0)), username=address.username,
             password=address.password or os.environ.get("PASSWORD_REDIS"), socket_timeout=timeout,
-            socket_connect_timeout=timeout, **secure,
+            socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0), **secure,
         )  # fmt: skip
         self._payload = address.options.get("payload", "metadata")
         self._maxlen = int(address.number("maxlen", 0)) or None

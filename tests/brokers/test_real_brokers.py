@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +54,59 @@ def test_nobody_there_is_a_broker_error_that_names_the_place(scheme: str) -> Non
         broker.connect()
     broker.close()
     assert scheme in str(caught.value) and "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["mqtt", "amqp", "redis", "nats"])
+def test_a_server_that_accepts_and_says_nothing_is_a_broker_error_in_time(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        broker = open_broker(f"{scheme}://127.0.0.1:{server.getsockname()[1]}/t?timeout=0.5")
+        begun = time.monotonic()
+        with pytest.raises(BrokerError, match=scheme):
+            broker.connect()
+        broker.close()
+    assert time.monotonic() - begun < 5
+
+
+INFO = b'INFO {"server_id":"x","version":"2.10.0","max_payload":1048576,"headers":true}\r\n'
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ([], "no answer within 0.5 s"),
+        ([INFO], "no answer within 0.5 s"),
+        ([INFO, b"-ERR 'Authorization Violation'\r\n"], "Authorization Violation"),
+        ([b"HTTP/1.1 400 Bad Request\r\n"], "empty response from server"),
+    ],
+)
+def test_a_connection_to_nats_that_fails_half_way_is_closed_and_says_why(said: list[bytes], why: str) -> None:
+    pytest.importorskip("nats")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        broker = open_broker(f"nats://127.0.0.1:{server.getsockname()[1]}/t?timeout=0.5")
+        with ThreadPoolExecutor(1) as other:
+            connecting = other.submit(broker.connect)
+            peer, _ = server.accept()
+            with peer:
+                peer.settimeout(10)
+                for line in said:
+                    peer.sendall(line)
+                with pytest.raises(BrokerError, match=why):
+                    connecting.result(10)
+                with suppress(ConnectionResetError):
+                    while peer.recv(4096):  # it ends only because the broker closed it
+                        pass
+        broker.close()
+
+
+def test_nats_is_refused_at_once_where_nobody_listens() -> None:
+    pytest.importorskip("nats")
+    broker = open_broker(f"nats://127.0.0.1:{free_port()}/t?timeout=60")
+    begun = time.monotonic()
+    with pytest.raises(BrokerError, match="Connect call failed"):
+        broker.connect()
+    broker.close()
+    assert time.monotonic() - begun < 10
 
 
 class Forbidding(Mosquitto):

@@ -35,7 +35,7 @@ class AmqpSubscriber(Amqp):
             for topic in self._topics:
                 self._channel.queue_bind(self._name, self._exchange, topic)
             self._channel.basic_qos(prefetch_count=100)
-        except (self._pika.exceptions.AMQPError, OSError) as error:
+        except self._failures as error:
             raise self._error(error) from error
 
     def receive(self, seconds: float) -> list[Incoming]:
@@ -44,12 +44,12 @@ class AmqpSubscriber(Amqp):
                 if method is None:
                     return []
                 return [Incoming(method.routing_key, body, properties.message_id, method.delivery_tag)]
-        except (self._pika.exceptions.AMQPError, OSError) as error:
+        except self._failures as error:
             raise self._error(error) from error
         return []
 
     def done(self, message: Incoming, error: str | None = None) -> None:
         try:
             self._channel.basic_ack(message.ticket)
-        except (self._pika.exceptions.AMQPError, OSError) as broken:
+        except self._failures as broken:
             raise self._error(broken) from broken
