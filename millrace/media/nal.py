@@ -14,6 +14,7 @@ from typing import Any
 
 _START = re.compile(rb"\x00\x00\x01")
 _ESCAPED = re.compile(rb"(\x00\x00)(?=[\x00-\x03])")  # what would look like a start code
+_SETS = 4096  # bytes at the beginning of an access unit in which its parameter sets are looked for
 SEI_HEADERS = {"h264": b"\x06", "hevc": b"\x4e\x01"}  # of a unit of SEI; in hevc of one before the picture
 
 
@@ -59,6 +60,21 @@ def split(data: Any, length_size: int) -> list[bytes]:
     if at != len(source):
         raise ValueError("the lengths of a packet's NAL units do not add up")
     return units
+
+
+def sequences(codec: str, data: Any) -> list[bytes]:
+    """The sequence parameter sets that stand before the first picture of an access unit with start codes."""
+    found: list[bytes] = []
+    if codec not in ("h264", "hevc"):
+        return found
+    wanted, source = 7 if codec == "h264" else 33, bytes(memoryview(data)[:_SETS])
+    for unit in split(source, 0):
+        kind = unit[0] & 31 if codec == "h264" else unit[0] >> 1 & 63
+        if (1 <= kind <= 5) if codec == "h264" else kind < 32:
+            break
+        if kind == wanted:
+            found.append(unit)
+    return found
 
 
 def _read_avcc(header: bytes) -> tuple[int, list[bytes]]:
