@@ -101,6 +101,14 @@ class DeviceArray:
         self.owner = owner
         self.ready = ready
 
+    def __getitem__(self, rows: slice) -> DeviceArray:
+        """Some of its rows (pictures of a batch), where they lie. Raises TypeError for all but a slice without step."""
+        if not isinstance(rows, slice) or rows.step not in (None, 1):
+            raise TypeError(f"of an array on {self.gpu.name} only parts [first:last] can be had: copy it with numpy()")
+        first, last, _ = rows.indices(self.shape[0])
+        shape, start = (max(0, last - first), *self.shape[1:]), self.pointer + first * self.row_bytes
+        return DeviceArray(self.gpu, start, shape, self.dtype, self.strides, self.owner, self.ready)
+
     @property
     def nbytes(self) -> int:
         return math.prod(self.shape) * self.dtype.itemsize
@@ -160,9 +168,7 @@ class DeviceArray:
 
     def rows(self, first: int, last: int) -> NDArray[Any]:
         """Rows first to last - 1 of a picture's plane, on the CPU: one copy. Waits for them."""
-        first, last = max(0, first), min(self.shape[0], last)
-        shape, start = (last - first, *self.shape[1:]), self.pointer + first * self.row_bytes
-        return DeviceArray(self.gpu, start, shape, self.dtype, self.strides, self.owner, self.ready).numpy()
+        return self[max(0, first) : last].numpy()
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """For NumPy: what looks at pixels on the CPU need not know where they were."""
