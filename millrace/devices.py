@@ -16,6 +16,7 @@ from .core.errors import ConfigError, MissingExtraError
 from .decoders.base import Decoder
 from .decoders.fallback import Fallback, Moved
 from .encoders.base import Encoder, Unavailable
+from .media import Decoding
 
 
 class Device(NamedTuple):
@@ -26,6 +27,7 @@ class Device(NamedTuple):
     imaging: str  # open_imaging(device) -> imaging.base.Imaging
     runtime: str  # the name of the runtime (see runtimes/) that is taken where several can run a model
     upload: str | None = None  # open_upload(device) -> what brings a picture of the CPU there
+    turn: str | None = None  # open_turn(device, degrees) -> what turns a picture there
     prepare: str | None = None  # open_prepare(device) -> what makes a picture ready for the encoder there
 
 
@@ -42,6 +44,7 @@ TABLE = {
         "imaging.cuda:open_imaging",
         "torch",
         "imaging.cuda_upload:open_upload",
+        "imaging.cuda_upload:open_turn",
         "imaging.cuda_upload:open_prepare",
     ),
     "gpu": Device(  # of Intel; pictures stay on the CPU
@@ -119,6 +122,8 @@ def open_decoder(caps: Caps, device: str, say: Callable[[str], None], **options:
     try:
         with _on(device):
             first: Decoder = part(device, "decoder")(caps, device, **options)
+            if degrees := (caps.get("decoding") or Decoding()).turn:  # the CPU's decoder does that itself
+                first = Moved(first, part(device, "turn")(device, degrees))
     except ConfigError:
         raise
     except ValueError as error:
