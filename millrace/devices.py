@@ -70,6 +70,18 @@ def kind(device: str) -> str:
     return name
 
 
+def named(device: str) -> str:
+    """`auto` → cuda:0 where a GPU of NVIDIA and its packages are there, else cpu; any other name stays as it is."""
+    if device != "auto":
+        return device
+    from .cuda.context import count
+
+    try:
+        return "cuda:0" if count() else "cpu"
+    except MissingExtraError:
+        return "cpu"
+
+
 def one(device: str) -> None:
     """Raise ConfigError for a device that is not known, and for several."""
     kind(device)
