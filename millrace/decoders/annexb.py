@@ -51,10 +51,6 @@ class Annexb:
             size = native.write(self._view, header, data, self.length_size)
         return size
 
-    def sequences(self, size: int) -> list[bytes]:
-        """The sequence parameter sets in the `size` bytes that were written last: they say how big pictures are."""
-        return sequences(self._codec, self._view[:size])
-
     def _write(self, source: memoryview, header: bytes) -> int:
         """The same without the C part."""
         need = len(header) + len(source) * (1 if self.length_size in (0, 4) else 4)

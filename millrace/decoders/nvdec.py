@@ -73,7 +73,6 @@ class NvdecDecoder:
         self._failures = 0  # since the last picture
         self._waiting = False  # for a key picture, after damage
         self._layout: _Layout | None = None
-        self._sequences: list[bytes] = []  # of the last key picture
         self._decoder: Any = self._make()
 
     def _make(self) -> Any:
@@ -92,19 +91,6 @@ class NvdecDecoder:
                 raise RuntimeError(reason) from error
             raise ValueError(f"NVDEC cannot decode this {self._codec} stream: {_reason(error)}") from error
 
-    def _renewed(self, size: int) -> list[Decoded]:
-        """Another decoder where the pictures become others (of another size, as a rule); what the old one holds still.
-
-        Left alone, NVDEC would refuse larger ones, and scale smaller ones to the size of those before.
-        """
-        found, known = self._annexb.sequences(size), self._sequences
-        self._sequences = found or known
-        if not known or not found or found == known:
-            return []
-        pictures = list(map(self._keep, self._rest()))
-        self._decoder, self._layout, self._started = self._make(), None, False
-        return pictures
-
     def decode(self, packet: Packet) -> list[Decoded]:
         """Raises ValueError when the first packet shows that NVDEC cannot decode this stream.
 
@@ -116,7 +102,6 @@ class NvdecDecoder:
         if not size:
             self.damaged += 1
             return []
-        earlier = self._renewed(size) if packet.key else []
         feed = self._packet
         feed.bsl_data, feed.bsl = self._annexb.address, size
         pts = packet.pts
@@ -131,13 +116,12 @@ class NvdecDecoder:
             frames = self._decoder.Decode(feed)
         except (self._nvc.PyNvVCException, self._nvc.PyNvVCExceptionUnsupported) as error:
             self._failed(error)
-            return earlier
+            return []
         self._started = True
         self._waiting = False
         if frames:
             self._failures = 0
-        pictures = list(map(self._keep, frames))
-        return earlier + pictures if earlier else pictures
+        return list(map(self._keep, frames))
 
     def _failed(self, error: Exception) -> None:
         """Damage: the stream goes on at its next key picture. Raises for all else."""
@@ -152,16 +136,13 @@ class NvdecDecoder:
             raise RuntimeError(f"NVDEC failed {self._failures} times without a picture: {_reason(error)}") from error
 
     def flush(self) -> list[Decoded]:
-        pictures = list(map(self._keep, self._rest()))
+        try:
+            frames = self._decoder.Decode(self._nvc.PacketData())
+        except (self._nvc.PyNvVCException, self._nvc.PyNvVCExceptionUnsupported):
+            frames = []
+        pictures = list(map(self._keep, frames))
         self._durations.clear()
         return pictures
-
-    def _rest(self) -> Any:
-        """The pictures that the decoder holds."""
-        try:
-            return self._decoder.Decode(self._nvc.PacketData())
-        except (self._nvc.PyNvVCException, self._nvc.PyNvVCExceptionUnsupported):
-            return []
 
     def close(self) -> None:
         """Destroying the decoder frees its surfaces on the GPU; pictures that left it are not touched."""

@@ -22,6 +22,7 @@ from ..cuda.context import Event, Gpu
 from ..media import TensorInfo
 from .base import Inputs, Tensors
 from .torch_constants import Constants
+from .torch_program import release
 
 _SPARE = 4  # so many times the pictures of a call may one of the sizes be that were given to `warm`
 _UNRECORDED = "the network cannot be recorded as a CUDA graph ({}); the option `graphs: false` runs it as it is"
@@ -142,8 +143,11 @@ class TorchRuntime:
             self._calls.put(None)
             self._waiter.join()
             self._captured.clear()
+            release(self._module)
             self._module = self._compiler = None
-            forget(self._torch.cuda.empty_cache)
+            with _recording:  # PyTorch gives nothing back while a graph is recorded
+                gc.unfreeze()  # what is garbage now may be found
+                self._torch.cuda.empty_cache()  # decoders may want it
 
     def _capture(self, count: int) -> _Captured:
         """A graph for so many pictures: one of a size given to `warm`, else the next power of two; two in turn."""
@@ -278,19 +282,6 @@ def _alone() -> Iterator[None]:
             gc.freeze()
             if collects:
                 gc.enable()
-
-
-def forget(give_back: Callable[[], None]) -> None:
-    """A network is gone: what only it held goes, too, and its memory back to the GPU, where others want it.
-
-    Graphs of exported programs are garbage in circles, which the collector does not see since it was told to leave
-    alone what was there at the last recording.
-    """
-    with _recording:
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()
-        give_back()
 
 
 class _Captured:
