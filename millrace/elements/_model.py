@@ -13,18 +13,48 @@ from numpy.typing import NDArray
 
 from .. import parsers
 from ..core.errors import ConfigError
+from ..devices import kind
 from ..engines import Opened, Use, open_engine
-from ..media import InputSpec, TensorInfo
+from ..media import Cells, InputSpec, TensorInfo
 from ..models import SHIPPED, labels, model_file
 from ..models.card import SUFFIXES, ModelCard, find_card, read_card
 from ..models.deepstream import read_model, where_else
 from ..models.mean_file import read_mean
 from ..parsers.base import Guess, Model
+from ..parsers.cells import cells_of
 from ..parsers.classifier import flat
 from ..parsers.common import image_input, is_nhwc
+from ..parsers.custom import is_custom
 from ..runtimes.base import Runtime
 from ..runtimes.files import is_remote
 from ._reader import Reader, check_count, first, heads_of
+
+
+@dataclass(frozen=True, slots=True)
+class CellsRead:
+    """Which cells of its outputs are read of a model whose tensors are known (`reads` of runtimes.torch).
+
+    Elements for which all of this is the same may share a session.
+    """
+
+    parser: str | None
+    kind: str | None
+    outputs: Sequence[str] | None
+    cluster: str | None
+    extras: Mapping[str, Any]
+
+    def __call__(
+        self, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], metadata: Mapping[str, str]
+    ) -> Cells | None:
+        model = Model(inputs, outputs, metadata)
+        try:
+            guess = parsers.named(self.parser, model) if self.parser else parsers.recognise(model, self.kind)
+        except ConfigError:
+            return None  # who loads the model says so
+        known = {info.name: info for info in outputs}
+        if self.outputs and set(self.outputs) <= set(known):
+            outputs = [known[name] for name in self.outputs]
+        return cells_of(guess.parser, outputs, {**guess.extras, **self.extras}, self.cluster)
 
 
 @dataclass(slots=True)
@@ -73,19 +103,24 @@ def load_model(
     runtime: str | None = None,
     engine: Use = "auto",
     card: ModelCard | None = None,
+    tensors: bool | None = True,
     **options: Any,
 ) -> LoadedModel:
     """Load a model by path, by its card, or a shipped one by name. Raises ConfigError naming file and reason.
 
     `parser`, `names` (a list or a file of class names) and `runtime` override card and recognition; `options` go to
     the runtime, over those of the card. `engine`: auto takes one that was built for this machine where there is one.
-    `card` takes the place of the model's own.
+    `card` takes the place of the model's own. `tensors`: outputs are wanted as they are (None: as the card says), and
+    not only as far as the parser reads them.
     """
     where, own = model_and_card(name)
     card = own if card is None else card
     size = (card.input.height, card.input.width)
     if None not in size:
         options["size"] = size
+    reader = parser or card.parser
+    if not first(tensors, card.tensors) and kind(device) == "cuda" and not is_custom(reader or ""):
+        options["reads"] = CellsRead(reader, card.kind, card.outputs, card.clustering, card.extras)
     try:
         opened = open_engine(where, device, runtime or card.runtime or "auto", engine, **card.options | options)
     except ValueError as error:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import ConfigError, did_you_mean
+from ..media import CELL_NUMBERS
 from ..models.card import ClassCard, ModelCard
 from ..models.labels import Labels
 from ..parsers import kind_of
@@ -51,7 +52,8 @@ class Reader:
         Raises ParserError for outputs that cannot be read, and for numbers that are none (NaN).
         """
         if self.card.outputs:
-            outputs = {name: outputs[name] for name in self.card.outputs}
+            numbers = (CELL_NUMBERS,) if CELL_NUMBERS in outputs else ()
+            outputs = {name: outputs[name] for name in (*self.card.outputs, *numbers)}
         if self.calls < 4 or self.calls % _LOOKED_AT == 0:
             self._check_numbers(outputs)
         self.calls += 1

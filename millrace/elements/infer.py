@@ -129,7 +129,8 @@ class Infer(Element):
 
     def load(self, model: str) -> LoadedModel:
         options = (self.options or {}) | ({} if self.parallel is None else {"parallel": self.parallel})
-        return load_model(model, self.device, self.parser, self.labels, self.runtime, self.engine, **options)  # type: ignore[arg-type]
+        told = (self.device, self.parser, self.labels, self.runtime, self.engine)
+        return load_model(model, *told, tensors=self.tensors, **options)  # type: ignore[arg-type]
 
     def use(self, loaded: LoadedModel, same: bool = False) -> None:
         """Ask this model from now on; `same`: it answers as the one before, whose answers are still true."""

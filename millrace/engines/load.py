@@ -28,10 +28,10 @@ def open_engine(
 ) -> Opened:  # fmt: skip
     """Load a model file or address. Raises ValueError as the runtimes do, ConfigError.
 
-    A built engine is taken where `use` is auto and neither a runtime nor options of one are given (but `parallel`,
-    which it heeds). One that cannot be loaded any more is passed over, and the default is loaded.
+    A built engine is taken where `use` is auto and neither a runtime nor options of one are given (but `parallel` and
+    `reads`, which it heeds). One that cannot be loaded any more is passed over, and the default is loaded.
     """
-    free = runtime == "auto" and not set(options) - {"parallel", "size"}
+    free = runtime == "auto" and not set(options) - {"parallel", "reads", "size"}
     built = find(where, device) if use == "auto" and free else None
     problem = None
     if built is not None and not built.is_default:
@@ -44,9 +44,8 @@ def open_engine(
 
 
 def _built(built: Built, where: str, options: dict[str, Any]) -> Runtime:
-    engine = built.engine
-    if "parallel" in options:
-        engine = engine.with_options(parallel=options["parallel"])
+    heeded = {name: options[name] for name in ("parallel", "reads") if name in options}
+    engine = built.engine.with_options(**heeded)
     if engine.runtime == "openvino":  # what it compiles is kept too: the next start is quicker
         engine = engine.with_options(cache=str(built.folder / "compiled"))
     key = key_of(where, built.device, f"{built.folder}", engine.options)

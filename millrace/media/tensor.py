@@ -27,6 +27,26 @@ class TensorInfo:
         return f"{self.name} {self.dtype}[{', '.join('?' if d is None else str(d) for d in self.shape)}]"
 
 
+CELL_NUMBERS = "cell numbers"  # of an output of which some cells were left out: [N, cells], whole numbers, ascending
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """A model's output with one candidate a cell, and how sure a reader takes a cell to be.
+
+    Of its three dimensions `axis` (1 or 2) counts the cells, the other the numbers of a cell. Those from `first` to
+    before `end` are class scores. A cell is as sure as the best of them; where there is an `objectness`, as the lesser
+    of that and its product with the best. `numbered`: the reader needs to know which cells it was given.
+    """
+
+    output: str
+    axis: int
+    first: int
+    end: int
+    objectness: int | None = None
+    numbered: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class InputSpec:
     """How pictures become a model's input: value = (pixel of 0..255 * scale - mean) / std, per channel.

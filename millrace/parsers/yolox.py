@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..media import Detections
+from ..media import CELL_NUMBERS, Detections
 from .base import Guess, Model, Outputs, ParserSettings, empty
 from .common import corners, finish_all, grid, image_input, input_size, is_nhwc, strides_for
 
@@ -12,12 +12,15 @@ from .common import corners, finish_all, grid, image_input, input_size, is_nhwc,
 def parse(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detections]:
     """[N, cells, 5 + C]: x and y off the cell, log width and height in strides, objectness, class scores.
 
-    cx = (o0 + column) * stride, w = exp(o2) * stride; the score is objectness * best class score.
+    cx = (o0 + column) * stride, w = exp(o2) * stride; the score is objectness * best class score. Where some cells were
+    left out, CELL_NUMBERS says which these are, and the extra `cells` how many there were.
     """
     cells = next(iter(outputs.values()))[:count]
-    strides = strides_for(settings.width, settings.height, cells.shape[1])
+    numbers = outputs.get(CELL_NUMBERS)
+    count_of_all = cells.shape[1] if numbers is None else int(settings.extras["cells"])
+    strides = strides_for(settings.width, settings.height, count_of_all)
     if strides is None:
-        raise ValueError(f"{cells.shape[1]} rows do not fit the grids of a {settings.width}x{settings.height} input")
+        raise ValueError(f"{count_of_all} rows do not fit the grids of a {settings.width}x{settings.height} input")
     pictures, chosen = np.nonzero(cells[..., 4] >= settings.floor)  # the score cannot be above the objectness
     if not len(chosen):
         return [empty() for _ in range(count)]
@@ -25,8 +28,9 @@ def parse(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detect
     classes = rows[:, 5:].argmax(axis=1)
     scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + classes]
     points, steps = grid(settings.width, settings.height, strides)
-    centres = (rows[:, :2] + points[chosen]) * steps[chosen]
-    sizes = np.exp(rows[:, 2:4]) * steps[chosen]
+    where = chosen if numbers is None else numbers[pictures, chosen]
+    centres = (rows[:, :2] + points[where]) * steps[where]
+    sizes = np.exp(rows[:, 2:4]) * steps[where]
     boxes = corners(np.concatenate([centres, sizes], axis=1))
     return finish_all(pictures, count, boxes, scores, classes, settings)
 
@@ -49,6 +53,7 @@ def guess(model: Model) -> Guess | None:
         sure=sure,
         why=f"{output.name} has one row of 5 + {columns - 5} numbers for each grid cell of a {size[0]}x{size[1]} input",
         input={"colour": "BGR", "scale": 1.0, "fit": "letterbox-top-left", "pad": 114},
+        extras={"cells": rows},
         iou=0.45,
         class_count=columns - 5,
     )

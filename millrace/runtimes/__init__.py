@@ -20,12 +20,13 @@ class Kind(NamedTuple):
     extra: str  # of pip, that installs what it needs
     devices: tuple[str, ...]  # kinds of devices (see devices.py) that it can use
     takes_size: bool = False  # its files may not say how big a picture is: load() wants `size` (height, width)
+    takes_reads: bool = False  # it can leave out what is not read: load() wants `reads`, see its own
 
 
 RUNTIMES = {
     "onnx": Kind("onnx", "", ("cpu", "cuda", "gpu", "npu")),
     "openvino": Kind("openvino", "openvino", ("cpu", "gpu", "npu")),
-    "torch": Kind("torch", "torch", ("cpu", "cuda"), takes_size=True),
+    "torch": Kind("torch", "torch", ("cpu", "cuda"), takes_size=True, takes_reads=True),
     "tensorrt": Kind("tensorrt", "tensorrt", ("cuda",)),
     "tflite": Kind("tflite", "tflite", ("cpu",)),
     "triton": Kind("triton", "triton", ("cpu", "cuda", "gpu", "npu")),  # the server knows what it runs on
@@ -66,11 +67,13 @@ def load(
     runtime: str = "auto",
     prefer: str = "onnx",
     size: tuple[int, int] | None = None,
+    reads: Any = None,
     **options: Any,
 ) -> Runtime:
     """Load a model with the runtime that fits; `options` are that runtime's own, see its `load`.
 
-    `size` is the (height, width) of pictures, for files that do not say it. Raises ValueError, MissingExtraError where
+    `size` is the (height, width) of pictures, for files that do not say it; `reads` tells a runtime that can leave out
+    the rest which cells of an output are read (see runtimes.torch). Raises ValueError, MissingExtraError where
     a library is not installed.
     """
     for option in ("parallel", "threads"):
@@ -79,6 +82,10 @@ def load(
     kind = RUNTIMES[name]
     if size is not None and kind.takes_size:
         options.setdefault("size", size)
+    if reads is not None and not callable(reads):
+        raise ValueError(f"the {name} runtime has no option 'reads'")  # among those of a model's card
+    if reads is not None and kind.takes_reads:
+        options["reads"] = reads
     try:
         module = import_module(f".{kind.module}", __package__)
     except ModuleNotFoundError as error:

@@ -18,9 +18,10 @@ from ..core.errors import MissingExtraError
 from .base import Runtime, choose, counted, refuse, usable_cores
 from .files import format_of
 from .pool import PooledRuntime, check_feed, wait_for
-from .torch_program import InOrder, Program, as_float16, compiled_package, read, release
+from .torch_best import CANDIDATES, Reads, best_only
+from .torch_program import Program, as_float16, compiled_package, read, release
 
-_KNOWN = ("parallel", "threads", "precision", "compiled", "graphs", "tuned")
+_KNOWN = ("parallel", "threads", "precision", "compiled", "graphs", "tuned", "candidates")
 _SOURCE = ("size", "inputs", "model", "arguments")  # what a file may leave open
 
 
@@ -33,6 +34,8 @@ def load(
     compiled: bool | str = False,
     graphs: bool | Sequence[int] = True,
     tuned: bool = True,
+    candidates: int | bool = CANDIDATES,
+    reads: Reads | None = None,
     **source: Any,
 ) -> Runtime:
     """Load a TorchScript file, an exported program (.pt2), weights, a compiled package or an .onnx file.
@@ -50,13 +53,15 @@ def load(
     On a GPU a network is recorded for batches of 1, 2, 4, 8, …, each when it first comes, which takes a second or two
     (and much more where it is compiled); `graphs=[4, 16]` records it for these when it is loaded, and a smaller batch
     runs on the next of them. `graphs=False` runs one that cannot be recorded. `tuned` lets cuDNN try its kernels and
-    take the fastest: two runs may then differ in the last bits.
+    take the fastest: two runs may then differ in the last bits. Where `reads` says that an output holds one candidate a
+    cell (a detector's grid), graphs give only the `candidates` best cells of each picture (1024; 0 or false: all) and,
+    where it asks, their numbers as one more output; `outputs` describes the network's own.
     Raises ValueError for a file that is not a model it can run and for options that it does not know.
     """
     refuse("torch", [key for key in source if key not in _SOURCE], (*_KNOWN, *_SOURCE))
     if not Path(path).is_file():
         raise ValueError(f"there is no file {path}")
-    _check(threads, tuned, compiled)
+    _check(threads, tuned, compiled, candidates)
     kind = format_of(path)
     on_gpu = device != "cpu"
     precision = precision or ("float16" if on_gpu and kind == "onnx" else "float32")
@@ -67,24 +72,28 @@ def load(
         program = _onnx(path, precision, device)
     else:
         program = read(path, kind, device, **source, parallel=parallel or usable_cores())
-        if precision == "float16":
-            program = as_float16(program)
+        program = as_float16(program) if precision == "float16" else program
     if on_gpu and graphs and kind != "aoti" and not getattr(program.module, "open", False):
-        from .torch_cuda import TorchRuntime
-
-        facts = (InOrder(program), program.inputs, program.outputs, program.metadata)
+        facts = (best_only(program, reads, candidates), program.inputs, program.outputs, program.metadata, owner)
         how = compiled if compiled == "background" else bool(compiled)
-        runtime = TorchRuntime(*facts, owner, parallel or 2, how, tuned, sizes)
-        try:
-            runtime.warm(())
-        except BaseException:
-            runtime.close()
-            raise
-        return runtime
+        return _recorded(*facts, parallel or 2, how, tuned, sizes)
     parallel = parallel or (2 if on_gpu else max(1, usable_cores() // threads))
     if compiled and kind != "aoti":
         program = compiled_package(program, path, None if compiled is True else compiled, parallel)
     return TorchThreads(program, device, parallel, threads)
+
+
+def _recorded(*settings: Any) -> Runtime:
+    """A network on the GPU, recorded for the batches that it was given."""
+    from .torch_cuda import TorchRuntime
+
+    runtime = TorchRuntime(*settings)
+    try:
+        runtime.warm(())
+    except BaseException:
+        runtime.close()
+        raise
+    return runtime
 
 
 class TorchThreads(PooledRuntime):
@@ -118,8 +127,10 @@ class TorchThreads(PooledRuntime):
             return {info.name: _array(result) for info, result in zip(self.outputs, results, strict=True)}
 
 
-def _check(threads: int, tuned: object, compiled: object) -> None:
+def _check(threads: int, tuned: object, compiled: object, candidates: object) -> None:
     counted("threads", threads)
+    if candidates is True or not isinstance(candidates, int) or candidates < 0:
+        raise ValueError(f"candidates={candidates!r} is not allowed: a whole number from 1 on; 0 or false: all cells")
     if not isinstance(tuned, bool) or not isinstance(compiled, (bool, str)):
         raise ValueError("tuned is true or false; compiled is that, a folder, or background")
 

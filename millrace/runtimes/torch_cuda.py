@@ -60,6 +60,7 @@ class TorchRuntime:
         self.batches = True
         self.device = gpu.name
         self.report: Callable[[str], None] = lambda message: None
+        self._further: Sequence[str] = getattr(module, "further", ())  # outputs besides the network's: see torch_best
         self._torch = torch
         self._gpu = gpu
         self._tuned = tuned
@@ -226,7 +227,7 @@ class TorchRuntime:
     def _wait(self) -> None:
         self._gpu.use()
         while (call := self._calls.get()) is not None:
-            names = (info.name for info in self.outputs)
+            names = (*(info.name for info in self.outputs), *self._further)
             try:
                 call.event.synchronize()
                 for value in call.inputs:  # and so have the events that this call waited for

@@ -14,9 +14,10 @@ from host_gpu import host_gpu  # noqa: F401
 
 torch = pytest.importorskip("torch", reason="needs millrace[torch]")
 
-from millrace.media import TensorInfo  # noqa: E402
+from millrace.media import CELL_NUMBERS, Cells, TensorInfo  # noqa: E402
 from millrace.runtimes import torch_cuda  # noqa: E402
 from millrace.runtimes.torch import TorchThreads  # noqa: E402
+from millrace.runtimes.torch_best import BestCells  # noqa: E402
 from millrace.runtimes.torch_program import Program  # noqa: E402
 
 
@@ -54,9 +55,10 @@ def make(host_gpu, monkeypatch):  # noqa: F811
     monkeypatch.setattr(torch_cuda, "_to_host", lambda torch, values: values.clone())
     made = []
 
-    def runtime(batch=None, **settings):
-        tensor = TensorInfo("images", (batch, 3), "float32")
-        made.append(Played(Double(), [tensor], [TensorInfo("out", (batch, 3), "float32")], {}, host_gpu, **settings))
+    def runtime(batch=None, module=None, infos=None, **settings):
+        inputs, outputs = ([TensorInfo(name, (batch, 3), "float32")] for name in ("images", "out"))
+        facts = (module or Double(), infos or inputs, infos or outputs, {})
+        made.append(Played(*facts, host_gpu, **settings))
         return made[-1]
 
     yield runtime
@@ -122,6 +124,25 @@ def test_a_closed_networks_weights_go_at_once_and_the_collector_may_find_the_res
     del module
     gc.collect()
     assert network() is None
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_graphs_give_the_best_cells_and_their_numbers(make, numbered):
+    """`outputs` describes the network's own; what calls give has the cells' numbers besides, where they are wanted."""
+    infos = [TensorInfo("head", (None, 200, 9), "float32")]
+    module = BestCells(torch.nn.Sequential(), 0, Cells("head", 1, 5, 9, 4, numbered), 50)
+    module.module.forward = lambda head: (head,)
+    runtime = make(module=module, infos=infos)
+    for count in (3, 1, 2, 3):  # the graphs of a size in turn
+        head = np.random.default_rng(count).random((count, 200, 9), np.float32)
+        got = runtime.run({"head": head})
+        order = np.argsort(-head[..., 4] * head[..., 5:].max(axis=2), axis=1, kind="stable")
+        numbers = np.sort(order[:, :50], axis=1)
+        assert np.array_equal(got.pop("head"), np.take_along_axis(head, numbers[..., None], axis=1))
+        assert {name: value.tolist() for name, value in got.items()} == (
+            {CELL_NUMBERS: numbers.tolist()} if numbered else {}
+        )
+    assert runtime.outputs == infos
 
 
 def test_without_graphs_pictures_are_waited_for():

@@ -1,0 +1,149 @@
+"""Of outputs with one candidate a cell only the best cells leave the device (the graphs are played: tests/gpu)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs millrace[torch]")
+
+from millrace.elements._model import CellsRead, load_model  # noqa: E402
+from millrace.media import Cells, TensorInfo  # noqa: E402
+from millrace.runtimes import torch as torch_runtime  # noqa: E402
+from millrace.runtimes.torch_best import BestCells, best_only  # noqa: E402
+from millrace.runtimes.torch_program import InOrder, Program  # noqa: E402
+
+CELLS = 1344  # of a 256x256 input
+DATA = Path(os.environ.get("MILLRACE_TEST_DATA", "/nowhere"))
+
+
+class Heads(torch.nn.Module):
+    """Gives what it is given, and twice that."""
+
+    def forward(self, head):
+        return {"other": head * 2, "head": head}
+
+
+def program(*shape):
+    infos = [TensorInfo(name, (None, *shape), "float32") for name in ("other", "head")]
+    return Program(Heads(), [TensorInfo("images", (None, 3, 256, 256), "float32")], infos)
+
+
+def reading(cells):
+    return lambda inputs, outputs, metadata: cells
+
+
+def surest(scores, count):
+    """By a sort, the earlier of equals first."""
+    return np.sort(np.argsort(-scores, axis=1, kind="stable")[:, :count], axis=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(("axis", "objectness"), [(1, None), (2, None), (1, 4), (2, 4)])
+def test_the_best_cells_in_their_order(dtype, axis, objectness):
+    generator = torch.Generator().manual_seed(3)
+    head = torch.rand((2, 500, 9), generator=generator).to(dtype)
+    head[..., 5:] *= torch.arange(1, 501)[torch.randperm(500, generator=generator)][:, None] / 500
+    scores = head[..., 5:].float().numpy().max(axis=2)
+    if objectness is not None:
+        scores = head[..., 4].float().numpy() * scores
+    whole = head if axis == 1 else head.movedim(1, 2).contiguous()
+    module = best_only(program(*whole.shape[1:]), reading(Cells("head", axis, 5, 9, objectness, True)), 40)
+    other, got, numbers = module(whole)
+    assert torch.equal(other, whole * 2)
+    assert got.dtype == dtype
+    assert numbers.dtype == torch.int32
+    assert torch.equal(got, torch.take_along_dim(whole, numbers.long().unsqueeze(3 - axis), axis))
+    assert (numbers.diff(dim=1) > 0).all()
+    kept, wanted = (np.take_along_axis(scores, rows, 1) for rows in (numbers.long().numpy(), surest(scores, 40)))
+    assert np.array_equal(np.sort(kept), np.sort(wanted))
+    if dtype == torch.float32:  # no ties
+        assert np.array_equal(numbers.numpy(), surest(scores, 40))
+
+
+def test_what_is_no_number_is_seen():
+    head = torch.rand((1, 500, 9))
+    head[0, 77, 6] = float("nan")
+    assert 77 in best_only(program(500, 9), reading(Cells("head", 1, 5, 9, 4, True)), 40)(head)[2]
+
+
+def test_when_nothing_is_left_out():
+    cells = Cells("head", 1, 5, 9, 4, True)
+    for reads, most in ((None, 40), (reading(None), 40), (reading(cells), 0), (reading(cells), 500)):
+        assert type(best_only(program(500, 9), reads, most)) is InOrder
+    assert best_only(program(500, 9), reading(cells), 499).count == 499
+    assert best_only(program(500, 9), reading(cells), 3).count == 10  # the larger dimension still counts the cells
+    assert best_only(program(500, 9), reading(Cells("head", 1, 5, 9)), 40).further == ()
+
+
+@pytest.mark.parametrize("value", [True, -1, 2.5, "many"])
+def test_the_option_is_a_number(value, tmp_path):
+    path = tmp_path / "net.pt2"
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"candidates=.* a whole number from 1 on; 0 or false: all"):
+        torch_runtime.load(path, candidates=value)
+
+
+def test_what_is_loaded_for_a_gpu_knows_what_is_read(monkeypatch, tmp_path):
+    made, path = [], tmp_path / "net.pt2"
+    torch.export.save(torch.export.export(torch.nn.Identity(), (torch.zeros(1, 3, 256, 256),)), str(path))
+
+    class Runtime:
+        def __init__(self, module, *rest):
+            made.append(module)
+
+        def warm(self, sizes):
+            pass
+
+    heads = program(9, CELLS)
+    monkeypatch.setattr("millrace.runtimes.torch_cuda.TorchRuntime", Runtime)
+    monkeypatch.setattr(torch_runtime, "_gpu", lambda device: None)
+    monkeypatch.setattr(torch_runtime, "read", lambda *args, **more: heads)
+    reads = CellsRead("yolov8", None, ["head", "other"], None, {})
+    for options in ({}, {"candidates": 50}, {"candidates": 0}, {"candidates": False}):
+        torch_runtime.load(path, "cuda:0", reads=reads, **options)
+    torch_runtime.load(path, "cuda:0")
+    assert [getattr(module, "count", None) for module in made] == [1024, 50, None, None, None]
+    assert (made[0].place, made[0].cells) == (1, Cells("head", 2, 4, 9))
+
+
+MODELS = [
+    "detect/yolox_nano_416.onnx",
+    "detect/yolox_nano_384x640_dynbatch.onnx",
+    "agpl_interop_only/yolov8n_int8.onnx",
+]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_real_models_say_the_same(model):
+    if not DATA.is_dir():
+        pytest.skip("needs MILLRACE_TEST_DATA")
+    pytest.importorskip("onnx", reason="needs millrace[convert]")
+    path = DATA / "models" / model
+    loaded = load_model(str(path))
+    network = torch_runtime._onnx(path, "float32", "cpu")
+    reads = CellsRead(None, None, None, None, {})
+    whole, fewer = InOrder(network), best_only(network, reads, 256)
+    assert type(fewer) is BestCells
+    names = [info.name for info in network.outputs]
+    found = 0
+    try:
+        for name in ("car_f204.png", "people_f205.png", "retail_f120.jpg"):
+            picture = cv2.resize(cv2.imread(str(DATA / "golden" / name)), (loaded.spec.width, loaded.spec.height))
+            tensor = torch.from_numpy((picture[None] * loaded.spec.scale).astype(np.float32))
+            tensor = tensor if loaded.spec.layout == "NHWC" else tensor.permute(0, 3, 1, 2)
+            with torch.inference_mode():
+                one = {name: value.numpy() for name, value in zip(names, whole(tensor), strict=True)}
+                few = fewer(tensor)
+            other = {n: value.numpy() for n, value in zip((*names, *fewer.further), few, strict=True)}
+            mine, theirs = (loaded.read(outputs, 1)[0] for outputs in (one, other))
+            for column in ("boxes", "scores", "classes"):
+                assert np.array_equal(getattr(mine, column), getattr(theirs, column))
+            found += len(mine)
+    finally:
+        loaded.runtime.close()
+    assert found > 0
