@@ -15,7 +15,7 @@ from .. import parsers
 from ..core.errors import ConfigError
 from ..devices import kind
 from ..engines import Opened, Use, open_engine
-from ..media import Cells, InputSpec, TensorInfo
+from ..media import LEFT_OUT, Cells, InputSpec, TensorInfo
 from ..models import SHIPPED, labels, model_file
 from ..models.card import SUFFIXES, ModelCard, find_card, read_card
 from ..models.deepstream import read_model, where_else
@@ -71,6 +71,7 @@ class LoadedModel:
     others: dict[str, Any] = field(default_factory=dict)  # inputs besides the picture, for one picture
     mean: NDArray[np.float32] | None = None  # subtracted from the tensor: a mean picture in the input's terms
     opened: Opened | None = None  # where its runtime comes from
+    left_out_told: bool = False
 
     def feed(self, pictures: Any, count: int) -> dict[str, Any]:
         """All inputs of one call: the tensor [count, …] of pictures and what goes with it.
@@ -88,11 +89,23 @@ class LoadedModel:
 
     def read(self, outputs: Mapping[str, Any], count: int) -> list[Any]:
         """What each picture of a call shows (see Reader.read)."""
+        self._check_left_out(outputs)
         return list(self.reader.read(outputs, self.batch or count)[:count])
 
     def parse(self, outputs: Mapping[str, Any]) -> Any:
         """What the first picture shows, by the parser alone."""
-        return self.reader.parser(outputs, self.batch or 1, self.reader.settings)[0]
+        return self.reader.parser(self.reader.given(outputs), self.batch or 1, self.reader.settings)[0]
+
+    def _check_left_out(self, outputs: Mapping[str, Any]) -> None:
+        """Say so, once, where the runtime left out cells that are as sure as the settings ask for."""
+        floor = self.reader.settings.floor
+        if self.left_out_told or LEFT_OUT not in outputs or not (outputs[LEFT_OUT] >= floor).any():
+            return
+        self.left_out_told = True
+        self.runtime.report(
+            f"{self.path.name}: more cells of a picture are at least {floor:g} sure than the GPU chooses: the best are "
+            "read; `options: {candidates: 4096}` chooses more, `candidates: false` leaves none out"
+        )
 
 
 def load_model(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import ConfigError, did_you_mean
-from ..media import CELL_NUMBERS
+from ..media import CELL_NUMBERS, LEFT_OUT
 from ..models.card import ClassCard, ModelCard
 from ..models.labels import Labels
 from ..parsers import kind_of
@@ -51,9 +51,7 @@ class Reader:
 
         Raises ParserError for outputs that cannot be read, and for numbers that are none (NaN).
         """
-        if self.card.outputs:
-            numbers = (CELL_NUMBERS,) if CELL_NUMBERS in outputs else ()
-            outputs = {name: outputs[name] for name in (*self.card.outputs, *numbers)}
+        outputs = self.given(outputs)
         if self.calls < 4 or self.calls % _LOOKED_AT == 0:
             self._check_numbers(outputs)
         self.calls += 1
@@ -65,6 +63,13 @@ class Reader:
             shapes = ", ".join(f"{name} {value.dtype}{list(value.shape)}" for name, value in outputs.items())
             what = str(error) or type(error).__name__
             raise ParserError(f"{self.title}: parser {self.guess.parser!r} cannot read {shapes}: {what}") from error
+
+    def given(self, outputs: Outputs) -> Outputs:
+        """What the parser is given: the outputs that the card names, else all; the numbers of cells where there are."""
+        if self.card.outputs:
+            named = {name: outputs[name] for name in self.card.outputs}
+            return {**named, CELL_NUMBERS: outputs[CELL_NUMBERS]} if CELL_NUMBERS in outputs else named
+        return {name: value for name, value in outputs.items() if name != LEFT_OUT}
 
     def _check_numbers(self, outputs: Outputs) -> None:
         for name, value in outputs.items():

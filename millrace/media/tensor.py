@@ -27,7 +27,9 @@ class TensorInfo:
         return f"{self.name} {self.dtype}[{', '.join('?' if d is None else str(d) for d in self.shape)}]"
 
 
-CELL_NUMBERS = "cell numbers"  # of an output of which some cells were left out: [N, cells], whole numbers, ascending
+# Outputs beside one of which some cells were left out: which are there, [N, cells], ascending; and how sure the surest
+# of the others is, float32 [N].
+CELL_NUMBERS, LEFT_OUT = "cell numbers", "surest cell left out"
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,8 @@ def load(
     (and much more where it is compiled); `graphs=[4, 16]` records it for these when it is loaded, and a smaller batch
     runs on the next of them. `graphs=False` runs one that cannot be recorded. `tuned` lets cuDNN try its kernels and
     take the fastest: two runs may then differ in the last bits. Where `reads` says that an output holds one candidate a
-    cell (a detector's grid), graphs give only the `candidates` best cells of each picture (1024; 0 or false: all) and,
-    where it asks, their numbers as one more output; `outputs` describes the network's own.
+    cell (a detector's grid), graphs give only the `candidates` best cells of each picture (1024; 0 or false: all), how
+    sure the next best was and, where `reads` asks, the cells' numbers (torch_best); `outputs` are the network's own.
     Raises ValueError for a file that is not a model it can run and for options that it does not know.
     """
     refuse("torch", [key for key in source if key not in _SOURCE], (*_KNOWN, *_SOURCE))

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..media import CELL_NUMBERS, Cells, TensorInfo
+from ..media import CELL_NUMBERS, LEFT_OUT, Cells, TensorInfo
 from .torch_program import InOrder, Program
 
 CANDIDATES = 1024  # cells of a picture
@@ -35,21 +35,24 @@ class BestCells(torch.nn.Module):  # type: ignore[misc]
     """A network that gives, of output number `place`, the `count` surest cells of each picture, in their order.
 
     It is compared in float32, as readers do. NaN counts as surest, so that it is seen. `further` names the outputs that
-    are added: the cells' numbers, int32 [N, count], where they are asked for.
+    are added: how sure the surest of the others is, float32 [N], and the cells' numbers, int32 [N, count], where they
+    are asked for.
     """
 
     def __init__(self, module: Any, place: int, cells: Cells, count: int) -> None:
         super().__init__()
         self.module = module
         self.place, self.cells, self.count = place, cells, count
-        self.further = (CELL_NUMBERS,) if cells.numbered else ()
+        self.further = (LEFT_OUT, CELL_NUMBERS) if cells.numbered else (LEFT_OUT,)
 
     def forward(self, *tensors: Any) -> tuple[Any, ...]:
         outputs = list(self.module(*tensors))
         head, axis = outputs[self.place], self.cells.axis
-        numbers = self._sure(head).topk(self.count, dim=1, sorted=False).indices.sort(dim=1).values
+        sure, order = self._sure(head).topk(self.count + 1, dim=1)
+        numbers = order[:, :-1].sort(dim=1).values
         outputs[self.place] = head.take_along_dim(numbers.unsqueeze(3 - axis), axis)
-        return (*outputs, numbers.int()) if self.further else tuple(outputs)
+        further = (sure[:, -1], numbers.int())[: len(self.further)]
+        return (*outputs, *further)
 
     def _sure(self, head: Any) -> Any:
         """How sure each cell is, [N, cells]."""

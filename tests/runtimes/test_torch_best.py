@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs millrace[torch]")
 
 from millrace.elements._model import CellsRead, load_model  # noqa: E402
-from millrace.media import Cells, TensorInfo  # noqa: E402
+from millrace.media import LEFT_OUT, Cells, TensorInfo  # noqa: E402
 from millrace.runtimes import torch as torch_runtime  # noqa: E402
 from millrace.runtimes.torch_best import BestCells, best_only  # noqa: E402
 from millrace.runtimes.torch_program import InOrder, Program  # noqa: E402
@@ -53,7 +53,7 @@ def test_the_best_cells_in_their_order(dtype, axis, objectness):
         scores = head[..., 4].float().numpy() * scores
     whole = head if axis == 1 else head.movedim(1, 2).contiguous()
     module = best_only(program(*whole.shape[1:]), reading(Cells("head", axis, 5, 9, objectness, True)), 40)
-    other, got, numbers = module(whole)
+    other, got, left_out, numbers = module(whole)
     assert torch.equal(other, whole * 2)
     assert got.dtype == dtype
     assert numbers.dtype == torch.int32
@@ -61,14 +61,25 @@ def test_the_best_cells_in_their_order(dtype, axis, objectness):
     assert (numbers.diff(dim=1) > 0).all()
     kept, wanted = (np.take_along_axis(scores, rows, 1) for rows in (numbers.long().numpy(), surest(scores, 40)))
     assert np.array_equal(np.sort(kept), np.sort(wanted))
+    assert np.array_equal(left_out.numpy(), np.sort(scores, axis=1)[:, -41])
+    assert left_out.dtype == torch.float32
     if dtype == torch.float32:  # no ties
         assert np.array_equal(numbers.numpy(), surest(scores, 40))
+
+
+def test_neither_objectness_nor_classes_alone_make_a_cell_sure():
+    head = torch.full((1, 60, 9), 0.5)
+    head[0, :20, 4:] = -50.0  # their product is large
+    head[0, 20:40, 4], head[0, 20:40, 5:] = 0.2, 40.0
+    head[0, 50:, 4:] = 1e30  # and so is this
+    module = best_only(program(60, 9), reading(Cells("head", 1, 5, 9, 4, True)), 20)
+    assert module(head)[3][0].tolist() == list(range(40, 60))
 
 
 def test_what_is_no_number_is_seen():
     head = torch.rand((1, 500, 9))
     head[0, 77, 6] = float("nan")
-    assert 77 in best_only(program(500, 9), reading(Cells("head", 1, 5, 9, 4, True)), 40)(head)[2]
+    assert 77 in best_only(program(500, 9), reading(Cells("head", 1, 5, 9, 4, True)), 40)(head)[3]
 
 
 def test_when_nothing_is_left_out():
@@ -77,7 +88,7 @@ def test_when_nothing_is_left_out():
         assert type(best_only(program(500, 9), reads, most)) is InOrder
     assert best_only(program(500, 9), reading(cells), 499).count == 499
     assert best_only(program(500, 9), reading(cells), 3).count == 10  # the larger dimension still counts the cells
-    assert best_only(program(500, 9), reading(Cells("head", 1, 5, 9)), 40).further == ()
+    assert best_only(program(500, 9), reading(Cells("head", 1, 5, 9)), 40).further == (LEFT_OUT,)
 
 
 @pytest.mark.parametrize("value", [True, -1, 2.5, "many"])

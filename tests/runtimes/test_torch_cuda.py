@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 import weakref
+from itertools import islice
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,11 @@ from host_gpu import host_gpu  # noqa: F401
 
 torch = pytest.importorskip("torch", reason="needs millrace[torch]")
 
-from millrace.media import CELL_NUMBERS, Cells, TensorInfo  # noqa: E402
+import millrace  # noqa: E402
+from millrace.elements._model import LoadedModel  # noqa: E402
+from millrace.elements.infer import Infer  # noqa: E402
+from millrace.media import CELL_NUMBERS, LEFT_OUT, Cells, TensorInfo  # noqa: E402
+from millrace.runtimes import torch as torch_runtime  # noqa: E402
 from millrace.runtimes import torch_cuda  # noqa: E402
 from millrace.runtimes.torch import TorchThreads  # noqa: E402
 from millrace.runtimes.torch_best import BestCells  # noqa: E402
@@ -138,11 +143,52 @@ def test_graphs_give_the_best_cells_and_their_numbers(make, numbered):
         got = runtime.run({"head": head})
         order = np.argsort(-head[..., 4] * head[..., 5:].max(axis=2), axis=1, kind="stable")
         numbers = np.sort(order[:, :50], axis=1)
-        assert np.array_equal(got.pop("head"), np.take_along_axis(head, numbers[..., None], axis=1))
-        assert {name: value.tolist() for name, value in got.items()} == (
-            {CELL_NUMBERS: numbers.tolist()} if numbered else {}
-        )
+        assert list(got) == ["head", LEFT_OUT, *([CELL_NUMBERS] if numbered else [])]
+        assert np.array_equal(got["head"], np.take_along_axis(head, numbers[..., None], axis=1))
+        assert np.array_equal(got.get(CELL_NUMBERS, numbers), numbers)
+        assert got[LEFT_OUT].shape == (count,)
     assert runtime.outputs == infos
+
+
+CLIP = "videos/road_640x352_vfr.mp4"
+MODELS = [
+    "detect/yolox_nano_384x640_dynbatch.onnx",
+    "agpl_interop_only/yolov8n_int8.onnx",
+    "segment/instseg_yolov8seg_layout_640.onnx",
+]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_objects_are_those_of_all_cells(make, host_gpu, corpus, monkeypatch, model):  # noqa: F811
+    """What `infer` finds in a clip, of all cells and of the best: the GPU is played, the rest is what runs with one."""
+    pytest.importorskip("onnx", reason="needs millrace[convert]")
+    from_onnx, sizes = torch_runtime._onnx, []
+    monkeypatch.setattr(torch_runtime, "_onnx", lambda path, precision, device: from_onnx(path, precision, "cpu"))
+    monkeypatch.setattr(torch_runtime, "_gpu", lambda device: host_gpu)
+    monkeypatch.setattr(torch_cuda, "TorchRuntime", Played)
+    monkeypatch.setattr("millrace.engines.load.load_runtime", lambda path, device, runtime, **options: (
+        torch_runtime.load(path, device, precision="float32", **options)
+    ))  # fmt: skip
+    read = LoadedModel.read
+    monkeypatch.setattr(LoadedModel, "read", lambda self, outputs, count: (
+        sizes.append(max(outputs[self.runtime.outputs[0].name].shape[1:])) or read(self, outputs, count)
+    ))  # fmt: skip
+
+    def objects(**options):
+        infer = Infer(model=str(corpus / "models" / model), device="cuda:0", confidence=0.15, options=options)
+        flow = millrace.open(str(corpus / CLIP)).add(infer)
+        return [[facts(each) for each in frame.objects] for frame in islice(flow, 0, 16, 8)]
+
+    def facts(found):
+        return found.box.tolist(), found.confidence, found.label, found.mask is None or found.mask.tobytes()
+
+    whole = objects(candidates=False)
+    everything = set(sizes)
+    sizes.clear()
+    assert objects(candidates=400) == whole
+    assert any(whole)
+    assert min(everything) > 5000
+    assert set(sizes) == {400}
 
 
 def test_without_graphs_pictures_are_waited_for():
