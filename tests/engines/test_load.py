@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from millrace.engines import Built, Engine, cache, open_engine
+from millrace.engines import Built, Engine, cache, engine, open_engine
 from millrace.testing.models import make_level_model
 
 
@@ -22,11 +22,11 @@ def model(tmp_path):
 
 
 def keep(model, file="half.onnx", gain=1.5):
-    engine = Engine("onnx", {"parallel": 1, "threads": 1}, "fp16", file=file)
+    made = Engine("onnx", {"parallel": 1, "threads": 1}, "fp16", file=file)
     with cache.kept(model, "cpu", {}) as place:
         if file:
             shutil.copy(model, place / file)
-        cache.write(place, Built(engine, place, "m.onnx", "cpu", 1.0, 60.0, gain), {})
+        cache.write(place, Built(made, place, "m.onnx", "cpu", 1.0, 60.0, gain), {})
 
 
 def opened(*arguments, **options):
@@ -43,6 +43,15 @@ def test_the_built_engine_is_taken_and_heeds_parallel(model):
     assert opened(model, parallel=3).runtime.parallel == 3
 
 
+def test_the_built_engine_is_told_what_is_read(model, monkeypatch):
+    keep(model)
+    told, load = [], engine.load_runtime
+    monkeypatch.setattr(engine, "load_runtime", lambda *where, **given: told.append(given) or load(*where, **given))
+    reads = lambda inputs, outputs, metadata: None  # noqa: E731
+    assert opened(model, reads=reads).built.engine.file == "half.onnx"
+    assert told == [{"parallel": 1, "threads": 1, "reads": reads}]
+
+
 @pytest.mark.parametrize("asked", [{"use": "default"}, {"runtime": "onnx"}, {"threads": 2}])
 def test_it_is_not_taken_where_something_else_was_asked_for(model, asked):
     keep(model)
@@ -51,9 +60,9 @@ def test_it_is_not_taken_where_something_else_was_asked_for(model, asked):
 
 @pytest.mark.skipif(find_spec("openvino") is None, reason="needs millrace[openvino]")
 def test_openvino_keeps_what_it_compiled(model):
-    engine = Engine("openvino", {"parallel": 1, "threads": 1}, "fp32")
+    made = Engine("openvino", {"parallel": 1, "threads": 1}, "fp32")
     with cache.kept(model, "cpu", {}) as place:
-        cache.write(place, Built(engine, place, "m.onnx", "cpu", 1.0, 60.0, 1.5), {})
+        cache.write(place, Built(made, place, "m.onnx", "cpu", 1.0, 60.0, 1.5), {})
     assert opened(model).built.engine.runtime == "openvino"
     assert any((cache.find(model).folder / "compiled").iterdir())
 
