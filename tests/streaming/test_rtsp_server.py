@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -284,6 +285,24 @@ def test_a_client_that_does_not_read_does_not_hold_up_the_end(
         served.feed([b"\x65" + bytes(1 << 20)], pts=n * 40_000_000)
     served.loop.run(served.server.stop(), 8)
     assert not served.server.clients
+
+
+def test_on_a_machine_that_stands_still_while_it_stops_nobody_is_left(
+    serve: Callable[..., Served], talk: Callable[[Served], Talk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("millrace.streaming.rtsp.FAREWELL", 0.1)
+    served = serve()
+    slow = talk(served)
+    slow.play()
+    for n in range(20):
+        served.feed([b"\x65" + bytes(1 << 20)], pts=n * 40_000_000)
+
+    async def stop() -> int:
+        asyncio.get_running_loop().call_later(0.01, time.sleep, 0.4)
+        await served.server.stop()
+        return len(served.server.clients)
+
+    assert served.loop.run(stop(), 20) == 0
 
 
 def test_udp_that_the_network_does_not_take_is_dropped(
