@@ -27,7 +27,7 @@ from millrace.testing.clips import numbered_clip
 SMALL = "pattern:?width=32&height=32"
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 15.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come to be"
