@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import threading
 import time
 import uuid
@@ -43,6 +44,8 @@ class Mqtt:
         self._client_id = address.options.get("client_id") or f"millrace-{uuid.uuid4().hex[:12]}"
         self._timeout = address.number("timeout", 10)
         self._tls = tls_context(address) if address.scheme == "mqtts" else None
+        if self._tls is not None:
+            self._tls.sslsocket_class = _Closing
         self._username = address.username or os.environ.get("USER_MQTT")
         self._password = password or (lambda: address.password or os.environ.get("PASSWORD_MQTT"))
         self._client: Any = None
@@ -175,3 +178,14 @@ class Mqtt:
             else:
                 self._acknowledged.add(number)
             self._state.notify_all()
+
+
+class _Closing(ssl.SSLSocket):
+    """Closed where its handshake fails: paho leaves that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise

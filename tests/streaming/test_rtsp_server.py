@@ -60,7 +60,7 @@ class Talk:
     """A client that says exactly what it is told."""
 
     def __init__(self, served: Served) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", served.server.port), timeout=5)
+        self.socket = socket.create_connection(("127.0.0.1", served.server.port), timeout=20)
         self.url, self.count, self.buffer = served.url, 0, b""
 
     def send(self, text: str | bytes) -> None:
@@ -238,7 +238,7 @@ def test_the_end_of_a_stream_is_told(serve: Callable[..., Served], talk: Callabl
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taker:
         taker.bind(("127.0.0.1", 0))
-        taker.settimeout(5)
+        taker.settimeout(20)
         port = taker.getsockname()[1]
         headers = udp.ask("SETUP", f"{served.url}/track1", Transport=f"RTP/AVP;unicast;client_port={port}-{port}")[1]
         assert udp.ask("PLAY", Session=headers["Session"].partition(";")[0])[0] == 200
@@ -312,7 +312,7 @@ def test_udp_that_the_network_does_not_take_is_dropped(
     client = talk(served)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taker:
         taker.bind(("127.0.0.1", 0))
-        taker.settimeout(5)
+        taker.settimeout(20)
         port = taker.getsockname()[1]
         headers = client.ask("SETUP", f"{served.url}/track1", Transport=f"RTP/AVP;unicast;client_port={port}-{port}")[1]
         assert client.ask("PLAY", Session=headers["Session"].partition(";")[0])[0] == 200
@@ -348,13 +348,14 @@ def test_a_hundred_clients_come_and_go(serve: Callable[..., Served]) -> None:
 def test_who_vanishes_or_says_nothing_is_forgotten(
     serve: Callable[..., Served], talk: Callable[[Served], Talk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("millrace.streaming.rtsp.TIMEOUT", 0.5)
     served = serve()
     silent, gone, there = talk(served), talk(served), talk(served)
     there.play()
     headers = gone.ask("SETUP", f"{served.url}/track1", Transport="RTP/AVP;unicast;client_port=9-9")[1]
     assert gone.ask("PLAY", Session=headers["Session"].partition(";")[0])[0] == 200
     assert len(served.mount.watchers) == 2
+    monkeypatch.setattr("millrace.streaming.rtsp.TIMEOUT", 0.5)  # from their next request on
+    assert gone.ask("OPTIONS")[0] == silent.ask("OPTIONS")[0] == 200
     silent.send("OPTIONS * RTSP/1.0\r\n")  # and no more
     wait_until(lambda: len(served.server.clients) == 1)
     served.feed(KEY)
