@@ -45,7 +45,7 @@ def server(original: Path) -> Iterator[RtspServer]:
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
 def test_it_is_saved_in_step(server: RtspServer, original: Path, tmp_path: Path, transport: str, ending: str) -> None:
     out, given = tmp_path / f"out.{ending}", sound_packets(original)
-    for attempt in range(3):
+    for _ in range(3):
         flow = millrace.open(server.url("clip"), name="a", transport=transport).limit(count=70).save(out)
         with Run(flow.plan).pipeline as pipeline:
             assert pipeline.wait(30), pipeline.stats()
@@ -55,8 +55,8 @@ def test_it_is_saved_in_step(server: RtspServer, original: Path, tmp_path: Path,
         # what comes before the first picture is not saved
         places = range(len(given) - len(saved) + 1)
         whole = len(flashes) == 2 and any(saved == given[first : first + len(saved)] for first in places)
-        if whole or transport == "tcp" or attempt == 2:
-            break  # of UDP a machine that stands still loses packets, and then it proves nothing
+        if whole:
+            break  # a machine that stands still drops pictures of a live stream, and then nothing is proven
     assert whole, ("not as it was sent", flashes, len(saved))
     assert len(flashes) == len(tones) == 2
     assert np.abs(np.array(flashes) - tones).max() < 0.1, (flashes, tones)
