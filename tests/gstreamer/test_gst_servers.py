@@ -17,7 +17,7 @@ def test_rtspclientsink_sends_every_picture_to_a_server(tmp_path: Path) -> None:
     server = RtspServer(cam=f"rtph264depay name=depay0 ! h264parse ! mpegtsmux ! filesink sync=false location={out}")
     try:
         line = f"h264parse ! rtspclientsink protocols=tcp location=rtsp://127.0.0.1:{server.port}/cam"
-        summary = millrace.open(clip, name="yard", pace=True).gstout(line).run()
+        summary = millrace.open(clip, name="yard", pace=True, live=False).gstout(line).run()
         assert not summary.errors
         until_written(out)
     finally:
