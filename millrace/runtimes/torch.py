@@ -18,7 +18,7 @@ from ..core.errors import MissingExtraError
 from .base import Runtime, choose, refuse, usable_cores
 from .files import format_of
 from .pool import PooledRuntime, check_feed
-from .torch_program import InOrder, Program, as_float16, compiled_package, read
+from .torch_program import InOrder, Program, as_float16, compiled_package, read, release
 
 _KNOWN = ("parallel", "threads", "precision", "compiled", "graphs", "tuned")
 _SOURCE = ("size", "inputs", "model", "arguments")  # what a file may leave open
@@ -95,6 +95,10 @@ class TorchThreads(PooledRuntime):
         self._program = program
         self._threads = threads
         self._set = threading.local()
+
+    def close(self) -> None:
+        super().close()
+        release(self._program.module)
 
     def call(self, feed: dict[str, Any]) -> dict[str, Any]:
         check_feed(self.inputs, feed)

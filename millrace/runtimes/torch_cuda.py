@@ -22,6 +22,7 @@ from ..cuda.context import Event, Gpu
 from ..media import TensorInfo
 from .base import Inputs
 from .torch_constants import Constants
+from .torch_program import release
 
 _SPARE = 4  # so many times the pictures of a call may one of the sizes be that were given to `warm`
 _UNRECORDED = "the network cannot be recorded as a CUDA graph ({}); the option `graphs: false` runs it as it is"
@@ -135,6 +136,8 @@ class TorchRuntime:
             self._calls.put(None)
             self._waiter.join()
         self._captured.clear()
+        release(self._module)
+        gc.unfreeze()  # what is garbage now may be found
 
     def _capture(self, count: int) -> _Captured:
         """A graph for so many pictures: one of a size given to `warm`, else the next power of two; two in turn."""
