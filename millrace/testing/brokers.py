@@ -195,8 +195,9 @@ class Nats(Server):
         async def fetch(client: Any) -> list[Received]:
             consumer = await client.jetstream().pull_subscribe(TOPIC, durable="reader")
             got: list[Received] = []
-            with suppress(TimeoutError):
-                while len(got) < count:
+            until = time.monotonic() + seconds
+            while len(got) < count and time.monotonic() < until:
+                with suppress(TimeoutError):
                     for message in await consumer.fetch(500, timeout=2):
                         got.append(Received(message.headers["Nats-Msg-Id"], message.headers["key"], message.data))
                         await message.ack()
