@@ -134,7 +134,8 @@ def test_live_hls_that_ends_is_not_begun_again(web):
     start, *packets = read(web.url("live.m3u8"), timeout=20, reconnect={"backoff": [0.1, 0.2]})
     assert start.live and 30 < len(packets) <= 60
     came, due = packets[30].arrived - packets[0].arrived, packets[30].dts - packets[0].dts
-    assert due * 0.8 < came < due + 1e9, "pieces of a second are given out at their own pace"
+    # the bound above is for a busy machine
+    assert due * 0.8 < came < due + 5e9, "pieces of a second are given out at their own pace"
     assert {packet.epoch for packet in packets} == {0}
     timer.join()
 
