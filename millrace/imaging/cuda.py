@@ -67,7 +67,10 @@ class Input(ctypes.Structure):
 
 
 def open_imaging(device: str) -> CudaImaging:
-    """The imaging of one GPU; compiles its kernels. Used by one thread at a time. Raises ConfigError without a GPU."""
+    """The imaging of one GPU; compiles its kernels. Raises ConfigError without a GPU.
+
+    Used by one thread at a time, but `to_tensor` and `upload`, which runtimes call in threads of theirs.
+    """
     return CudaImaging(gpu(device))
 
 
@@ -95,6 +98,12 @@ class CudaImaging(CudaPictures):
         self._tables = [_Table(gpu) for _ in range(_TABLES)]
         self._next = 0
         self._rows = Rows()
+        self._lock = threading.Lock()
+
+    def upload(self, image: Image) -> Image:
+        """See CudaPictures.upload."""
+        with self._lock:
+            return super().upload(image)
 
     def to_tensor(
         self, images: Sequence[Image], spec: InputSpec, out: DeviceArray | None = None, boxes: Boxes | None = None
@@ -105,6 +114,12 @@ class CudaImaging(CudaPictures):
         Raises ValueError for a dtype that is none of float32, float16, uint8, and for a box without a pixel.
         """
         self._gpu.use()
+        with self._lock:
+            return self._to_tensor(images, spec, out, boxes)
+
+    def _to_tensor(
+        self, images: Sequence[Image], spec: InputSpec, out: DeviceArray | None, boxes: Boxes | None
+    ) -> tuple[DeviceArray, list[Placement]]:
         to = _input(spec)
         rows, placements = self._rows.of(images, spec, boxes)
         if out is None:
