@@ -17,7 +17,7 @@ from millrace.brokers import open_broker
 from millrace.brokers.base import BrokerError, Message, RefusedError, waves
 from millrace.brokers.delivery import Delivery
 from millrace.brokers.spool import Spool
-from millrace.testing.brokers import SERVERS, TOPIC, Mosquitto, Nats, Server, free_port
+from millrace.testing.brokers import SERVERS, TOPIC, Mosquitto, Nats, Rabbit, Server, free_port
 
 COUNT = 600
 
@@ -44,6 +44,22 @@ def test_nothing_is_lost_over_an_outage(server: Server, tmp_path: Path) -> None:
     for key in ("cam0", "cam1"):
         first = list(dict.fromkeys(each.id for each in got if each.key == key))
         assert first == sorted(first)
+
+
+def test_rabbitmq_leaves_no_port_mapper_behind(tmp_path: Path) -> None:
+    if missing := Rabbit.missing():
+        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    server = Rabbit(tmp_path)
+    try:
+        server.start()
+        socket.create_connection(("127.0.0.1", server.epmd), timeout=10).close()
+    finally:
+        server.close()
+    until = time.monotonic() + 10
+    with pytest.raises(ConnectionRefusedError):
+        while time.monotonic() < until:
+            socket.create_connection(("127.0.0.1", server.epmd), timeout=10).close()
+            time.sleep(0.1)
 
 
 @pytest.mark.parametrize("scheme", ["mqtt", "amqp", "redis", "nats", "http"])
