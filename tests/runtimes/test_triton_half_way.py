@@ -7,6 +7,8 @@ import re
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,6 +102,38 @@ def test_an_answer_that_is_none_is_one_error(said: object, why: str) -> None:
         with pytest.raises(ValueError, match=rf"plus refused the call: its answer {why}"):
             runtime.run(X)
         runtime.close()
+
+
+@pytest.mark.parametrize("named", ["", "z"])
+def test_an_answer_over_grpc_that_lacks_an_output_is_one_error(named: str) -> None:
+    grpc = pytest.importorskip("grpc")
+    messages = pytest.importorskip("tritonclient.grpc.service_pb2")
+    services = pytest.importorskip("tritonclient.grpc.service_pb2_grpc")
+
+    class Service(services.GRPCInferenceServiceServicer):  # type: ignore[misc, name-defined]
+        def ModelMetadata(self, request: Any, context: Any) -> Any:
+            tensors = [{"name": name, "datatype": "FP32", "shape": [-1, 4]} for name in "xy"]
+            return messages.ModelMetadataResponse(inputs=tensors[:1], outputs=tensors[1:])
+
+        def ModelConfig(self, request: Any, context: Any) -> Any:
+            return messages.ModelConfigResponse()
+
+        def ModelInfer(self, request: Any, context: Any) -> Any:
+            outputs = [{"name": named, "datatype": "FP32", "shape": [1, 4]}] if named else []
+            return messages.ModelInferResponse(outputs=outputs, raw_output_contents=[bytes(16)] * len(outputs))
+
+    with ThreadPoolExecutor(4) as threads:
+        server = grpc.server(threads)
+        services.add_GRPCInferenceServiceServicer_to_server(Service(), server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            runtime = load(f"triton://127.0.0.1:{port}/plus", shared_memory="off")
+            with pytest.raises(ValueError, match="refused the call: its answer lacks the outputs y"):
+                runtime.run(X)
+            runtime.close()
+        finally:
+            server.stop(None).wait(10)
 
 
 @pytest.mark.skipif(not MEMORY.is_dir(), reason="there is no /dev/shm")
