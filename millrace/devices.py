@@ -15,6 +15,7 @@ from .core.caps import Caps
 from .core.errors import ConfigError, MissingExtraError
 from .decoders.base import Decoder
 from .decoders.fallback import Fallback, Moved
+from .decoders.renewed import Renewed
 from .encoders.base import Encoder, Unavailable
 
 
@@ -116,15 +117,18 @@ def open_decoder(caps: Caps, device: str, say: Callable[[str], None], **options:
     def tell(reason: str) -> None:
         say(f"{reason}: the cpu decodes it, and its pictures are brought to {device}")
 
-    try:
-        with _on(device):
-            first: Decoder = part(device, "decoder")(caps, device, **options)
-    except ConfigError:
-        raise
-    except ValueError as error:
-        tell(str(error))
-        return on_cpu()
-    return Fallback(first, on_cpu, tell)
+    def make() -> Decoder:
+        try:
+            with _on(device):
+                first: Decoder = part(device, "decoder")(caps, device, **options)
+        except ConfigError:
+            raise
+        except ValueError as error:
+            tell(str(error))
+            return on_cpu()
+        return Fallback(first, on_cpu, tell)
+
+    return Renewed(make, caps["codec"], caps.get("extradata"))
 
 
 def open_encoder(caps: Caps, device: str, say: Callable[[str], None], **options: Any) -> Encoder:

@@ -2,8 +2,8 @@
 
     python benchmarks/gpu/live.py h264.mp4
 
-First the network alone: its ceiling in streams of 30 fps. Then so many streams at the clip's own pace, each picture due
-when its packet is: time from due to metadata (p50, p99), frames due and frames told.
+First the network alone: its ceiling in streams of 30 fps. Then streams at the clip's own pace, more and more of them,
+each picture due when its packet is: time from due to metadata (p50, p99), frames due and frames told.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ import numpy as np
 from application import PacedFile, line
 
 from millrace.core import Graph, Pipeline
-from millrace.elements._model import load_model
 from millrace.elements.batch import Batch
 from millrace.elements.decode import Decode
 from millrace.elements.discard import Discard
@@ -28,8 +28,8 @@ from millrace.elements.infer import Infer
 from millrace.elements.json import Json
 from millrace.elements.track import Track
 
-SECONDS = 8.0
-SHARES = (0.8, 0.9)  # of what the network alone can do
+SETTLE, SECONDS = 4.0, 8.0
+SHARES = (0.8, 0.9, 1.0)  # of what the network alone can do
 
 
 def write(folder: str, **options: Any) -> str:
@@ -47,48 +47,53 @@ def write(folder: str, **options: Any) -> str:
     return str(Path(folder, "rtdetr.yaml"))
 
 
-def paced(out: common.Out, clip: str, model: str, streams: int, batch: int, timeout: float) -> None:
+def paced(out: common.Out, clip: str, model: str, plan: Callable[[Any], list[int]], batch: int, timeout: float) -> None:
+    """One pipeline. `plan` sees its model's runtime and gives rising numbers of streams, which run in turn."""
     with tempfile.TemporaryDirectory() as folder:
+        infer = Infer(model=model, device=common.DEVICE, confidence=0.0)
         graph = line(
             Graph(),
             ("decode", Decode(device=common.DEVICE, workers=8)),
             ("batch", Batch(size=batch, timeout=timeout)),
-            ("infer", Infer(model=model, device=common.DEVICE, confidence=0.0)),
+            ("infer", infer),
             ("track", Track()),
             ("json", Json(path=folder + "/{stream}.jsonl")),
             ("end", Discard()),
         )
         pipeline = Pipeline(graph)
-        for n in range(streams):
-            source = PacedFile(stream=f"s{n}", uri=clip, offset=n / streams / 30)
-            pipeline.add_source(f"s{n}", source, into="decode")
-        waits: list[float] = []
-        boxes = [0]
+        seen: list[tuple[float, int]] = []  # of each picture: milliseconds, boxes
 
         def told(item: Any) -> None:
             now = time.monotonic_ns()
-            for frame in getattr(item, "frames", ()):
-                waits.append((now - frame.arrived) / 1e6)
-                boxes[0] += len(frame.objects)
+            seen.extend(((now - frame.arrived) / 1e6, len(frame.objects)) for frame in getattr(item, "frames", ()))
 
         pipeline.tap("json", told)
-        pipeline.start()
-        until = time.monotonic() + 60
-        while not waits and time.monotonic() < until:  # the model is loaded, its graphs are recorded
-            time.sleep(0.05)
-        time.sleep(4.0)
-        waits.clear()
-        boxes[0] = 0
-        before = sum(each.drops for each in pipeline.stats().values())
-        start, cpu = time.perf_counter(), time.process_time()
-        time.sleep(SECONDS)
-        took, used, seen = time.perf_counter() - start, time.process_time() - cpu, list(waits)
-        drops = sum(each.drops for each in pipeline.stats().values()) - before
-        p50, p99 = np.percentile(seen or [0], (50, 99)).round(1).tolist()
-        out("paced", streams=streams, fps=round(len(seen) / took, 1), due=round(streams * 30.0, 1), p50_ms=p50,
-            p99_ms=p99, drops=drops, boxes=round(boxes[0] / max(1, len(seen)), 1), batch=batch,
-            cores=round(used / took, 2), errors=[str(e)[:200] for e in pipeline.errors][:2])  # fmt: skip
-        pipeline.stop()
+        pipeline.start()  # the model is loaded, its graphs are recorded
+        try:
+            running = 0
+            for streams in plan(infer.loaded.runtime):
+                for n in range(running, streams):
+                    source = PacedFile(stream=f"s{n}", uri=clip, offset=n / streams / 30)
+                    pipeline.add_source(f"s{n}", source, into="decode")
+                running = streams
+                time.sleep(SETTLE)
+                window(out, pipeline, seen, streams=streams, batch=batch)
+        finally:
+            pipeline.stop()
+
+
+def window(out: common.Out, pipeline: Pipeline, seen: list[tuple[float, int]], streams: int, batch: int) -> None:
+    def drops() -> int:
+        return sum(each.drops for each in pipeline.stats().values())
+
+    seen.clear()
+    before, start, cpu = drops(), time.perf_counter(), time.process_time()
+    time.sleep(SECONDS)
+    took, used, told = time.perf_counter() - start, time.process_time() - cpu, list(seen) or [(0.0, 0)]
+    p50, p99 = np.percentile([wait for wait, _ in told], (50, 99)).round(1).tolist()
+    out("paced", streams=streams, fps=round(len(told) / took, 1), due=streams * 30.0, p50_ms=p50, p99_ms=p99,
+        drops=drops() - before, boxes=round(sum(boxes for _, boxes in told) / len(told), 1), batch=batch,
+        cores=round(used / took, 2), errors=[str(e)[:200] for e in pipeline.errors][:2])  # fmt: skip
 
 
 def main() -> None:
@@ -107,17 +112,17 @@ def main() -> None:
     arguments = parser.parse_args()
     out = common.Out(arguments.out)
     common.gpu(common.DEVICE)
+
+    def plan(runtime: Any) -> list[int]:
+        ceiling = max(network_alone(out, "RT-DETR-R50", runtime, 40, size) for size in arguments.sizes) / 30
+        out("ceiling", streams_of_30_fps=round(ceiling, 1))
+        return sorted(arguments.streams or [int(share * ceiling) for share in SHARES])
+
     with tempfile.TemporaryDirectory() as folder:
         options = {"precision": arguments.precision, "graphs": "false" if arguments.plain else str(arguments.sizes)}
         options |= {"compiled": "true"} if arguments.compiled else {}
         model = write(folder, **options)
-        loaded = load_model(model, common.DEVICE)
-        found = [common.guarded(out, network_alone, "RT-DETR-R50", loaded.runtime, 40, n) for n in arguments.sizes]
-        loaded.runtime.close()
-        ceiling = max(fps or 0.0 for fps in found) / 30
-        out("ceiling", streams_of_30_fps=round(ceiling, 1))
-        for streams in arguments.streams or [int(share * ceiling) for share in SHARES]:
-            common.guarded(out, paced, arguments.clip, model, streams, arguments.batch, arguments.timeout)
+        common.guarded(out, paced, arguments.clip, model, plan, arguments.batch, arguments.timeout)
     print(json.dumps({"what": "end"}))
 
 

@@ -122,25 +122,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clip")
     parser.add_argument("--models", required=True)
+    parser.add_argument("--only", nargs="+", choices=("ours", "a", "b", "c"), default=["ours", "a", "b", "c"])
     parser.add_argument("--out")
     arguments = parser.parse_args()
     out = common.Out(arguments.out)
     common.gpu(common.DEVICE)
     clip, models = arguments.clip, arguments.models
-    one = common.guarded(out, ours, clip, models, 1, 1) or 0.0
-    one_by_many = common.guarded(out, ours, clip, models, 1, 16) or 0.0
-    many = common.guarded(out, ours, clip, models, 32, 32) or 0.0
-    a = common.guarded(out, measured, "(a) cv2 + torch", by_cv2, clip, models) or 0.0
-    b = common.guarded(out, measured, "(b) PyNvVideoCodec + torch", by_nvc, clip, models) or 0.0
-    c = common.guarded(out, measured, "(c) a thread and a model for each stream", by_cv2, clip, models, 32) or 0.0
-    ratios = {
-        "one stream / a": one / max(a, 1),
-        "one stream, batch 16 / a": one_by_many / max(a, 1),
-        "one stream / b": one / max(b, 1),
-        "32 streams / a": many / max(a, 1),
-        "32 streams / c": many / max(c, 1),
-    }
-    out("ratios", **{name: round(value, 2) for name, value in ratios.items()})
+    fps: dict[str, float] = {}
+
+    def note(kind: str, name: str, function: Any, *given: Any) -> None:
+        if kind in arguments.only:
+            fps[name] = common.guarded(out, function, *given) or 0.0
+
+    note("ours", "one stream", ours, clip, models, 1, 1)
+    note("ours", "one stream, batch 16", ours, clip, models, 1, 16)
+    note("ours", "32 streams", ours, clip, models, 32, 32)
+    note("a", "a", measured, "(a) cv2 + torch", by_cv2, clip, models)
+    note("b", "b", measured, "(b) PyNvVideoCodec + torch", by_nvc, clip, models)
+    note("c", "c", measured, "(c) a thread and a model for each stream", by_cv2, clip, models, 32)
+    own = [name for name in fps if len(name) > 1]
+    others = [name for name in fps if len(name) == 1]
+    out("ratios", **{f"{a} / {b}": round(fps[a] / max(fps[b], 1), 2) for a in own for b in others})
 
 
 if __name__ == "__main__":

@@ -78,8 +78,9 @@ def _gpus(nvml: Nvml) -> Iterator[str]:
     usage = nvml.usage()
     for gpu in nvml.gpus():
         device = f"cuda:{gpu.number}"
+        used = f"{gib(gpu.memory)} GiB ({gib(usage[gpu.number].used)} used)" if gpu.memory else "the processor's memory"
         yield (
-            f"{device}   {gpu.name}, {gib(gpu.memory)} GiB ({gib(usage[gpu.number].used)} used), "
+            f"{device}   {gpu.name}, {used}, "
             f"compute capability {gpu.compute}, driver {nvml.driver}, CUDA up to {nvml.cuda}"
         )
         yield f"{device}   {_busy(usage[gpu.number])}"

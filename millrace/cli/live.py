@@ -43,22 +43,21 @@ class Pace:
         while len(self._marks) > 2 and self._marks[1][0] < now - SPAN:
             self._marks.popleft()
         then, before = self._marks[0]
-        fps = (frames - before) / (now - then) if now > then else 0.0
+        fps = max(0.0, (frames - before) / (now - then)) if now > then else 0.0  # a process that died counts anew
         of = f" of {total}" if total else ""
         left = f", {clock((total - frames) / fps)} left" if total and fps > 0 and total > frames else ""
         return f"{frames}{of} frames, {fps:.1f} fps{left}"
 
 
 class Gpus:
-    """How busy the GPUs are, where this process uses one."""
+    """How busy the GPUs are that a run uses."""
 
     def __init__(self) -> None:
         self._nvml: Any = None
 
-    def lines(self) -> list[str]:
-        """A line for each GPU that this process has opened; none without the library that knows."""
-        context = sys.modules.get("millrace.cuda.context")  # it is loaded with the first part for a GPU
-        used = context.opened() if context is not None else []
+    def lines(self, run: Run | Fleet) -> list[str]:
+        """A line for each GPU that the run's processes have opened; none without the library that knows."""
+        used = _gpus(run)
         if not used:
             return []
         from ..cuda.nvml import Nvml, open_nvml, said
@@ -73,6 +72,15 @@ class Gpus:
         if self._nvml is not None and not isinstance(self._nvml, str):
             self._nvml.close()
         self._nvml = None
+
+
+def _gpus(run: Run | Fleet) -> list[int]:
+    """The numbers of the GPUs at work: in this process, or in those of a fleet."""
+    if isinstance(run, Fleet):
+        places = {process.plan.device.partition(":") for process in run.processes if process.runs}
+        return sorted(int(number or 0) for name, _, number in places if name == "cuda")
+    context = sys.modules.get("millrace.cuda.context")  # it is loaded with the first part for a GPU
+    return context.opened() if context is not None else []
 
 
 class Table:
@@ -103,7 +111,7 @@ class Table:
         began = time.monotonic()
         if began >= self._next:
             size = self._console.size
-            gpus = self._gpus.lines()
+            gpus = self._gpus.lines(run)
             lines = layout(run.readings(), self._pace.text(run), size.width, size.height - 1 - len(gpus))
             lines += [line[: size.width] for line in gpus]
             self._live.update(_coloured(lines), refresh=True)
@@ -198,7 +206,7 @@ class Lines:
             width = max(len(reading.name) for reading in readings)
             for reading in readings:
                 self.say(f"  {reading.name:{width}}  {line(reading)}")
-        for text in self._gpus.lines():
+        for text in self._gpus.lines(run):
             self.say(f"  {text}")
 
 

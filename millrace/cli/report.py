@@ -18,7 +18,7 @@ class Progress:
     """Shows how a run goes: a table of the streams on a terminal, lines every `interval` seconds elsewhere, on stderr.
 
     `perf` asks for DeepStream's lines instead, on stdout. With `lines_out` stdout is taken by the run's own results,
-    so nothing else goes there. Errors are shown as they come, warnings too with `verbose`.
+    so nothing else goes there. Errors are shown as they come, and that a process died; warnings too with `verbose`.
     """
 
     def __init__(
@@ -65,7 +65,8 @@ class Progress:
 
     def _heard(self, message: Message) -> None:
         failed = isinstance(message.error, ElementError)  # that one ends the run and is raised
-        if (message.kind == "error" and not failed) or (message.kind == "warning" and self.verbose):
+        warns = message.kind == "warning" and (self.verbose or message.element == "fleet")
+        if (message.kind == "error" and not failed) or warns:
             where = f"{message.stream}: " if message.stream and message.stream not in message.text else ""
             text = f"millrace: {message.kind}: {where}{message.text}"
             self.say(text)

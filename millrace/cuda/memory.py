@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +16,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from .context import Event, Gpu, Stream, check, succeed
 
-_SURFACES_A_SLAB = 32
+_SURFACES_A_SLAB = 32  # at most,
+_SLAB = 128_000_000  # and so many bytes
+_SIZES = 32  # of surfaces that a GPU holds together; before one more, those that nobody uses are given up
 _PATIENCE = 2.0  # seconds to wait for a surface where the GPU's memory is used up
 
 
@@ -36,6 +39,16 @@ class Owner(Protocol):
         ...
 
 
+def _add(uses: list[Event], event: Event) -> None:
+    """One reader more. Of each stream the last is enough: what is shown for hours (a wall's still picture) has many."""
+    for number, known in enumerate(uses):
+        if known.stream is event.stream:
+            if event.serial > known.serial:
+                uses[number] = event
+            return
+    uses.append(event)
+
+
 class Memory:
     """Memory of our own, allocated and freed in the order of a stream (cuMemAllocAsync)."""
 
@@ -49,7 +62,7 @@ class Memory:
         self.pointer = place.value or 0
 
     def used(self, event: Event) -> None:
-        self.uses.append(event)
+        _add(self.uses, event)
 
     def written(self, event: Event) -> None:
         """Its readers have been waited for; freeing waits for the writer, whichever stream that was."""
@@ -87,6 +100,14 @@ class DeviceArray:
         self.strides = strides  # None: rows follow each other without gaps; what is in a row never has any
         self.owner = owner
         self.ready = ready
+
+    def __getitem__(self, rows: slice) -> DeviceArray:
+        """Some of its rows (pictures of a batch), where they lie. Raises TypeError for all but a slice without step."""
+        if not isinstance(rows, slice) or rows.step not in (None, 1):
+            raise TypeError(f"of an array on {self.gpu.name} only parts [first:last] can be had: copy it with numpy()")
+        first, last, _ = rows.indices(self.shape[0])
+        shape, start = (max(0, last - first), *self.shape[1:]), self.pointer + first * self.row_bytes
+        return DeviceArray(self.gpu, start, shape, self.dtype, self.strides, self.owner, self.ready)
 
     @property
     def nbytes(self) -> int:
@@ -131,7 +152,7 @@ class DeviceArray:
             self._wait(stream)
             self._copy(out.pointer, stream, host=False)
             out.ready = stream.record()
-        self.used(out.ready)
+            self.used(out.ready)
         return out
 
     def numpy(self) -> NDArray[Any]:
@@ -147,9 +168,7 @@ class DeviceArray:
 
     def rows(self, first: int, last: int) -> NDArray[Any]:
         """Rows first to last - 1 of a picture's plane, on the CPU: one copy. Waits for them."""
-        first, last = max(0, first), min(self.shape[0], last)
-        shape, start = (last - first, *self.shape[1:]), self.pointer + first * self.row_bytes
-        return DeviceArray(self.gpu, start, shape, self.dtype, self.strides, self.owner, self.ready).numpy()
+        return self[max(0, first) : last].numpy()
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """For NumPy: what looks at pixels on the CPU need not know where they were."""
@@ -218,7 +237,7 @@ class Surface:
         self._slot.uses.clear()
 
     def used(self, event: Event) -> None:
-        self._slot.uses.append(event)
+        _add(self._slot.uses, event)
 
     @property
     def uses(self) -> list[Event]:
@@ -231,7 +250,8 @@ class Surface:
 class Surfaces:
     """Equal surfaces for the pictures of all streams of one size, cut from slabs of a few dozen.
 
-    The pool grows while more frames are under way than it holds: channels bound those, so it stops by itself.
+    The pool grows while more frames are under way than it holds: channels bound those, so it stops by itself. Where
+    pictures of many sizes come (a folder of photos), a size that nobody uses any more gives its memory back.
     `limit` is for an element that hoards frames without `image.keep()`.
     """
 
@@ -240,6 +260,8 @@ class Surfaces:
         self.size = size
         self.limit = limit
         self.count = 0
+        self._slab = max(1, min(_SURFACES_A_SLAB, _SLAB // size))
+        self._slabs: list[int] = []
         self.free: deque[Slot] = deque()  # the one waiting longest is taken first: its readers are done by then
         self._lock = threading.Lock()
 
@@ -254,19 +276,51 @@ class Surfaces:
             try:
                 slot = self.free.popleft()
             except IndexError:
-                if not self._grow():
+                if not self._more():
                     until = until or time.monotonic() + _PATIENCE
                     self._wait_until(until)
                 continue
-            if slot.uses:
+            if slot.uses:  # forgotten when it is written: one that is lent and never written still has these readers
                 stream.wait(slot.uses)
-                slot.uses.clear()
             elif slot.written is not None:
                 stream.wait((slot.written,))
             return Surface(self, slot)
 
-    def _grow(self) -> bool:
+    def _more(self) -> bool:
         """Whether there are surfaces now."""
+        if not self.count and len(self._others()) >= _SIZES:
+            self._make_room()
+        return self._grow() or (self._make_room() and self._grow())
+
+    def _others(self) -> list[Surfaces]:
+        """The pools of this GPU that hold surfaces of other sizes."""
+        with _pools_lock:
+            return [pool for pool in _pools.values() if pool.gpu is self.gpu and pool.count and pool is not self]
+
+    def _make_room(self) -> bool:
+        """Whether another pool had no surface lent, and gave its memory back."""
+        return any([pool.give_up() for pool in self._others()])
+
+    def give_up(self) -> bool:
+        """Give the memory back, if no surface is lent; returns whether that was so."""
+        with self._lock:
+            slots = []
+            with suppress(IndexError):
+                while True:
+                    slots.append(self.free.popleft())
+            if not slots or len(slots) < self.count:
+                self.free.extendleft(reversed(slots))
+                return False
+            for slot in slots:  # the GPU may be at work on some still
+                for event in slot.uses or ([] if slot.written is None else [slot.written]):
+                    event.synchronize()
+            for slab in self._slabs:
+                check(self.gpu.driver.cuMemFree(slab))
+            self._slabs.clear()
+            self.count = 0
+            return True
+
+    def _grow(self) -> bool:
         with self._lock:
             if self.free:
                 return True
@@ -276,20 +330,21 @@ class Surfaces:
                     "keeps frames (it should keep image.keep()), or the pipeline holds more than fits"
                 )
             try:
-                slab = int(check(self.gpu.driver.cuMemAlloc(self.size * _SURFACES_A_SLAB)))
+                slab = int(check(self.gpu.driver.cuMemAlloc(self.size * self._slab)))
             except RuntimeError as error:
                 if "OUT_OF_MEMORY" not in str(error):
                     raise
                 return False
-            self.free.extend(Slot(slab + i * self.size) for i in range(_SURFACES_A_SLAB))
-            self.count += _SURFACES_A_SLAB
+            self._slabs.append(slab)
+            self.free.extend(Slot(slab + i * self.size) for i in range(self._slab))
+            self.count += self._slab
             return True
 
     def _wait_until(self, until: float) -> None:
         """For others to give surfaces back: each does soon that goes on."""
         if not self.count or time.monotonic() > until:
             raise RuntimeError(
-                f"{self.gpu.name} has no memory left for {_SURFACES_A_SLAB} more surfaces of {self.size / 1e6:.1f} MB, "
+                f"{self.gpu.name} has no memory left for {self._slab} more surfaces of {self.size / 1e6:.1f} MB, "
                 f"and all {self.count} are in use: use fewer streams, or smaller batches"
             )
         time.sleep(0.001)

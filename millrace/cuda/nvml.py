@@ -15,7 +15,7 @@ class Gpu(NamedTuple):
 
     number: int
     name: str
-    memory: int  # bytes
+    memory: int  # bytes; 0: it does not say (it shares the processor's)
     compute: str  # 9.0
 
 
@@ -46,20 +46,20 @@ class Nvml:
         library, out = self._library, []
         for number, handle in enumerate(self._handles):
             major, minor = self._ask(library.nvmlDeviceGetCudaComputeCapability, handle) or ("?", "?")
-            memory = library.nvmlDeviceGetMemoryInfo(handle).total
-            out.append(Gpu(number, _text(library.nvmlDeviceGetName(handle)), memory, f"{major}.{minor}"))
+            name = _text(self._ask(library.nvmlDeviceGetName, handle) or "?")
+            out.append(Gpu(number, name, self._memory(handle)[1], f"{major}.{minor}"))
         return out
 
     def usage(self) -> list[Usage]:
         library, out = self._library, []
         for number, handle in enumerate(self._handles):
-            memory = library.nvmlDeviceGetMemoryInfo(handle)
+            used, memory = self._memory(handle)
             rates = self._ask(library.nvmlDeviceGetUtilizationRates, handle)
             decoder = self._ask(library.nvmlDeviceGetDecoderUtilization, handle)
             encoder = self._ask(library.nvmlDeviceGetEncoderUtilization, handle)
             out.append(
                 Usage(
-                    number, memory.used, memory.total, None if rates is None else rates.gpu,
+                    number, used, memory, None if rates is None else rates.gpu,
                     None if decoder is None else decoder[0], None if encoder is None else encoder[0],
                 )
             )  # fmt: skip
@@ -67,6 +67,11 @@ class Nvml:
 
     def close(self) -> None:
         self._library.nvmlShutdown()
+
+    def _memory(self, handle: Any) -> tuple[int, int]:
+        """Used, and all of it; zeros where it does not say."""
+        found = self._ask(self._library.nvmlDeviceGetMemoryInfo, handle)
+        return (found.used, found.total) if found is not None else (0, 0)
 
     def _ask(self, call: Any, handle: Any) -> Any:
         """What the GPU answers; None where it does not know the question (an engine that it has not, a MIG part)."""
@@ -99,7 +104,9 @@ def _one(usage: Usage) -> str:
     parts = [
         f"{share} % {name}" if name == "busy" else f"{name} {share} %" for name, share in shares if share is not None
     ]
-    return f"cuda:{usage.number} " + ", ".join([*parts, f"{gib(usage.used)} of {gib(usage.memory)} GiB"])
+    if usage.memory:
+        parts.append(f"{gib(usage.used)} of {gib(usage.memory)} GiB")
+    return f"cuda:{usage.number} " + ", ".join(parts)
 
 
 def gib(size: int) -> str:

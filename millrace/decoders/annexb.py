@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..media.nal import read_header
+from ..media.nal import read_header, sequences
 
 try:
     from . import _annexb as native
@@ -21,15 +21,16 @@ class Annexb:
     """Rewrites the packets of one stream into a buffer of its own: `size = annexb.write(packet.data, packet.key)`.
 
     `address` is where the bytes then lie, until the next `write`. Streams of other codecs, and those in Annex B
-    form already, are copied as they are. Raises ValueError for a header that is cut.
+    form already, are copied as they are, but for key pictures without parameter sets: they get those that stand beside
+    the stream (a camera may send them in its SDP alone). Raises ValueError for a header that is cut.
     """
 
     def __init__(self, codec: str, extradata: bytes | None) -> None:
         self.length_size = 0  # bytes of a NAL unit's length; 0: start codes already, or another codec
         self.header = b""  # the parameter sets, written before every key picture
-        if codec in ("h264", "hevc") and extradata and extradata[0] == 1:
-            self.length_size, units = read_header(codec, extradata)
-            self.header = b"".join(_START + unit for unit in units)
+        self._codec = codec
+        self.length_size, units = read_header(codec, extradata)
+        self.header = b"".join(_START + unit for unit in units)
         self._grow(1 << 20)
 
     def _grow(self, size: int) -> None:
@@ -40,6 +41,8 @@ class Annexb:
     def write(self, data: Any, key: bool) -> int:
         """Write one packet (anything with the buffer protocol); returns the bytes, 0 when its lengths are wrong."""
         header = self.header if key else b""
+        if header and not self.length_size and sequences(self._codec, memoryview(data)):
+            header = b""
         if native is None:
             return self._write(memoryview(data).cast("B"), header)
         size: int = native.write(self._view, header, data, self.length_size)

@@ -28,6 +28,7 @@ CODECS = {"h264": "H264", "hevc": "HEVC", "av1": "AV1", "vp9": "VP9"}
 FORMATS: dict[str, tuple[Format, str, int]] = {"NV12": ("NV12", "uint8", 1), "P016": ("P010", "uint16", 2)}
 MATRICES: dict[int, Matrix] = {1: "bt709", 9: "bt2020", 10: "bt2020"}  # ITU-T H.273; all else as BT.601
 FULL_RANGE = 2
+_MOST_HELD = 128  # pictures under way in a decoder, and more
 _MOST_FAILURES = 30  # key pictures in a row that NVDEC refuses before a stream is given up: half a minute, usually
 
 
@@ -61,15 +62,7 @@ class NvdecDecoder:
         self._codec = caps["codec"]
         self._annexb = Annexb(self._codec, extradata)
         self._packet = self._nvc.PacketData()
-        latencies = self._nvc.DisplayDecodeLatencyType
-        self._decoder: Any = self._nvc.CreateDecoder(
-            gpuid=gpu.ordinal,
-            codec=getattr(self._nvc.cudaVideoCodec, CODECS[self._codec]),
-            cudacontext=int(gpu.context),
-            cudastream=self._stream.handle,
-            usedevicememory=True,
-            latency=latencies.LOW if low_latency else latencies.NATIVE,
-        )
+        self._low_latency = low_latency
         if low_latency:
             self._packet.decode_flag = self._nvc.VideoPacketFlag.ENDOFPICTURE
         self._matrix = MATRICES.get(getattr(parameters, "colour_matrix", 2), "bt601")
@@ -80,6 +73,23 @@ class NvdecDecoder:
         self._failures = 0  # since the last picture
         self._waiting = False  # for a key picture, after damage
         self._layout: _Layout | None = None
+        self._decoder: Any = self._make()
+
+    def _make(self) -> Any:
+        latencies = self._nvc.DisplayDecodeLatencyType
+        try:
+            return self._nvc.CreateDecoder(
+                gpuid=self._gpu.ordinal,
+                codec=getattr(self._nvc.cudaVideoCodec, CODECS[self._codec]),
+                cudacontext=int(self._gpu.context),
+                cudastream=self._stream.handle,
+                usedevicememory=True,
+                latency=latencies.LOW if self._low_latency else latencies.NATIVE,
+            )
+        except (self._nvc.PyNvVCException, self._nvc.PyNvVCExceptionUnsupported) as error:
+            if reason := no_memory(self._gpu, error):
+                raise RuntimeError(reason) from error
+            raise ValueError(f"NVDEC cannot decode this {self._codec} stream: {_reason(error)}") from error
 
     def decode(self, packet: Packet) -> list[Decoded]:
         """Raises ValueError when the first packet shows that NVDEC cannot decode this stream.
@@ -100,6 +110,8 @@ class NvdecDecoder:
             self._durations[pts] = packet.duration
         else:
             self._timed = False
+        while len(self._durations) > _MOST_HELD:  # damaged packets give no picture
+            del self._durations[next(iter(self._durations))]
         try:
             frames = self._decoder.Decode(feed)
         except (self._nvc.PyNvVCException, self._nvc.PyNvVCExceptionUnsupported) as error:

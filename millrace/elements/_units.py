@@ -211,13 +211,17 @@ def make_input(call: Call, imaging: Any) -> dict[str, Any]:
             turned = unit.target is not None and abs(unit.target.angle or 0.0) > SLANT
             if turned and unit.target is not None and images[n].memory == CPU:
                 images[n], unit.area = straighten(images[n], unit.target.box, unit.target.angle or 0.0), None
-    if any(unit.area is not None for unit in units):
-        tensor, places = imaging.to_tensor(images, loaded.spec, boxes=[unit.area for unit in units])
+    boxes = [unit.area for unit in units]
+    if images[0].memory != CPU and loaded.batch is not None:  # what `feed` does with arrays of the CPU
+        lacks = loaded.batch - len(units)
+        images, boxes = images + images[-1:] * lacks, boxes + boxes[-1:] * lacks
+    if any(box is not None for box in boxes):
+        tensor, places = imaging.to_tensor(images, loaded.spec, boxes=boxes)
     else:
         tensor, places = imaging.to_tensor(images, loaded.spec)
-    for unit, placement in zip(units, places, strict=True):
+    for unit, placement in zip(units, places, strict=False):  # a full batch has more places
         unit.placement = placement
-    return loaded.feed(tensor, len(units))
+    return loaded.feed(tensor, len(images))
 
 
 def _fitting(tensor: Any, loaded: LoadedModel) -> Any:

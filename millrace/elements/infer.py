@@ -173,9 +173,14 @@ class Infer(Element):
         try:
             wanted_objects(self.on, loaded.card.objects)
             loaded.reader.configure(told["confidence"], told["iou"], told["top_k"], told["classes"])
+            if sizes := getattr(self.loaded.runtime, "sizes", ()):  # made ready here, and not while frames wait
+                loaded.runtime.warm(sizes)  # type: ignore[attr-defined]
         except ConfigError:
             loaded.runtime.close()
             raise
+        except (RuntimeError, ValueError) as error:
+            loaded.runtime.close()
+            raise ConfigError(f"{model}: {error}") from error
         return loaded
 
     def apply(self, prepared: Mapping[str, Any]) -> None:

@@ -155,7 +155,7 @@ class Preprocess(Element):
         boxes = [box for box, _, _ in places]
         images = [frame.image] * len(places)
         tensors, placements = self.imagings.of(frame.image).to_tensor(images, self.spec, boxes=boxes)
-        made = []
+        made, tensors = [], np.asarray(tensors)  # of a GPU's memory too: functions and sequences need arrays
         for (box, target, key), tensor, placement in zip(places, tensors, placements, strict=True):
             tensor = tensor if self.mean is None else tensor - self.mean.astype(tensor.dtype)
             tensor = tensor if self.call is None else self._asked(tensor)

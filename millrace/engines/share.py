@@ -98,6 +98,11 @@ class Shared:
     def submit(self, inputs: Inputs, done: Callable[[], None] | None = None) -> Future[dict[str, Any]]:
         return self._runtime.submit(inputs, done)
 
+    @property
+    def sizes(self) -> Sequence[int]:
+        """The batch sizes that it is ready for, where the runtime makes itself ready for each."""
+        return getattr(self._runtime, "sizes", ())
+
     def warm(self, sizes: Sequence[int]) -> None:
         """Make ready for calls of these batch sizes, where the runtime needs to."""
         if hasattr(self._runtime, "warm"):

@@ -101,7 +101,7 @@ class Process:
                 os.close(self.lines)
                 self.lines = -1
                 out, self._rest = self._rest, b""
-                return out
+                return out + b"\n" if out and not out.endswith(b"\n") else out  # it died within a line
             self._rest += chunk
         end = self._rest.rfind(b"\n") + 1
         out, self._rest = self._rest[:end], self._rest[end:]

@@ -154,7 +154,8 @@ class Fleet:
         if text:
             self._out.flush()
             with suppress(BrokenPipeError):
-                os.write(self._out.fileno(), text)
+                while text:  # a signal may come in the middle
+                    text = text[os.write(self._out.fileno(), text) :]
 
     def _listen(self, process: Process) -> None:
         assert process.connection is not None

@@ -7,7 +7,9 @@ resized as OpenCV does it (docs/preprocessing.md; the arithmetic: kernels.cu, ro
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -69,6 +71,18 @@ def open_imaging(device: str) -> CudaImaging:
     return CudaImaging(gpu(device))
 
 
+_modules: dict[int, Module] = {}
+_modules_lock = threading.Lock()
+
+
+def _module(gpu: Gpu) -> Module:
+    """Compiled once in the process for each GPU: that takes a second, and nobody can unload it while others use it."""
+    with _modules_lock:
+        if gpu.ordinal not in _modules:
+            _modules[gpu.ordinal] = Module(gpu, files(__package__).joinpath("kernels.cu").read_text())
+        return _modules[gpu.ordinal]
+
+
 class CudaImaging(CudaPictures):
     """See imaging.base.Imaging; what gives pictures is in cuda_pictures.py."""
 
@@ -76,7 +90,7 @@ class CudaImaging(CudaPictures):
         super().__init__(gpu)
         self._gpu = gpu
         self._stream = gpu.stream("middle")
-        self._module = Module(gpu, files(__package__).joinpath("kernels.cu").read_text())
+        self._module = _module(gpu)
         self._kernels: dict[str, Kernel] = {}
         self._tables = [_Table(gpu) for _ in range(_TABLES)]
         self._next = 0
@@ -229,6 +243,15 @@ class _Table:
         self._device = int(check(gpu.driver.cuMemAlloc(size)))
         self._rows: NDArray[Any] = np.ctypeslib.as_array((ctypes.c_ubyte * size).from_address(self._host)).view(ROW)
         self.sent: Event | None = None
+
+    def __del__(self) -> None:
+        if hasattr(self, "_device"):
+            with suppress(RuntimeError):
+                self._gpu.use()
+                if self.sent is not None:
+                    self.sent.synchronize()
+                check(self._gpu.driver.cuMemFreeHost(self._host))
+                check(self._gpu.driver.cuMemFree(self._device))
 
     def send(self, rows: NDArray[Any], stream: Stream) -> int:
         """Their address on the GPU. Waits in the rare case that the GPU has not read what stood there."""

@@ -10,6 +10,7 @@ import ctypes
 import math
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from math import isfinite
 from typing import Any, NamedTuple
@@ -52,6 +53,14 @@ class Atlas:
         self._at, self._chunk = _CHUNK, -1
         self._words: dict[tuple[str, int, str], int] = {}
         self._lines: dict[tuple[str, int, str], Line] = {}
+
+    def __del__(self) -> None:
+        if self._chunks:
+            with suppress(RuntimeError):
+                self._launcher.gpu.use()
+                self._launcher.stream.synchronize()
+                for chunk in self._chunks:
+                    check(self._launcher.gpu.driver.cuMemFree(chunk))
 
     def line(self, text: str, size: int, font: str) -> Line:
         """A line of text, for work on the launcher's stream, until `trim`."""

@@ -10,6 +10,7 @@ import ctypes
 import math
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 
@@ -136,12 +137,26 @@ class Table:
     def _grow(self, size: int) -> None:
         driver = self._gpu.driver
         if self._size:
+            self._size = 0
             check(driver.cuMemFreeHost(self._host))
             check(driver.cuMemFree(self.address))
         self._host = check(driver.cuMemHostAlloc(size, 0))
-        self.address = int(check(driver.cuMemAlloc(size)))
+        try:
+            self.address = int(check(driver.cuMemAlloc(size)))
+        except RuntimeError:
+            check(driver.cuMemFreeHost(self._host))
+            raise
         self._bytes: NDArray[np.uint8] = np.ctypeslib.as_array((ctypes.c_ubyte * size).from_address(int(self._host)))
         self._size = size
+
+    def __del__(self) -> None:
+        if self._size:
+            with suppress(RuntimeError):
+                self._gpu.use()
+                if self.sent is not None:
+                    self.sent.synchronize()
+                check(self._gpu.driver.cuMemFreeHost(self._host))
+                check(self._gpu.driver.cuMemFree(self.address))
 
     def send(self, size: int, launcher: Launcher) -> int:
         """Queue the copy of the first `size` bytes; set `sent` after what reads them. Returns their address."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 _START = re.compile(rb"\x00\x00\x01")
 _ESCAPED = re.compile(rb"(\x00\x00)(?=[\x00-\x03])")  # what would look like a start code
+_SETS = 4096  # bytes at the beginning of an access unit in which its parameter sets are looked for
 SEI_HEADERS = {"h264": b"\x06", "hevc": b"\x4e\x01"}  # of a unit of SEI; in hevc of one before the picture
 
 
@@ -47,6 +49,10 @@ def split(data: Any, length_size: int) -> list[bytes]:
             if unit:
                 units.append(unit)
         return units
+    return list(_by_length(source, length_size))
+
+
+def _by_length(source: bytes, length_size: int) -> Iterator[bytes]:
     at = 0
     while at + length_size <= len(source):
         length = int.from_bytes(source[at : at + length_size], "big")
@@ -54,11 +60,26 @@ def split(data: Any, length_size: int) -> list[bytes]:
         if at + length > len(source):
             break
         if length:
-            units.append(source[at : at + length])
+            yield source[at : at + length]
         at += length
     if at != len(source):
         raise ValueError("the lengths of a packet's NAL units do not add up")
-    return units
+
+
+def sequences(codec: str, data: Any, length_size: int = 0) -> list[bytes]:
+    """The sequence parameter sets that stand before the first picture of an access unit (see `split`)."""
+    found: list[bytes] = []
+    if codec not in ("h264", "hevc"):
+        return found
+    wanted, source = 7 if codec == "h264" else 33, bytes(memoryview(data)[:_SETS])
+    with suppress(ValueError):  # the picture behind them is cut off there
+        for unit in _by_length(source, length_size) if length_size else split(source, 0):
+            kind = unit[0] & 31 if codec == "h264" else unit[0] >> 1 & 63
+            if (1 <= kind <= 5) if codec == "h264" else kind < 32:
+                break
+            if kind == wanted:
+                found.append(unit)
+    return found
 
 
 def _read_avcc(header: bytes) -> tuple[int, list[bytes]]:

@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from ..media import TensorInfo
 from .base import choose, refuse, usable_cores
-from .pool import PooledRuntime
+from .pool import PooledRuntime, lies_on_gpu, wait_for
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -99,13 +99,13 @@ class OnnxRuntime(PooledRuntime):
     def __init__(self, session: ort.InferenceSession, parallel: int, device: str = "cpu") -> None:
         inputs, outputs = [_info(node) for node in session.get_inputs()], [_info(o) for o in session.get_outputs()]
         super().__init__("onnx", inputs, outputs, parallel, device, session.get_modelmeta().custom_metadata_map)
-        self.batches = device.startswith("cuda")
+        self.batches = self.on_gpu = device.startswith("cuda")
         self._names = [info.name for info in outputs]
         self._session = session
 
     def call(self, feed: dict[str, Any]) -> dict[str, Any]:
         try:
-            if any(hasattr(value, "__cuda_array_interface__") for value in feed.values()):
+            if any(map(lies_on_gpu, feed.values())):
                 values = self._from_gpu(feed)
             else:
                 values = self._session.run(self._names, feed)
@@ -118,12 +118,11 @@ class OnnxRuntime(PooledRuntime):
         binding = self._session.io_binding()
         number = int(self.device.partition(":")[2] or 0)
         for name, value in feed.items():
-            found = getattr(value, "__cuda_array_interface__", None)
-            if found is None:
+            if not lies_on_gpu(value):
                 binding.bind_cpu_input(name, value)
                 continue
-            if getattr(value, "ready", None) is not None:
-                value.ready.synchronize()
+            wait_for(value)
+            found = value.__cuda_array_interface__
             binding.bind_input(name, "cuda", number, found["typestr"], list(found["shape"]), found["data"][0])
         for name in self._names:
             binding.bind_output(name, "cpu")
@@ -155,6 +154,11 @@ def _providers(
             f"the installed ONNX Runtime has no {name}, it has: {have}; install {package} in the place of onnxruntime"
         )
     first: dict[str, Any] = {}
+    if str(options.get("enable_cuda_graph", "0")).lower() not in ("0", "false"):
+        raise ValueError(
+            "provider_options: enable_cuda_graph would replay the first call, for pictures lie elsewhere each time; "
+            "the torch runtime records graphs"
+        )
     if kind == "cuda":
         first["device_id"] = number or "0"
     elif wanted == "openvino":

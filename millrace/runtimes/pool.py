@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
+
 from ..media import TensorInfo
 from .base import Inputs
 
@@ -15,6 +17,7 @@ class PooledRuntime(ABC):
     """See runtimes.base.Runtime. A subclass defines `call`, which several threads may run at the same time."""
 
     batches = False
+    on_gpu = False  # whether `call` takes arrays that lie on a GPU; else they are copied down for it
 
     def __init__(
         self,
@@ -37,7 +40,10 @@ class PooledRuntime(ABC):
         """The outputs for these inputs, as arrays of their own. Raises ValueError for inputs that do not fit."""
 
     def run(self, inputs: Inputs) -> dict[str, Any]:
-        return self.call(dict(inputs() if callable(inputs) else inputs))
+        feed = dict(inputs() if callable(inputs) else inputs)
+        if not self.on_gpu:
+            feed = {name: np.asarray(value) if lies_on_gpu(value) else value for name, value in feed.items()}
+        return self.call(feed)
 
     def submit(self, inputs: Inputs, done: Callable[[], None] | None = None) -> Future[dict[str, Any]]:
         future = self._pool.submit(self.run, inputs)
@@ -51,6 +57,19 @@ class PooledRuntime(ABC):
     def close(self) -> None:
         """Wait for the calls that run, drop those that do not yet, end the threads. May be called twice."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def lies_on_gpu(value: Any) -> bool:
+    """Whether an array is in a GPU's memory."""
+    return hasattr(value, "__cuda_array_interface__")
+
+
+def wait_for(value: Any) -> None:
+    """Wait until an array on a GPU is written: for libraries that work on streams of their own."""
+    ready = getattr(value, "ready", None)
+    if ready is not None:
+        ready.stream.gpu.use()
+        ready.synchronize()
 
 
 def check_feed(inputs: Sequence[TensorInfo], feed: Mapping[str, Any]) -> None:

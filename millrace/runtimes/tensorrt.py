@@ -76,6 +76,7 @@ class TensorRtRuntime(PooledRuntime):
         super().__init__("tensorrt", inputs, outputs, len(slots), device)
         self.batches = all(info.shape[:1] == (None,) for info in inputs)
         self.most = min((int(engine.get_tensor_profile_shape(name, 0)[2][0]) for name in takes), default=1)
+        self.on_gpu = True
         self._engine = engine
         self._idle: queue.SimpleQueue[tuple[Any, Slot]] = queue.SimpleQueue()
         for slot in slots:

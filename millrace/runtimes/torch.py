@@ -17,8 +17,8 @@ import torch
 from ..core.errors import MissingExtraError
 from .base import Runtime, choose, refuse, usable_cores
 from .files import format_of
-from .pool import PooledRuntime, check_feed
-from .torch_program import InOrder, Program, as_float16, compiled_package, read
+from .pool import PooledRuntime, check_feed, wait_for
+from .torch_program import InOrder, Program, as_float16, compiled_package, read, release
 
 _KNOWN = ("parallel", "threads", "precision", "compiled", "graphs", "tuned")
 _SOURCE = ("size", "inputs", "model", "arguments")  # what a file may leave open
@@ -91,10 +91,14 @@ class TorchThreads(PooledRuntime):
 
     def __init__(self, program: Program, device: str, parallel: int, threads: int = 1) -> None:
         super().__init__("torch", program.inputs, program.outputs, parallel, device, program.metadata)
-        self.batches = device != "cpu"
+        self.batches = self.on_gpu = device != "cpu"
         self._program = program
         self._threads = threads
         self._set = threading.local()
+
+    def close(self) -> None:
+        super().close()
+        release(self._program.module)
 
     def call(self, feed: dict[str, Any]) -> dict[str, Any]:
         check_feed(self.inputs, feed)
@@ -103,6 +107,8 @@ class TorchThreads(PooledRuntime):
             self._set.done = True
         with torch.inference_mode():
             arrays = [feed[info.name] for info in self.inputs]
+            for array in arrays:
+                wait_for(array)
             tensors = [torch.as_tensor(_owned(array)).to(self.device) for array in arrays]
             try:
                 results = self._program.call(*tensors)

@@ -20,8 +20,9 @@ from typing import Any
 
 from ..cuda.context import Event, Gpu
 from ..media import TensorInfo
-from .base import Inputs
+from .base import Inputs, Tensors
 from .torch_constants import Constants
+from .torch_program import release
 
 _SPARE = 4  # so many times the pictures of a call may one of the sizes be that were given to `warm`
 _UNRECORDED = "the network cannot be recorded as a CUDA graph ({}); the option `graphs: false` runs it as it is"
@@ -31,7 +32,8 @@ _recording = threading.Lock()  # one graph at a time in the process: PyTorch's a
 class TorchRuntime:
     """See runtimes.base.Runtime. `module` takes the inputs in order and returns a tuple of the outputs in order.
 
-    `submit` is called from one thread; the first call of each batch size captures its graph (a second or so).
+    Several threads may call it (elements that share a model); the first call of each batch size captures its graph (a
+    second or so).
     Inputs may be on the GPU (anything with the CUDA array interface, and `ready` if it has a writer's event) or
     on the CPU. Outputs are NumPy arrays over pinned memory of the call's own.
     """
@@ -72,6 +74,9 @@ class TorchRuntime:
         self._recorder = torch.cuda.ExternalStream(gpu.stream("low").handle, device=gpu.name)
         self._captured: dict[int, list[_Captured]] = {}
         self._instead: dict[int, int] = {}  # a larger size for one whose graph found no memory
+        firsts = [info.shape[0] if info.shape else None for info in self.inputs]
+        self._fixed = None if None in firsts else firsts[0]  # pictures of every call, where the network says how many
+        self._submitting = threading.Lock()  # a stream and its graphs are used by one thread at a time
         self._sizes = tuple(sorted(sizes))
         self._warm = self._sizes
         self._pool: Any = None  # of memory, shared by the graphs: they never run at the same time
@@ -88,15 +93,16 @@ class TorchRuntime:
         if done is not None:
             future.add_done_callback(lambda _: done())
         try:
-            self._calls.put(self._enqueue(inputs, future))
+            feed = inputs() if callable(inputs) else inputs
+            with self._submitting:
+                self._calls.put(self._enqueue(feed, future))
         except (KeyError, RuntimeError, TypeError, ValueError) as error:  # RuntimeError is CUDA's, torch's, a decoder's
             future.set_exception(error)
         return future
 
-    def _enqueue(self, inputs: Inputs, future: Future[dict[str, Any]]) -> _Call:
+    def _enqueue(self, feed: Tensors, future: Future[dict[str, Any]]) -> _Call:
         """Queue everything that the call needs on our stream; nothing here waits for the GPU."""
         self._gpu.use()
-        feed = inputs() if callable(inputs) else inputs
         values = [feed[info.name] for info in self.inputs]
         count = int(values[0].shape[0])
         captured = self._capture(count)
@@ -105,8 +111,12 @@ class TorchRuntime:
         with torch.cuda.stream(self._torch_stream), torch.inference_mode():
             stream.wait(v.ready for v in values if getattr(v, "ready", None) is not None)
             for slot, value in zip(captured.inputs, values, strict=True):
-                slot[:count].copy_(torch.as_tensor(value, device=self.device if _on_gpu(value) else None))
+                there = torch.as_tensor(value, device=self.device if _on_gpu(value) else None)
+                slot[:count].copy_(there, non_blocking=True)  # else one of the CPU waits for all before it
             read = stream.record()
+            for value in values:
+                if hasattr(value, "used"):
+                    value.used(read)
             if captured.taken is not None:
                 stream.wait((captured.taken,))
             captured.graph.replay()
@@ -115,17 +125,15 @@ class TorchRuntime:
             self._copies.wait((computed,))
             results = [_to_host(torch, out[:count]) for out in captured.outputs]
             captured.taken = self._copies.record()
-        for value in values:
-            if hasattr(value, "used"):
-                value.used(read)
         return _Call(captured.taken, values, results, future)
 
     def warm(self, sizes: Sequence[int]) -> None:
         """Capture the graphs of these batch sizes now, not at their first call; of `sizes` where those were given."""
         self._gpu.use()
         self._warm = self._sizes or tuple(sizes)
-        for size in self._warm:
-            self._capture(size)
+        with self._submitting:
+            for size in self._warm:
+                self._capture(size)
 
     def close(self) -> None:
         """Wait for the calls under way and free the graphs. May be called twice."""
@@ -134,12 +142,22 @@ class TorchRuntime:
         if self._waiter.is_alive():
             self._calls.put(None)
             self._waiter.join()
-        self._captured.clear()
+            self._captured.clear()
+            release(self._module)
+            self._module = self._compiler = None
+            gc.unfreeze()  # what is garbage now may be found
+            self._torch.cuda.empty_cache()  # decoders may want it
 
     def _capture(self, count: int) -> _Captured:
         """A graph for so many pictures: one of a size given to `warm`, else the next power of two; two in turn."""
+        if self._fixed is not None and count <= self._fixed:
+            return self._of_size(self._fixed, count)
         size = min((n for n in self._warm if count <= n and (self._sizes or n <= _SPARE * count)), default=0)
         size = size or 1 << max(0, count - 1).bit_length()
+        return self._of_size(size, count)
+
+    def _of_size(self, size: int, count: int) -> _Captured:
+        """The next of the two graphs of a size, recorded where they are not there yet."""
         size = self._instead.get(size, size)
         if size not in self._captured:
             try:
@@ -214,7 +232,7 @@ class TorchRuntime:
                     if getattr(value, "ready", None) is not None:
                         value.ready.happened = True
                 call.future.set_result({name: out.numpy() for name, out in zip(names, call.results, strict=True)})
-            except RuntimeError as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is: those that wait for later calls must not hang
                 call.future.set_exception(error)
             del call  # or it would keep a batch alive until the next one is done
 

@@ -91,6 +91,17 @@ def flat(result: Any, name: str = "") -> list[tuple[str, Any]]:
     return [item for key, value in pairs for item in flat(value, f"{name}_{key}" if name else str(key))]
 
 
+def release(module: Any) -> None:
+    """Free the memory of a network's weights, which is not called again.
+
+    Modules of torch.export hold themselves in a cycle: the collector would free them late, or, where what was loaded
+    is kept from it (torch_cuda), never.
+    """
+    if isinstance(module, torch.nn.Module):
+        for tensor in (*module.parameters(), *module.buffers()):
+            tensor.data = tensor.data.new_empty(0)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without the warnings of PyTorch about PyTorch: that TorchScript is old, that one part of it calls another."""

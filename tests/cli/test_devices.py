@@ -115,10 +115,26 @@ def test_the_table_shows_gpus_that_the_run_uses(monkeypatch):
 
     monkeypatch.setattr(nvml, "open_nvml", Played)
     monkeypatch.setattr(context, "_gpus", {})
-    gpus = Gpus()
-    assert gpus.lines() == []
+    gpus, run = Gpus(), object()
+    assert gpus.lines(run) == []
     monkeypatch.setattr(context, "_gpus", {0: object()})
-    assert gpus.lines() == ["cuda:0 12 % busy, decoder 99 %, 5.0 of 140.0 GiB"]
+    assert gpus.lines(run) == ["cuda:0 12 % busy, decoder 99 %, 5.0 of 140.0 GiB"]
     gpus.close()
     monkeypatch.delitem(sys.modules, "millrace.cuda.context")
-    assert Gpus().lines() == []
+    assert Gpus().lines(run) == []
+
+
+def test_the_table_shows_gpus_that_the_runs_processes_use(monkeypatch):
+    from millrace.cli.live import Gpus
+    from millrace.config.plan import Plan
+    from millrace.cuda import nvml
+    from millrace.fleet import Fleet
+
+    monkeypatch.setattr(nvml, "open_nvml", Played)
+    monkeypatch.setattr(context, "_gpus", {})
+    fleet, gpus = Fleet(Plan([], [], device="cuda:0,cuda:1"), keep_open=True), Gpus()
+    assert gpus.lines(fleet) == []
+    for process in fleet.processes:
+        process.connection = object()  # it runs
+    assert gpus.lines(fleet) == ["cuda:0 12 % busy, decoder 99 %, 5.0 of 140.0 GiB"]  # the only one that was played
+    gpus.close()

@@ -19,7 +19,10 @@ from typing import Any
 import pytest
 
 import millrace
-from millrace.cli.live import Lines, Perf, layout, line, milliseconds
+from millrace.cli.live import Lines, Pace, Perf, layout, line, milliseconds
+from millrace.cli.report import Progress
+from millrace.core import Message
+from millrace.core.bus import Bus
 from millrace.meter import Reading
 from millrace.testing.clips import numbered_clip
 
@@ -77,6 +80,27 @@ class Going:
 
     def frames_out(self) -> dict[str, int]:
         return {"gate": self.frames, "b": self.frames // 2}
+
+
+def test_counts_that_begin_anew_are_no_negative_rate(now: list[float]) -> None:
+    run, pace = Going(), Pace()
+    for _ in range(9):
+        now[0] += 1
+        run.frames += 40
+        text = pace.text(run)  # type: ignore[arg-type]
+    assert text.startswith("360 of 400 frames, 40.0 fps")
+    now[0] += 1
+    run.frames = 10
+    assert pace.text(run) == "10 of 400 frames, 0.0 fps"  # type: ignore[arg-type]
+
+
+def test_that_a_process_died_is_said_without_being_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    run = Going()
+    run.bus = Bus()  # type: ignore[attr-defined]
+    with Progress(run, quiet=True):  # type: ignore[arg-type]
+        run.bus.post(Message("warning", "decode", "3 damaged packets", "gate"))  # type: ignore[attr-defined]
+        run.bus.post(Message("warning", "fleet", "process 0 (cpu): it was ended"))  # type: ignore[attr-defined]
+    assert capsys.readouterr().err == "millrace: warning: process 0 (cpu): it was ended\n"
 
 
 @pytest.fixture

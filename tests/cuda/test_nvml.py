@@ -62,6 +62,20 @@ def test_an_engine_that_is_not_there_is_left_out(monkeypatch):
     assert said(nvml.usage()) == "cuda:0 40 % busy, encoder 0 %, 1.5 of 80.0 GiB"
 
 
+def test_memory_that_is_the_processors_is_left_out(monkeypatch):
+    library = played(gpus=1)
+
+    def no(handle):
+        raise library.NVMLError("Not Supported")
+
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    monkeypatch.setattr(library, "nvmlDeviceGetMemoryInfo", no)
+    nvml = open_nvml()
+    assert isinstance(nvml, Nvml)
+    assert said(nvml.usage()) == "cuda:0 40 % busy, decoder 90 %, encoder 0 %"
+    assert nvml.gpus() == [(0, "NVIDIA Test 0", 0, "9.0")]
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_without_it_the_reason_is_said(monkeypatch, there):
     monkeypatch.setitem(sys.modules, "pynvml", played(driver=False) if there else None)

@@ -77,8 +77,17 @@ def test_lengths_that_do_not_add_up_give_nothing(packet):
     assert Annexb("h264", short).write(packet[1:], False) == 0
 
 
+def test_parameter_sets_that_stand_beside_a_stream_with_start_codes_are_put_in_where_they_lack():
+    sets, picture = b"\0\0\0\1\x67\1\2\0\0\0\1\x68\3", b"\0\0\1\x65\7"
+    annexb = Annexb("h264", sets)
+    assert written(annexb, picture, key=True) == sets + picture
+    assert written(annexb, picture) == picture
+    own = b"\0\0\1\x67\5\6\0\0\1\x68\3" + picture
+    assert written(annexb, own, key=True) == own
+
+
 def test_streams_with_start_codes_and_other_codecs_are_copied():
-    for codec, extradata in (("h264", b"\0\0\0\1\x67"), ("hevc", None), ("av1", b"\x81\0\0")):
+    for codec, extradata in (("h264", b""), ("hevc", None), ("av1", b"\x81\0\0")):
         assert written(Annexb(codec, extradata), b"\0\0\1\x09data", key=True) == b"\0\0\1\x09data"
 
 

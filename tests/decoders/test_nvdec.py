@@ -12,6 +12,7 @@ from host_gpu import host_gpu  # noqa: F401
 from millrace.core.caps import PACKETS, Caps
 from millrace.cuda import memory
 from millrace.decoders import nvdec
+from millrace.decoders.renewed import Renewed
 from millrace.media import Packet
 
 WIDTH, HEIGHT = 64, 36
@@ -24,8 +25,16 @@ class Broken(RuntimeError):
 class Engine:
     """A decoder that has one picture for all calls, as NVDEC has few; it gives each packet's at the next call."""
 
+    size = WIDTH, HEIGHT  # of the stream's pictures; a decoder keeps that which it began with
+    most = 1000
+    made = 0
+
     def __init__(self, **options: Any) -> None:
-        self.memory = np.zeros((HEIGHT * 3 // 2, WIDTH), np.uint8)
+        if Engine.made >= Engine.most:
+            raise Broken("CUDA_ERROR_NO_DEVICE")
+        Engine.made += 1
+        self.width, self.height = Engine.size
+        self.memory = np.zeros((self.height * 3 // 2, self.width), np.uint8)
         self.waiting: list[tuple[int, int]] = []
         self.fails = False
 
@@ -41,7 +50,7 @@ class Engine:
         self.memory[:] = size
         return SimpleNamespace(timestamp=pts, GetPtrToPlane=lambda n: self.memory.ctypes.data)
 
-    GetWidth, GetHeight = (lambda self: WIDTH), (lambda self: HEIGHT)
+    GetWidth, GetHeight = (lambda self: self.width), (lambda self: self.height)
 
     def GetPixelFormat(self) -> Any:
         return SimpleNamespace(name="NV12")
@@ -57,6 +66,8 @@ def decoder(host_gpu: Any, monkeypatch: pytest.MonkeyPatch) -> nvdec.NvdecDecode
         PyNvVCException=Broken,
         PyNvVCExceptionUnsupported=Broken,
     )
+    monkeypatch.setattr(Engine, "made", 0)
+    monkeypatch.setattr(Engine, "size", (WIDTH, HEIGHT))
     monkeypatch.setattr(nvdec, "library", lambda: library)
     monkeypatch.setattr(nvdec, "gpu", lambda device: host_gpu)
     monkeypatch.setattr(nvdec, "why_not", lambda *facts: None)
@@ -153,3 +164,42 @@ def test_a_decoder_that_fails_again_and_again_is_given_up(decoder: nvdec.NvdecDe
         for _ in range(30):
             assert decoder.decode(key) == []
     assert decoder.damaged == 30
+
+
+def sized(index: int, sets: int) -> Packet:
+    """A key picture after a sequence parameter set (unit 33 of HEVC), whose bytes differ by `sets`."""
+    data = b"\0\0\0\1" + bytes([33 << 1, 1, sets]) + b"\0\0\1" + bytes([19 << 1, 1, 7])
+    return Packet("a", data, index * 40, None, 40, key=True)
+
+
+def test_pictures_that_become_larger_get_another_decoder(decoder: nvdec.NvdecDecoder, monkeypatch: pytest.MonkeyPatch):
+    decoder = Renewed(lambda: nvdec.open_decoder(Caps(PACKETS, codec="hevc")), "hevc", None)
+    made = Engine.made
+    pictures = [each for n in range(3) for each in decoder.decode(sized(n, 1))]
+    assert Engine.made == made
+    monkeypatch.setattr(Engine, "size", (128, 72))
+    pictures += [each for n in range(3, 6) for each in decoder.decode(sized(n, 2))] + decoder.flush()
+    assert Engine.made == made + 1 and decoder.damaged == 0
+    assert [each.pts for each in pictures] == [0, 40, 80, 120, 160, 200]
+    assert [each.image.width for each in pictures] == [WIDTH] * 3 + [128] * 3
+    assert pictures[4].image.planes[0].numpy().shape == (72, 128)
+    decoder.decode(packet(6))  # a key picture without parameter sets changes nothing
+    assert Engine.made == made + 1
+
+
+def test_a_decoder_that_cannot_be_made_is_the_streams_error(
+    decoder: nvdec.NvdecDecoder, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Engine, "most", 1)
+    with pytest.raises(ValueError, match="NVDEC cannot decode this hevc stream: CUDA_ERROR_NO_DEVICE"):
+        nvdec.open_decoder(Caps(PACKETS, codec="hevc"))
+    monkeypatch.setattr(nvdec, "no_memory", lambda *facts: "cuda:0 has no memory left")
+    with pytest.raises(RuntimeError, match="no memory left"):
+        nvdec.open_decoder(Caps(PACKETS, codec="hevc"))
+
+
+def test_packets_that_give_no_picture_are_forgotten(decoder: nvdec.NvdecDecoder, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Engine, "Decode", lambda self, feed: [])
+    for n in range(1000):
+        decoder.decode(packet(n, 10))
+    assert len(decoder._durations) <= 130

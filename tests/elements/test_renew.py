@@ -17,6 +17,7 @@ from millrace.elements.infer import Infer
 from millrace.engines import Built, Engine, cache
 from millrace.engines.share import open_sessions
 from millrace.media import Frame, Image
+from millrace.runtimes.onnx import OnnxRuntime
 from millrace.testing.models import make_detector, make_level_model
 
 LEFT = [(4.0, 4.0, 20.0, 20.0, 0.9, 1)]
@@ -104,6 +105,24 @@ def test_a_new_model_takes_over_between_two_items_and_calls_under_way_end_on_the
     assert [(f.index, f.objects[0].class_id) for f in out] == [(0, 1), (1, 1), (2, 3)]
     assert {f.objects[0].stage for f in out} == {"old"}  # what others select by stays
     assert element.model == new
+
+
+def test_a_new_model_is_made_ready_for_the_batches_that_come_before_it_takes_over(opened, tmp_path, monkeypatch):
+    element = opened(model=make_detector(tmp_path / "old.onnx", LEFT, classes=5))
+    new, made = make_detector(tmp_path / "new.onnx", RIGHT, classes=5), []
+    monkeypatch.setattr(OnnxRuntime, "sizes", [1, 8], raising=False)
+    monkeypatch.setattr(OnnxRuntime, "warm", lambda self, sizes: made.append(list(sizes)), raising=False)
+    apply(element, model=new)
+    assert made == [[1, 8]]
+    assert through(element)[0].objects[0].class_id == 3
+
+    def fails(self, sizes):
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(OnnxRuntime, "warm", fails)
+    with pytest.raises(ConfigError, match=r"old.onnx: CUDA out of memory"):
+        apply(element, model=str(tmp_path / "old.onnx"))
+    assert open_sessions() == 1
 
 
 def test_a_model_that_is_wrong_changes_nothing(opened, tmp_path):

@@ -134,7 +134,7 @@ def test_what_an_ended_process_has_printed_comes_also_where_its_own_child_holds_
     os.set_blocking(read, False)
     process = Process(0, plan(clips[:1]), lines=read)
     os.write(write, b"whole\nbroken")
-    assert process.printed() == b"whole\n" and process.printed(last=True) == b"broken"
+    assert process.printed() == b"whole\n" and process.printed(last=True) == b"broken\n"
     assert process.lines == -1
     os.close(write)
 

@@ -8,7 +8,9 @@ import threading
 import av
 import numpy as np
 import pytest
+from changing import FRAMES, changing
 
+from millrace import devices
 from millrace.decoders.nvdec import open_decoder
 from millrace.imaging.cuda import to_cpu
 from millrace.media import Packet
@@ -128,6 +130,24 @@ def test_low_latency_gives_each_picture_at_once(device, clip):
     counts = [len(decoder.decode(packet)) for packet in packets]
     decoder.close()
     assert counts == [1] * 10
+
+
+@pytest.mark.parametrize("encoder", ["libx264", "libx265"])
+def test_a_stream_that_changes_its_size_goes_on(device, encoder):
+    """To smaller pictures and to larger ones on NVDEC, and to 4:2:2, which the CPU decodes."""
+    sizes = [(320, 180, "yuv420p"), (192, 128, "yuv420p"), (640, 360, "yuv420p"), (320, 180, "yuv422p")]
+    caps, packets = changing(encoder, sizes)
+    said = []
+    decoder, cpu = devices.open_decoder(caps, device, said.append), devices.open_decoder(caps, "cpu", said.append)
+    pictures = [each for packet in packets for each in decoder.decode(packet)] + decoder.flush()
+    wanted = [each for packet in packets for each in cpu.decode(packet)] + cpu.flush()
+    decoder.close()
+    cpu.close()
+    assert [each.pts for each in pictures] == [n * 40 for n in range(4 * FRAMES)] == [each.pts for each in wanted]
+    assert len(said) == 1 and "the cpu decodes it" in said[0]
+    for ours, theirs in zip(pictures, wanted, strict=True):
+        assert (ours.image.width, ours.image.height) == (theirs.image.width, theirs.image.height)
+        assert np.array_equal(to_cpu(ours.image).planes[0], theirs.image.planes[0])
 
 
 def test_a_codec_that_nvdec_does_not_know_is_one_sentence(device, clip):

@@ -118,6 +118,29 @@ def test_sizes_that_were_recorded_before_serve_smaller_calls(device, net):
         reference.close()
 
 
+def test_a_closed_network_leaves_no_memory_even_where_it_holds_itself(device, tmp_path):
+    import torch
+
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4096, 32, 32), torch.nn.Flatten())  # 50 MB of weights
+    batch = torch.export.Dim("batch", min=1, max=8)
+    program = torch.export.export(net.eval(), (torch.zeros(2, 3, 32, 32),), dynamic_shapes=({0: batch},))
+    torch.export.save(program, str(tmp_path / "net.pt2"))
+    del net, program
+
+    def used():
+        torch.cuda.synchronize()
+        return torch.cuda.memory_allocated() / 1e6
+
+    before = used()
+    for _ in range(2):  # what is recorded second keeps from the collector what the first left
+        runtime = load(tmp_path / "net.pt2", device)
+        runtime.run({runtime.inputs[0].name: np.zeros((1, 3, 32, 32), np.float32)})
+        assert used() > before + 45
+        runtime.close()
+        del runtime
+        assert used() < before + 10
+
+
 @pytest.fixture(scope="module")
 def compiler(device):
     """PyTorch's compiler at work once: it keeps threads. In this process only: its helpers' timer comes and goes."""

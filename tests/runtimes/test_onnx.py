@@ -85,6 +85,8 @@ def test_a_provider_that_the_package_lacks_is_named_with_what_to_install(tmp_pat
         load(model, provider="openvino")
     with pytest.raises(ValueError, match="'cuda' does not run on the device 'cpu'"):
         load(model, provider="cuda")
+    with pytest.raises(ValueError, match="enable_cuda_graph would replay the first call"):
+        load(model, provider_options={"enable_cuda_graph": 1})
     with pytest.raises(ValueError, match="provider='tpu' is not allowed: cpu, cuda, tensorrt, openvino"):
         load(model, provider="tpu")
 

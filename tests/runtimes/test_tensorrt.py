@@ -14,6 +14,9 @@ import types
 
 import numpy as np
 import pytest
+from host_gpu import host_gpu  # noqa: F401
+
+from millrace.cuda.memory import empty
 
 BATCH, SHAPE = -1, (3, 4, 4)
 
@@ -324,6 +327,20 @@ def test_an_engine_runs_as_it_is(trt, tmp_path):
     path.write_bytes(b"not an engine")
     with pytest.raises(ValueError, match=r"is not an engine for this GPU and TensorRT 10\.9\.0: magic tag"):
         library.load(path)
+
+
+def test_more_pictures_of_a_gpu_than_the_engine_takes_are_cut_where_they_lie(trt, tmp_path, host_gpu):  # noqa: F811
+    library = trt()
+    path = tmp_path / "net.engine"
+    path.write_bytes(pickle.dumps(4))
+    runtime = library.load(path)
+    array = empty(host_gpu.copies, (5, *SHAPE), np.float32)
+    given = numbers(5)
+    ctypes.memmove(array.pointer, given.ctypes.data, given.nbytes)
+    try:
+        assert np.array_equal(runtime.run({"x": array})["y"], 2 * given)
+    finally:
+        runtime.close()
 
 
 def test_what_fails_is_told_in_tensorrts_words(trt, model, tmp_path):

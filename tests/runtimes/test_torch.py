@@ -128,6 +128,16 @@ def test_exported_program(net, tmp_path):
     agrees(runtime, net)
 
 
+@pytest.mark.parametrize("make", [as_export, as_script])
+def test_weights_are_freed_when_a_network_is_closed(net, tmp_path, make):
+    runtime = load(make(net, tmp_path / "net.pt2"), **({"size": SIZE} if make is as_script else {}))
+    module = runtime._program.module
+    assert all(weight.numel() for weight in module.parameters())
+    runtime.close()
+    runtime.close()
+    assert not any(tensor.numel() for tensor in (*module.parameters(), *module.buffers()))
+
+
 def test_exported_program_of_one_batch_size(net, tmp_path):
     runtime = load(as_export(net, tmp_path / "m.pt2", batch=False))
     assert runtime.inputs[0].shape == (1, 3, *SIZE)
