@@ -44,6 +44,7 @@ def long_text(text: bytes) -> bytes:
 
 START = method(0, 10, 10, b"\0\x09" + long_text(b"") + long_text(b"PLAIN") + long_text(b"en_US"))
 TUNE = method(0, 10, 30, struct.pack(">HIH", 2047, 131072, 0))  # no heartbeat
+OPEN = struct.pack(">HH", 10, 40)
 OPEN_OK, CHANNEL_OK = method(0, 10, 41, b"\0"), method(1, 20, 11, long_text(b""))
 SELECT_OK, DECLARE_OK = method(1, 90, 11), method(1, 50, 11, b"\1q" + struct.pack(">II", 0, 0))
 
@@ -53,8 +54,9 @@ def rabbit(*answers: bytes) -> Callable[[socket.socket], None]:
         line.recv(8)
         for answer in (START, TUNE, OPEN_OK, *answers):
             line.sendall(answer)
-            line.recv(1 << 16)
-            time.sleep(0.1 if answer == TUNE else 0)  # two methods come in answer to it
+            said = line.recv(1 << 16)
+            while answer == TUNE and said and OPEN not in said:  # two methods come in answer to it
+                said += line.recv(1 << 16)
 
     return play
 
