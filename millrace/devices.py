@@ -17,6 +17,7 @@ from .decoders.base import Decoder
 from .decoders.fallback import Fallback, Moved
 from .decoders.renewed import Renewed
 from .encoders.base import Encoder, Unavailable
+from .media import Decoding
 
 
 class Device(NamedTuple):
@@ -27,6 +28,7 @@ class Device(NamedTuple):
     imaging: str  # open_imaging(device) -> imaging.base.Imaging
     runtime: str  # the name of the runtime (see runtimes/) that is taken where several can run a model
     upload: str | None = None  # open_upload(device) -> what brings a picture of the CPU there
+    turn: str | None = None  # open_turn(device, degrees) -> what turns a picture there
     prepare: str | None = None  # open_prepare(device) -> what makes a picture ready for the encoder there
 
 
@@ -43,6 +45,7 @@ TABLE = {
         "imaging.cuda:open_imaging",
         "torch",
         "imaging.cuda_upload:open_upload",
+        "imaging.cuda_upload:open_turn",
         "imaging.cuda_upload:open_prepare",
     ),
     "gpu": Device(  # of Intel; pictures stay on the CPU
@@ -66,6 +69,18 @@ def kind(device: str) -> str:
     if name not in TABLE:
         raise ConfigError(f"device {device!r} is not known; there are: {', '.join(TABLE)} (cuda:N for the Nth GPU)")
     return name
+
+
+def named(device: str) -> str:
+    """`auto` → cuda:0 where a GPU of NVIDIA and its packages are there, else cpu; any other name stays as it is."""
+    if device != "auto":
+        return device
+    from .cuda.context import count
+
+    try:
+        return "cuda:0" if count() else "cpu"
+    except MissingExtraError:
+        return "cpu"
 
 
 def one(device: str) -> None:
@@ -121,6 +136,8 @@ def open_decoder(caps: Caps, device: str, say: Callable[[str], None], **options:
         try:
             with _on(device):
                 first: Decoder = part(device, "decoder")(caps, device, **options)
+                if degrees := (caps.get("decoding") or Decoding()).turn:  # the CPU's decoder does that itself
+                    first = Moved(first, part(device, "turn")(device, degrees))
         except ConfigError:
             raise
         except ValueError as error:

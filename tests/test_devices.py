@@ -13,6 +13,7 @@ from millrace import devices
 from millrace.core import Caps, ConfigError, Context, StreamStart
 from millrace.core.errors import MissingExtraError
 from millrace.elements.decode import Decode
+from millrace.fleet import places
 from millrace.imaging import cuda_upload
 from millrace.imaging.convert import convert
 from millrace.imaging.cuda_upload import Uploader
@@ -122,3 +123,15 @@ def test_grey_of_16_bits_becomes_8(gpu):
     up = Uploader(gpu).upload(Image("GRAY16", [levels], 64, 48))
     assert up.format == "GRAY8"
     assert np.array_equal(download(up).planes[0], np.minimum(255, (levels.astype(int) + 128) >> 8))
+
+
+@pytest.mark.parametrize(("found", "device"), [(0, "cpu"), (2, "cuda:0"), (None, "cpu")])
+def test_auto_is_what_is_there(monkeypatch, found, device):
+    def count():
+        if found is None:
+            raise MissingExtraError("device cuda", "cuda-bindings", "cuda")
+        return found
+
+    monkeypatch.setattr("millrace.cuda.context.count", count)
+    assert devices.named("auto") == device and places("auto", 2) == [device, device]
+    assert devices.named("cuda:7") == "cuda:7"

@@ -22,6 +22,13 @@ app = typer.Typer(
     epilog="""To begin: `millrace demo`, then `millrace run street.mp4 --model street --save out.mp4`.
     `millrace COMMAND --help` tells more.""",
 )
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="Where to work: cpu, cuda:0, auto; cuda:0,cuda:1 or cuda:all, a process for each (default: as a pipeline"
+        " file says, else cpu)."
+    ),
+]
 
 
 def _version(wanted: bool) -> None:
@@ -58,9 +65,7 @@ def run(
     confidence: Annotated[float | None, typer.Option(help="Drop objects less sure than this (0 to 1).")] = None,
     classes: Annotated[str | None, typer.Option(help="Only these classes: person,car.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Infer every Nth frame; tracks carry the others.")] = 1,
-    device: Annotated[
-        str, typer.Option(help="Where to work: cpu, cuda:0; cuda:0,cuda:1 or cuda:all, a process for each.")
-    ] = "cpu",
+    device: Device = None,
     processes: Annotated[
         int | None, typer.Option(min=1, help="Share the streams among so many processes (default: one a device).")
     ] = None,

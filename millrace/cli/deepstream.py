@@ -13,7 +13,7 @@ def deepstream(
     uri: Annotated[list[str] | None, typer.Option("-i", "--input-uri", help="Of the first source.")] = None,
     captions: Annotated[bool, typer.Option("-t", "--tiledtext", help="Show captions in tiles, too.")] = False,
     max_frames: Annotated[int | None, typer.Option(min=1, help="End each stream after so many frames.")] = None,
-    device: Annotated[str, typer.Option(help="Where to work: cpu, cuda:0.")] = "cpu",
+    device: Annotated[str | None, typer.Option(help="Where to work: cpu, cuda:0 (default: as its files say).")] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no summary.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show warnings and tracebacks.")] = False,
 ) -> None:

@@ -51,7 +51,7 @@ def plan_of_app(app: App, options: Options) -> Plan:
             sys.stderr.write(redact(f"millrace: {line}\n"))
     if app.perf is not None and not options.quiet:
         options.perf, options.interval = True, app.perf
-    if options.device != "cpu":
+    if options.device is not None:
         app.plan.device = options.device
     if options.max_frames:
         app.plan.line.insert(0, Step("limit", {"count": options.max_frames}))

@@ -49,7 +49,7 @@ def plan_of_line(options: Options) -> Plan:
             sys.stderr.write(redact(f"millrace: {remark}\n"))
     if found.perf is not None and not options.quiet:
         options.perf, options.interval = True, found.perf
-    if options.device != "cpu":
+    if options.device is not None:
         found.plan.device = options.device
     if options.max_frames:
         found.plan.line.insert(0, Step("limit", {"count": options.max_frames}))

@@ -36,7 +36,7 @@ class Options:
     confidence: float | None = None
     classes: str | None = None
     every: int = 1
-    device: str = "cpu"
+    device: str | None = None  # cpu, or what a pipeline file says
     line: list[str] | tuple[str, ...] = ()
     zone: list[str] | tuple[str, ...] = ()
     max_frames: int | None = None
@@ -121,7 +121,7 @@ def plan_of(options: Options) -> Plan:
     files = [source for source in options.sources if source.lower().endswith((".yaml", ".yml"))]
     files = [source for source in files if has_pipeline(source)]
     if not files:
-        return Plan(streams_of(options.sources, (), stream_options(options)), line_of(options), options.device)
+        return Plan(streams_of(options.sources, (), stream_options(options)), line_of(options), options.device or "cpu")
     return _plan_of_file(files[0], options)
 
 
@@ -162,7 +162,7 @@ def _plan_of_file(path: str, options: Options) -> Plan:
     plan = load(path)
     if not plan.streams:
         raise ConfigError(f"{path}: there are no 'streams:' to run")
-    if options.device != "cpu":
+    if options.device is not None:
         plan.device = options.device
     if options.max_frames:
         plan.line.insert(0, Step("limit", {"count": options.max_frames}))
@@ -235,13 +235,15 @@ def header(options: Options) -> dict[str, Any]:
     """What a recorded run says of itself: settings, model and its hash, engine, sources."""
     import onnxruntime
 
-    from .. import engines
+    from .. import devices, engines
     from .._version import __version__
     from ..models import model_file
 
+    device = devices.named(options.device or "cpu")
+    runtime = devices.TABLE[devices.kind(device)].runtime
     out: dict[str, Any] = {
         "millrace": __version__,
-        "engine": f"onnxruntime {onnxruntime.__version__} on {options.device}",
+        "engine": f"{f'onnxruntime {onnxruntime.__version__}' if runtime == 'onnx' else runtime} on {device}",
         "sources": [redact(source) for source in options.sources],
         "settings": _given(confidence=options.confidence, classes=_words(options.classes), every=options.every),
     }
@@ -249,9 +251,9 @@ def header(options: Options) -> dict[str, Any]:
         path = model_file(options.model)
         digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
         out["model"] = {"path": str(path), "sha256": digest}
-        built = None if options.no_cache else engines.find(path, options.device)
+        built = None if options.no_cache else engines.find(path, device)
         if built is not None and not built.is_default:
-            out["engine"] = f"{built.engine.label} on {options.device}"
+            out["engine"] = f"{built.engine.label} on {device}"
     return out
 
 

@@ -61,6 +61,7 @@ def build(plan: Plan, pull: Element | None = None, *, keep_open: bool = False) -
 
     Raises ConfigError, or SourceError for a source that is not there.
     """
+    plan = replace(plan, device=devices.named(plan.device))
     try:
         devices.one(plan.device)
     except ConfigError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from ..media import Packet
 from ..media.nal import read_header, sequences
@@ -19,7 +20,9 @@ class Renewed:
 
     def __init__(self, make: Callable[[], Decoder], codec: str, extradata: bytes | None) -> None:
         self._make, self._codec = make, codec
-        self._length_size, _ = read_header(codec, extradata)
+        self._length_size = 0
+        with suppress(ValueError):  # a header that is cut off: `make` says so, and the CPU may know what to do
+            self._length_size, _ = read_header(codec, extradata)
         self._known: list[bytes] = []
         self._damaged = 0  # by those before
         self._decoder = make()

@@ -177,6 +177,11 @@ class Imagings:
             self._known[image.memory] = devices.part(image.memory, "imaging")(image.memory)
         return self._known[image.memory]
 
+    def for_call(self, units: Sequence[Unit]) -> Any:
+        """That of a call's pictures: where some lie on a GPU, the GPU's, which takes in the others."""
+        images = [unit.frame.image for unit in units]
+        return self.of(next((image for image in images if image.memory != CPU), images[0]))
+
     def __setitem__(self, memory: str, imaging: Any) -> None:
         self._known[memory] = imaging
 
@@ -206,6 +211,8 @@ def make_input(call: Call, imaging: Any) -> dict[str, Any]:
         tensor = np.stack([_fitting(unit.tensor, loaded) for unit in units])
         return loaded.feed(tensor, len(units))
     images = [unit.frame.image for unit in units]
+    if len({image.memory for image in images}) > 1:  # a program's own pictures beside those of a GPU's decoder
+        images = [imaging.upload(image) for image in images]
     if loaded.reader.whole:
         for n, unit in enumerate(units):
             turned = unit.target is not None and abs(unit.target.angle or 0.0) > SLANT

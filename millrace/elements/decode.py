@@ -162,9 +162,8 @@ class Decode(Element):
         except (RuntimeError, ValueError) as error:
             raise StreamError(start.stream, str(error)) from error
         wanted = start.caps.get("decoding") or Decoding()
-        if self.device != "cpu" and self.context is not None and (wanted.turn or wanted.skip_frames == "non_reference"):
-            what = "pictures are not turned" if wanted.turn else "pictures that no other needs are decoded, too"
-            self.context.warn(f"on {self.device} {what}", start.stream)
+        if self.device != "cpu" and wanted.skip_frames == "non_reference":
+            self._say(start.stream, f"on {self.device} pictures that no other needs are decoded, too")
         return decoder
 
     def _decoded(self, name: str, stream: Stream, call: Callable[[], list[Decoded]]) -> list[Decoded]:
@@ -241,7 +240,7 @@ def expected_caps(packets: Caps, device: str) -> Caps:
     matrix = {1: "bt709", 9: "bt2020", 10: "bt2020"}.get(getattr(parameters, "colour_matrix", 2), "bt601")
     full = getattr(parameters, "colour_range", 0) == 2 or pixels.startswith("yuvj")
     width, height, frames, fps = (packets.get(name) for name in ("width", "height", "frames", "fps"))
-    if wanted.turn in (90, 270) and device == "cpu":
+    if wanted.turn in (90, 270):
         width, height = height, width
     every = wanted.drop_frame_interval
     if wanted.skip_frames != "none":

@@ -237,7 +237,7 @@ class Infer(Element):
             self.leave_behind(waiting)
         else:
             for call in waiting.calls:
-                make = partial(make_input, call, self.imaging.of(call.units[0].frame.image))
+                make = partial(make_input, call, self.imaging.for_call(call.units))
                 call.future = self.loaded.runtime.submit(self.renewals.seen(make), self.context.wake)
         self.waiting.append(waiting)
         yield from self.on_wake()
@@ -297,7 +297,7 @@ class Infer(Element):
             if self.behind.full(call.units[0].frame.stream):  # the machine is too slow: ask again later
                 self.retract(call.units)
                 continue
-            inputs = make_input(call, self.imaging.of(call.units[0].frame.image))
+            inputs = make_input(call, self.imaging.for_call(call.units))
             call.future = self.loaded.runtime.submit(inputs)
             self.behind.add(call)
         for unit in waiting.units:  # an older answer is better than none

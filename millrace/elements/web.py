@@ -12,7 +12,7 @@ from ..core.caps import FRAMES, PACKETS, Caps
 from ..core.element import setting, state
 from ..core.errors import StreamError
 from ..core.item import Item, StreamStart
-from ..devices import part
+from ..devices import open_encoder
 from ..encoders.base import Encoder
 from ..media import Frame, Packet
 from ._pixels import Pixels
@@ -70,6 +70,7 @@ class Web(Served):
 
     shown: dict[str, Shown] = state(dict)
     pixels: Pixels = state(Pixels)
+    said: bool = state(bool)  # that the device has no encoder
 
     def make_server(self) -> Any:
         from ..streaming.web import WebServer  # its file needs the extra
@@ -146,9 +147,10 @@ class Web(Served):
             fps = known.caps.get("fps")
             caps = known.caps.replace(width=frame.image.width, height=frame.image.height)
             try:
-                known.encoder = part(self.device, "encoder")(
-                    caps, self.device, codec=self.codec, bitrate=self.bitrate, gop=self.gop or max(1, round(fps or 25)),
-                    preset={"av1": "11"}.get(self.codec, "superfast"), threads=1, low_latency=True,
+                known.encoder = open_encoder(
+                    caps, self.device, self._say, codec=self.codec, bitrate=self.bitrate,
+                    gop=self.gop or max(1, round(fps or 25)), preset={"av1": "11"}.get(self.codec, "superfast"),
+                    threads=1, low_latency=True,
                 )  # fmt: skip
             except ValueError as error:
                 raise StreamError(frame.stream, f"web: {error}") from error
@@ -158,6 +160,12 @@ class Web(Served):
             live.key_wanted, known.key_at = False, now
         for packet in known.encoder.encode(frame, key):
             self._feed(live, packet)
+
+    def _say(self, what: str) -> None:
+        """Once: it is the same for all streams, and whenever somebody begins to watch."""
+        if self.context is not None and not self.said:
+            self.said = True
+            self.context.warn(what, None)
 
     def _feed(self, live: Live, packet: Packet) -> None:
         assert self.loop is not None

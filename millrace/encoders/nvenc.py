@@ -65,7 +65,11 @@ def open_encoder(
     usual, worst = CODECS[name]
     if quality is not None and not 0 <= quality <= worst:
         raise ValueError(f"quality {quality} is not allowed for {name}: 0 (best) to {worst}")
-    if not engines(device, name):
+    try:
+        found = engines(device, name)
+    except ValueError as error:  # the driver's video part is not there
+        raise Unavailable(str(error)) from error
+    if not found:
         raise Unavailable(f"{device} has no NVENC for {name}")
     fps = caps.get("fps") or Fraction(25)
     options: dict[str, Any] = {
@@ -92,8 +96,9 @@ class NvencEncoder:
         self._prepare = prepare
         self._gpu = gpu(device)
         self._stream = self._gpu.stream("low")
+        self._library = library("encoding")
         try:
-            self._encoder: Any = library("encoding").CreateEncoder(
+            self._encoder: Any = self._library.CreateEncoder(
                 self._width, self._height, "NV12", False, gpu_id=self._gpu.ordinal,
                 cudacontext=int(self._gpu.context), cudastream=self._stream.handle, **options,
             )  # fmt: skip
@@ -128,12 +133,13 @@ class NvencEncoder:
             ),
         )
 
-    def encode(self, frame: Frame) -> list[Packet]:
+    def encode(self, frame: Frame, key: bool = False) -> list[Packet]:
         self._gpu.use()
         image = self._prepare(frame.image, self._width, self._height)
         self._stream.wait(plane.ready for plane in image.planes if plane.ready is not None)
         self._times.append((frame.stream, frame.pts, frame.duration or self._period, frame.epoch))
-        coded = self._encoder.Encode(_Surface(image))
+        flags = (self._library.NV_ENC_PIC_FLAGS.FORCEIDR,) if key else ()
+        coded = self._encoder.Encode(_Surface(image), *flags)
         event = self._stream.record()
         for plane in image.planes:
             plane.used(event)

@@ -21,10 +21,11 @@ def is_fleet(plan: Plan, processes: int | None = None) -> bool:
 def places(device: str, processes: int | None = None) -> list[str]:
     """The device of each process: `cuda:0,cuda:1` and 4 processes → cuda:0, cuda:1, cuda:0, cuda:1.
 
-    `cuda:all` stands for every GPU that is there. Without a number there is one process for each device.
+    `cuda:all` stands for every GPU that is there, `auto` for the first of them or the cpu. Without a number there is
+    one process for each device.
     Raises ConfigError for a device that is not known, and for fewer processes than devices.
     """
-    named = [part.strip() for part in device.split(",") if part.strip()]
+    named = [part.strip() for part in devices.named(device).split(",") if part.strip()]
     out = [each for name in named for each in (devices.every(name) if name.endswith(":all") else [name])]
     if len(set(out)) < len(out):
         raise ConfigError(f"device {device!r}: {next(name for name in out if out.count(name) > 1)} stands there twice")

@@ -127,7 +127,7 @@ class Fleet:
 
     def add(self, stream: Stream) -> str:
         """Hand a stream to the process that has least to do; returns that process's name. Raises ConfigError."""
-        if stream.name in self.names:
+        if any(stream.name in process.streams for process in self.processes):  # one of the plan may have been removed
             raise ConfigError(f"a stream {stream.name!r} is there already; remove it first or take another name")
         able = [process for process in self.processes if process.runs]
         if not able:

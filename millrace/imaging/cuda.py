@@ -43,7 +43,7 @@ _BLOCK = (32, 8, 1)
 _TABLES = 8  # of pinned memory; the one used longest ago is filled next
 _MOST = 512  # pictures or parts of one launch; more take several
 _REMEMBERED = 256  # kinds of pictures whose rows are kept
-_DTYPES = ("float32", "float16", "uint8")
+_DTYPES = ("float32", "float16", "uint8", "int8")
 # For each format: kind and bytes of a sample, the plane of each sample, its place and the step in it, in samples.
 _SAMPLES: dict[str, tuple[int, int, tuple[tuple[int, int, int], ...]]] = {
     "NV12": (3, 1, ((0, 0, 1), (1, 0, 2), (1, 1, 2))),
@@ -67,7 +67,10 @@ class Input(ctypes.Structure):
 
 
 def open_imaging(device: str) -> CudaImaging:
-    """The imaging of one GPU; compiles its kernels. Used by one thread at a time. Raises ConfigError without a GPU."""
+    """The imaging of one GPU; compiles its kernels. Raises ConfigError without a GPU.
+
+    Used by one thread at a time, but `to_tensor` and `upload`, which runtimes call in threads of theirs.
+    """
     return CudaImaging(gpu(device))
 
 
@@ -95,6 +98,12 @@ class CudaImaging(CudaPictures):
         self._tables = [_Table(gpu) for _ in range(_TABLES)]
         self._next = 0
         self._rows = Rows()
+        self._lock = threading.Lock()
+
+    def upload(self, image: Image) -> Image:
+        """See CudaPictures.upload."""
+        with self._lock:
+            return super().upload(image)
 
     def to_tensor(
         self, images: Sequence[Image], spec: InputSpec, out: DeviceArray | None = None, boxes: Boxes | None = None
@@ -102,9 +111,15 @@ class CudaImaging(CudaPictures):
         """Pictures, or parts of them, as [n, c, height, width] (or [n, height, width, c]) on the GPU, and their places.
 
         Returns at once: the result's `ready` says when it is filled. The pictures may be dropped afterwards.
-        Raises ValueError for a dtype that is none of float32, float16, uint8, and for a box without a pixel.
+        Raises ValueError for a dtype that is none of float32, float16, uint8 and int8, and for a box without a pixel.
         """
         self._gpu.use()
+        with self._lock:
+            return self._to_tensor(images, spec, out, boxes)
+
+    def _to_tensor(
+        self, images: Sequence[Image], spec: InputSpec, out: DeviceArray | None, boxes: Boxes | None
+    ) -> tuple[DeviceArray, list[Placement]]:
         to = _input(spec)
         rows, placements = self._rows.of(images, spec, boxes)
         if out is None:

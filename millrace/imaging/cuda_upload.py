@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from ..cuda.context import gpu
 from ..media import Image
+from .base import Turn
 from .cuda_pictures import CudaPictures
 
 _local = threading.local()
@@ -15,6 +17,12 @@ _local = threading.local()
 def open_upload(device: str) -> Callable[[Image], Image]:
     """What brings pictures to the GPU, for the calling thread. Raises ConfigError without a GPU."""
     return _uploader(device).upload
+
+
+def open_turn(device: str, degrees: int) -> Callable[[Image], Image]:
+    """What turns pictures on the GPU clockwise by 90, 180 or 270 degrees, for the calling thread."""
+    turns: dict[int, Turn] = {90: "clockwise", 180: "half", 270: "counterclockwise"}
+    return partial(_uploader(device).turn, how=turns[degrees])
 
 
 def open_prepare(device: str) -> Callable[[Image, int, int], Image]:

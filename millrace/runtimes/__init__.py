@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from ..core.errors import ConfigError, MissingExtraError, did_you_mean
-from .base import Runtime
+from .base import Runtime, counted
 from .files import FORMATS, format_of
 
 __all__ = ["RUNTIMES", "Kind", "choose_runtime", "load"]
@@ -73,6 +73,8 @@ def load(
     `size` is the (height, width) of pictures, for files that do not say it. Raises ValueError, MissingExtraError where
     a library is not installed.
     """
+    for option in ("parallel", "threads"):
+        counted(option, options.get(option))
     name = choose_runtime(path, device, runtime, prefer)
     kind = RUNTIMES[name]
     if size is not None and kind.takes_size:

@@ -64,6 +64,12 @@ def refuse(runtime: str, options: Iterable[str], known: Iterable[str]) -> None:
         raise ValueError(f"the {runtime} runtime has no option {option!r}.{hint} There are: {', '.join(known)}")
 
 
+def counted(name: str, value: object) -> None:
+    """Raises ValueError for what is neither None nor a whole number from 1 on."""
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ValueError(f"{name}={value!r} is not allowed: a whole number from 1 on")
+
+
 def choose(name: str, value: str, allowed: Iterable[str]) -> str:
     """The value, when it is allowed. Raises ValueError."""
     if value not in allowed:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ..core.errors import MissingExtraError
-from .base import Runtime, choose, refuse, usable_cores
+from .base import Runtime, choose, counted, refuse, usable_cores
 from .files import format_of
 from .pool import PooledRuntime, check_feed, wait_for
 from .torch_program import InOrder, Program, as_float16, compiled_package, read, release
@@ -56,6 +56,7 @@ def load(
     refuse("torch", [key for key in source if key not in _SOURCE], (*_KNOWN, *_SOURCE))
     if not Path(path).is_file():
         raise ValueError(f"there is no file {path}")
+    _check(threads, tuned, compiled)
     kind = format_of(path)
     on_gpu = device != "cpu"
     precision = precision or ("float16" if on_gpu and kind == "onnx" else "float32")
@@ -117,10 +118,16 @@ class TorchThreads(PooledRuntime):
             return {info.name: _array(result) for info, result in zip(self.outputs, results, strict=True)}
 
 
+def _check(threads: int, tuned: object, compiled: object) -> None:
+    counted("threads", threads)
+    if not isinstance(tuned, bool) or not isinstance(compiled, (bool, str)):
+        raise ValueError("tuned is true or false; compiled is that, a folder, or background")
+
+
 def _sizes(graphs: bool | Sequence[int]) -> list[int]:
     if isinstance(graphs, bool):
         return []
-    if not isinstance(graphs, list) or not graphs or not all(isinstance(each, int) and each > 0 for each in graphs):
+    if not isinstance(graphs, list) or not graphs or not all(type(each) is int and each > 0 for each in graphs):
         raise ValueError(f"graphs: {graphs!r} is not allowed: true, false, or the sizes of batches, such as [4, 16]")
     return graphs
 

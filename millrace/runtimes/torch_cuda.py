@@ -145,8 +145,9 @@ class TorchRuntime:
             self._captured.clear()
             release(self._module)
             self._module = self._compiler = None
-            gc.unfreeze()  # what is garbage now may be found
-            self._torch.cuda.empty_cache()  # decoders may want it
+            with _recording:  # PyTorch gives nothing back while a graph is recorded
+                gc.unfreeze()  # what is garbage now may be found
+                self._torch.cuda.empty_cache()  # decoders may want it
 
     def _capture(self, count: int) -> _Captured:
         """A graph for so many pictures: one of a size given to `warm`, else the next power of two; two in turn."""

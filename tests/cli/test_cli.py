@@ -183,6 +183,16 @@ def test_options_become_elements_in_order() -> None:
     assert [stream.name for stream in plan_of(Options(["a.mp4", "b/a.mkv"])).streams] == ["a", "a-2"]
 
 
+def test_a_device_that_is_given_goes_before_that_of_the_file(clip: str, tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(
+        f"device: cuda:0\nstreams: {{a: {{uri: {clip}}}}}\npipeline: [{{json: {{path: {tmp_path}/o.jsonl}}}}]\n"
+    )
+    assert plan_of(Options([str(path)])).device == "cuda:0"
+    assert plan_of(Options([str(path)], device="cpu")).device == "cpu"
+    assert invoke(["run", str(path), "--device", "auto", "--quiet"]) == OK  # there is no GPU, or there is one
+
+
 def test_inspect_lists_and_shows(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["inspect"]) == OK
     said = capsys.readouterr().out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +17,8 @@ from millrace.elements.infer import Infer
 from millrace.elements.preprocess import Preprocess
 from millrace.imaging import cuda
 from millrace.imaging.cpu import open_imaging
-from millrace.media import Batch, Frame
+from millrace.media import Batch, Frame, InputSpec
+from millrace.runtimes.onnx import OnnxRuntime
 from millrace.runtimes.pool import PooledRuntime, wait_for
 from millrace.testing.models import make_detector
 
@@ -32,6 +35,9 @@ class Imaging:
         self.asked.append(len(images))
         rows, places = open_imaging("cpu").to_tensor([download(image) for image in images], spec, boxes=boxes)
         return there(self.gpu, rows), places
+
+    def upload(self, image):
+        return image if image.memory != "cpu" else upload(self.gpu, image)
 
 
 def there(gpu, rows):
@@ -71,6 +77,44 @@ def test_a_network_of_the_cpu_reads_pictures_of_a_gpu(gpu, tmp_path, batch):
     wanted = found(Infer(model=model), frames(None, 3))
     assert found(Infer(model=model), frames(gpu, 3)) == wanted and len(wanted[2]) == 2
     assert set(gpu.imaging.asked) == {batch or 1}  # one of a fixed batch is filled up where its pictures are made
+
+
+def test_pictures_of_both_kinds_in_one_batch(gpu, tmp_path, monkeypatch):
+    monkeypatch.setattr(OnnxRuntime, "batches", True, raising=False)
+    model = str(make_detector(tmp_path / "m.onnx", BOXES, "yolov8", classes=5, batch=4))
+    mixed = [*frames(None, 1), *frames(gpu, 1), *frames(None, 1)]
+    for index, frame in enumerate(mixed):
+        frame.index = index
+    assert found(Infer(model=model), mixed) == found(Infer(model=model), frames(None, 3))
+    assert gpu.imaging.asked == [4]
+
+
+def test_threads_of_a_runtime_make_their_inputs_one_after_the_other(gpu, monkeypatch):
+    """Two would take one table of rows for their launches."""
+    inside, most = [], []
+
+    class Slow(dict):
+        def __missing__(self, name):
+            return SimpleNamespace(launch=self.launch)
+
+        def launch(self, *arguments):
+            inside.append(1)
+            time.sleep(0.002)
+            most.append(len(inside))
+            inside.pop()
+
+    monkeypatch.setattr(cuda, "Module", lambda gpu, source: Slow())
+    monkeypatch.setattr(cuda, "_modules", {})
+    imaging, image = cuda.CudaImaging(gpu), upload(gpu, picture("NV12", 128, 96))
+    threads = [
+        threading.Thread(target=lambda: [imaging.to_tensor([image], InputSpec(32, 32)) for _ in range(10)])
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == [1] * 30
 
 
 def test_prepared_tensors_are_the_same(gpu):

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from host_gpu import host_gpu  # noqa: F401
 
+from millrace import devices
 from millrace.core.caps import PACKETS, Caps
 from millrace.cuda import memory
 from millrace.decoders import nvdec
 from millrace.decoders.renewed import Renewed
-from millrace.media import Packet
+from millrace.decoders.turn import turned
+from millrace.elements.decode import expected_caps
+from millrace.imaging import cuda_upload
+from millrace.media import Decoding, Image, Packet
 
 WIDTH, HEIGHT = 64, 36
 
@@ -203,3 +207,31 @@ def test_packets_that_give_no_picture_are_forgotten(decoder: nvdec.NvdecDecoder,
     for n in range(1000):
         decoder.decode(packet(n, 10))
     assert len(decoder._durations) <= 130
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_pictures_stand_upright_as_on_the_cpu(
+    decoder: nvdec.NvdecDecoder,
+    host_gpu: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    degrees: int,
+):
+    monkeypatch.setattr(cuda_upload, "gpu", lambda device: host_gpu)
+    monkeypatch.setattr(cuda_upload, "_local", SimpleNamespace())
+    rows = np.arange(WIDTH * HEIGHT * 3 // 2).astype(np.uint8).reshape(-1, WIDTH)
+    monkeypatch.setattr(Engine, "_frame", lambda self, pts, size: given(pts, rows))
+    caps = Caps(PACKETS, codec="hevc", width=WIDTH, height=HEIGHT, decoding=Decoding(turn=degrees))
+    said: list[str] = []
+    upright = devices.open_decoder(caps, "cuda:0", said.append)
+    upright.decode(packet(0))
+    (picture,) = upright.decode(packet(1))
+    image = Image("NV12", [rows[:HEIGHT], rows[HEIGHT:].reshape(HEIGHT // 2, WIDTH // 2, 2)], WIDTH, HEIGHT)
+    wanted = turned(image, degrees)
+    assert (picture.image.width, picture.image.height, picture.pts) == (wanted.width, wanted.height, 0)
+    for plane, other in zip(picture.image.planes, wanted.planes, strict=True):
+        np.testing.assert_array_equal(plane.numpy(), other)
+    assert not said and expected_caps(caps, "cuda:0")["width"] == wanted.width
+
+
+def given(pts: int, rows: Any) -> Any:
+    return SimpleNamespace(timestamp=pts, GetPtrToPlane=lambda n: rows.ctypes.data)

@@ -128,3 +128,8 @@ def test_other_codecs_have_no_parameter_sets() -> None:
     for data in (b"\0\0\1\x67a", b"\0\0\1\x67b"):
         decoder.decode(Packet("a", data, 0, 0, 1, key=True))
     assert len(decoder.flush()) == 1
+
+
+def test_a_header_that_is_cut_off_is_for_the_decoder_to_say():
+    decoder = Renewed(Played, "h264", HEADERS["h264"][:4] + b"\xff\xe1\x00")
+    assert decoder.decode(packets("h264", 4, "a")[0]) == []

@@ -14,6 +14,7 @@ from host_gpu import download, host_gpu, upload  # noqa: F401
 from millrace import devices
 from millrace.core import Caps, ConfigError, Context, StreamStart
 from millrace.elements.encode import Encode
+from millrace.elements.web import Shown, Web
 from millrace.encoders import nvenc
 from millrace.imaging import cuda_upload
 from millrace.imaging.cuda_upload import Uploader
@@ -32,7 +33,8 @@ class Played:
     def GetSequenceParams(self):
         return list(b"header")
 
-    def Encode(self, surface):
+    def Encode(self, surface, flags=0):
+        self.forced = flags == 2
         levels = []
         for plane in surface.cuda():
             told = plane.__cuda_array_interface__
@@ -50,7 +52,8 @@ class Played:
 
     def _out(self):
         self.count += 1
-        return [{"data": bytes(self.held.pop(0)), "timestamp": 0, "picture_type": 3 if self.count == 1 else 0}]
+        key = self.count == 1 or self.forced
+        return [{"data": bytes(self.held.pop(0)), "timestamp": 0, "picture_type": 3 if key else 0}]
 
 
 @pytest.fixture
@@ -67,7 +70,8 @@ def played(host_gpu, monkeypatch):  # noqa: F811
             raise RuntimeError("no")
         return {"num_encoder_engines": 3}
 
-    library = SimpleNamespace(CreateEncoder=create, GetEncoderCaps=caps)
+    flags = SimpleNamespace(FORCEIDR=2)
+    library = SimpleNamespace(CreateEncoder=create, GetEncoderCaps=caps, NV_ENC_PIC_FLAGS=flags)
     host_gpu.context = 7
     monkeypatch.setattr(nvenc, "library", lambda what: library)
     monkeypatch.setattr(nvenc, "gpu", lambda device: host_gpu)
@@ -94,6 +98,40 @@ def test_pictures_of_any_kind_are_coded_in_order(played, format, where):
     want = download(Uploader(played.gpu).fitted(upload(played.gpu, image), 322, 178))
     assert all(bytes(packet.data) == bytes(int(plane.mean()) for plane in want.planes) for packet in packets)
     assert coder.caps["extradata"] == b"header" and coder.caps["parameters"].colour_matrix == 1
+
+
+def test_a_picture_that_can_be_decoded_without_others_is_asked_for(played):
+    coder, frame = encoder(played), Frame("a", 0, 0, upload(played.gpu, picture("NV12", 322, 178)))
+    packets = [packet for index in range(6) for packet in coder.encode(frame, key=index == 4)]
+    assert [packet.key for packet in packets] == [True, False, False, True, False]  # each comes a picture late
+
+
+@pytest.mark.parametrize("engines", [3, 0])
+def test_who_watches_a_pipeline_of_a_gpu_sees_it(played, monkeypatch, engines):
+    played.library.GetEncoderCaps = lambda gpuid, codec: {"num_encoder_engines": engines}
+    warned, fed = [], []
+    web = Web(device="cuda:0")
+    web.context = Context("web", warn=lambda text, stream: warned.append(text))
+    monkeypatch.setattr(Web, "_begin", lambda *facts: None)
+    monkeypatch.setattr(Web, "_feed", lambda self, live, packet: fed.append(packet.key))
+    for stream in "ab":
+        known = Shown(SimpleNamespace(key_wanted=True), CAPS)
+        for index in range(3):
+            frame = Frame(stream, index, index * 40_000_000, upload(played.gpu, picture("NV12", 322, 178)))
+            web._encode(known, frame, 10.0 + index)
+        known.encoder.close()
+    assert fed[0] and len(fed) >= 4
+    assert len(warned) == (not engines)
+
+
+def test_without_the_drivers_video_part_the_cpu_encodes(played, monkeypatch):
+    def missing(what):
+        raise ValueError(f"{what} on the GPU cannot be used: no libnvidia-encode")
+
+    monkeypatch.setattr(nvenc, "library", missing)
+    said = []
+    devices.open_encoder(CAPS, "cuda:0", said.append, codec="h264").close()
+    assert said[0].startswith("encoding on the GPU cannot be used: no libnvidia-encode: the cpu encodes")
 
 
 def test_a_picture_of_another_size_is_scaled(played):

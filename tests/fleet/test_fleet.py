@@ -169,6 +169,12 @@ def test_streams_come_to_the_process_with_least_to_do_and_go(clips):
         )
         with pytest.raises(ConfigError, match="no stream is named 'late'"):
             fleet.remove("late")
+        (first,) = (name for name in fleet.names if name != "late")
+        fleet.remove(first)
+        until(fleet, lambda: any(r.name == first and r.state == "ended" for r in fleet.readings()))
+        assert fleet.add(Stream(first, str(clips[0]), {"pace": True, "loop": 0})).startswith("process ")
+        until(fleet, lambda: any(r.name == first and r.state == "running" for r in fleet.readings()))
+        assert not fleet.summary().errors
         fleet.drain()
         until(fleet, lambda: not any(process.runs for process in fleet.processes))
     finally:

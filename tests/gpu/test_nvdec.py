@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from changing import FRAMES, changing
 
 from millrace import devices
+from millrace.core.caps import PACKETS, Caps
+from millrace.decoders.libav import open_decoder as open_libav
 from millrace.decoders.nvdec import open_decoder
 from millrace.imaging.cuda import to_cpu
 from millrace.media import Packet
@@ -163,3 +166,68 @@ def test_a_kept_picture_outlives_its_surface(device, moving):
     del pictures
     again, _ = decode(moving, device)
     assert digest(kept) == wanted == digest(again[5].image)
+
+
+def coded(codec, count=12, size=(320, 192), pixels="yuv420p", **options):
+    """Packets as an encoder gives them, parameter sets among them."""
+    width, height = size
+    context = av.CodecContext.create(codec, "w")
+    context.width, context.height, context.pix_fmt, context.time_base = width, height, pixels, Fraction(1, 25)
+    context.options = options
+    noise = np.random.default_rng(2).integers(0, 255, (24, 160, 3)).astype(np.uint8).repeat(16, 0).repeat(8, 1)
+    packets = []
+    for index in range(count + 1):
+        frame = None
+        if index < count:
+            frame = av.VideoFrame.from_ndarray(noise[index : index + height, index * 4 : index * 4 + width], "rgb24")
+            frame = frame.reformat(format=pixels)
+            frame.pts = index
+        packets += context.encode(frame)
+    return [Packet("a", bytes(p), p.pts * 40_000_000, None, 40_000_000, bool(p.is_keyframe)) for p in packets]
+
+
+def semi_planar(frame):
+    """The bytes of a picture of FFmpeg's as NV12, or as P010: 10 bits in the upper part of 16."""
+    rows, size = frame.to_ndarray().reshape(-1), frame.width * frame.height
+    rows = rows << 6 if rows.dtype == np.uint16 else rows
+    return rows[:size].tobytes() + rows[size:].reshape(2, -1).T.tobytes()
+
+
+def by_ffmpeg(codec, packets):
+    context, frames = av.CodecContext.create(codec, "r"), []
+    for data in [*(av.Packet(packet.data) for packet in packets), None]:
+        frames += context.decode(data)
+    return [hashlib.md5(semi_planar(frame)).hexdigest() for frame in frames]
+
+
+def through(decoder, packets):
+    pictures = [each for packet in packets for each in decoder.decode(packet)] + decoder.flush()
+    decoder.close()
+    return pictures
+
+
+@pytest.mark.parametrize(
+    ("codec", "encoder", "decoder", "pixels", "options"),
+    [
+        ("hevc", "libx265", "hevc", "yuv420p10le", {"x265-params": "log-level=none:repeat-headers=1"}),
+        ("av1", "libsvtav1", "libdav1d", "yuv420p", {"preset": "10"}),
+        ("av1", "libsvtav1", "libdav1d", "yuv420p10le", {"preset": "10"}),
+        ("vp9", "libvpx-vp9", "vp9", "yuv420p", {"deadline": "realtime", "cpu-used": "8"}),
+    ],
+)
+def test_other_codecs_and_ten_bits_are_exact(device, codec, encoder, decoder, pixels, options):
+    packets = coded(encoder, pixels=pixels, **options)
+    pictures = through(open_decoder(Caps(PACKETS, codec=codec, width=320, height=192), device), packets)
+    assert {picture.image.format for picture in pictures} == {"P010" if "10" in pixels else "NV12"}
+    assert [digest(picture.image) for picture in pictures] == by_ffmpeg(decoder, packets)
+
+
+@pytest.mark.parametrize("low_latency", [False, True])
+def test_interlaced_pictures_come_whole(device, low_latency):
+    packets = coded("libx264", bf="0", **{"x264-params": "tff=1:repeat-headers=1"})
+    decoder = open_decoder(Caps(PACKETS, codec="h264", width=320, height=192), device, low_latency=low_latency)
+    pictures = through(decoder, packets)
+    cpu = through(open_libav(Caps(PACKETS, codec="h264", width=320, height=192)), packets)
+    assert [picture.pts for picture in pictures] == [picture.pts for picture in cpu]
+    ours, theirs = (each[-1].image.planes[0] for each in (pictures, cpu))
+    assert np.abs(ours.numpy().astype(int) - np.asarray(theirs).astype(int)).mean() < 20  # deinterlaced, the same scene

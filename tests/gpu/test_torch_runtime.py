@@ -266,3 +266,62 @@ def test_without_memory_for_a_graph_a_larger_one_is_used(device, net, monkeypatc
     finally:
         runtime.close()
         reference.close()
+
+
+def test_threads_that_share_a_network_get_their_own_answers(device, net):
+    runtime, reference = load(net, device, precision="float32"), cpu.load(net)
+    wrong, feeds = [], [pictures(4, seed) for seed in range(3)]
+    wanted = [reference.run({"images": feed})["out"] for feed in feeds]
+
+    def ask(number):
+        for _ in range(200):
+            out = runtime.run({"images": feeds[number]})["out"]
+            if np.abs(out - wanted[number]).max() > 1e-4:
+                wrong.append(number)
+
+    try:
+        runtime.warm([4])
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert not wrong
+    finally:
+        runtime.close()
+        reference.close()
+
+
+def test_networks_that_come_and_go_leave_no_memory(device, net):
+    import torch
+
+    free = []
+    for _ in range(6):
+        runtime = load(net, device, precision="float32", graphs=[1, 8, 32])
+        runtime.run({"images": pictures(8)})
+        runtime.close()
+        del runtime
+        free.append(torch.cuda.mem_get_info(device)[0])
+    assert free[-1] > free[1] - (16 << 20), free  # the first brings libraries along
+
+
+@pytest.mark.parametrize("graphs", [True, False])
+def test_pictures_that_the_gpu_still_makes_are_waited_for(device, net, graphs):
+    from millrace.imaging.cpu import open_imaging as on_cpu
+    from millrace.imaging.cuda import open_imaging
+    from millrace.imaging.cuda_upload import open_upload
+    from millrace.media import Image, InputSpec
+
+    spec = InputSpec(width=48, height=32, scale=1 / 255)
+    levels = np.random.default_rng(7).integers(0, 255, (2160, 3840, 3)).astype(np.uint8)
+    image = Image("RGB", [levels], 3840, 2160)
+    there, imaging = open_upload(device)(image), open_imaging(device)
+    runtime, reference = load(net, device, precision="float32", graphs=graphs), cpu.load(net)
+    try:
+        want = reference.run({"images": on_cpu("cpu").to_tensor([image], spec)[0]})["out"]
+        for _ in range(20):
+            feed, _ = imaging.to_tensor([there] * 64, spec)
+            assert np.abs(runtime.run({"images": feed})["out"] - want).max() < 1e-4
+    finally:
+        runtime.close()
+        reference.close()

@@ -126,3 +126,11 @@ def test_a_missing_converter_names_its_extra(tmp_path, monkeypatch):
 def test_the_size_of_pictures_reaches_only_those_that_need_it(tmp_path):
     runtime = runtimes.load(make_level_model(tmp_path / "level.onnx"), size=(32, 32))
     runtime.close()
+
+
+@pytest.mark.parametrize("options", [{"parallel": 0}, {"parallel": 1.5}, {"threads": 0}, {"threads": "two"}])
+def test_calls_and_threads_are_whole_numbers(tmp_path, options):
+    model = make_level_model(tmp_path / "level.onnx")
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=f"{name}={value!r} is not allowed: a whole number from"):
+        runtimes.load(model, **options)

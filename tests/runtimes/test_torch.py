@@ -251,7 +251,13 @@ def test_options_and_precision(net, tmp_path):
         load(path, runtime="onnx")
 
 
-@pytest.mark.parametrize("graphs", ["4", [0], [1.5], []])
+@pytest.mark.parametrize("graphs", ["4", [0], [1.5], [], [True]])
 def test_graphs_are_of_batches(net, tmp_path, graphs):
     with pytest.raises(ValueError, match=r"graphs: .* is not allowed: true, false, or the sizes of batches"):
         load(as_export(net, tmp_path / "m.pt2"), graphs=graphs)
+
+
+@pytest.mark.parametrize(("option", "value"), [("threads", 0), ("tuned", 3), ("compiled", 1)])
+def test_options_of_another_kind_are_refused(net, tmp_path, option, value):
+    with pytest.raises(ValueError, match=option):
+        load(as_export(net, tmp_path / "m.pt2"), **{option: value})
