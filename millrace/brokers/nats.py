@@ -63,6 +63,7 @@ class Nats:
         connecting = self._nats.connect(
             f"nats://{self.address.host}:{self.address.port or 4222}", connect_timeout=self._timeout, error_cb=note,
             allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0,
+            ping_interval=self._timeout / 2, max_outstanding_pings=1,  # one who only listens notices in time, too
             **{name: value for name, value in given.items() if value},
         )  # fmt: skip
         try:

@@ -120,12 +120,12 @@ class RtspServer:
         client.task = asyncio.current_task()
         try:
             await client.serve()
-        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError):
-            pass  # it is gone
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # it is gone, or its machine is (EHOSTUNREACH, which is no ConnectionError)
         finally:
             client.close()
             try:
-                with contextlib.suppress(ConnectionError, TimeoutError):
+                with contextlib.suppress(OSError):
                     await asyncio.wait_for(writer.wait_closed(), 2 * FAREWELL)
             finally:
                 self.clients.discard(client)

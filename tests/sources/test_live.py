@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from peers import Peer
 from servers.live import Folder, Silent, free_port
 
 from millrace.core import Context
@@ -145,6 +146,35 @@ def test_a_page_that_is_not_there_and_one_that_is_no_video(web):
         read(web.url("nothing.mp4"))
     with pytest.raises(SourceError, match="not a video stream that FFmpeg can read"):
         read(web.url("text.mp4"))
+
+
+@pytest.mark.parametrize("last", ["", "OPTIONS", "DESCRIBE", "SETUP"])
+@pytest.mark.parametrize("hangs_up", [True, False])
+def test_a_camera_that_fails_half_way_says_why(last, hangs_up):
+    """It answers up to the request of this name."""
+    sdp = "v=0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:1\r\n"
+    more = {
+        "DESCRIBE": f"Content-Type: application/sdp\r\nContent-Length: {len(sdp)}\r\n\r\n{sdp}",
+        "SETUP": "Session: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n",
+    }
+
+    def play(line):
+        requests = ["OPTIONS", "DESCRIBE", "SETUP"]
+        for name in requests[: requests.index(last) + 1] if last else []:
+            asked = line.recv(1 << 16).decode()
+            number = asked.lower().partition("cseq:")[2].split()[0]
+            line.sendall(f"RTSP/1.0 200 OK\r\nCSeq: {number}\r\n{more.get(name, chr(13) + chr(10))}".encode())
+        line.recv(1 << 16)
+        if hangs_up:
+            line.close()
+
+    with Peer(play) as peer:
+        begun = time.monotonic()
+        why = "the server hangs up, or what it answers" if hangs_up else r"no answer or packet for 0\.5 s"
+        with pytest.raises(SourceError, match=rf"a: cannot open rtsp://\*\*\*@127\.0\.0\.1:\d+/x: {why}"):
+            read(f"rtsp://me:secret@127.0.0.1:{peer.port}/x", timeout=5 if hangs_up else 0.5, transport="tcp")
+        assert time.monotonic() - begun < 3
+        assert peer.all_closed()
 
 
 def test_a_host_that_does_not_exist():

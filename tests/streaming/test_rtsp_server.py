@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import hashlib
 import re
 import socket
@@ -363,6 +364,25 @@ def test_who_vanishes_or_says_nothing_is_forgotten(
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux only")
+def test_a_client_whose_machine_is_gone_is_forgotten_without_a_word(
+    serve: Callable[..., Served], talk: Callable[[Served], Talk]
+) -> None:
+    served = serve()
+    talk(served).ask("OPTIONS")
+    (client,) = served.server.clients
+    told: list[dict[str, object]] = []
+
+    async def vanish() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: told.append(context))
+        client._reader.set_exception(OSError(errno.EHOSTUNREACH, "No route to host"))
+        await asyncio.wait([client.task], timeout=5)
+        await asyncio.sleep(0.05)  # what the task raised would be told behind it
+
+    served.loop.run(vanish())
+    assert not served.server.clients and not told
+
+
 def test_who_takes_nothing_for_long_is_cut_off(
     serve: Callable[..., Served], talk: Callable[[Served], Talk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
