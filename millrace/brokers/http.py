@@ -7,7 +7,7 @@ import http.client
 from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
-from ..core.deadline import TimedResponse
+from ..core.timed_http import TimedResponse
 from ._tls import TLS_OPTIONS, tls_context
 from .base import Address, BrokerError, Message, RefusedError
 

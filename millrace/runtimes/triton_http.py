@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from ..core.deadline import TimedResponse
+from ..core.timed_http import TimedResponse
 from .triton_base import DTYPES, Placed, Remote, Unreachable, named_dtype, remote
 
 _RETRY = {408, 429, 502, 503, 504}

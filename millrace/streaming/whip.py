@@ -143,8 +143,7 @@ class Whip:
                 await publisher.finished()
             finally:
                 if place:
-                    with contextlib.suppress(
-                        aiohttp.ClientError, OSError
-                    ):  # it has gone: why is known, or of no interest
+                    # where it has gone, why is known, or of no interest
+                    with contextlib.suppress(aiohttp.ClientError, OSError):
                         async with http.delete(urljoin(base, place)):
                             pass

@@ -8,7 +8,7 @@ import time
 import pytest
 from peers import Peer, drip
 
-from millrace.core.deadline import TimedResponse
+from millrace.core.timed_http import TimedResponse
 
 
 def test_the_timeout_is_that_of_a_whole_answer_and_each_answer_has_all_of_it() -> None:
