@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -141,10 +140,12 @@ def test_a_misspelt_element_or_setting_is_found_when_it_is_written() -> None:
 
 def test_ctrl_c_drains() -> None:
     source = Pictures(stream="a", count=None)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    summary = millrace.open(source, name="a").map(lambda f: None).run()
-    timer.join(5)
+
+    def strike(item: Any) -> None:
+        if item.index == 9:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    summary = millrace.open(source, name="a").map(strike).run()
     assert summary.interrupted
     assert summary.streams["a"].frames_out == source.given > 0  # what was under way was finished
 

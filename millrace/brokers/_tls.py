@@ -31,3 +31,14 @@ def tls_context(address: Address) -> ssl.SSLContext:
     if address.options.get("alpn"):
         context.set_alpn_protocols(address.options["alpn"].split(","))
     return context
+
+
+class ClosingSocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails, which paho-mqtt does not see to."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ..core.errors import MissingExtraError
@@ -11,6 +12,7 @@ from ._tls import TLS_OPTIONS, tls_context
 from .base import Address, BrokerError, Message
 
 OPTIONS = ("exchange", "vhost", "heartbeat", "frame_max", "timeout", *TLS_OPTIONS)
+FAREWELL = 2.0  # seconds that the server has to answer that we leave
 PERSISTENT = 2  # delivery mode: queues keep the message on disk
 
 
@@ -38,7 +40,7 @@ class Amqp:
         user = address.username or os.environ.get("USER_AMQP") or "guest"
         password = address.password or os.environ.get("PASSWORD_AMQP") or "guest"
         secure = address.scheme == "amqps"
-        timeout = address.number("timeout", 10)
+        timeout = self._timeout = address.number("timeout", 10)
         heartbeat = address.options.get("heartbeat")
         self._parameters = pika.ConnectionParameters(
             host=address.host,
@@ -60,8 +62,9 @@ class Amqp:
         self.close()
         try:
             self._connection = self._pika.BlockingConnection(self._parameters)
-            self._channel = self._connection.channel()
-            self._channel.tx_select()
+            with self._in_time():
+                self._channel = self._connection.channel()
+                self._channel.tx_select()
         except self._failures as error:
             raise self._error(error) from error
 
@@ -72,10 +75,24 @@ class Amqp:
                     message_id=message.id, content_type=message.content_type, delivery_mode=PERSISTENT,
                     headers={"key": message.key},
                 )  # fmt: skip
-                self._channel.basic_publish(self._exchange, message.topic, message.body, properties)
-            self._channel.tx_commit()
+                with self._in_time():
+                    self._channel.basic_publish(self._exchange, message.topic, message.body, properties)
+            with self._in_time():
+                self._channel.tx_commit()
         except self._failures as error:
             raise self._error(error) from error
+
+    @contextmanager
+    def _in_time(self, connection: Any = None, seconds: float | None = None) -> Iterator[None]:
+        """pika waits for an answer as long as a connection stands: cut it after so many seconds (`timeout`)."""
+        inner = (connection or self._connection)._impl
+        within = self._timeout if seconds is None else seconds
+        late = TimeoutError(f"no answer within {within:g} s")
+        timer = inner.ioloop.call_later(within, lambda: inner._terminate_stream(late))
+        try:
+            yield
+        finally:
+            inner.ioloop.remove_timeout(timer)
 
     def _error(self, error: Exception) -> BrokerError:
         text = str(error) or type(error).__name__
@@ -85,6 +102,7 @@ class Amqp:
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None and connection.is_open:
             try:
-                connection.close()
+                with self._in_time(connection, min(FAREWELL, self._timeout)):
+                    connection.close()
             except self._failures:  # it broke while closing: closed it is
                 return

@@ -7,10 +7,12 @@ import http.client
 from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
+from ..core.timed_http import TimedResponse
 from ._tls import TLS_OPTIONS, tls_context
 from .base import Address, BrokerError, Message, RefusedError
 
 OPTIONS = ("timeout", *TLS_OPTIONS)
+LARGEST = 1 << 16  # bytes of an answer that are read, so that the connection can be used again
 NEVER = (400, 409, 410, 413, 415, 422)  # answers that lie in the message; others (401, 404, …) may go away
 
 
@@ -33,6 +35,7 @@ class Http:
             pair = f"{address.username}:{address.password or ''}".encode()
             self._headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
         self._connection: http.client.HTTPConnection | None = None
+        self._answered = False  # the connection has carried an answer
 
     def connect(self) -> None:
         self.close()
@@ -42,6 +45,8 @@ class Http:
             if self._tls is not None
             else http.client.HTTPConnection(host, port, timeout=timeout)
         )
+        self._connection.response_class = TimedResponse
+        self._answered = False
         try:
             self._connection.connect()
         except OSError as error:
@@ -56,19 +61,31 @@ class Http:
             raise (RefusedError if status in NEVER else BrokerError)(text, done)
 
     def _post(self, message: Message, done: int) -> tuple[int, str]:
-        assert self._connection is not None
         headers = {
             **self._headers, "Content-Type": message.content_type, "Idempotency-Key": message.id,
             "X-Millrace-Topic": quote(message.topic), "X-Millrace-Key": quote(message.key),
         }  # fmt: skip
         try:
-            self._connection.request("POST", self._target, message.body, headers)
-            with self._connection.getresponse() as answer:
-                answer.read()
-                return answer.status, answer.reason
+            try:
+                return self._exchange(message.body, headers)
+            except ConnectionError:
+                if not self._answered or self._connection is None:
+                    raise
+                self._connection.close()  # a server closes a connection that rests: once more, on a new one
+                return self._exchange(message.body, headers)
         except (OSError, http.client.HTTPException) as error:
             text = str(error) or type(error).__name__
             raise BrokerError(f"{self.address.scheme}: {self.address.host}: {text}", done) from error
+
+    def _exchange(self, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
+        assert self._connection is not None
+        self._connection.request("POST", self._target, body, headers)
+        with self._connection.getresponse() as answer:
+            self._answered = True
+            answer.read(LARGEST)
+            if not answer.isclosed():  # there is more of it
+                self._connection.close()
+            return answer.status, answer.reason
 
     def close(self) -> None:
         connection, self._connection = self._connection, None

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ..core.errors import ConfigError, MissingExtraError
-from ._tls import TLS_OPTIONS, tls_context
+from ._tls import TLS_OPTIONS, ClosingSocket, tls_context
 from .base import Address, BrokerError, Message, RefusedError, waves
 
 OPTIONS = ("qos", "retain", "client_id", "version", "keepalive", "timeout", *TLS_OPTIONS)
+FAREWELL = 1.0  # seconds that a broker has to take our goodbye
 NEVER = (0x90, 0x99)  # reasons that lie in the message: topic name invalid, payload format invalid
 VERSIONS = {"5": 5, "3.1.1": 4}
 
@@ -43,6 +46,8 @@ class Mqtt:
         self._client_id = address.options.get("client_id") or f"millrace-{uuid.uuid4().hex[:12]}"
         self._timeout = address.number("timeout", 10)
         self._tls = tls_context(address) if address.scheme == "mqtts" else None
+        if self._tls is not None:
+            self._tls.sslsocket_class = ClosingSocket
         self._username = address.username or os.environ.get("USER_MQTT")
         self._password = password or (lambda: address.password or os.environ.get("PASSWORD_MQTT"))
         self._client: Any = None
@@ -155,7 +160,12 @@ class Mqtt:
         client, self._client = self._client, None
         if client is not None:
             client.disconnect()
+            # one that reads no more would hold up paho's thread, and us, for the keepalive's time
+            cutting = threading.Timer(FAREWELL, _cut, [client.socket()])
+            cutting.start()
             client.loop_stop()
+            cutting.cancel()
+            cutting.join()
 
     def _on_connect(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         with self._state:
@@ -175,3 +185,9 @@ class Mqtt:
             else:
                 self._acknowledged.add(number)
             self._state.notify_all()
+
+
+def _cut(line: socket.socket | None) -> None:
+    with suppress(OSError):  # it is closed already
+        if line is not None:
+            line.shutdown(socket.SHUT_RDWR)

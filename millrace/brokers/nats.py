@@ -13,6 +13,7 @@ from ._tls import TLS_OPTIONS, tls_context
 from .base import Address, BrokerError, Message, RefusedError
 
 OPTIONS = ("timeout", *TLS_OPTIONS)
+CLOSING = 2.0  # seconds for the server's goodbye, and for what still runs to end
 OTHERS_BETWEEN = 10070  # the server's code: somebody else's message came between two of ours
 SUBJECT = re.compile(r"[^\s.*>]+(\.[^\s.*>]+)*")
 
@@ -43,7 +44,7 @@ class Nats:
     def connect(self) -> None:
         self.close()
         self._loop = _Loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="millrace-nats", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run, name="millrace-nats", daemon=True)
         self._thread.start()
         try:
             self._client = self._run(self._connect())
@@ -62,6 +63,7 @@ class Nats:
         connecting = self._nats.connect(
             f"nats://{self.address.host}:{self.address.port or 4222}", connect_timeout=self._timeout, error_cb=note,
             allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0,
+            ping_interval=self._timeout / 2, max_outstanding_pings=1,  # one who only listens notices in time, too
             **{name: value for name, value in given.items() if value},
         )  # fmt: skip
         try:
@@ -140,13 +142,11 @@ class Nats:
         if client is not None:
             closing = asyncio.run_coroutine_threadsafe(client.close(), loop)
             try:
-                closing.result(2.0)
+                closing.result(CLOSING)
             except (OSError, TimeoutError, self._nats.errors.Error):  # it broke while closing: closed it is
                 closing.cancel()
-        asyncio.run_coroutine_threadsafe(loop.end(), loop).result(2.0)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(2.0)
-        loop.close()
+        asyncio.run_coroutine_threadsafe(loop.end(), loop)
+        thread.join(2 * CLOSING)  # on a machine that is too slow it ends later, by itself
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -161,12 +161,23 @@ class _Loop(asyncio.SelectorEventLoop):
         self._opened.append(transport)
         return transport, protocol
 
+    def run(self) -> None:
+        """What its thread does, until `end`."""
+        try:
+            self.run_forever()
+        finally:
+            self.close()
+
     async def end(self) -> None:
-        """Cancel all that runs and cut all connections."""
+        """Cancel all that runs, cut all connections and stop."""
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            ended, _ = await asyncio.wait(tasks, timeout=CLOSING)
+            for task in ended:
+                _ = task.cancelled() or task.exception()  # asyncio logs one that nobody asks for
         for transport in self._opened:
             transport.abort()
         await asyncio.sleep(0)  # a connection's end is called back
+        self.stop()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from ..brokers.incoming import open_subscriber
 from ..brokers.incoming.base import Incoming
-from ..brokers.incoming.listener import Listener
+from ..brokers.incoming.listener import CLOSING, Listener
 from ..core import Message, Pipeline
 from ..core.errors import ConfigError, redact
 from .commands import Commands, check
@@ -43,12 +44,13 @@ class Listening:
             listener.start()
 
     def close(self) -> None:
-        """End the threads and the connections."""
+        """End the threads and the connections. All of them together are waited for no longer than one."""
         self._unsubscribe()
+        until = time.monotonic() + CLOSING
         for listener in self._listeners:
             listener.stop()
         for listener in self._listeners:
-            listener.close()
+            listener.close(max(0.0, until - time.monotonic()))
 
     def _hear(self, message: Message) -> None:
         if message.kind == "state" and message.text in ("draining", "stopped", "failed"):

@@ -245,7 +245,7 @@ def mean_picture(path: str | Path | None, spec: InputSpec) -> NDArray[np.float32
     """A mean picture as a tensor has it: scaled, its channels in order, divided by std. Raises ConfigError."""
     if path is None:
         return None
-    if spec.colour == "GRAY" or spec.dtype == "uint8":
+    if spec.colour == "GRAY" or spec.dtype in ("uint8", "int8"):
         raise ConfigError(f"a mean picture has three channels of real numbers, the input is {spec.colour} {spec.dtype}")
     picture = read_mean(path, spec.width, spec.height)
     rows = (picture if spec.colour == "RGB" else picture[..., ::-1]) * spec.scale / np.array(spec.std, np.float32)
@@ -285,8 +285,8 @@ def _spec(image: TensorInfo, card: ModelCard, guess: Guess) -> InputSpec:
     if channels == 1:
         fields["colour"] = "GRAY"
         fields |= {name: fields[name][:1] for name in ("mean", "std") if name in fields}
-    if image.dtype == "uint8":
-        fields |= {"scale": 1.0, "mean": (0.0,) * 3, "std": (1.0,) * 3}
+    if image.dtype in ("uint8", "int8"):  # pixels as they are; of int8 128 stands for 0, as quantising tools have it
+        fields |= {"scale": 1.0, "mean": (128.0 if image.dtype == "int8" else 0.0,) * 3, "std": (1.0,) * 3}
     fields |= card.input.known()
     if {fields["dtype"], image.dtype} <= {"float16", "float32"}:
         fields["dtype"] = image.dtype  # a runtime may run a model in another precision than its file has

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any
@@ -107,7 +108,8 @@ class _Worker:
 
     def _heard(self, message: Message) -> None:
         if message.kind != "state":
-            self._send(_portable_message(message))
+            with suppress(Cancelled):  # that the supervisor is gone is seen in `run`, too
+                self._send(_portable_message(message))
 
     def _send(self, what: Any) -> None:
         with self._lock:

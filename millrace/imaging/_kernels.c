@@ -144,10 +144,10 @@ static int source_of(Py_buffer *views, Py_ssize_t count, const int *colour, cons
 static int target_of(Py_buffer *view, Py_buffer *values, const int *inner, int swapped, int pad, Target *t)
 {
     char type = type_of(view);
-    t->size = type == 'f' ? 4 : type == 'e' ? 2 : type == 'B' ? 1 : 0;
+    t->size = type == 'f' ? 4 : type == 'e' ? 2 : type == 'B' || type == 'b' ? 1 : 0;
     if (view->ndim != 3 || t->size == 0 || (view->shape[0] != 1 && view->shape[0] != 3) || view->shape[1] > LARGEST ||
         view->shape[2] > LARGEST) {
-        PyErr_SetString(PyExc_ValueError, "fill: the target must be float32, float16 or uint8 [1 or 3, height, width]");
+        PyErr_SetString(PyExc_ValueError, "fill: the target must be float32, float16, uint8 or int8 [1 or 3, height, width]");
         return -1;
     }
     t->channels = (int)view->shape[0];

@@ -26,7 +26,7 @@ from .scale import scale
 from .text import SANS
 from .yuv import levels, resize, shrinks
 
-DTYPES = ("float32", "float16", "uint8")
+DTYPES = ("float32", "float16", "uint8", "int8")
 
 
 def open_imaging(device: str = CPU) -> CpuImaging:
@@ -51,7 +51,7 @@ class CpuImaging:
 
         Without `out` every call answers an array that nobody else refers to, so one that is still being inferred is
         never overwritten. Raises ValueError for pictures elsewhere than in ordinary memory, a dtype that is none of
-        float32, float16, uint8, an `out` of another shape or dtype, or a box that has nothing of its picture.
+        float32, float16, uint8 and int8, an `out` of another shape or dtype, or a box that has nothing of its picture.
         """
         depth = 1 if spec.colour == "GRAY" else 3
         shape = (depth, spec.height, spec.width) if spec.layout == "NCHW" else (spec.height, spec.width, depth)
@@ -172,8 +172,9 @@ def _values(spec: InputSpec) -> tuple[NDArray[np.float32], NDArray[Any]]:
     mean, std = (np.broadcast_to(np.asarray(v, np.float64)[:depth], depth) for v in (spec.mean, spec.std))
     lines = np.stack([spec.scale / std, -mean / std], axis=1).astype(np.float32)
     values = np.arange(256, dtype=np.float32) * lines[:, :1] + lines[:, 1:]
-    if spec.dtype == "uint8":
-        values = np.clip(np.rint(values), 0, 255)
+    if spec.dtype in ("uint8", "int8"):
+        limits = np.iinfo(spec.dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
     return lines, np.ascontiguousarray(values.astype(spec.dtype))
 
 

@@ -43,7 +43,7 @@ _BLOCK = (32, 8, 1)
 _TABLES = 8  # of pinned memory; the one used longest ago is filled next
 _MOST = 512  # pictures or parts of one launch; more take several
 _REMEMBERED = 256  # kinds of pictures whose rows are kept
-_DTYPES = ("float32", "float16", "uint8")
+_DTYPES = ("float32", "float16", "uint8", "int8")
 # For each format: kind and bytes of a sample, the plane of each sample, its place and the step in it, in samples.
 _SAMPLES: dict[str, tuple[int, int, tuple[tuple[int, int, int], ...]]] = {
     "NV12": (3, 1, ((0, 0, 1), (1, 0, 2), (1, 1, 2))),
@@ -111,7 +111,7 @@ class CudaImaging(CudaPictures):
         """Pictures, or parts of them, as [n, c, height, width] (or [n, height, width, c]) on the GPU, and their places.
 
         Returns at once: the result's `ready` says when it is filled. The pictures may be dropped afterwards.
-        Raises ValueError for a dtype that is none of float32, float16, uint8, and for a box without a pixel.
+        Raises ValueError for a dtype that is none of float32, float16, uint8 and int8, and for a box without a pixel.
         """
         self._gpu.use()
         with self._lock:

@@ -153,6 +153,7 @@ INLINE Pixel mean(const Row& row, int ix, int iy, int grey) {
 
 INLINE void store(float* out, float value) { *out = value; }
 INLINE void store(Byte* out, float value) { *out = (Byte)clamped((int)rintf(value), 0, 255); }
+INLINE void store(signed char* out, float value) { *out = (signed char)clamped((int)rintf(value), -128, 127); }
 INLINE void store(Half* out, float value) {
 #ifdef __CUDACC_RTC__
     Half bits;
@@ -195,3 +196,4 @@ INLINE void to_tensor(const Row* rows, Out* out, const Input& to) {
 ENTRY(to_float32, float)
 ENTRY(to_float16, Half)
 ENTRY(to_uint8, Byte)
+ENTRY(to_int8, signed char)

@@ -49,7 +49,7 @@ class InputCard:
     mean: tuple[float, ...] | float | None = key("subtracted after scaling, in the order of `colour`; one for all")
     std: tuple[float, ...] | float | None = key("divided by after the mean, in the order of `colour`; one for all")
     mean_file: str | None = key("a picture (PPM) of the input's size, subtracted before scaling, in place of `mean`")
-    dtype: Literal["float32", "float16", "uint8"] | None = key("the type of the input's numbers")
+    dtype: Literal["float32", "float16", "uint8", "int8"] | None = key("the type of the input's numbers")
     antialias: bool | None = key("average over what a pixel covers when a picture is made smaller")
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}

@@ -21,8 +21,8 @@ _REQUIRED = (
     "tensor-data-type", "tensor-name", "scaling-filter", "scaling-pool-memory-type", "custom-lib-path",
     "custom-tensor-preparation-function",
 )  # fmt: skip
-_TYPES: dict[int, Literal["float32", "uint8", "float16"] | None] = {
-    0: "float32", 1: "uint8", 2: None, 3: None, 4: None, 5: None, 6: None, 7: "float16",
+_TYPES: dict[int, Literal["float32", "uint8", "int8", "float16"] | None] = {
+    0: "float32", 1: "uint8", 2: "int8", 3: None, 4: None, 5: None, 6: None, 7: "float16",
 }  # fmt: skip
 _IGNORED: Mapping[str, str] = {
     "gpu-id": "the setting `device` says where pictures are prepared",
@@ -111,7 +111,7 @@ def _input(section: Section, user: Section) -> InputCard:
     elif symmetric:
         section.ignore("without maintain-aspect-ratio nothing is padded", "symmetric-padding")
     layout = section.choice("network-input-order", "NCHW", _ORDERS)
-    dtype: Literal["float32", "uint8", "float16"] | None = section.choice("tensor-data-type", "float32", _TYPES)
+    dtype: Literal["float32", "uint8", "int8", "float16"] | None = section.choice("tensor-data-type", "float32", _TYPES)
     if dtype is None:
         section.reject("tensor-data-type", "DeepStream's library makes FP32 (0) and FP16 (7); UINT8 (1) is made too")
     return InputCard(

@@ -102,8 +102,7 @@ class Pusher:
         """Take a packet, without waiting. Raises OutputError once it has given up."""
         if self.failed is not None:
             raise self.failed
-        since = self._since
-        if since is not None and time.monotonic() - since > self._timeout:
+        if self._is_stuck:
             self._kill()  # the thread sees to the rest
         size = memoryview(packet.data).nbytes
         with self._news:
@@ -118,14 +117,16 @@ class Pusher:
             self._news.notify()
 
     def end(self) -> None:
-        """No more will come: what waits is sent, if the server takes it in FAREWELL seconds.
+        """No more will come: what waits is sent, if the server takes all in FAREWELL seconds, some in `timeout`.
 
         Raises OutputError where it has given up.
         """
         with self._news:
             self._ending = True
             self._news.notify()
-        self._thread.join(FAREWELL)
+        until = time.monotonic() + FAREWELL
+        while self._thread.is_alive() and not self._is_stuck and time.monotonic() < until:
+            self._thread.join(0.05)
         self.stop()
         if self.failed is not None:
             raise self.failed
@@ -137,6 +138,12 @@ class Pusher:
             self._news.notify()
         self._kill()
         self._thread.join(FAREWELL)
+
+    @property
+    def _is_stuck(self) -> bool:
+        """Whether the server has taken nothing for too long."""
+        since = self._since
+        return since is not None and time.monotonic() - since > self._timeout
 
     def _kill(self) -> None:
         child = self._child

@@ -7,7 +7,9 @@ can be killed. It reads pickles: (label, caps, sound, server), then packets, and
 
 from __future__ import annotations
 
+import ctypes
 import pickle
+import signal
 import sys
 
 import av.error
@@ -15,10 +17,12 @@ import av.error
 from .container import Container
 from .push import PERMANENT
 
+PR_SET_PDEATHSIG = 1  # prctl(2)
 NO_PROTOCOL = av.error.tag_to_code(b"\xf8PRO")  # AVERROR_PROTOCOL_NOT_FOUND
 
 
 def main() -> None:
+    _end_with_parent()
     packets = sys.stdin.buffer
     _say("ready")
     try:
@@ -33,6 +37,12 @@ def main() -> None:
         _say(f"error {permanent}{getattr(error, 'strerror', None) or error}")
     except ValueError as error:  # a codec that the format cannot hold, a packet without times
         _say(f"error {PERMANENT}{error}")
+
+
+def _end_with_parent() -> None:
+    """Who kills our parent does not end a muxer that connects: Linux shall."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _say(text: str) -> None:

@@ -11,7 +11,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -105,8 +104,9 @@ class TritonRuntime(PooledRuntime):
         """End the calls that wait for the server, and give back shared memory. May be called twice."""
         self._closed.set()
         super().close()
+        there = True  # else its answers are not waited for once for each slot
         for slot in self._slots:
-            slot.close()
+            there = slot.close(there)
         self._slots.clear()
 
     def _with_retries(self, feed: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,10 +164,14 @@ class _Slot:
                 results[name] = place.array.reshape(results[name]).copy()
         return results
 
-    def close(self) -> None:
+    def close(self, there: bool) -> bool:
+        """`there`: whether the server answers, as far as is known; returns it."""
         if self._memory is not None:
-            self._memory.close()
+            if there:
+                there = self._memory.close()
+            self._memory.forget()
         self._transport.close()
+        return there
 
 
 class _Memory:
@@ -220,11 +224,18 @@ class _Memory:
             self._region.close()
             self._region = None
 
-    def close(self) -> None:
-        if self._region is not None:
-            with suppress(Unreachable, ValueError):  # the server may be gone, and its regions with it
-                self._transport.unregister(self._region.name)
-            self.forget()
+    def close(self) -> bool:
+        """Give the region back; False where the server does not answer: it may be gone, and its regions with it."""
+        region, there = self._region, True
+        self.forget()
+        if region is not None:
+            try:
+                self._transport.unregister(region.name)
+            except Unreachable:
+                there = False
+            except ValueError:  # it knows none of that name
+                pass
+        return there
 
 
 def _known(info: TensorInfo, count: int) -> tuple[int, ...]:

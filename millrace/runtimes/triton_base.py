@@ -42,7 +42,14 @@ def named_dtype(dtype: Any) -> str:
 
 
 def remote(facts: Mapping[str, Any], config: Mapping[str, Any]) -> Remote:
-    """From the answers of a server: metadata, and Triton's configuration where there is one."""
+    """From the answers of a server: metadata, and Triton's configuration where there is one. Raises ValueError."""
+    try:
+        return _remote(facts, config)
+    except (AttributeError, KeyError, TypeError) as error:  # it is none of this protocol
+        raise ValueError(f"its description of the model cannot be understood: {error!r}") from error
+
+
+def _remote(facts: Mapping[str, Any], config: Mapping[str, Any]) -> Remote:
     config = config.get("config", config)
     most = int(config.get("max_batch_size", 0) or 0) or None
     inputs, outputs = ([_info(item) for item in facts.get(key, ())] for key in ("inputs", "outputs"))

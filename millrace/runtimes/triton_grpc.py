@@ -52,6 +52,8 @@ class GrpcTransport:
                 output.set_shared_memory(place.region, place.size, place.offset)
             wanted.append(output)
         result = self._ask("infer", self._model, inputs, self._version, wanted)
+        if lacking := [name for name in outputs if result.get_output(name) is None]:
+            raise ValueError(f"its answer lacks the outputs {', '.join(lacking)}")
         return {
             name: np.array(result.as_numpy(name)) if place is None else tuple(result.get_output(name).shape)
             for name, place in outputs.items()

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from ..core.timed_http import TimedResponse
 from .triton_base import DTYPES, Placed, Remote, Unreachable, named_dtype, remote
 
 _RETRY = {408, 429, 502, 503, 504}
@@ -35,6 +36,7 @@ class HttpTransport:
         else:
             self._connection = http.client.HTTPConnection(host, number)
         self._connection.timeout = timeout
+        self._connection.response_class = TimedResponse
         self._headers = {}
         self._used = False  # whether the connection has carried an answer
         if credentials:
@@ -68,7 +70,13 @@ class HttpTransport:
         head = json.dumps(body).encode()
         headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(head))}
         reply, size = self._request("POST", f"{self._path}/infer", b"".join([head, *chunks]), headers)
-        return _outputs(reply, size)
+        try:
+            results = _outputs(reply, size)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"its answer cannot be understood: {error!r}") from error
+        if lacking := [name for name in outputs if name not in results]:
+            raise ValueError(f"its answer lacks the outputs {', '.join(lacking)}")
+        return results
 
     def register(self, name: str, key: str, size: int) -> None:
         body = json.dumps({"key": key, "offset": 0, "byte_size": size}).encode()
@@ -82,7 +90,10 @@ class HttpTransport:
 
     def _json(self, method: str, path: str) -> Any:
         reply, _ = self._request(method, path, None, {})
-        return json.loads(reply or b"{}")
+        try:
+            return json.loads(reply or b"{}")
+        except ValueError as error:
+            raise ValueError(f"its answer is not JSON: {reply[:80]!r}") from error
 
     def _request(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> tuple[bytes, int]:
         """(the reply, the bytes of its JSON part)."""

@@ -305,9 +305,12 @@ class LiveSource(CodedSource):
         return redact(self.uri)
 
     def _why(self, error: Exception, took: float) -> str:
-        late = took >= self.timeout and isinstance(error, (av.error.InvalidDataError, av.error.ExitError))
-        if late or isinstance(error, (av.error.ExitError, TimeoutError)):
+        # FFmpeg's RTSP takes an end of the connection for wrong data, and one before the answer to PLAY for EPERM
+        broken = isinstance(error, (av.error.InvalidDataError, av.error.PermissionError))
+        if (broken and took >= self.timeout) or isinstance(error, (av.error.ExitError, TimeoutError)):
             return f"no answer or packet for {self.timeout:g} s"
+        if broken and self.uri.lower().startswith("rtsp"):
+            return "the server hangs up, or what it answers is not a video stream that FFmpeg can read"
         if isinstance(error, av.error.HTTPUnauthorizedError):
             return "the server wants a user name and a password, or another one (401)"
         if isinstance(error, av.error.InvalidDataError):

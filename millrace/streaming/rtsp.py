@@ -94,7 +94,11 @@ class RtspServer:
         for client in list(self.clients):
             client.close()
         if tasks := [client.task for client in self.clients if client.task is not None]:
-            await asyncio.wait(tasks, timeout=2 * FAREWELL)
+            _, late = await asyncio.wait(tasks, timeout=2 * FAREWELL)
+            for task in late:  # the machine stood still: what cuts them off is due now, too
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=FAREWELL)
         for transport in self._udp:
             transport.close()
         self._udp = []
@@ -116,13 +120,15 @@ class RtspServer:
         client.task = asyncio.current_task()
         try:
             await client.serve()
-        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError):
-            pass  # it is gone
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # it is gone, or its machine is (EHOSTUNREACH, which is no ConnectionError)
         finally:
             client.close()
-            with contextlib.suppress(ConnectionError, TimeoutError):
-                await asyncio.wait_for(writer.wait_closed(), 2 * FAREWELL)
-            self.clients.discard(client)
+            try:
+                with contextlib.suppress(OSError):
+                    await asyncio.wait_for(writer.wait_closed(), 2 * FAREWELL)
+            finally:
+                self.clients.discard(client)
 
 
 class Client:

@@ -302,18 +302,26 @@ class WebServer:
         if request.content_type != "application/sdp":
             raise web.HTTPUnsupportedMediaType(text="an offer is application/sdp")
         try:
-            peer, sdp = await self._peers.watch(live, await request.text())
+            peer, sdp = await self._peers.watch(live, await _offer(request))
         except OfferError as error:
             raise web.HTTPNotAcceptable(text=str(error)) from error
-        location = f"{request.path}/{peer}"
-        return web.Response(
-            status=201, text=sdp, content_type="application/sdp", headers={**HEADERS, "Location": location}
-        )
+        headers = {**HEADERS, "Location": f"{request.path}/{peer}"}
+        return web.Response(status=201, text=sdp, content_type="application/sdp", headers=headers)
 
     async def _whep_end(self, request: web.Request) -> web.StreamResponse:
         if self._peers is None or not await self._peers.end(request.match_info["peer"]):
             raise web.HTTPNotFound
         return web.Response(headers=HEADERS)
+
+
+async def _offer(request: web.Request) -> str:
+    try:
+        async with asyncio.timeout(IDLE):
+            return await request.text()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="the offer has not come in time") from None
+    except (UnicodeDecodeError, LookupError):  # LookupError: a charset that is none
+        raise web.HTTPBadRequest(text="an offer is text in UTF-8") from None
 
 
 @contextlib.asynccontextmanager

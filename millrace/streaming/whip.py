@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from urllib.parse import urljoin, urlsplit
@@ -142,5 +143,7 @@ class Whip:
                 await publisher.finished()
             finally:
                 if place:
-                    async with http.delete(urljoin(base, place)):
-                        pass
+                    # where it has gone, why is known, or of no interest
+                    with contextlib.suppress(aiohttp.ClientError, OSError):
+                        async with http.delete(urljoin(base, place)):
+                            pass

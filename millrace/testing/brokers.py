@@ -195,8 +195,9 @@ class Nats(Server):
         async def fetch(client: Any) -> list[Received]:
             consumer = await client.jetstream().pull_subscribe(TOPIC, durable="reader")
             got: list[Received] = []
-            with suppress(TimeoutError):
-                while len(got) < count:
+            until = time.monotonic() + seconds
+            while len(got) < count and time.monotonic() < until:
+                with suppress(TimeoutError):
                     for message in await consumer.fetch(500, timeout=2):
                         got.append(Received(message.headers["Nats-Msg-Id"], message.headers["key"], message.data))
                         await message.ack()
@@ -258,6 +259,7 @@ class Rabbit(Server):
             "RABBITMQ_ENABLED_PLUGINS_FILE": f"{here}/plugins",
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(self.epmd),  # a port mapper of its own, which ends with it
+            "ERL_EPMD_RELAXED_COMMAND_CHECK": "true",  # also before it has noticed that the server is gone
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         }
 

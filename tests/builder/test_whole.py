@@ -110,7 +110,7 @@ def test_when_the_time_is_over_what_there_is_decides(tmp_path, folder):
     report = build(str(model), [folder], Wishes(**{**vars_of(QUICK), "within": 0.01}))
     assert len(report.trials) == 1 and report.chosen == 0
     late = [each.what for each in report.left_out if each.why == "the 0.01 s were over"]
-    assert {"onnx fp16", "onnx int8"} <= set(late) and any("spinning" in what for what in late)
+    assert {"onnx fp16", "onnx int8"} <= set(late) and any("denormals" in what for what in late)
 
 
 def test_the_report_as_a_page_and_as_json(tmp_path, folder):

@@ -27,7 +27,7 @@ from millrace.testing.clips import numbered_clip
 SMALL = "pattern:?width=32&height=32"
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 15.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come to be"
@@ -105,7 +105,7 @@ def test_streams_are_added_and_removed_while_running(table):
     assert run.pipeline.sources() == [] and list(run.streams.names) == ["b"]
     run.streams.add("a", SMALL, frames=2)
     wait_for(lambda: run.streams.rows()["a"].state == "ended")
-    assert run.frames["a"][-2:] == [0, 1], "a new life of the name counts from 0"
+    wait_for(lambda: run.frames["a"][-2:] == [0, 1])  # a new life of the name counts from 0
 
 
 def test_what_is_wrong_is_said_at_once_and_changes_nothing(table):
@@ -180,7 +180,8 @@ def test_apply_brings_the_pipeline_to_a_table(table):
     run.streams.apply([Stream("a", SMALL, paced), Stream("c", SMALL, {"frames": 3}), Stream("d", SMALL, paced)])
     wait_for(lambda: run.streams.rows()["c"].state == "ended" and run.count("d"))
     assert sorted(run.pipeline.sources()) == ["a", "d"] and run.streams.names == ["a", "c", "d"]
-    assert run.frames["a"] == list(range(run.count("a"))), "what is said as before goes on"
+    seen = list(run.frames["a"])  # more come meanwhile
+    assert seen == list(range(len(seen))), "what is said as before goes on"
 
 
 def test_mixed_streams_come_and_go_and_the_others_lose_nothing(table, tmp_path):

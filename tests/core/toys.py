@@ -11,7 +11,7 @@ from typing import Any
 
 from millrace.core import Caps, Context, Element, Graph, Pipeline, Source, StreamEnd, StreamStart, setting, state
 
-WAIT = 10.0  # seconds that any test waits at most
+WAIT = 30.0  # seconds that any test waits at most
 
 
 @dataclass(slots=True, eq=False)

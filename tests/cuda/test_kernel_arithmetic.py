@@ -34,7 +34,7 @@ LOOPS = """
 #define RUN(NAME, OUT) extern "C" void run_##NAME(const Row* rows, OUT* out, const Input* to, int count) { \\
     for (int z = 0; z < count; z++) for (int y = 0; y < to->height; y++) for (int x = 0; x < to->width; x++) { \\
         blockIdx.x = x; blockIdx.y = y; blockIdx.z = z; NAME(rows, out, *to); } }
-RUN(to_float32, float) RUN(to_float16, Half) RUN(to_uint8, Byte)
+RUN(to_float32, float) RUN(to_float16, Half) RUN(to_uint8, Byte) RUN(to_int8, signed char)
 """
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "scale": 1 / 255}
 SHAPES = {
@@ -102,6 +102,7 @@ def same(kernels, images, spec, boxes=None):
         InputSpec(61, 47, "RGB", dtype="float16", **IMAGENET),
         InputSpec(80, 80, "GRAY", layout="NHWC", dtype="uint8", fit="stretch"),
         InputSpec(33, 40, "RGB", layout="NHWC", antialias=True, scale=1 / 255),
+        InputSpec(40, 31, "BGR", dtype="int8", scale=1.3, mean=(140, 120, 100)),
     ],
     ids=str,
 )

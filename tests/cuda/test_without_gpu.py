@@ -70,7 +70,7 @@ def test_the_kernels_compile(architecture):
         pytest.skip(str(error))
     assert b"draw" in drawing
     assert b"conceal_rows" in planes
-    for name in (b"to_float32", b"to_float16", b"to_uint8"):
+    for name in (b"to_float32", b"to_float16", b"to_uint8", b"to_int8"):
         assert name in code
 
 

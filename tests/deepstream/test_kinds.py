@@ -62,7 +62,9 @@ def test_a_broken_file_of_theirs_is_an_error(tmp_path: Path):
             kind_of(tmp_path / name)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(text=st.text(alphabet="[]property=:\n -a1{}infer_config", max_size=40), suffix=st.sampled_from([".txt", ".yml"]))
 def test_any_text_has_a_kind_or_is_refused(tmp_path: Path, text: str, suffix: str):
     (tmp_path / f"a{suffix}").write_text(text)

@@ -52,6 +52,7 @@ class Sink(Element):
 
     threaded = True
     got: list[list[str]] = state(list)
+    dropped: int = state(int)  # frames of live streams, on a busy machine
 
     def process(self, batch: Any) -> Iterator[Any]:
         self.got.append([f"{frame.stream}{frame.index}" for frame in batch.frames])
@@ -69,6 +70,7 @@ def run(batch: Batch, *sources: Frames, sink: Sink | None = None) -> list[list[s
         pipeline.add_source(source.stream, source, "batch")
     with pipeline:
         assert pipeline.wait(30)
+    sink.dropped = sum(node.drops for node in pipeline.stats().values())
     return sink.got
 
 
@@ -90,18 +92,27 @@ def test_a_source_that_never_starts_is_not_waited_for():
     assert got == [["x0", "x1"], ["x2", "x3"]]
 
 
+class Silent(Frames):
+    """Gives a frame and then none, and goes on."""
+
+    def read(self) -> Iterator[Any]:
+        yield StreamStart(self.stream, Caps("frames"), live=True)
+        yield Frame(self.stream, 0, 0, GREY)
+        self.stopped.wait(60)
+
+
 def test_a_live_frame_leaves_at_the_timeout():
     graph = Graph()
     graph.add("batch", Batch(size=8, timeout=0.03))
     graph.add("sink", sink := Sink())
     graph.link("batch", "sink")
     pipeline = Pipeline(graph)
-    pipeline.add_source("x", Frames(stream="x", count=2, live=True, delay=0.3), "batch")
-    began = time.monotonic()
+    pipeline.add_source("x", Silent(stream="x"), "batch")
+    until = time.monotonic() + 20
     with pipeline:
-        while not sink.got and time.monotonic() - began < 5:
+        while not sink.got and time.monotonic() < until:
             time.sleep(0.002)
-        assert sink.got == [["x0"]] and time.monotonic() - began < 0.55
+        assert sink.got == [["x0"]]  # no frame and no end of the stream has brought it about
 
 
 class Busy(Sink):
@@ -128,7 +139,7 @@ def test_while_the_next_one_is_busy_a_live_batch_fills_up():
     frames, sink = Counted(stream="x", count=100, live=True, delay=0.002), Busy()
     sink.source = frames
     sizes = [len(batch) for batch in run(Batch(size=64, timeout=0.001), frames, sink=sink)]
-    assert sum(sizes) == 100
+    assert sum(sizes) + sink.dropped == 100
     assert max(sizes) == 64  # at the timeout alone the one that is busy would find many of a frame or two
     assert len(sizes) <= 6, sizes
 
@@ -191,7 +202,7 @@ def test_while_the_next_one_is_occupied_a_live_batch_fills_up_too():
     frames, sink = Counted(stream="x", count=100, live=True, delay=0.002), Occupied()
     sink.source = frames
     sizes = [len(batch) for batch in run(Batch(size=64, timeout=0.001), frames, sink=sink)]
-    assert sum(sizes) == 100
+    assert sum(sizes) + sink.dropped == 100
     assert max(sizes) == 64
     assert len(sizes) <= 4, sizes
 

@@ -32,7 +32,9 @@ FILES = st.lists(
     ),
     max_size=4,
 ).map(lambda groups: "".join(f"[{name}]\n" + "".join(f"{line}\n" for line in lines) for name, lines in groups))
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @given(FILES)

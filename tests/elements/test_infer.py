@@ -20,7 +20,9 @@ from millrace.core import (
     setting,
     state,
 )
+from millrace.elements._model import load_model
 from millrace.elements.infer import Infer
+from millrace.imaging.cpu import open_imaging
 from millrace.media import Batch, Frame, Image
 from millrace.testing.models import FAMILIES, make_detector, make_level_model
 
@@ -319,3 +321,32 @@ def test_where_batches_are_quicker_a_batch_is_one_call(opened, tmp_path):
     assert list(element.flush("a")) == [batch]
     left = [frame.objects[0].box[0] for frame in batch.frames]
     np.testing.assert_allclose(left, np.arange(4) * 40 * 16 / 255, atol=0.05)
+
+
+def test_a_network_that_takes_int8_gets_pixels_less_128(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load(make_level_model(tmp_path / "m.onnx"))
+    graph = model.graph
+    graph.input[0].CopyFrom(helper.make_tensor_value_info("levels", TensorProto.INT8, ["N", 3, 32, 32]))
+    for name, value in (("zero", -128.0), ("whole", 255.0)):
+        graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), name))
+    first = [
+        helper.make_node("Cast", ["levels"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("Sub", ["real", "zero"], ["pixels"]),
+        helper.make_node("Div", ["pixels", "whole"], ["images"]),
+    ]
+    nodes = [*first, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.save(model, str(tmp_path / "int8.onnx"))
+    loaded = load_model(str(tmp_path / "int8.onnx"))
+    try:
+        assert (loaded.spec.dtype, loaded.spec.scale, loaded.spec.mean) == ("int8", 1.0, (128.0,) * 3)
+        pictures = [Image("RGB", [np.full((32, 32, 3), level, np.uint8)], 32, 32) for level in (0, 51, 255)]
+        tensor, _ = open_imaging().to_tensor(pictures, loaded.spec)
+        rows = loaded.runtime.run(loaded.feed(tensor, 3))["output0"]
+        assert rows[:, 0, 0] == pytest.approx([0, 16 * 51 / 255, 16], abs=1e-4)
+    finally:
+        loaded.runtime.close()

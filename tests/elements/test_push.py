@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -88,10 +89,21 @@ def need(program: str, package: str) -> str:
     return found
 
 
+def is_taken(port: int, kind: int) -> bool:
+    """Whether somebody has this port of the loopback interface; one whom the question hinders tries again."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
 def test_rtmp(clip: str) -> None:
-    url = f"rtmp://127.0.0.1:{free_port()}/live/cam"
+    port = free_port()
+    url = f"rtmp://127.0.0.1:{port}/live/cam"
     taker = Received(url, listen="1")
-    time.sleep(0.3)
+    wait_until(lambda: is_taken(port, socket.SOCK_STREAM))
     pushed(clip, url, backoff=0.2)
     taker.join(20)
     assert len(taker.seen) >= COUNT - 10 and in_a_row(taker.seen) and taker.seen[-1] == COUNT - 1
@@ -100,7 +112,7 @@ def test_rtmp(clip: str) -> None:
 def test_mpegts_over_udp(clip: str) -> None:
     port = free_port()
     taker = Received(f"udp://127.0.0.1:{port}?timeout=20000000&fifo_size=100000")
-    time.sleep(0.5)
+    wait_until(lambda: is_taken(port, socket.SOCK_DGRAM))
     pushed(clip, f"udp://127.0.0.1:{port}")
     taker.join(20)
     assert len(taker.seen) >= COUNT - 25 and in_a_row(taker.seen) and taker.seen[-1] == COUNT - 1

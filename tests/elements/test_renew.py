@@ -78,7 +78,7 @@ def apply(element, **settings):
     element.apply(element.prepare(settings))
 
 
-def until(element, done, seconds=10.0):
+def until(element, done, seconds=30.0):
     """Give the element its wake-ups until something is so; what it yields."""
     deadline, out = time.monotonic() + seconds, []
     while not done():

@@ -181,7 +181,7 @@ def test_streams_come_to_the_process_with_least_to_do_and_go(clips):
         fleet.stop()
 
 
-def test_processes_end_when_their_supervisor_is_gone(clips):
+def test_processes_end_when_their_supervisor_is_gone(clips, capfd):
     fleet = Fleet(plan(clips[:1], pace=True, loop=0), 1)
     fleet.start()
     try:
@@ -189,3 +189,4 @@ def test_processes_end_when_their_supervisor_is_gone(clips):
     finally:
         code = fleet.processes[0].ended()  # closes the connection, and waits
     assert code == 1
+    assert "Traceback" not in capfd.readouterr().err

@@ -35,6 +35,7 @@ def picture(torch, device, rng, width, height, format="NV12", **how):
         ((1920, 1080), InputSpec(640, 384, dtype="float16", scale=1 / 255), "NV12", {}),
         ((640, 360), InputSpec(321, 323, scale=1 / 255), "P010", {"matrix": "bt2020"}),
         ((641, 361), InputSpec(321, 323, "GRAY", layout="NHWC", dtype="uint8"), "NV12", {}),
+        ((641, 361), InputSpec(321, 323, "BGR", dtype="int8", mean=(128,)), "NV12", {}),
         ((1920, 1080), InputSpec(417, 239, antialias=True, fit="stretch"), "NV12", {"matrix": "bt709"}),
     ],
 )
@@ -73,8 +74,8 @@ def test_objects_of_many_frames_in_one_call(torch, device, spec):
 
 def test_what_the_kernel_does_not_cover_is_one_sentence(torch, device):
     image, _ = picture(torch, device, np.random.default_rng(1), 64, 48)
-    with pytest.raises(ValueError, match="dtype 'int8' is not one of float32, float16, uint8"):
-        open_imaging(device).to_tensor([image], InputSpec(32, 32, dtype="int8"))
+    with pytest.raises(ValueError, match="dtype 'int16' is not one of float32, float16, uint8, int8"):
+        open_imaging(device).to_tensor([image], InputSpec(32, 32, dtype="int16"))
     with pytest.raises(ValueError, match="has no pixel of 64x48"):
         open_imaging(device).to_tensor([image], InputSpec(32, 32), boxes=[(64, 0, 80, 9)])
 

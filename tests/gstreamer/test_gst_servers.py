@@ -1,6 +1,7 @@
 """Fragments that send to real servers, by RTSP and SRT."""
 
 import itertools
+import statistics
 from pathlib import Path
 
 from servers.live import RtspServer, free_port, need_gstreamer, until_written
@@ -16,7 +17,7 @@ def test_rtspclientsink_sends_every_picture_to_a_server(tmp_path: Path) -> None:
     server = RtspServer(cam=f"rtph264depay name=depay0 ! h264parse ! mpegtsmux ! filesink sync=false location={out}")
     try:
         line = f"h264parse ! rtspclientsink protocols=tcp location=rtsp://127.0.0.1:{server.port}/cam"
-        summary = millrace.open(clip, name="yard", pace=True).gstout(line).run()
+        summary = millrace.open(clip, name="yard", pace=True, live=False).gstout(line).run()
         assert not summary.errors
         until_written(out)
     finally:
@@ -27,7 +28,8 @@ def test_rtspclientsink_sends_every_picture_to_a_server(tmp_path: Path) -> None:
         numbers == list(range(numbers[0], numbers[0] + len(numbers))) and len(numbers) >= 25
     )  # what comes before the server is ready is not kept
     times = [frame.pts for frame in frames]  # the server's own, by their arrival
-    assert times == sorted(times) and abs(times[-1] - times[0] - (len(times) - 1) * 40_000_000) < 400_000_000
+    gaps = [after - before for before, after in itertools.pairwise(times)]
+    assert min(gaps) >= 0 and abs(statistics.median(gaps) - 40_000_000) < 20_000_000
 
 
 def test_srt_out_and_in(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_memory_that_is_not_aligned():
     assert (raw[:, 1:5] == 200).all() and (raw[:, 0] == 114).all()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int8"])
 @pytest.mark.parametrize("format", ["I420", "NV12", "P010", "RGB", "GRAY16"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_the_same_bits_as_without(format: str, layout: str, dtype: str, monkeypatch: pytest.MonkeyPatch):

@@ -51,7 +51,7 @@ def picture(format: str = "I420", width: int = 96, height: int = 54, stride: int
 
 def assert_equal(tensor: np.ndarray, wanted: np.ndarray) -> None:
     """Equal where levels are as they are, else but for the last bits of a float."""
-    tolerance = {"float32": 2e-6, "float16": 1e-3, "uint8": 0}[str(tensor.dtype)] * max(
+    tolerance = {"float32": 2e-6, "float16": 1e-3, "uint8": 0, "int8": 0}[str(tensor.dtype)] * max(
         1.0, float(np.abs(wanted).max())
     )
     off = np.abs(tensor.astype(float) - wanted)
@@ -85,7 +85,7 @@ def test_every_matrix_and_range(format: str, matrix: str, full_range: bool, colo
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
-@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int8"])
 @pytest.mark.parametrize("colour", ["RGB", "BGR", "GRAY"])
 @pytest.mark.parametrize("format", ["I420", "BGR", "GRAY16"])
 @pytest.mark.parametrize("normal", [{}, IMAGENET, {"scale": 2.0, "mean": (30.0,), "std": (0.7,)}])
@@ -161,8 +161,8 @@ def test_several_pictures_of_several_sizes_and_a_given_out():
 
 
 def test_what_cannot_be_is_said():
-    with pytest.raises(ValueError, match="float32, float16, uint8"):
-        imaging.to_tensor([picture()], InputSpec(8, 8, dtype="int8"))
+    with pytest.raises(ValueError, match="float32, float16, uint8, int8"):
+        imaging.to_tensor([picture()], InputSpec(8, 8, dtype="int16"))
     with pytest.raises(ValueError, match="needed is float32"):
         imaging.to_tensor([picture()], InputSpec(8, 8), np.zeros((1, 3, 8, 9), np.float32))
     with pytest.raises(ValueError, match="cuda:0"):

@@ -167,7 +167,7 @@ def test_a_server_in_trouble_is_asked_again_and_then_given_up(server, tmp_path):
 
 
 def test_a_silent_server_is_not_waited_for(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetching, "TIMEOUT", 0.1)
+    monkeypatch.setattr(fetching, "TIMEOUT", 0.5)
     monkeypatch.setattr(fetching, "TRIES", 1)
     server.mode = "hangs"
     began = time.monotonic()

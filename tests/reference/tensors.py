@@ -71,7 +71,7 @@ def grey_of(image) -> np.ndarray:
 
 
 def tensor_of(image, spec, part: tuple[int, int, int, int] | None = None) -> np.ndarray:
-    """[c, h, w] or [h, w, c] float64 of a picture, or of x1 y1 x2 y2 of it; uint8 inputs are rounded and saturated."""
+    """[c, h, w] or [h, w, c] float64 of a picture, or of x1 y1 x2 y2 of it; uint8 and int8 are rounded, saturated."""
     x1, y1, x2, y2 = part or (0, 0, image.width, image.height)
     pixels = (grey_of(image) if spec.colour == "GRAY" else rgb_of(image))[y1:y2, x1:x2]
     width, height, left, top = spec.width, spec.height, 0, 0
@@ -88,6 +88,6 @@ def tensor_of(image, spec, part: tuple[int, int, int, int] | None = None) -> np.
         out = out[..., ::-1]
     depth = out.shape[2]
     out = (out * spec.scale - np.broadcast_to(spec.mean, 3)[:depth]) / np.broadcast_to(spec.std, 3)[:depth]
-    if spec.dtype == "uint8":
-        out = np.clip(np.rint(out), 0, 255)
+    if spec.dtype in ("uint8", "int8"):
+        out = np.clip(np.rint(out), np.iinfo(spec.dtype).min, np.iinfo(spec.dtype).max)
     return out.transpose(2, 0, 1) if spec.layout == "NCHW" else out

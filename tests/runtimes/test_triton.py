@@ -160,9 +160,9 @@ def test_closing_ends_a_call_that_waits(server):
     time.sleep(0.3)
     began = time.monotonic()
     runtime.close()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20  # it would be tried for 60 s
     with pytest.raises(Cancelled, match="was given up: the pipeline stops"):
-        future.result(timeout=5)
+        future.result(timeout=20)
 
 
 def test_memory_that_the_server_does_not_take(server):

@@ -160,7 +160,7 @@ def test_a_camera_that_drops_and_comes_back(healthy: list[Path], live: Callable[
     need_gstreamer()
     model = make_detector(tmp_path / "box.onnx", [(8, 8, 40, 40, 0.9, 0)])
     server = RtspServer(cam=BALL)
-    options = {"timeout": 1.0, "reconnect": {"backoff": [0.1, 0.2]}}
+    options = {"timeout": 10, "reconnect": {"backoff": [0.1, 0.2]}}
     camera = flow(server.url("cam"), name="cam", **options)
     files = flow(*healthy)
     camera.plan.streams.extend(files.plan.streams)
@@ -209,7 +209,7 @@ def test_a_camera_that_is_gone_for_good_ends_the_command_with_code_3(healthy: li
     server = RtspServer(cam=BALL)
     (tmp_path / "p.yaml").write_text(
         "streams:\n"
-        f"  cam: {{uri: '{server.url('cam')}', timeout: 1.0, reconnect: {{attempts: 2, backoff: [0.05, 0.1]}}}}\n"
+        f"  cam: {{uri: '{server.url('cam')}', timeout: 10, reconnect: {{attempts: 2, backoff: [0.05, 0.1]}}}}\n"
         + "".join(f"  good{n}: {clip}\n" for n, clip in enumerate(healthy))
         + "pipeline:\n  - json: {path: '" + str(tmp_path / "{stream}.jsonl") + "'}\n"
     )  # fmt: skip

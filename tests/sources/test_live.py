@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from peers import Peer
 from servers.live import Folder, Silent, free_port
 
 from millrace.core import Context
@@ -131,10 +132,11 @@ def test_live_hls_that_ends_is_not_begun_again(web):
     growing.write_text(text.replace("#EXT-X-ENDLIST\n", "").replace("#EXT-X-PLAYLIST-TYPE:VOD\n", ""))
     timer = threading.Timer(0.7, growing.write_text, (text,))
     timer.start()
-    start, *packets = read(web.url("live.m3u8"), timeout=5, reconnect={"backoff": [0.1, 0.2]})
+    start, *packets = read(web.url("live.m3u8"), timeout=20, reconnect={"backoff": [0.1, 0.2]})
     assert start.live and 30 < len(packets) <= 60
     came, due = packets[30].arrived - packets[0].arrived, packets[30].dts - packets[0].dts
-    assert due * 0.8 < came < due + 1e9, "pieces of a second are given out at their own pace"
+    # the bound above is for a busy machine
+    assert due * 0.8 < came < due + 5e9, "pieces of a second are given out at their own pace"
     assert {packet.epoch for packet in packets} == {0}
     timer.join()
 
@@ -144,6 +146,35 @@ def test_a_page_that_is_not_there_and_one_that_is_no_video(web):
         read(web.url("nothing.mp4"))
     with pytest.raises(SourceError, match="not a video stream that FFmpeg can read"):
         read(web.url("text.mp4"))
+
+
+@pytest.mark.parametrize("last", ["", "OPTIONS", "DESCRIBE", "SETUP"])
+@pytest.mark.parametrize("hangs_up", [True, False])
+def test_a_camera_that_fails_half_way_says_why(last, hangs_up):
+    """It answers up to the request of this name."""
+    sdp = "v=0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:1\r\n"
+    more = {
+        "DESCRIBE": f"Content-Type: application/sdp\r\nContent-Length: {len(sdp)}\r\n\r\n{sdp}",
+        "SETUP": "Session: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n",
+    }
+
+    def play(line):
+        requests = ["OPTIONS", "DESCRIBE", "SETUP"]
+        for name in requests[: requests.index(last) + 1] if last else []:
+            asked = line.recv(1 << 16).decode()
+            number = asked.lower().partition("cseq:")[2].split()[0]
+            line.sendall(f"RTSP/1.0 200 OK\r\nCSeq: {number}\r\n{more.get(name, chr(13) + chr(10))}".encode())
+        line.recv(1 << 16)
+        if hangs_up:
+            line.close()
+
+    with Peer(play) as peer:
+        begun = time.monotonic()
+        why = "the server hangs up, or what it answers" if hangs_up else r"no answer or packet for 0\.5 s"
+        with pytest.raises(SourceError, match=rf"a: cannot open rtsp://\*\*\*@127\.0\.0\.1:\d+/x: {why}"):
+            read(f"rtsp://me:secret@127.0.0.1:{peer.port}/x", timeout=5 if hangs_up else 0.5, transport="tcp")
+        assert time.monotonic() - begun < 3
+        assert peer.all_closed()
 
 
 def test_a_host_that_does_not_exist():
@@ -210,7 +241,7 @@ def test_a_camera_that_sends_jpegs_over_http_and_begins_anew():
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     said = []
-    options = {"timeout": 2.0, "reconnect": {"attempts": 1, "backoff": [0.05, 0.1]}}
+    options = {"timeout": 20, "reconnect": {"attempts": 1, "backoff": [0.05, 0.1]}}
     source = open_source("a", f"http://127.0.0.1:{server.server_address[1]}/video", **options)
     source.open(Context("a", warn=lambda message, stream: said.append(message)))
     items = []
@@ -260,7 +291,7 @@ def test_a_transfer_that_breaks_off_is_an_error_and_not_begun_again(tmp_path):
     packets = []
     try:
         with pytest.raises(SourceError, match=r"a\.mkv cannot be read further"):
-            for item in open_source("a", f"http://127.0.0.1:{server.server_address[1]}/a.mkv", timeout=1.0).read():
+            for item in open_source("a", f"http://127.0.0.1:{server.server_address[1]}/a.mkv", timeout=20).read():
                 packets.append(item)
     finally:
         server.shutdown()

@@ -112,7 +112,7 @@ def test_pace_is_that_of_the_clock(numbered):
     began = time.monotonic()
     items = list(source.read())
     took = time.monotonic() - began
-    assert 0.3 < took < 2.0, "9 steps of 40 ms; the bound above is for a busy machine"
+    assert 0.3 < took < 10, "9 steps of 40 ms; the bound above is for a busy machine"
     assert items[0].live, "what is paced is treated as a camera"
     packets = items[1:]
     due = [(p.arrived - packets[0].arrived) - (p.dts - packets[0].dts) for p in packets]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import errno
 import hashlib
 import re
 import socket
@@ -59,7 +61,7 @@ class Talk:
     """A client that says exactly what it is told."""
 
     def __init__(self, served: Served) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", served.server.port), timeout=5)
+        self.socket = socket.create_connection(("127.0.0.1", served.server.port), timeout=20)
         self.url, self.count, self.buffer = served.url, 0, b""
 
     def send(self, text: str | bytes) -> None:
@@ -114,7 +116,7 @@ class Talk:
         self.socket.close()
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 30.0) -> None:
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until, "it did not come true in time"
@@ -237,7 +239,7 @@ def test_the_end_of_a_stream_is_told(serve: Callable[..., Served], talk: Callabl
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taker:
         taker.bind(("127.0.0.1", 0))
-        taker.settimeout(5)
+        taker.settimeout(20)
         port = taker.getsockname()[1]
         headers = udp.ask("SETUP", f"{served.url}/track1", Transport=f"RTP/AVP;unicast;client_port={port}-{port}")[1]
         assert udp.ask("PLAY", Session=headers["Session"].partition(";")[0])[0] == 200
@@ -286,6 +288,24 @@ def test_a_client_that_does_not_read_does_not_hold_up_the_end(
     assert not served.server.clients
 
 
+def test_on_a_machine_that_stands_still_while_it_stops_nobody_is_left(
+    serve: Callable[..., Served], talk: Callable[[Served], Talk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("millrace.streaming.rtsp.FAREWELL", 0.1)
+    served = serve()
+    slow = talk(served)
+    slow.play()
+    for n in range(20):
+        served.feed([b"\x65" + bytes(1 << 20)], pts=n * 40_000_000)
+
+    async def stop() -> int:
+        asyncio.get_running_loop().call_later(0.01, time.sleep, 0.4)
+        await served.server.stop()
+        return len(served.server.clients)
+
+    assert served.loop.run(stop(), 20) == 0
+
+
 def test_udp_that_the_network_does_not_take_is_dropped(
     serve: Callable[..., Served], talk: Callable[[Served], Talk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,7 +313,7 @@ def test_udp_that_the_network_does_not_take_is_dropped(
     client = talk(served)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taker:
         taker.bind(("127.0.0.1", 0))
-        taker.settimeout(5)
+        taker.settimeout(20)
         port = taker.getsockname()[1]
         headers = client.ask("SETUP", f"{served.url}/track1", Transport=f"RTP/AVP;unicast;client_port={port}-{port}")[1]
         assert client.ask("PLAY", Session=headers["Session"].partition(";")[0])[0] == 200
@@ -329,13 +349,14 @@ def test_a_hundred_clients_come_and_go(serve: Callable[..., Served]) -> None:
 def test_who_vanishes_or_says_nothing_is_forgotten(
     serve: Callable[..., Served], talk: Callable[[Served], Talk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("millrace.streaming.rtsp.TIMEOUT", 0.5)
     served = serve()
     silent, gone, there = talk(served), talk(served), talk(served)
     there.play()
     headers = gone.ask("SETUP", f"{served.url}/track1", Transport="RTP/AVP;unicast;client_port=9-9")[1]
     assert gone.ask("PLAY", Session=headers["Session"].partition(";")[0])[0] == 200
     assert len(served.mount.watchers) == 2
+    monkeypatch.setattr("millrace.streaming.rtsp.TIMEOUT", 0.5)  # from their next request on
+    assert gone.ask("OPTIONS")[0] == silent.ask("OPTIONS")[0] == 200
     silent.send("OPTIONS * RTSP/1.0\r\n")  # and no more
     wait_until(lambda: len(served.server.clients) == 1)
     served.feed(KEY)
@@ -343,6 +364,25 @@ def test_who_vanishes_or_says_nothing_is_forgotten(
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux only")
+def test_a_client_whose_machine_is_gone_is_forgotten_without_a_word(
+    serve: Callable[..., Served], talk: Callable[[Served], Talk]
+) -> None:
+    served = serve()
+    talk(served).ask("OPTIONS")
+    (client,) = served.server.clients
+    told: list[dict[str, object]] = []
+
+    async def vanish() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: told.append(context))
+        client._reader.set_exception(OSError(errno.EHOSTUNREACH, "No route to host"))
+        await asyncio.wait([client.task], timeout=5)
+        await asyncio.sleep(0.05)  # what the task raised would be told behind it
+
+    served.loop.run(vanish())
+    assert not served.server.clients and not told
+
+
 def test_who_takes_nothing_for_long_is_cut_off(
     serve: Callable[..., Served], talk: Callable[[Served], Talk], monkeypatch: pytest.MonkeyPatch
 ) -> None:

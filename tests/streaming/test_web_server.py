@@ -410,6 +410,19 @@ async def offer() -> tuple[Any, str]:
     return peer, peer.localDescription.sdp
 
 
+def test_an_offer_that_comes_half_is_not_waited_for(
+    serve: Serve, talk: Talker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("aiortc")
+    monkeypatch.setattr("millrace.streaming.web.IDLE", 0.5)
+    served = serve()
+    for how in ("Content-Length: 5000\r\n\r\nv=0", "Transfer-Encoding: chunked\r\n\r\n5\r\nv="):
+        client = talk(served)
+        client.send(f"POST /cam/whep HTTP/1.1\r\nHost: {client.host}\r\nContent-Type: application/sdp\r\n{how}")
+        assert client.answer()[0] == 408
+    assert not served.live.followers
+
+
 def test_webrtc_to_a_peer_and_wrong_offers(serve: Serve, talk: Talker) -> None:
     pytest.importorskip("aiortc")
     from aiortc import RTCSessionDescription
@@ -424,6 +437,10 @@ def test_webrtc_to_a_peer_and_wrong_offers(serve: Serve, talk: Talker) -> None:
         assert client.ask("/cam/whep", "POST", wrong, **kind)[0] == 406
     assert client.ask("/cam/whep", "POST", "x" * 100_000, **kind)[0] in (400, 413)
     client = talk(served)
+    assert client.ask("/cam/whep", "POST", "v=0", Content_Type="application/sdp; charset=none")[0] == 400
+    head = f"POST /cam/whep HTTP/1.1\r\nHost: {client.host}\r\nContent-Type: application/sdp\r\nContent-Length:"
+    client.send(f"{head} 2\r\n\r\n".encode() + b"\xff\xfe")
+    assert client.answer()[0] == 400
     assert not served.server._peers.connections and not served.live.followers
     loop = Loop("test-peer")
     seen: list[int] = []

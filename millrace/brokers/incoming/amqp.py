@@ -28,28 +28,31 @@ class AmqpSubscriber(Amqp):
         self.close()
         try:
             self._connection = self._pika.BlockingConnection(self._parameters)
-            self._channel = self._connection.channel()
-            lasting = bool(self._queue)
-            declared = self._channel.queue_declare(self._queue, durable=lasting, exclusive=not lasting)
-            self._name = declared.method.queue
-            for topic in self._topics:
-                self._channel.queue_bind(self._name, self._exchange, topic)
-            self._channel.basic_qos(prefetch_count=100)
+            with self._in_time():
+                self._channel = self._connection.channel()
+                lasting = bool(self._queue)
+                declared = self._channel.queue_declare(self._queue, durable=lasting, exclusive=not lasting)
+                self._name = declared.method.queue
+                for topic in self._topics:
+                    self._channel.queue_bind(self._name, self._exchange, topic)
+                self._channel.basic_qos(prefetch_count=100)
         except self._failures as error:
             raise self._error(error) from error
 
     def receive(self, seconds: float) -> list[Incoming]:
         try:
-            for method, properties, body in self._channel.consume(self._name, inactivity_timeout=seconds):
-                if method is None:
-                    return []
-                return [Incoming(method.routing_key, body, properties.message_id, method.delivery_tag)]
+            with self._in_time(seconds=seconds + self._timeout):
+                for method, properties, body in self._channel.consume(self._name, inactivity_timeout=seconds):
+                    if method is None:
+                        return []
+                    return [Incoming(method.routing_key, body, properties.message_id, method.delivery_tag)]
         except self._failures as error:
             raise self._error(error) from error
         return []
 
     def done(self, message: Incoming, error: str | None = None) -> None:
         try:
-            self._channel.basic_ack(message.ticket)
+            with self._in_time():
+                self._channel.basic_ack(message.ticket)
         except self._failures as broken:
             raise self._error(broken) from broken

@@ -46,8 +46,10 @@ class FileSubscriber:
                     self._file = open(self._path, "rb", buffering=0)  # noqa: SIM115
                 data = self._file.read(LONGEST) if self._file is not None else b""
                 if self._file is not None and not data and self._is_another(self._file):
-                    self.close()
-                    continue
+                    data = self._file.read(LONGEST)  # what came to the old one between the two looks
+                    if not data:
+                        self.close()
+                        continue
             except OSError as error:
                 raise BrokerError(f"file: {error}") from error
             *lines, self._rest = (self._rest + data).split(b"\n")

@@ -8,6 +8,7 @@ import json
 import queue
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +23,7 @@ LARGEST = 1 << 20  # bytes of a message
 PATIENCE = 10.0  # seconds for a client to send, and for a message to be dealt with
 LEFT = 1.0  # seconds for what a client sends on after its answer
 CLIENTS = 32  # at once
+NOBODY = "nobody takes messages at the moment"
 OPTIONS = ()
 
 
@@ -77,6 +79,10 @@ class HttpSubscriber:
         if server is not None and thread is not None:
             server.shutdown()
             server.server_close()
+            with suppress(queue.Empty):
+                while True:
+                    self._came.get_nowait().ticket.put(NOBODY)
+            server.cut(float("inf"))
             thread.join(5.0)
 
 
@@ -89,19 +95,33 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, where: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self.free = threading.Semaphore(CLIENTS)
+        self.due = dict[Any, float]()  # when each connection is cut
         super().__init__(where, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self.free.acquire(blocking=False):
             self.close_request(request)
             return
+        self.due[request] = time.monotonic() + PATIENCE
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self.due.pop(request, None)
             self.free.release()
+
+    def service_actions(self) -> None:
+        """Now and then: a client that sends a byte at a time shall not keep its place."""
+        self.cut(time.monotonic())
+
+    def cut(self, now: float) -> None:
+        """Read no more from the connections that are due then: that ends them; an answer goes out still."""
+        for request, due in list(self.due.items()):
+            if due <= now:
+                with suppress(OSError):  # it ends by itself
+                    request.shutdown(socket.SHUT_RD)
 
     def shutdown_request(self, request: Any) -> None:
         """What was refused is read to its end first: else the system resets the connection, and the answer is lost."""
@@ -134,22 +154,24 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(411, "Content-Length is wanted")
         elif int(length) > LARGEST:
             self._answer(413, f"a message has at most {LARGEST} bytes")
+        elif len(body := self.rfile.read(int(length))) == int(length):
+            self._take(body)
         else:
-            self._take(self.rfile.read(int(length)))
+            self._answer(400, "the message ends too early")
 
     def do_GET(self) -> None:
         self._answer(405, "messages are posted", {"Allow": "POST"})
 
     def _take(self, body: bytes) -> None:
         answer: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.server.due[self.request] = time.monotonic() + 3 * PATIENCE
         message = Incoming(self.server.path, body, self.headers.get("Idempotency-Key"), answer)
         try:
             self.server.came.put(message, timeout=PATIENCE)
             error = answer.get(timeout=PATIENCE)
         except (queue.Full, queue.Empty):
-            self._answer(503, "nobody takes messages at the moment")
-            return
-        self._answer(422 if error else 200, error)
+            error = NOBODY
+        self._answer(503 if error == NOBODY else 422 if error else 200, error)
 
     def _answer(self, status: int, error: str | None, headers: dict[str, str] | None = None) -> None:
         body = json.dumps({"error": error} if error else {"status": "done"}).encode()

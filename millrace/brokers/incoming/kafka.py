@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..kafka import connection_settings
 from .base import Incoming
 
 GROUP = "millrace"
+FAREWELL = 3.0  # seconds that the broker has for what is to be committed still, when we leave
 
 
 class KafkaSubscriber:
@@ -31,6 +33,7 @@ class KafkaSubscriber:
         own = {"group.id": GROUP, "auto.offset.reset": "latest", "enable.auto.commit": False}
         self._settings = {**own, **connection_settings(address)}
         self._consumer: Any = None
+        self._failed = list[Any]()  # why commits of this connection did
         try:
             confluent_kafka.Consumer(self._settings).close()
         except confluent_kafka.KafkaException as error:
@@ -38,7 +41,9 @@ class KafkaSubscriber:
 
     def connect(self) -> None:
         self.close()
-        self._consumer = self._kafka.Consumer(self._settings)
+        self._failed = failed = list[Any]()
+        tell = {"on_commit": lambda error, partitions: failed.append(error) if error is not None else None}
+        self._consumer = self._kafka.Consumer({**self._settings, **tell})
         try:
             self._consumer.list_topics(timeout=self._timeout)
             self._consumer.subscribe(self._topics)
@@ -60,11 +65,14 @@ class KafkaSubscriber:
             found.append(
                 Incoming(message.topic(), message.value() or b"", id.decode(errors="replace") if id else None, message)
             )
+        if not found and self._failed:
+            raise self._error(self._failed[0])
         return found
 
     def done(self, message: Incoming, error: str | None = None) -> None:
+        """Does not wait for the broker, which takes minutes where it is silent: that it failed `receive` tells."""
         try:
-            self._consumer.commit(message=message.ticket, asynchronous=False)
+            self._consumer.commit(message=message.ticket, asynchronous=True)
         except self._kafka.KafkaException as broken:
             raise self._error(broken.args[0]) from broken
 
@@ -74,4 +82,6 @@ class KafkaSubscriber:
     def close(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            consumer.close()
+            leaving = threading.Thread(target=consumer.close, name="millrace-kafka-leaves", daemon=True)
+            leaving.start()
+            leaving.join(FAREWELL)  # one that is silent holds it up as long as a session lasts: 45 s

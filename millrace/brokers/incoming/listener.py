@@ -13,6 +13,7 @@ from .base import Incoming, Subscriber
 
 PATIENCE = 0.25  # seconds of one look for messages: so soon an end is noticed
 RETRY = (0.2, 10.0)  # seconds before the first and between later attempts
+CLOSING = 5.0  # seconds that the end waits for a call that is under way
 REMEMBERED = 4096  # ids of messages, by which one that comes twice is known
 
 
@@ -39,8 +40,8 @@ class Listener:
         """Let it end soon; waits for nothing."""
         self._stopping.set()
 
-    def close(self, timeout: float = 15.0) -> None:
-        """End the thread and the connection."""
+    def close(self, timeout: float = CLOSING) -> None:
+        """End the thread and the connection. A broker that holds a call longer is left to itself, as by `Delivery`."""
         self._stopping.set()
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)

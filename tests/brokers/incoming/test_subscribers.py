@@ -127,7 +127,7 @@ def test_a_message_that_is_wrong_is_one_sentence_and_the_next_is_heard(tmp_path:
 
     path = tmp_path / "commands.jsonl"
     hears = heard(f"file:{path}", handle=handle)
-    time.sleep(0.1)
+    assert hears.connected.wait(30)  # what is there before that does not count
     with open(path, "a") as file:
         file.write("bad\ngo")
         file.flush()
@@ -154,6 +154,28 @@ def test_only_what_is_appended_to_a_file_counts(tmp_path: Path, heard: Any) -> N
     assert hears.wait(2) == [b"new", b"rotated"]
     path.write_text("anew\n")  # shorter than what was read
     assert hears.wait(3) == [b"new", b"rotated", b"anew"]
+
+
+def test_the_last_line_of_a_file_that_is_replaced_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "commands.jsonl"
+    path.write_text("old\n")
+    subscriber: Any = open_subscriber(f"file:{path}")
+    subscriber.connect()
+    look = subscriber._is_another
+
+    def late(file: Any) -> bool:
+        """The writer is quicker: between two looks it writes its last line and begins a new file."""
+        monkeypatch.setattr(subscriber, "_is_another", look)
+        with open(path, "a") as old:
+            old.write("last\n")
+        path.rename(tmp_path / "commands.1")
+        path.write_text("first\n")
+        return bool(look(file))
+
+    monkeypatch.setattr(subscriber, "_is_another", late)
+    came = [each.body for _ in range(2) for each in subscriber.receive(10.0)]
+    subscriber.close()
+    assert came == [b"last", b"first"]
 
 
 class Posts:

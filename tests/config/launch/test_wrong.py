@@ -48,7 +48,7 @@ CHAINS = st.lists(
     st.lists(elements(), min_size=1, max_size=4).map(lambda chain: " ! ".join(["videotestsrc", *chain, "fakesink"])),
     min_size=1, max_size=3,
 ).map(" ".join)  # fmt: skip
-LIMIT = timedelta(seconds=5)
+LIMIT = timedelta(seconds=20)
 
 
 def read(line: str) -> None:
