@@ -56,10 +56,12 @@ class _Maker:
     def __init__(self, bench: Bench, engine: Engine) -> None:
         import openvino as ov  # by way of runtimes.openvino, which has run `plain` and keeps its reports off
 
+        from ..runtimes.openvino import core
+
         self._bench, self._engine = bench, engine
         self._source = bench.folder / "plain.xml"
         path = bench.folder / engine.file if engine.file else bench.subject.path
-        model = ov.Core().read_model(str(path))
+        model = core().read_model(str(path))
         ov.save_model(model, str(self._source), compress_to_fp16=False)
         self._tree = Tree.parse(self._source)
         self.layers = [

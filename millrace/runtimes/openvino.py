@@ -10,6 +10,7 @@ import os
 import queue
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,17 @@ from .pool import PooledRuntime, check_feed  # noqa: E402
 
 PRECISIONS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "auto": ""}
 HINTS = ("throughput", "latency")
+
+
+@lru_cache(maxsize=1)
+def core() -> Any:
+    """OpenVINO, once for the process and until its end.
+
+    Its CPU plugin gives the thread that opens it another stack for signals, and frees it with the last part of a Core.
+    Where that happens in another thread (a model is swapped, garbage collected), signals find freed memory: Ctrl+C is a
+    segmentation fault.
+    """
+    return ov.Core()
 
 
 def load(
@@ -52,17 +64,15 @@ def load(
     choose("precision", precision, PRECISIONS)
     if not Path(path).exists():
         raise ValueError(f"there is no file {path}")
-    core = ov.Core()
-    name = _device(core, device)
-    if cache is not None:
-        core.set_property({"CACHE_DIR": os.fspath(cache)})
+    name = _device(device)
     try:
-        model = core.read_model(os.fspath(path))
+        model = core().read_model(os.fspath(path))
     except RuntimeError as error:
         raise ValueError(f"{path} is not a model that OpenVINO can read: {_reason(error)}") from error
-    wanted = _properties(name, parallel, threads, hint, PRECISIONS[precision]) | dict(properties or {})
+    wanted = _properties(name, parallel, threads, hint, PRECISIONS[precision])
+    wanted |= ({} if cache is None else {"CACHE_DIR": os.fspath(cache)}) | dict(properties or {})
     try:
-        compiled = core.compile_model(model, name, wanted)
+        compiled = core().compile_model(model, name, wanted)
     except RuntimeError as error:
         raise ValueError(f"{path} cannot be run by OpenVINO on {device}: {_reason(error)}") from error
     return OpenVinoRuntime(compiled, _metadata(model), device, parallel if hint == "throughput" else 1)
@@ -107,11 +117,11 @@ class OpenVinoRuntime(PooledRuntime):
             self._idle.put(request)
 
 
-def _device(core: Any, device: str) -> str:
+def _device(device: str) -> str:
     """`gpu:1` → `GPU.1`, when it is there."""
     kind, _, number = device.partition(":")
     name = kind.upper() + (f".{number}" if number else "")
-    there = [found.lower().replace(".", ":") for found in core.available_devices]
+    there = [found.lower().replace(".", ":") for found in core().available_devices]
     if not any(found.partition(":")[0] == kind if not number else found == device for found in there):
         raise ValueError(f"OpenVINO finds no device {device!r} here; it finds: {', '.join(there)}")
     return name

@@ -99,9 +99,9 @@ def session_of(path: Path, slowly: bool = False) -> Any:
             return Asked(converted.reference)
         return ort.InferenceSession(converted.model.SerializeToString(), providers=["CPUExecutionProvider"])
     if path.suffix == ".xml":
-        import openvino as ov
+        from millrace.runtimes.openvino import core
 
-        model = ov.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        model = core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return Asked(lambda feed: {out.any_name: value for out, value in model(list(feed.values())).items()})
     if path.suffix == ".tflite":
         return Asked(_tflite(path))

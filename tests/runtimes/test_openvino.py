@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -109,7 +111,7 @@ def save_ir(folder, model):
 
 
 def test_its_own_files_run_and_keep_their_names(tmp_path, level):
-    path = save_ir(tmp_path, ov.Core().read_model(level))
+    path = save_ir(tmp_path, openvino.core().read_model(level))
     runtime = openvino.load(path)
     try:
         assert [str(info) for info in runtime.inputs] == ["images float32[?, 3, 32, 32]"]
@@ -148,9 +150,33 @@ def test_settings_become_properties(level, monkeypatch, options, properties):
 
 
 def test_the_precision_asked_for_is_the_one_used(level):
-    model = ov.Core().read_model(level)
-    compiled = ov.Core().compile_model(model, "CPU", openvino._properties("CPU", 2, 1, "throughput", "f32"))
+    model = openvino.core().read_model(level)
+    compiled = openvino.core().compile_model(model, "CPU", openvino._properties("CPU", 2, 1, "throughput", "f32"))
     assert compiled.get_property("INFERENCE_PRECISION_HINT") == ov.Type.f32
+
+
+CLOSED_ELSEWHERE = """
+import os, signal, sys, threading
+import numpy as np
+from millrace.runtimes import load
+
+held = [load(sys.argv[1], runtime="openvino")]
+held[0].run({"images": np.zeros((1, 3, 32, 32), np.float32)})
+closing = threading.Thread(target=lambda: held.pop().close())
+closing.start()
+closing.join()
+noted = []
+signal.signal(signal.SIGINT, lambda number, frame: noted.append(number))
+os.kill(os.getpid(), signal.SIGINT)
+print("noted", len(noted))
+"""
+
+
+def test_a_signal_finds_its_stack_after_another_thread_has_closed_a_model(level):
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSED_ELSEWHERE, str(level)], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "noted 1\n"), done.stderr
 
 
 def test_a_cache_keeps_the_compiled_model(level, tmp_path):
