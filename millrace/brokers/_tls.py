@@ -39,6 +39,6 @@ class ClosingSocket(ssl.SSLSocket):
     def do_handshake(self, block: bool = False) -> None:
         try:
             super().do_handshake(block)
-        except BaseException:
+        except OSError:
             self.close()
             raise

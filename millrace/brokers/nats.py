@@ -67,11 +67,15 @@ class Nats:
             **{name: value for name, value in given.items() if value},
         )  # fmt: skip
         try:
-            return await asyncio.wait_for(connecting, self._timeout)
-        except TimeoutError:
-            raise TimeoutError(f"no answer within {self._timeout:g} s") from None
+            return await self._in_time(connecting)
         except self._nats.errors.NoServersError as error:
             raise failed[-1] if failed else error from error
+
+    async def _in_time(self, work: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return await asyncio.wait_for(work, self._timeout)
+        except TimeoutError:
+            raise TimeoutError(f"no answer within {self._timeout:g} s") from None
 
     def send(self, messages: Sequence[Message]) -> None:
         bad = next((n for n, message in enumerate(messages) if not SUBJECT.fullmatch(message.topic)), None)

@@ -49,6 +49,16 @@ def _add(uses: list[Event], event: Event) -> None:
     uses.append(event)
 
 
+def free_pair(gpu: Gpu, host: int, address: int, sent: Event | None) -> None:
+    """Free pinned memory and its like on the GPU, once the copy `sent` is done. A dead driver is no error."""
+    with suppress(RuntimeError):
+        gpu.use()
+        if sent is not None:
+            sent.synchronize()
+        check(gpu.driver.cuMemFreeHost(host))
+        check(gpu.driver.cuMemFree(address))
+
+
 class Memory:
     """Memory of our own, allocated and freed in the order of a stream (cuMemAllocAsync)."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..cuda.context import Event, Gpu, Stream, check, gpu, succeed
 from ..cuda.kernel import Kernel, Module
-from ..cuda.memory import DeviceArray, empty
+from ..cuda.memory import DeviceArray, empty, free_pair
 from ..media import Image, InputSpec, Placement
 from ..media.tensor import Part, corner, fitted_size, part_of, place
 from .base import Boxes
@@ -260,13 +259,8 @@ class _Table:
         self.sent: Event | None = None
 
     def __del__(self) -> None:
-        if hasattr(self, "_device"):
-            with suppress(RuntimeError):
-                self._gpu.use()
-                if self.sent is not None:
-                    self.sent.synchronize()
-                check(self._gpu.driver.cuMemFreeHost(self._host))
-                check(self._gpu.driver.cuMemFree(self._device))
+        if hasattr(self, "sent"):
+            free_pair(self._gpu, self._host, self._device, self.sent)
 
     def send(self, rows: NDArray[Any], stream: Stream) -> int:
         """Their address on the GPU. Waits in the rare case that the GPU has not read what stood there."""

@@ -10,7 +10,6 @@ import ctypes
 import math
 import threading
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..cuda.context import Event, Gpu, check, succeed
 from ..cuda.kernel import Kernel, Module
-from ..cuda.memory import DeviceArray, Memory, surfaces
+from ..cuda.memory import DeviceArray, Memory, free_pair, surfaces
 from ..media import Image
 from ..media.image import Format
 
@@ -151,12 +150,7 @@ class Table:
 
     def __del__(self) -> None:
         if self._size:
-            with suppress(RuntimeError):
-                self._gpu.use()
-                if self.sent is not None:
-                    self.sent.synchronize()
-                check(self._gpu.driver.cuMemFreeHost(self._host))
-                check(self._gpu.driver.cuMemFree(self.address))
+            free_pair(self._gpu, self._host, self.address, self.sent)
 
     def send(self, size: int, launcher: Launcher) -> int:
         """Queue the copy of the first `size` bytes; set `sent` after what reads them. Returns their address."""

@@ -30,15 +30,9 @@ class NatsSubscriber(Nats):
     def connect(self) -> None:
         super().connect()
         try:
-            self._run(self._subscribe_in_time())
+            self._run(self._in_time(self._subscribe()))
         except (OSError, TimeoutError, self._nats.errors.Error, self._nats.js.errors.Error) as error:
             raise self._error(error) from error
-
-    async def _subscribe_in_time(self) -> None:
-        try:
-            await asyncio.wait_for(self._subscribe(), self._timeout)
-        except TimeoutError:
-            raise TimeoutError(f"no answer within {self._timeout:g} s") from None
 
     async def _subscribe(self) -> None:
         self._came = asyncio.Queue()
