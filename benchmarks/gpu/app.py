@@ -50,7 +50,7 @@ def work(arguments: argparse.Namespace) -> None:
     options = {"compiled": True} if arguments.compiled else {}
     with tempfile.TemporaryDirectory() as folder:
         graph = application(
-            f"{arguments.models}/detector.yaml", classifiers, common.DEVICE, folder, arguments.workers,
+            f"{arguments.models}/{arguments.detector}.yaml", classifiers, common.DEVICE, folder, arguments.workers,
             arguments.batch, **options,
         )  # fmt: skip
         pipeline = Pipeline(graph)
@@ -138,6 +138,7 @@ class Processes:
         command = [sys.executable, __file__, clip, "--models", arguments.models, "--child",
                    "--step", str(processes), "--workers", str(arguments.workers), "--batch", str(arguments.batch),
                    "--seconds", str(SECONDS), "--classifiers", str(arguments.classifiers),
+                   "--detector", arguments.detector,
                    *(["--compiled"] if arguments.compiled else []),
                    *(["--interval", str(arguments.interval)] if arguments.interval else []),
                    *(["--profile"] if arguments.profile else [])]  # fmt: skip
@@ -218,6 +219,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--classifiers", type=int, default=2)
+    parser.add_argument("--detector", default="detector", help="or slim_detector, a quarter of its work")
     parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--interval", type=float, help="seconds after which a thread is asked for the lock")
     parser.add_argument("--profile", action="store_true")
@@ -242,7 +244,8 @@ def main() -> None:
             whole = max(whole, best["fps"])
             out("decode-only", clip=Path(clip).name, **{"streams": streams, **best})
         for number in arguments.processes:
-            facts = {"clip": Path(clip).name, "processes": number, "compiled": arguments.compiled}
+            facts = {"clip": Path(clip).name, "processes": number, "compiled": arguments.compiled,
+                     "detector": arguments.detector}  # fmt: skip
             processes = Processes(clip, number, arguments)
             try:
                 for streams in sorted(arguments.streams):

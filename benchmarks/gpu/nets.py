@@ -9,18 +9,28 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torchvision
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models.resnet import BasicBlock
 
 STRIDE = 32
 ROWS = 32  # objects of a picture at most
 
 
-def body() -> Any:
-    """torchvision's ResNet-18 without its classifier: 38 GFLOP for a picture of 960x544."""
-    net = torchvision.models.resnet18(weights=None)
-    layers = (net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3, net.layer4)
-    return torch.nn.Sequential(*layers)
+def body(width: int = 64) -> Any:
+    """ResNet-18 without its classifier, made of torchvision's blocks: 38 GFLOP for a picture of 960x544. `width`: of
+    its first layer, the others follow; half of it makes a quarter of the work."""
+
+    def layer(into: int, out: int, stride: int) -> Any:
+        shorter = torch.nn.Sequential(torch.nn.Conv2d(into, out, 1, stride, bias=False), torch.nn.BatchNorm2d(out))
+        return torch.nn.Sequential(BasicBlock(into, out, stride, shorter if stride > 1 else None), BasicBlock(out, out))
+
+    first = (torch.nn.Conv2d(3, width, 7, 2, 3, bias=False), torch.nn.BatchNorm2d(width), torch.nn.ReLU(inplace=True))
+    wide = [layer(width * n // 2 if n > 1 else width, width * n, 2 if n > 1 else 1) for n in (1, 2, 4, 8)]
+    net = torch.nn.Sequential(*first, torch.nn.MaxPool2d(3, 2, 1), *wide)
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return net
 
 
 def fold(net: Any) -> Any:
@@ -43,10 +53,12 @@ class Detector(torch.nn.Module):  # type: ignore[misc]
     3x3 cells count; of two that overlap by more than 0.6 the better one does. All of it runs on the GPU.
     """
 
+    width = 64
+
     def __init__(self, folded: bool = True) -> None:
         super().__init__()
-        self.body = fold(body()) if folded else body()
-        self.head = torch.nn.Conv2d(512, 5, 1)
+        self.body = fold(body(self.width)) if folded else body(self.width)
+        self.head = torch.nn.Conv2d(8 * self.width, 5, 1)
 
     def maps(self, pictures: Any) -> Any:
         """[n, 5, h / 32, w / 32]: logit of an object, logarithms of the ways to its sides in cells."""
@@ -65,6 +77,12 @@ class Detector(torch.nn.Module):  # type: ignore[misc]
         boxes = torch.stack([x - sides[:, 0], y - sides[:, 1], x + sides[:, 2], y + sides[:, 3]], 2)
         best = best * keep(boxes)
         return torch.cat([boxes, best[..., None], torch.zeros_like(best)[..., None]], 2)
+
+
+class SlimDetector(Detector):
+    """The same with half as many channels in each layer: 10 GFLOP, as of a network that was pruned."""
+
+    width = 32
 
 
 def keep(boxes: Any) -> Any:

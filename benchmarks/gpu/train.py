@@ -1,10 +1,10 @@
-"""Makes the models of the application's benchmark: a ResNet-18 that finds what another detector finds in a clip, and
-two classifiers with random weights.
+"""Makes the models of the application's benchmark: a ResNet-18 that finds what another detector finds in a clip,
+the same with half as many channels, and two classifiers with random weights.
 
     python benchmarks/gpu/train.py clip.mp4 --teacher best_boxes.onnx --to folder
 
 It knows this clip and no other: what is measured is the rate, and the tracker, the classifiers and the analytics shall
-have real objects to work on. Takes half a minute.
+have real objects to work on. Takes a minute.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import DEVICE, packets
-from nets import STRIDE, Classifier, Detector, fold
+from nets import STRIDE, Classifier, Detector, SlimDetector, fold
 
 from millrace.cuda.context import gpu
 from millrace.decoders.nvdec import open_decoder
@@ -66,9 +66,9 @@ def targets(boxes: list[Any], rows: int = 544 // STRIDE, columns: int = 960 // S
     return torch.from_numpy(there).to(DEVICE), torch.from_numpy(sides).to(DEVICE)
 
 
-def learn(pictures: Any, boxes: list[Any], seconds: float) -> tuple[Detector, dict[str, Any]]:
+def learn(kind: type[Detector], pictures: Any, boxes: list[Any], seconds: float) -> tuple[Detector, dict[str, Any]]:
     torch.manual_seed(0)
-    net = Detector(folded=False).to(DEVICE).to(memory_format=torch.channels_last).train()
+    net = kind(folded=False).to(DEVICE).to(memory_format=torch.channels_last).train()
     there, sides = targets(boxes)
     optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=1e-4)
     start, steps, loss = time.perf_counter(), 0, torch.zeros(())
@@ -109,12 +109,13 @@ def write(net: Any, name: str, kind: str, card: str, folder: Path, height: int, 
 def make(clip: str, teacher: str, folder: Path, seconds: float = 25.0) -> dict[str, Any]:
     gpu(DEVICE)
     pictures, boxes = lesson(clip, teacher)
-    net, figures = learn(pictures, boxes, seconds)
-    folded = Detector()
-    net.body = fold(net.body)
-    folded.load_state_dict({key: value.cpu() for key, value in net.state_dict().items()})
+    figures = {}
     usual = "input: {scale: 0.00392156862745098, fit: stretch, mean: [0, 0, 0], std: [1, 1, 1], colour: RGB}"
-    write(folded, "detector", "Detector", f"parser: end2end\n{usual}\nlabels: [object]", folder, 544, 960)
+    for name, kind in (("detector", Detector), ("slim_detector", SlimDetector)):
+        net, figures[name] = learn(kind, pictures, boxes, seconds)
+        net.body, folded = fold(net.body), kind()
+        folded.load_state_dict({key: value.cpu() for key, value in net.state_dict().items()})
+        write(folded, name, kind.__name__, f"parser: end2end\n{usual}\nlabels: [object]", folder, 544, 960)
     for n in range(2):
         torch.manual_seed(10 + n)
         labels = ", ".join(f"kind {k}" for k in range(10))
@@ -128,7 +129,7 @@ def main() -> None:
     parser.add_argument("clip")
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--to", required=True)
-    parser.add_argument("--seconds", type=float, default=25.0, help="of training")
+    parser.add_argument("--seconds", type=float, default=25.0, help="of training, each detector")
     arguments = parser.parse_args()
     print(json.dumps(make(arguments.clip, arguments.teacher, Path(arguments.to), arguments.seconds)))
 
