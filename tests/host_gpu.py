@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -121,6 +121,7 @@ class HostGpu:
         self.driver = Driver()
         self.calls = Calls(self.driver)
         self.free_events: deque[Any] = deque()
+        self.free_streams: defaultdict[int, deque[Any]] = defaultdict(deque)
         self.copies = Stream(self, 0)  # type: ignore[arg-type]
         self.copying = threading.Lock()
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import itertools
 import os
 import sys
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -103,6 +104,7 @@ class Gpu:
         self.name = f"cuda:{ordinal}"
         self.driver = driver()
         self.free_events: deque[Any] = deque()
+        self.free_streams: defaultdict[int, deque[Any]] = defaultdict(deque)  # by priority
         self._local = threading.local()
         os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")  # with the usual 8, streams share queues
         try:
@@ -151,7 +153,7 @@ class Gpu:
             self._local.ready = True
 
     def stream(self, priority: Priority) -> Stream:
-        """A new stream, which never synchronises with the NULL stream."""
+        """A stream of the caller's own, which never synchronises with the NULL stream."""
         self.use()
         return Stream(self, self._priorities[priority])
 
@@ -164,19 +166,28 @@ class Gpu:
 
 
 class Stream:
-    """A queue of work on a GPU. Used by one thread at a time."""
+    """A queue of work on a GPU. Used by one thread at a time. Its handle goes back to the GPU's pool with it.
 
-    __slots__ = ("_record", "_serial", "_wait", "_waited", "gpu", "handle", "native")
+    Not destroyed: libraries keep memory for each handle that they have seen, and what was queued may still run.
+    """
+
+    __slots__ = ("_number", "_priority", "_record", "_serial", "_wait", "_waited", "gpu", "handle", "native")
+    _numbers = itertools.count()
 
     def __init__(self, gpu: Gpu, priority: int) -> None:
-        flags = gpu.driver.CUstream_flags.CU_STREAM_NON_BLOCKING
         self.gpu = gpu
-        self.native = check(gpu.driver.cuStreamCreateWithPriority(flags, priority))
+        try:
+            self.native = gpu.free_streams[priority].popleft()
+        except IndexError:
+            flags = gpu.driver.CUstream_flags.CU_STREAM_NON_BLOCKING
+            self.native = check(gpu.driver.cuStreamCreateWithPriority(flags, priority))
         self.handle = int(self.native)
+        self._priority = priority
+        self._number = next(self._numbers)
         self._record = gpu.calls.cuEventRecord
         self._wait = gpu.calls.cuStreamWaitEvent
         self._serial = 0
-        self._waited: dict[Stream, int] = {}  # the serial of the last event of others that work here waits for
+        self._waited: dict[int, int] = {}  # by others' numbers: the serial of the last event that work here waits for
 
     def record(self) -> Event:
         """An event that happens when the work queued so far is done."""
@@ -194,17 +205,21 @@ class Stream:
         last: dict[Stream, Event] = {}
         for event in events:
             stream = event.stream
-            if event.happened or stream is self or event.serial <= self._waited.get(stream, 0):
+            if event.happened or stream is self or event.serial <= self._waited.get(stream._number, 0):
                 continue
             if stream not in last or event.serial > last[stream].serial:
                 last[stream] = event
         for stream, event in last.items():
             succeed(self._wait(self.handle, event.handle, 0))
-            self._waited[stream] = event.serial
+            self._waited[stream._number] = event.serial
 
     def synchronize(self) -> None:
         """Wait here until all queued work is done (start-up and tests only)."""
         check(self.gpu.driver.cuStreamSynchronize(self.native))
+
+    def __del__(self) -> None:
+        if hasattr(self, "_number"):
+            self.gpu.free_streams[self._priority].append(self.native)
 
 
 class Event:

@@ -13,7 +13,8 @@ _MOST = 128  # packets without a picture that are kept for the other decoder
 class Fallback:
     """See decoders.base.Decoder: the first decoder until it says that it cannot, then the second.
 
-    Only before its first picture can the first one say so (ValueError): the packets until then are given to the second.
+    Only before its first picture can the first one say so (ValueError, or no picture at the end): the packets until
+    then are given to the second.
     `say` hears why, once.
     """
 
@@ -48,6 +49,9 @@ class Fallback:
             return [*self._change(str(error)), *self._decoder.flush()]
         if pictures:
             self._settle()
+        elif self._seen:
+            reason = f"no picture came of {len(self._seen)} packets"
+            return [*self._change(reason), *self._decoder.flush()]
         return pictures
 
     def close(self) -> None:

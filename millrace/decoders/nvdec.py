@@ -92,7 +92,7 @@ class NvdecDecoder:
             raise ValueError(f"NVDEC cannot decode this {self._codec} stream: {_reason(error)}") from error
 
     def decode(self, packet: Packet) -> list[Decoded]:
-        """Raises ValueError when the first packet shows that NVDEC cannot decode this stream.
+        """Raises ValueError, before there is a picture, where NVDEC cannot decode this stream.
 
         RuntimeError where the GPU's memory is used up, and where it fails again and again.
         """
@@ -127,7 +127,9 @@ class NvdecDecoder:
         """Damage: the stream goes on at its next key picture. Raises for all else."""
         if self._layout is None and (reason := no_memory(self._gpu, error)):  # nor is there for the CPU's pictures
             raise RuntimeError(reason) from error
-        if not self._started:
+        # HEVC's parser tells of what NVDEC cannot have only when it sees that the first picture has ended.
+        unsupported = self._layout is None and isinstance(error, self._nvc.PyNvVCExceptionUnsupported)
+        if unsupported or not self._started:
             raise ValueError(f"NVDEC cannot decode this {self._codec} stream: {_reason(error)}") from error
         self.damaged += 1
         self._waiting = True

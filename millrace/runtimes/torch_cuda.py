@@ -72,7 +72,8 @@ class TorchRuntime:
         self._module = torch.compile(module, dynamic=False) if compiled is True else module
         self._copies = gpu.stream("middle")  # results leave while the next batch is inferred
         self._torch_copies = torch.cuda.ExternalStream(self._copies.handle, device=gpu.name)
-        self._recorder = torch.cuda.ExternalStream(gpu.stream("low").handle, device=gpu.name)
+        self._recordings = gpu.stream("low")
+        self._recorder = torch.cuda.ExternalStream(self._recordings.handle, device=gpu.name)
         self._captured: dict[int, list[_Captured]] = {}
         self._instead: dict[int, int] = {}  # a larger size for one whose graph found no memory
         firsts = [info.shape[0] if info.shape else None for info in self.inputs]

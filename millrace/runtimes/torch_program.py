@@ -123,7 +123,6 @@ def as_float16(program: Program) -> Program:
 def compiled_package(program: Program, path: str | os.PathLike[str], folder: str | None, parallel: int) -> Program:
     """The same, compiled ahead of time for this machine: from the folder, or made now and put there."""
     name = f"{Path(path).stem}-{_digest(path)}-torch{torch.__version__.partition('+')[0]}.pt2"
-    name = f"{Path(path).stem}-{_digest(path)}-torch{torch.__version__.partition('+')[0]}.pt2"
     package = Path(folder or tempfile.mkdtemp(prefix="millrace-aoti-")) / name
     try:
         if not package.is_file():

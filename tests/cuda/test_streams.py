@@ -51,3 +51,16 @@ def test_what_has_happened_is_passed_over(host_gpu: Any, waits: list[int]):  # n
     event.synchronize()
     ours.wait([event])
     assert waits == []
+
+
+def test_a_stream_that_nobody_holds_is_used_again(host_gpu: Any, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
+    numbers = iter(range(1, 100))
+    monkeypatch.setattr(host_gpu.driver, "cuStreamCreateWithPriority", lambda *_: (0, next(numbers)))
+    first, other = Stream(host_gpu, 0), Stream(host_gpu, -1)
+    assert (first.handle, other.handle) == (1, 2)
+    event = first.record()
+    other.wait([event])
+    del first
+    assert Stream(host_gpu, 0).handle == 3  # the event is one of its own
+    del event
+    assert Stream(host_gpu, -1).handle == 4 and Stream(host_gpu, 0).handle in (1, 3)

@@ -76,6 +76,15 @@ def test_a_short_stream_that_is_refused_at_its_end():
     assert said == ["only even sizes"]
 
 
+def test_a_short_stream_of_which_no_picture_came():
+    first, second, said = Played(late=9), Played(late=2), []
+    first.flush = list
+    decoder = Fallback(first, lambda: second, said.append)
+    assert decoder.flush() == [] and not said  # there was nothing that it could have given
+    assert times(decoder, 4) == [0, 1, 2, 3]
+    assert said == ["no picture came of 4 packets"] and first.closed
+
+
 def test_after_its_first_picture_it_may_not_change():
     decoder = Fallback(Played(fails=2), lambda: pytest.fail("too late"), lambda text: None)
     decoder.decode(packet(0))

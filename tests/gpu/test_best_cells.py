@@ -52,6 +52,7 @@ def pictures(count):
     return np.random.default_rng(count).random((count, 3, SIZE, SIZE), np.float32) ** 8
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's, about itself, when it compiles
 @pytest.mark.parametrize("options", [{}, {"graphs": [4]}, {"compiled": True}, {"candidates": 2000}], ids=str)
 @pytest.mark.parametrize("objectness", [False, True], ids=["yolov8", "yolox"])
 def test_the_objects_of_all_cells(device, tmp_path, objectness, options):
