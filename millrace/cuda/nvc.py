@@ -24,5 +24,7 @@ def library(what: str = "decoding") -> Any:
 
 
 def first_line(error: Exception) -> str:
-    """Of a message that may be long."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """Of a message that may be long: what the library calls the error's type, where it does, else its first line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kind = next((line.partition(":")[2].strip() for line in lines if line.startswith("Error Type")), "")
+    return kind or next(iter(lines), type(error).__name__)

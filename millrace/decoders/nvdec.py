@@ -127,9 +127,9 @@ class NvdecDecoder:
         """Damage: the stream goes on at its next key picture. Raises for all else."""
         if self._layout is None and (reason := no_memory(self._gpu, error)):  # nor is there for the CPU's pictures
             raise RuntimeError(reason) from error
-        # HEVC's parser tells of what NVDEC cannot have only when it sees that the first picture has ended.
-        unsupported = self._layout is None and isinstance(error, self._nvc.PyNvVCExceptionUnsupported)
-        if unsupported or not self._started:
+        # Its engine is made when a picture's parameters are known: in HEVC that may be in a later call than the first.
+        unmade = self._layout is None and "HandleVideoSequence" in str(error)
+        if unmade or not self._started:
             raise ValueError(f"NVDEC cannot decode this {self._codec} stream: {_reason(error)}") from error
         self.damaged += 1
         self._waiting = True

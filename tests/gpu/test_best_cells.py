@@ -55,7 +55,7 @@ def pictures(count):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's, about itself, when it compiles
 @pytest.mark.parametrize("options", [{}, {"graphs": [4]}, {"compiled": True}, {"candidates": 2000}], ids=str)
 @pytest.mark.parametrize("objectness", [False, True], ids=["yolov8", "yolox"])
-def test_the_objects_of_all_cells(device, tmp_path, objectness, options):
+def test_the_objects_of_all_cells(compiler, device, tmp_path, objectness, options):
     path, parser = network(tmp_path, objectness), "yolox" if objectness else "yolov8"
     there = load_model(path, device, parser, tensors=None, **options)
     here = load_model(path, "cpu", parser, runtime="torch")

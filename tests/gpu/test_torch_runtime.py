@@ -141,18 +141,6 @@ def test_a_closed_network_leaves_no_memory_even_where_it_holds_itself(device, tm
         assert used() < before + 10
 
 
-@pytest.fixture(scope="module")
-def compiler(device):
-    """PyTorch's compiler at work once: it keeps threads. In this process only: its helpers' timer comes and goes."""
-    import torch
-    from torch._inductor import config
-
-    config.compile_threads = 1
-
-    torch.compile(lambda x: x * 2 + 1)(torch.ones(8, device=device))
-    torch.cuda.synchronize()
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's, about itself
 def test_a_compiled_network_takes_over_while_the_plain_one_runs(compiler, device, net):
     runtime, reference = load(net, device, precision="float32", compiled="background"), cpu.load(net)
