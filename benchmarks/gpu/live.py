@@ -28,7 +28,7 @@ from millrace.elements.infer import Infer
 from millrace.elements.json import Json
 from millrace.elements.track import Track
 
-SETTLE, SECONDS = 4.0, 8.0
+SETTLE, SECONDS = 10.0, 8.0  # the decoders of many new streams take some seconds to make
 SHARES = (0.8, 0.9, 0.95)  # of what the network alone can do
 
 

@@ -74,16 +74,22 @@ def why_not(gpu: Gpu, codec: str, width: int | None, height: int | None, pixel_f
     chroma, depth = kind_of(pixel_format)
     found = limit(gpu, codec, chroma, depth)
     if found is None:
-        return f"{gpu.name} does not decode {codec} of {chroma} with {depth} bits"
+        return decodes(gpu, codec, chroma, depth)
     if not width or not height:
         return None
     outside = not (found.width[0] <= width <= found.width[1] and found.height[0] <= height <= found.height[1])
     if outside or -(-width // 16) * -(-height // 16) > found.blocks:
-        return (
-            f"{gpu.name} decodes {codec} from {found.width[0]}x{found.height[0]} to "
-            f"{found.width[1]}x{found.height[1]}, not {width}x{height}"
-        )
+        return f"{decodes(gpu, codec, chroma, depth)}, not {width}x{height}"
     return None
+
+
+def decodes(gpu: Gpu, codec: str, chroma: str = "4:2:0", depth: int = 8) -> str:
+    """What the GPU decodes of a codec, in words."""
+    found = limit(gpu, codec, chroma, depth)
+    if found is None:
+        return f"{gpu.name} does not decode {codec} of {chroma} with {depth} bits"
+    (width, widest), (height, highest) = found.width, found.height
+    return f"{gpu.name} decodes {codec} of {chroma} with {depth} bits from {width}x{height} to {widest}x{highest}"
 
 
 def no_memory(gpu: Gpu, error: Exception) -> str | None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..core.caps import Caps
 from ..cuda.context import Gpu, gpu, succeed
-from ..cuda.limits import no_memory, why_not
+from ..cuda.limits import decodes, no_memory, why_not
 from ..cuda.memory import DeviceArray, surfaces
 from ..cuda.nvc import first_line as _reason
 from ..cuda.nvc import library
@@ -130,7 +130,9 @@ class NvdecDecoder:
         # Its engine is made when a picture's parameters are known: in HEVC that may be in a later call than the first.
         unmade = self._layout is None and "HandleVideoSequence" in str(error)
         if unmade or not self._started:
-            raise ValueError(f"NVDEC cannot decode this {self._codec} stream: {_reason(error)}") from error
+            raise ValueError(
+                f"NVDEC cannot decode this {self._codec} stream: {_reason(error)} ({decodes(self._gpu, self._codec)})"
+            ) from error
         self.damaged += 1
         self._waiting = True
         self._failures += 1

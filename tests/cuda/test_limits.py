@@ -51,8 +51,13 @@ def test_what_it_can():
         ("h264", (1920, 1080), "yuv420p10le", "cuda:0 does not decode h264 of 4:2:0 with 10 bits"),
         ("h264", (1920, 1080), "yuv422p", "cuda:0 does not decode h264 of 4:2:2 with 8 bits"),
         ("hevc", (1920, 1080), "yuvj444p", "cuda:0 does not decode hevc of 4:4:4 with 8 bits"),
-        ("h264", (8192, 4320), "yuv420p", "cuda:0 decodes h264 from 48x16 to 4096x4096, not 8192x4320"),
-        ("h264", (32, 32), "yuv420p", "cuda:0 decodes h264 from 48x16 to 4096x4096, not 32x32"),
+        (
+            "h264",
+            (8192, 4320),
+            "yuv420p",
+            "cuda:0 decodes h264 of 4:2:0 with 8 bits from 48x16 to 4096x4096, not 8192x4320",
+        ),
+        ("h264", (32, 32), "yuv420p", "cuda:0 decodes h264 of 4:2:0 with 8 bits from 48x16 to 4096x4096, not 32x32"),
     ],
 )
 def test_why_it_cannot(codec, size, pixels, reason):
