@@ -19,6 +19,7 @@ from ..decoders.base import Decoded, Decoder
 from ..decoders.timing import SECOND, Clock
 from ..devices import kind, open_decoder
 from ..media import Decoding, Frame, Image, Packet
+from ._unseen import Unseen
 
 _HELD = 128  # pictures that a decoder holds back at most, and more
 
@@ -41,6 +42,8 @@ class Stream:
     shown: int = 0  # of these inside the window
     concealed: int = 0
     failed: bool = False  # that it ended for another reason was told
+    unseen: Unseen | None = None  # live: packets that have given no picture
+    damaged: int = 0  # what the decoder had counted before them
     came: dict[int, tuple[int, int | None]] = field(default_factory=dict)  # pts of packets → (arrived, wall)
 
     def shows(self, pts: int | None) -> bool:
@@ -51,6 +54,8 @@ class Stream:
 
     def begin(self, source: Caps, start: StreamStart, decoder: Decoder) -> None:
         """A new epoch, or packets of another kind."""
+        if decoder is not self.decoder:
+            self.damaged -= self.decoder.damaged  # the new one counts from 0
         self.source, self.start, self.decoder = source, start, decoder
         self.wanted = source.get("decoding") or Decoding()
         self.window = source.get("window")
@@ -126,7 +131,13 @@ class Decode(Element):
             if len(stream.came) > _HELD:  # damaged packets give no picture
                 del stream.came[next(iter(stream.came))]
         pictures = self._decoded(item.stream, stream, partial(stream.decoder.decode, item))
-        return self._emit(stream, pictures) if pictures else []
+        if not pictures:
+            if stream.start.live:
+                self._miss(stream, item)
+            return []
+        if stream.unseen is not None:
+            self._see(stream, item)
+        return self._emit(stream, pictures)
 
     def flush(self, stream: str) -> Iterator[Item]:
         known = self.streams.get(stream)
@@ -175,6 +186,23 @@ class Decode(Element):
                 raise
             stream.failed = True
             raise StreamError(name, f"decoding on {self.device} failed: {error}") from error
+
+    def _miss(self, stream: Stream, packet: Packet) -> None:
+        """A live packet that gave no picture; when there has been none for too long, that is told once."""
+        arrived = packet.arrived or time.monotonic_ns()
+        unseen = stream.unseen
+        if unseen is None or unseen.pictures != stream.pictures:  # a flush gave some
+            unseen = stream.unseen = Unseen(stream.pictures, arrived, arrived)
+        if unseen.add(packet, arrived):
+            damaged = max(0, stream.decoder.damaged - stream.damaged)
+            self._say(packet.stream, unseen.text(stream.source["codec"], damaged, self.device))
+
+    def _see(self, stream: Stream, packet: Packet) -> None:
+        """A packet gave pictures after one that gave none."""
+        unseen, stream.unseen, stream.damaged = stream.unseen, None, stream.decoder.damaged
+        if unseen is not None and unseen.told:
+            lasted = ((packet.arrived or time.monotonic_ns()) - unseen.since) / SECOND
+            self._say(packet.stream, f"pictures come again after {lasted:.0f} s")
 
     def _say(self, stream: str, what: str) -> None:
         if self.context is not None:

@@ -12,8 +12,10 @@ from millrace.core.caps import Caps
 from millrace.core.element import Context
 from millrace.core.errors import SourceError, StreamError
 from millrace.core.item import StreamStart
+from millrace.decoders.base import Decoded
+from millrace.decoders.libav import image_of
 from millrace.elements.decode import Decode
-from millrace.media import Frame, Packet
+from millrace.media import Decoding, Frame, Packet
 from millrace.sources import open_source
 
 VIDEOS = [
@@ -224,6 +226,82 @@ def test_no_picture_at_all_is_an_error(clip):
         hand.push(Packet("a", b"\0\0\1\xff broken", packet.pts))
     with pytest.raises(StreamError, match=r"a: no picture in 10 packets \(10 of them damaged\)"):
         hand.end()
+
+
+def live(clip, monkeypatch, **settings):
+    """A hand with a live stream begun, and a decoder that gives a picture of each packet that is `b"picture"`."""
+    start, *_ = open_source("a", str(clip(count=1, options={"bf": "0"}))).read()
+    with av.open(str(clip(count=1))) as container:
+        image = image_of(next(container.decode(video=0)), None)
+    decoder = SimpleNamespace(flush=list, close=lambda: None, damaged=0)
+
+    def give(packet):
+        decoder.damaged += packet.data == b"broken"
+        return [Decoded(image, packet.pts, None)] if packet.data == b"picture" else []
+
+    decoder.decode = give
+    monkeypatch.setattr("millrace.elements.decode.open_decoder", lambda *a, **b: decoder)
+    hand = Hand(**settings)
+    hand.push(StreamStart("a", start.caps, live=True))
+    return hand, start.caps
+
+
+def send(hand, data, seconds, fps=25, key_every=0):
+    """As many packets as a camera sends in this time."""
+    last = getattr(hand, "last", 1_000_000_000)
+    for n in range(round(seconds * fps)):
+        last += 1_000_000_000 // fps if fps >= 1 else round(1e9 / fps)
+        hand.push(Packet("a", data, last, None, None, bool(key_every) and n % key_every == 0, 0, "video", last))
+    hand.last = last
+
+
+def test_a_live_stream_without_a_picture_is_told_once_and_when_pictures_come(clip, monkeypatch):
+    hand, _ = live(clip, monkeypatch)
+    send(hand, b"broken", 9.9)
+    assert not hand.warnings
+    send(hand, b"broken", 30)
+    assert hand.warnings == [
+        "no picture for 10 s, though packets come: 251 packets (1506 bytes, 0 key pictures, 251 damaged); "
+        "set a shorter interval of key pictures (GOP, I-frame interval) in the camera"
+    ]
+    send(hand, b"picture", 1)
+    assert hand.warnings[1:] == ["pictures come again after 40 s"]
+    send(hand, b"nothing", 12, key_every=25)  # and then none any more
+    assert "0 damaged); check the camera's h264 settings" in hand.warnings[2]
+    assert len(hand.warnings) == 3 and len(hand.frames) == 25
+
+
+def test_a_live_stream_on_a_gpu_is_told_of_the_cpu(clip, monkeypatch):
+    hand, _ = live(clip, monkeypatch, device="cuda:0")
+    send(hand, b"nothing", 11, key_every=25)
+    assert len(hand.warnings) == 1 and hand.warnings[0].endswith("and the network, or try `device: cpu`")
+
+
+def test_what_is_not_told_to_be_without_pictures(clip, monkeypatch):
+    """Files, silence, slow cameras whose decoder holds pictures back, pictures between, and key pictures only."""
+    hand, caps = live(clip, monkeypatch)
+    send(hand, b"nothing", 3)
+    hand.last += 60_000_000_000  # the camera was silent
+    send(hand, b"nothing", 3)
+    send(hand, b"picture", 0.1)
+    send(hand, b"nothing", 40, fps=1)
+    for _ in range(20):
+        send(hand, b"picture", 0.1)
+        send(hand, b"nothing", 5)
+    hand.push(StreamStart("a", caps.replace(decoding=Decoding("non_key")), live=True, epoch=1))
+    send(hand, b"nothing", 30, key_every=250)
+    hand.push(StreamStart("a", caps, live=False, epoch=2))
+    send(hand, b"nothing", 30)
+    assert not hand.warnings
+
+
+def test_a_stream_without_pictures_is_told_once_over_its_epochs(clip, monkeypatch):
+    hand, caps = live(clip, monkeypatch)
+    for epoch in range(1, 6):
+        send(hand, b"broken", 6)
+        hand.take(hand.element.flush("a"))
+        hand.push(StreamStart("a", caps, live=True, epoch=epoch, discontinuity=True))
+    assert len(hand.warnings) == 1 and "251 damaged" in hand.warnings[0]
 
 
 def test_a_decoder_that_fails_ends_its_stream_with_one_error(clip, monkeypatch):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 from servers.live import BALL, FROZEN, Relay, RtspServer, need_gstreamer, plays, until
 
@@ -237,6 +238,33 @@ def test_a_frozen_picture_is_noticed_and_its_camera_opened_anew(
     until(lambda: len(moving.frames) > 40)
     moving.end()
     assert not moving.said()
+
+
+def test_a_camera_without_key_pictures_is_told_and_when_pictures_come(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, live: Callable[[Flow], Live]
+) -> None:
+    """The key pictures of the first 6 s are withheld: packets come, and none of them gives a picture."""
+    monkeypatch.setattr("millrace.elements._unseen.PATIENCE", 10**9)
+    whole = numbered_clip(tmp_path / "whole.mp4", 240, 160, 120, fps=30, gop=15)
+    with av.open(str(whole)) as given, av.open(str(tmp_path / "keyless.mp4"), "w") as made:
+        track = made.add_stream_from_template(given.streams.video[0])
+        for number, packet in enumerate(given.demux(video=0)):
+            if packet.size and not (packet.is_keyframe and number < 180):
+                packet.stream = track
+                made.mux(packet)
+    server = RtspServer(keyless=plays(tmp_path / "keyless.mp4"))
+    try:
+        run = live(flow(server.url("keyless"), name="a", transport="tcp", timeout=1))
+        until(lambda: run.said())
+        assert not run.frames
+        until(lambda: run.frames)
+        until(lambda: len(run.said()) > 1)
+    finally:
+        server.kill()
+    first, second = run.said()[:2]
+    assert "decode: no picture for " in first and "0 key pictures" in first and "interval of key pictures" in first
+    assert "decode: pictures come again after " in second
+    run.end()
 
 
 def test_interrupt_is_quick_while_packets_come(server: RtspServer) -> None:
