@@ -34,6 +34,7 @@ import millrace.imaging.cuda as imaging
 from millrace.core import Pipeline
 from millrace.elements import _model
 from millrace.engines import Opened
+from millrace.fleet.cores import kept
 from millrace.media import TensorInfo
 
 OBJECTS = 8
@@ -171,10 +172,11 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--classifiers", type=int, default=2)
+    parser.add_argument("--cores", type=int, help="on so many it stays")
     parser.add_argument("--profile", nargs="?", const="infer", help="a thread's name: cProfile of that thread")
     arguments = parser.parse_args()
     stand_ins()
-    with tempfile.TemporaryDirectory() as folder:
+    with kept(arguments.cores), tempfile.TemporaryDirectory() as folder:
         print(json.dumps(measure(arguments, folder)))
 
 
