@@ -24,7 +24,7 @@ def library(what: str = "decoding") -> Any:
 
 
 def reason_of(error: Exception) -> str:
-    """What the library says, which may be long, in a line: what it calls the error's type, where it does, else its first line."""
+    """Of the library's many lines one: what it calls the error's type, where it does, else the first."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kind = next((line.partition(":")[2].strip() for line in lines if line.startswith("Error Type")), "")
     return kind or next(iter(lines), type(error).__name__)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.caps import PACKETS, Caps
 from ..cuda.context import gpu
-from ..cuda.nvc import reason_of, library
+from ..cuda.nvc import library, reason_of
 from ..media import CodecParameters, Frame, Image, Packet
 from .base import Unavailable
 
