@@ -26,7 +26,7 @@ from .core.caps import PACKETS
 from .core.element import Element, Source
 from .core.errors import ConfigError, MillraceError
 from .elements.pull import Pull
-from .fleet import Fleet, is_fleet
+from .fleet import Fleet, is_fleet, kept
 from .media import Frame
 from .summary import Run, Summary, raise_first
 
@@ -156,17 +156,20 @@ class Flow:
         check: bool = True,
         on_tick: Callable[[Run | Fleet], None] | None = None,
         processes: int | None = None,
+        cores: int | None = None,
     ) -> Summary:
         """Run to the end and say what came of it. Ctrl+C drains: what is in flight is finished.
 
-        Several `processes` share the streams, or one for each device where the flow has several (`cuda:0,cuda:1`).
+        Several `processes` share the streams, or one for each device where the flow has several (`cuda:0,cuda:1`);
+        each stays on so many `cores` of its own, or this one on so many.
         Raises ElementError when an element failed, and with `check` the error of the first stream that could not
         be read to its end, after the others were finished.
         """
         if is_fleet(self.plan, processes):
-            summary = Fleet(self.plan, processes).run(on_tick)
+            summary = Fleet(self.plan, processes, cores=cores).run(on_tick)
         else:
-            summary = Run(self.plan).run(on_tick)
+            with kept(cores):
+                summary = Run(self.plan).run(on_tick)
         if check:
             raise_first(summary.errors)
         return summary

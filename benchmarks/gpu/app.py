@@ -42,6 +42,7 @@ def work(arguments: argparse.Namespace) -> None:
     from threads import Threads, samples
 
     from millrace.core import Pipeline
+    from millrace.fleet.cores import chosen
 
     common.gpu(common.DEVICE)
     if arguments.interval:
@@ -56,7 +57,7 @@ def work(arguments: argparse.Namespace) -> None:
         pipeline = Pipeline(graph)
         seen = Seen()
         pipeline.tap("json", seen)
-        there = 0
+        there, own = 0, chosen(arguments.cores, arguments.first) if arguments.cores else set()
         while total := sys.stdin.readline():
             names = [f"s{n}" for n in range(arguments.first, int(total), arguments.step)]
             for name in names[there:]:
@@ -69,6 +70,9 @@ def work(arguments: argparse.Namespace) -> None:
                     raise SystemExit("no start: " + "; ".join(map(str, pipeline.errors)))
             gc.collect()
             gc.freeze()
+            if arguments.cores:  # not before: the networks are compiled on all
+                for thread in os.listdir("/proc/self/task"):
+                    os.sched_setaffinity(int(thread), own)
             print("ready", flush=True)
             begin = float(sys.stdin.readline())
             time.sleep(max(0.0, begin - time.time()))
@@ -139,6 +143,7 @@ class Processes:
                    "--step", str(processes), "--workers", str(arguments.workers), "--batch", str(arguments.batch),
                    "--seconds", str(SECONDS), "--classifiers", str(arguments.classifiers),
                    "--detector", arguments.detector,
+                   *(["--cores", str(arguments.cores)] if arguments.cores else []),
                    *(["--compiled"] if arguments.compiled else []),
                    *(["--interval", str(arguments.interval)] if arguments.interval else []),
                    *(["--profile"] if arguments.profile else [])]  # fmt: skip
@@ -220,6 +225,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--classifiers", type=int, default=2)
     parser.add_argument("--detector", default="detector", help="or slim_detector, a quarter of its work")
+    parser.add_argument("--cores", type=int, help="on so many of its own each process stays")
     parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--interval", type=float, help="seconds after which a thread is asked for the lock")
     parser.add_argument("--profile", action="store_true")
@@ -245,7 +251,7 @@ def main() -> None:
             out("decode-only", clip=Path(clip).name, **{"streams": streams, **best})
         for number in arguments.processes:
             facts = {"clip": Path(clip).name, "processes": number, "compiled": arguments.compiled,
-                     "detector": arguments.detector}  # fmt: skip
+                     "detector": arguments.detector, "cores": arguments.cores}  # fmt: skip
             processes = Processes(clip, number, arguments)
             try:
                 for streams in sorted(arguments.streams):

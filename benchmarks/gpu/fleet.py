@@ -33,10 +33,11 @@ def plan(clip: str, models: str, streams: int, devices: str, folder: str) -> Any
     return flow.analyze(lines=LINES, zones=ZONES).json(f"{folder}/{{stream}}.jsonl").plan
 
 
-def measure(clip: str, models: str, gpus: int, streams: int, processes: int) -> dict[str, Any]:
+def measure(clip: str, gpus: int, arguments: argparse.Namespace) -> dict[str, Any]:
     devices = ",".join(f"cuda:{number}" for number in range(gpus))
     with tempfile.TemporaryDirectory() as folder:
-        fleet = Fleet(plan(clip, models, streams * gpus, devices, folder), processes * gpus)
+        streams, processes = arguments.streams * gpus, arguments.processes * gpus
+        fleet = Fleet(plan(clip, arguments.models, streams, devices, folder), processes, cores=arguments.cores)
         said: list[str] = []
         fleet.bus.subscribe(lambda message: said.append(message.text) if message.kind in ("error", "warning") else None)
         try:
@@ -51,7 +52,7 @@ def measure(clip: str, models: str, gpus: int, streams: int, processes: int) -> 
             fps = (fleet.frames - before) / (time.monotonic() - began)
         finally:
             fleet.stop()
-    return {"gpus": gpus, "streams": streams * gpus, "processes": processes * gpus, "fps": round(fps), "said": said[:3]}
+    return {"gpus": gpus, "streams": streams, "processes": processes, "fps": round(fps), "said": said[:3]}
 
 
 def main() -> None:
@@ -61,12 +62,13 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--streams", type=int, default=32)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--cores", type=int, help="on so many of its own each process stays")
     arguments = parser.parse_args()
     for clip in arguments.clips:
         alone = 0.0
         for gpus in arguments.gpus:
             try:
-                found = measure(clip, arguments.models, gpus, arguments.streams, arguments.processes)
+                found = measure(clip, gpus, arguments)
             except RuntimeError as error:
                 found = {"gpus": gpus, "fps": 0, "error": str(error)}
             alone = alone or float(found["fps"])

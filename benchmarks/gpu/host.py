@@ -19,6 +19,8 @@ import sys
 import tempfile
 import threading
 import time
+import timeit
+import zlib
 from concurrent.futures import Future
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -34,6 +36,7 @@ import millrace.imaging.cuda as imaging
 from millrace.core import Pipeline
 from millrace.elements import _model
 from millrace.engines import Opened
+from millrace.fleet.cores import kept
 from millrace.media import TensorInfo
 
 OBJECTS = 8
@@ -80,8 +83,16 @@ class Quick:
         return call
 
 
-def stand_ins() -> None:
-    """Put a driver, NVDEC and a kernel in place that do nothing."""
+def work(microseconds: float) -> bytes:
+    """What `zlib.crc32` takes so long for, with Python's lock given up meanwhile."""
+    block = bytes(1 << 20)
+    took = min(timeit.repeat(lambda: zlib.crc32(block), number=4, repeat=5)) / 4
+    return block[: round(len(block) * microseconds / 1e6 / took)]
+
+
+def stand_ins(decoding: float) -> None:
+    """Put a driver, NVDEC and a kernel in place that do nothing, but for NVDEC so many microseconds a picture."""
+    burden = work(decoding)
     driver = Driver()
     context.Calls = Quick  # type: ignore[misc]
     context.driver = lambda: driver  # type: ignore[assignment]
@@ -97,6 +108,8 @@ def stand_ins() -> None:
         def Decode(self, feed: Any) -> list[Any]:  # noqa: N802
             if feed.bsl == 0:
                 return []
+            if burden:
+                zlib.crc32(burden)
             self.frame.timestamp = feed.pts
             return [self.frame]
 
@@ -171,10 +184,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--classifiers", type=int, default=2)
+    parser.add_argument(
+        "--decoding", type=float, default=0.0, help="CPU µs of NVDEC's driver a picture, without the lock"
+    )
+    parser.add_argument("--cores", type=int, help="on so many it stays")
     parser.add_argument("--profile", nargs="?", const="infer", help="a thread's name: cProfile of that thread")
     arguments = parser.parse_args()
-    stand_ins()
-    with tempfile.TemporaryDirectory() as folder:
+    stand_ins(arguments.decoding)
+    with kept(arguments.cores), tempfile.TemporaryDirectory() as folder:
         print(json.dumps(measure(arguments, folder)))
 
 

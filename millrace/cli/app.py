@@ -29,6 +29,10 @@ Device = Annotated[
         " file says, else cpu)."
     ),
 ]
+Processes = Annotated[
+    int | None, typer.Option(min=1, help="Share the streams among so many processes (default: one a device).")
+]
+Cores = Annotated[int | None, typer.Option(min=1, help="Keep each process on so many cores of its own (Linux).")]
 
 
 def _version(wanted: bool) -> None:
@@ -66,9 +70,8 @@ def run(
     classes: Annotated[str | None, typer.Option(help="Only these classes: person,car.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Infer every Nth frame; tracks carry the others.")] = 1,
     device: Device = None,
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Share the streams among so many processes (default: one a device).")
-    ] = None,
+    processes: Processes = None,
+    cores: Cores = None,
     optimize: Annotated[
         str | None, typer.Option(help="background: start at once, build an engine beside the run, then use it.")
     ] = None,
@@ -103,7 +106,7 @@ def run(
     options = Options(
         sources or [], model, track, tracker, save, json, record, confidence, classes, every, device, line or [],
         zone or [], max_frames, codec, draw, perf, interval, quiet, verbose, loop, pace, start, stop, option or [],
-        optimize, no_cache, processes, view, view_on, launch,
+        optimize, no_cache, processes, cores, view, view_on, launch,
     )  # fmt: skip
     raise typer.Exit(command(options))
 

@@ -54,6 +54,7 @@ class Options:
     optimize: str | None = None
     no_cache: bool = False
     processes: int | None = None
+    cores: int | None = None
     view: bool = False
     view_on: str | None = None
     launch: str | None = None
@@ -80,12 +81,13 @@ def execute(plan: Plan, options: Options) -> int:
     several = fleet.is_fleet(plan, options.processes)
     if several and options.viewed:
         raise ConfigError("--view shows the streams of one process: leave --processes away, or name one device")
-    work = fleet.Fleet(plan, options.processes) if several else Run(plan)
+    work = fleet.Fleet(plan, options.processes, cores=options.cores) if several else Run(plan)
     with Progress(work, options.quiet, options.verbose, options.perf, options.interval, to_stdout) as progress:
         tick: Any = progress.tick
         if options.viewed and isinstance(work, Run):
             tick = view.opening(work, options.quiet, progress.tick, progress.say)
-        summary = work.run(tick)
+        with fleet.kept(None if several else options.cores):
+            summary = work.run(tick)
     if not options.quiet:
         out = sys.stderr if to_stdout else sys.stdout
         show_summary(summary, out)
@@ -143,7 +145,8 @@ def alone(path: str, options: Options) -> None:
     if len(options.sources) > 1:
         raise ConfigError(f"{path}: a pipeline file is given alone; its streams stand in it")
     allowed = {
-        "sources", "max_frames", "device", "processes", "perf", "interval", "quiet", "verbose", "view", "view_on",
+        "sources", "max_frames", "device", "processes", "cores", "perf", "interval", "quiet", "verbose", "view",
+        "view_on",
     }  # fmt: skip
     plain = Options(options.sources)
     wrong = [

@@ -13,18 +13,18 @@ def library(what: str = "decoding") -> Any:
         import PyNvVideoCodec
     except ImportError as error:
         if "PyNvVideoCodec" not in str(error):
-            raise ValueError(f"PyNvVideoCodec cannot be loaded: {first_line(error)}") from error
+            raise ValueError(f"PyNvVideoCodec cannot be loaded: {reason_of(error)}") from error
         raise MissingExtraError(f"{what} on a GPU", "PyNvVideoCodec", "cuda") from None
     except RuntimeError as error:  # in a container without the driver's video libraries
         raise ValueError(
-            f"{what} on the GPU cannot be used: {first_line(error)} (in a container, start it with the driver "
+            f"{what} on the GPU cannot be used: {reason_of(error)} (in a container, start it with the driver "
             "capability `video`)"
         ) from error
     return PyNvVideoCodec
 
 
-def first_line(error: Exception) -> str:
-    """Of a message that may be long: what the library calls the error's type, where it does, else its first line."""
+def reason_of(error: Exception) -> str:
+    """Of the library's many lines one: what it calls the error's type, where it does, else the first."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kind = next((line.partition(":")[2].strip() for line in lines if line.startswith("Error Type")), "")
     return kind or next(iter(lines), type(error).__name__)

@@ -17,8 +17,7 @@ from ..core.caps import Caps
 from ..cuda.context import Gpu, gpu, succeed
 from ..cuda.limits import decodes, no_memory, why_not
 from ..cuda.memory import DeviceArray, surfaces
-from ..cuda.nvc import first_line as _reason
-from ..cuda.nvc import library
+from ..cuda.nvc import library, reason_of
 from ..media import Image, Packet
 from ..media.image import Format, Matrix
 from .annexb import Annexb
@@ -89,7 +88,7 @@ class NvdecDecoder:
         except (self._nvc.PyNvVCException, self._nvc.PyNvVCExceptionUnsupported) as error:
             if reason := no_memory(self._gpu, error):
                 raise RuntimeError(reason) from error
-            raise ValueError(f"NVDEC cannot decode this {self._codec} stream: {_reason(error)}") from error
+            raise ValueError(f"NVDEC cannot decode this {self._codec} stream: {reason_of(error)}") from error
 
     def decode(self, packet: Packet) -> list[Decoded]:
         """Raises ValueError, before there is a picture, where NVDEC cannot decode this stream.
@@ -131,13 +130,13 @@ class NvdecDecoder:
         unmade = self._layout is None and "HandleVideoSequence" in str(error)
         if unmade or not self._started:
             raise ValueError(
-                f"NVDEC cannot decode this {self._codec} stream: {_reason(error)} ({decodes(self._gpu, self._codec)})"
+                f"NVDEC cannot decode this {self._codec} stream: {reason_of(error)} ({decodes(self._gpu, self._codec)})"
             ) from error
         self.damaged += 1
         self._waiting = True
         self._failures += 1
         if self._failures >= _MOST_FAILURES:  # others wait for its pictures
-            raise RuntimeError(f"NVDEC failed {self._failures} times without a picture: {_reason(error)}") from error
+            raise RuntimeError(f"NVDEC failed {self._failures} times without a picture: {reason_of(error)}") from error
 
     def flush(self) -> list[Decoded]:
         try:

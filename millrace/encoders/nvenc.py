@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.caps import PACKETS, Caps
 from ..cuda.context import gpu
-from ..cuda.nvc import first_line, library
+from ..cuda.nvc import library, reason_of
 from ..media import CodecParameters, Frame, Image, Packet
 from .base import Unavailable
 
@@ -103,7 +103,7 @@ class NvencEncoder:
                 cudacontext=int(self._gpu.context), cudastream=self._stream.handle, **options,
             )  # fmt: skip
         except Exception as error:
-            raise Unavailable(f"NVENC on {device} cannot be opened: {first_line(error)}") from error
+            raise Unavailable(f"NVENC on {device} cannot be opened: {reason_of(error)}") from error
         finally:
             self._gpu.use(again=True)
         fps = frames.get("fps")

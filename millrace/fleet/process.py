@@ -15,6 +15,7 @@ from typing import Any
 from ..config.plan import Plan
 from ..meter import Reading
 from ..summary import Summary
+from .cores import chosen
 from .worker import Told, Work
 
 _MAIN = "from millrace.fleet.worker import main; main()"
@@ -28,6 +29,7 @@ class Process:
     number: int
     plan: Plan
     keep_open: bool = False
+    cores: int | None = None  # of its own; None: all of this process's
     told: Told = field(default_factory=lambda: Told([], 0, None))
     summary: Summary | None = None
     failure: BaseException | None = None
@@ -72,6 +74,8 @@ class Process:
                 stdin=subprocess.DEVNULL, stdout=write, pass_fds=[theirs.fileno()], close_fds=True,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )  # fmt: skip
+        if self.cores is not None:
+            os.sched_setaffinity(self._child.pid, chosen(self.cores, self.number))  # before it has other threads
         os.close(write)
         os.set_blocking(read, False)
         self.connection, self.lines = ours, read

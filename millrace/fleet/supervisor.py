@@ -17,6 +17,7 @@ from ..core.bus import Bus
 from ..core.errors import ConfigError, ElementError, MillraceError
 from ..meter import Reading
 from ..summary import StreamSummary, Summary, on_interrupt
+from .cores import chosen
 from .process import PATIENCE, Process
 from .shards import check, places, split
 from .worker import Told
@@ -37,7 +38,11 @@ class Fleet:
     `remove`, `drain`: those may be called from any.
     """
 
-    def __init__(self, plan: Plan, processes: int | None = None, *, keep_open: bool = False) -> None:
+    def __init__(
+        self, plan: Plan, processes: int | None = None, *, keep_open: bool = False, cores: int | None = None
+    ) -> None:
+        if cores is not None:
+            chosen(cores)  # before anything has begun
         self.bus = Bus()
         self.interrupted = False
         self._plan = plan
@@ -47,7 +52,7 @@ class Fleet:
             check(plan)
         if keep_open:  # every process may be given streams later
             plans += [replace(plan, streams=[], device=device, run=()) for device in self._where[len(plans) :]]
-        self.processes = [Process(number, each, keep_open) for number, each in enumerate(plans)]
+        self.processes = [Process(number, each, keep_open, cores) for number, each in enumerate(plans)]
         self._errors: list[Message] = []
         self._began, self._ended = time.monotonic(), 0.0
         self._ending = False  # no process begins again

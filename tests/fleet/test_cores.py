@@ -1,0 +1,75 @@
+"""Processes that stay on cores of their own."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import millrace
+from millrace.config.plan import Plan, Stream
+from millrace.core.errors import ConfigError
+from millrace.fleet import Fleet
+from millrace.fleet.cores import chosen, kept
+from millrace.testing.clips import numbered_clip
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux keeps processes on cores")
+
+
+def test_each_has_its_own_until_they_run_out(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {2, 3, 4, 7, 8})
+    assert [chosen(2, number) for number in range(4)] == [{2, 3}, {4, 7}, {8, 2}, {3, 4}]
+    assert chosen(5) == {2, 3, 4, 7, 8}
+    with pytest.raises(ConfigError, match="cores: 6 is not possible, this process may use 5"):
+        chosen(6)
+
+
+def test_a_system_without_it_says_so(monkeypatch):
+    monkeypatch.delattr(os, "sched_setaffinity")
+    with pytest.raises(ConfigError, match="this system cannot keep a process on some of its cores"):
+        chosen(1)
+
+
+def test_a_thread_gets_its_cores_back():
+    before = os.sched_getaffinity(0)
+    with kept(1):
+        assert os.sched_getaffinity(0) == {min(before)}
+    with kept(None):
+        assert os.sched_getaffinity(0) == before
+    with pytest.raises(ConfigError), kept(1000):
+        pass
+    assert os.sched_getaffinity(0) == before
+
+
+@pytest.fixture
+def clip(tmp_path) -> Path:
+    return numbered_clip(tmp_path / "a.mp4", frames=10)
+
+
+def test_all_threads_of_a_process_stay_there(clip):
+    """Asked for while they run: paced files that do not end."""
+    streams = [Stream(name, str(clip), {"pace": True, "loop": 0}) for name in "ab"]
+    fleet = Fleet(Plan(streams, []), 2, cores=1)
+    fleet.start()
+    try:
+        while fleet.frames < 4:
+            assert fleet.step(0.05)
+        for number, process in enumerate(fleet.processes):
+            tasks = [int(task) for task in os.listdir(f"/proc/{process.pid}/task")]
+            assert len(tasks) > 2
+            assert {frozenset(os.sched_getaffinity(task)) for task in tasks} == {frozenset(chosen(1, number))}
+    finally:
+        fleet.stop()
+
+
+def test_too_many_are_refused_before_anything_runs(clip):
+    with pytest.raises(ConfigError, match="cores: 1000 is not possible"):
+        millrace.open(clip, clip).run(processes=2, cores=1000)
+    with pytest.raises(ConfigError, match="cores: 1000 is not possible"):
+        millrace.open(clip).run(cores=1000)
+
+
+def test_one_process_keeps_to_its_cores_and_leaves_the_program_as_it_was(clip):
+    before, seen = os.sched_getaffinity(0), []
+    millrace.open(clip).each(lambda frame: seen.append(os.sched_getaffinity(0))).run(cores=1)
+    assert len(seen) == 10 and set(map(len, seen)) == {1}
+    assert os.sched_getaffinity(0) == before
