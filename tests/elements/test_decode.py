@@ -304,6 +304,24 @@ def test_a_stream_without_pictures_is_told_once_over_its_epochs(clip, monkeypatc
     assert len(hand.warnings) == 1 and "251 damaged" in hand.warnings[0]
 
 
+def test_a_new_decoder_and_pictures_of_a_flush_are_counted_rightly(clip, monkeypatch):
+    hand, caps = live(clip, monkeypatch)
+    send(hand, b"broken", 6)
+    old = hand.element.streams["a"].decoder
+    new = SimpleNamespace(decode=lambda packet: [], flush=list, close=lambda: None, damaged=0)
+    monkeypatch.setattr("millrace.elements.decode.open_decoder", lambda *a, **b: new)
+    hand.push(StreamStart("a", caps.replace(codec="hevc"), live=True, epoch=1))
+    send(hand, b"nothing", 6)
+    assert len(hand.warnings) == 1 and "251 packets" in hand.warnings[0] and "150 damaged" in hand.warnings[0]
+    old.damaged = 0
+    picture = old.decode(Packet("a", b"picture", hand.last))
+    new.flush = lambda: picture
+    hand.take(hand.element.flush("a"))
+    assert len(hand.frames) == 1
+    send(hand, b"nothing", 12)  # ten seconds after the last picture again
+    assert len(hand.warnings) == 2 and "no picture for 10 s" in hand.warnings[1]
+
+
 def test_a_decoder_that_fails_ends_its_stream_with_one_error(clip, monkeypatch):
     def fails(packet):
         raise RuntimeError("cuda:0 has no memory left for one more decoder")
