@@ -13,8 +13,8 @@ _MOST = 128  # packets without a picture that are kept for the other decoder
 class Fallback:
     """See decoders.base.Decoder: the first decoder until it says that it cannot, then the second.
 
-    Only before its first picture can the first one say so (ValueError, or no picture at the end): the packets until
-    then are given to the second.
+    Only before its first picture can the first one say so (ValueError, or no picture at the end, or of many
+    packets): the packets until then are given to the second.
     `say` hears why, once.
     """
 
@@ -36,8 +36,12 @@ class Fallback:
             pictures = self._decoder.decode(packet)
         except ValueError as error:
             return self._change(str(error))
-        if pictures or len(self._seen) > _MOST:
+        if pictures:
             self._settle()
+        elif len(self._seen) > _MOST:
+            if any(each.key for each in self._seen[: _MOST // 2]):
+                return self._change(self._nothing())
+            self._settle()  # none of them could be decoded yet
         return pictures
 
     def flush(self) -> list[Decoded]:
@@ -50,8 +54,7 @@ class Fallback:
         if pictures:
             self._settle()
         elif self._seen:
-            reason = f"no picture came of {len(self._seen)} packets"
-            return [*self._change(reason), *self._decoder.flush()]
+            return [*self._change(self._nothing()), *self._decoder.flush()]
         return pictures
 
     def close(self) -> None:
@@ -61,6 +64,9 @@ class Fallback:
     def _settle(self) -> None:
         self._second = None
         self._seen.clear()
+
+    def _nothing(self) -> str:
+        return f"no picture came of {len(self._seen)} packets"
 
     def _change(self, reason: str) -> list[Decoded]:
         """The second decoder takes over."""

@@ -85,6 +85,16 @@ def test_a_short_stream_of_which_no_picture_came():
     assert said == ["no picture came of 4 packets"] and first.closed
 
 
+def test_a_live_stream_of_which_no_picture_comes():
+    """It has no end at which that would show. Packets without a key picture say nothing: they could not be decoded."""
+    second, said = Played(), []
+    decoder = Fallback(Played(late=999), lambda: second, said.append)
+    pictures = [each.pts for n in range(140) for each in decoder.decode(packet(n))]
+    assert pictures == list(range(140)) and said == ["no picture came of 129 packets"]
+    decoder = Fallback(Played(late=135), lambda: pytest.fail("nobody asked for it"), said.append)
+    assert [each.pts for n in range(1, 141) for each in decoder.decode(packet(n))] == [1, 2, 3, 4, 5]
+
+
 def test_after_its_first_picture_it_may_not_change():
     decoder = Fallback(Played(fails=2), lambda: pytest.fail("too late"), lambda text: None)
     decoder.decode(packet(0))
