@@ -26,7 +26,7 @@ from .core.caps import PACKETS
 from .core.element import Element, Source
 from .core.errors import ConfigError, MillraceError
 from .elements.pull import Pull
-from .fleet import Fleet, is_fleet, kept
+from .fleet import Fleet, is_fleet, on_cores
 from .media import Frame
 from .summary import Run, Summary, raise_first
 
@@ -168,7 +168,7 @@ class Flow:
         if is_fleet(self.plan, processes):
             summary = Fleet(self.plan, processes, cores=cores).run(on_tick)
         else:
-            with kept(cores):
+            with on_cores(cores):
                 summary = Run(self.plan).run(on_tick)
         if check:
             raise_first(summary.errors)

@@ -42,7 +42,7 @@ def work(arguments: argparse.Namespace) -> None:
     from threads import Threads, samples
 
     from millrace.core import Pipeline
-    from millrace.fleet.cores import chosen
+    from millrace.fleet.cores import cores_of
 
     common.gpu(common.DEVICE)
     if arguments.interval:
@@ -57,7 +57,7 @@ def work(arguments: argparse.Namespace) -> None:
         pipeline = Pipeline(graph)
         seen = Seen()
         pipeline.tap("json", seen)
-        there, own = 0, chosen(arguments.cores, arguments.first) if arguments.cores else set()
+        there, own = 0, cores_of(arguments.cores, arguments.first) if arguments.cores else set()
         while total := sys.stdin.readline():
             names = [f"s{n}" for n in range(arguments.first, int(total), arguments.step)]
             for name in names[there:]:

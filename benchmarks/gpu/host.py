@@ -36,7 +36,7 @@ import millrace.imaging.cuda as imaging
 from millrace.core import Pipeline
 from millrace.elements import _model
 from millrace.engines import Opened
-from millrace.fleet.cores import kept
+from millrace.fleet.cores import on_cores
 from millrace.media import TensorInfo
 
 OBJECTS = 8
@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--profile", nargs="?", const="infer", help="a thread's name: cProfile of that thread")
     arguments = parser.parse_args()
     stand_ins(arguments.decoding)
-    with kept(arguments.cores), tempfile.TemporaryDirectory() as folder:
+    with on_cores(arguments.cores), tempfile.TemporaryDirectory() as folder:
         print(json.dumps(measure(arguments, folder)))
 
 

@@ -13,6 +13,7 @@ import typer
 
 from ..core.errors import MillraceError
 from ..cuda.nvml import Nvml, Usage, gib, open_nvml
+from ..runtimes.base import usable_cores
 
 CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg")
 ENCODERS = ("libx264", "libx265", "libsvtav1", "mpeg4", "mjpeg")
@@ -37,8 +38,7 @@ def _cpu() -> Iterator[str]:
     import av
     import onnxruntime
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield f"cpu      {usable} cores to use of {os.cpu_count()}"
+    yield f"cpu      {usable_cores()} cores to use of {os.cpu_count()}"
     yield f"onnx     ONNX Runtime {onnxruntime.__version__}: {', '.join(onnxruntime.get_available_providers())}"
     libav = ".".join(str(part) for part in av.library_versions["libavcodec"])
     yield f"libav    PyAV {av.__version__}, libavcodec {libav}"

@@ -86,7 +86,7 @@ def execute(plan: Plan, options: Options) -> int:
         tick: Any = progress.tick
         if options.viewed and isinstance(work, Run):
             tick = view.opening(work, options.quiet, progress.tick, progress.say)
-        with fleet.kept(None if several else options.cores):
+        with fleet.on_cores(None if several else options.cores):
             summary = work.run(tick)
     if not options.quiet:
         out = sys.stderr if to_stdout else sys.stdout

@@ -43,7 +43,7 @@ class Stream:
     concealed: int = 0
     failed: bool = False  # that it ended for another reason was told
     unseen: Unseen | None = None  # live: packets that have given no picture
-    damaged: int = 0  # what the decoder had counted before them
+    damaged_before: int = 0  # what the decoder had counted before these
     came: dict[int, tuple[int, int | None]] = field(default_factory=dict)  # pts of packets → (arrived, wall)
 
     def shows(self, pts: int | None) -> bool:
@@ -55,7 +55,7 @@ class Stream:
     def begin(self, source: Caps, start: StreamStart, decoder: Decoder) -> None:
         """A new epoch, or packets of another kind."""
         if decoder is not self.decoder:
-            self.damaged -= self.decoder.damaged  # the new one counts from 0
+            self.damaged_before -= self.decoder.damaged  # the new one counts from 0
         self.source, self.start, self.decoder = source, start, decoder
         self.wanted = source.get("decoding") or Decoding()
         self.window = source.get("window")
@@ -194,12 +194,12 @@ class Decode(Element):
         if unseen is None or unseen.pictures != stream.pictures:  # a flush gave some
             unseen = stream.unseen = Unseen(stream.pictures, arrived, arrived)
         if unseen.add(packet, arrived):
-            damaged = max(0, stream.decoder.damaged - stream.damaged)
+            damaged = max(0, stream.decoder.damaged - stream.damaged_before)
             self._say(packet.stream, unseen.text(stream.source["codec"], damaged, self.device))
 
     def _see(self, stream: Stream, packet: Packet) -> None:
         """A packet gave pictures after one that gave none."""
-        unseen, stream.unseen, stream.damaged = stream.unseen, None, stream.decoder.damaged
+        unseen, stream.unseen, stream.damaged_before = stream.unseen, None, stream.decoder.damaged
         if unseen is not None and unseen.told:
             lasted = ((packet.arrived or time.monotonic_ns()) - unseen.since) / SECOND
             self._say(packet.stream, f"pictures come again after {lasted:.0f} s")

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from ..core.errors import ConfigError
 
 
-def chosen(count: int, number: int = 0) -> set[int]:
-    """So many of the cores that this process may use: the `number`th so many, from the first again where they run out.
+def cores_of(count: int, number: int = 0) -> set[int]:
+    """`count` cores for the `number`th process, of those that this one may use; from the first again when they run out.
 
     Raises ConfigError where the system has no such thing, and for more cores than there are.
     """
@@ -27,12 +27,12 @@ def chosen(count: int, number: int = 0) -> set[int]:
 
 
 @contextmanager
-def kept(count: int | None) -> Iterator[None]:
-    """Keep this thread, and those that it begins, on so many cores; None: on all that it has. Errors as `chosen`."""
+def on_cores(count: int | None) -> Iterator[None]:
+    """Keep this thread, and those that it begins, on so many cores; None: on all that it has. Errors as `cores_of`."""
     if count is None:
         yield
         return
-    own, before = chosen(count), os.sched_getaffinity(0)
+    own, before = cores_of(count), os.sched_getaffinity(0)
     os.sched_setaffinity(0, own)
     try:
         yield

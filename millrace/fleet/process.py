@@ -15,7 +15,7 @@ from typing import Any
 from ..config.plan import Plan
 from ..meter import Reading
 from ..summary import Summary
-from .cores import chosen
+from .cores import cores_of
 from .worker import Told, Work
 
 _MAIN = "from millrace.fleet.worker import main; main()"
@@ -75,7 +75,7 @@ class Process:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )  # fmt: skip
         if self.cores is not None:
-            os.sched_setaffinity(self._child.pid, chosen(self.cores, self.number))  # before it has other threads
+            os.sched_setaffinity(self._child.pid, cores_of(self.cores, self.number))  # before it has other threads
         os.close(write)
         os.set_blocking(read, False)
         self.connection, self.lines = ours, read

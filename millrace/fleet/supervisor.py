@@ -17,7 +17,7 @@ from ..core.bus import Bus
 from ..core.errors import ConfigError, ElementError, MillraceError
 from ..meter import Reading
 from ..summary import StreamSummary, Summary, on_interrupt
-from .cores import chosen
+from .cores import cores_of
 from .process import PATIENCE, Process
 from .shards import check, places, split
 from .worker import Told
@@ -42,7 +42,7 @@ class Fleet:
         self, plan: Plan, processes: int | None = None, *, keep_open: bool = False, cores: int | None = None
     ) -> None:
         if cores is not None:
-            chosen(cores)  # before anything has begun
+            cores_of(cores)  # before anything has begun
         self.bus = Bus()
         self.interrupted = False
         self._plan = plan

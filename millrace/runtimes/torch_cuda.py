@@ -21,6 +21,7 @@ from typing import Any
 from ..cuda.context import Event, Gpu
 from ..media import TensorInfo
 from .base import Inputs, Tensors
+from .pool import lies_on_gpu
 from .torch_constants import Constants
 from .torch_program import release
 
@@ -113,7 +114,7 @@ class TorchRuntime:
         with torch.cuda.stream(self._torch_stream), torch.inference_mode():
             stream.wait(v.ready for v in values if getattr(v, "ready", None) is not None)
             for slot, value in zip(captured.inputs, values, strict=True):
-                there = torch.as_tensor(value, device=self.device if _on_gpu(value) else None)
+                there = torch.as_tensor(value, device=self.device if lies_on_gpu(value) else None)
                 slot[:count].copy_(there, non_blocking=True)  # else one of the CPU waits for all before it
             read = stream.record()
             for value in values:
@@ -235,7 +236,7 @@ class TorchRuntime:
                     if getattr(value, "ready", None) is not None:
                         value.ready.happened = True
                 call.future.set_result({name: out.numpy() for name, out in zip(names, call.results, strict=True)})
-            except Exception as error:  # noqa: BLE001  # whatever it is: those that wait for later calls must not hang
+            except (RuntimeError, TypeError, ValueError) as error:  # CUDA's, NumPy's: later calls must not hang for it
                 call.future.set_exception(error)
             del call  # or it would keep a batch alive until the next one is done
 
@@ -309,7 +310,3 @@ def _to_host(torch: Any, values: Any) -> Any:
     """A copy on its way into pinned memory, which torch keeps and uses again."""
     host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
     return host.copy_(values, non_blocking=True)
-
-
-def _on_gpu(value: Any) -> bool:
-    return hasattr(value, "__cuda_array_interface__")

@@ -9,7 +9,7 @@ import millrace
 from millrace.config.plan import Plan, Stream
 from millrace.core.errors import ConfigError
 from millrace.fleet import Fleet
-from millrace.fleet.cores import chosen, kept
+from millrace.fleet.cores import cores_of, on_cores
 from millrace.testing.clips import numbered_clip
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux keeps processes on cores")
@@ -17,25 +17,25 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="on
 
 def test_each_has_its_own_until_they_run_out(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {2, 3, 4, 7, 8})
-    assert [chosen(2, number) for number in range(4)] == [{2, 3}, {4, 7}, {8, 2}, {3, 4}]
-    assert chosen(5) == {2, 3, 4, 7, 8}
+    assert [cores_of(2, number) for number in range(4)] == [{2, 3}, {4, 7}, {8, 2}, {3, 4}]
+    assert cores_of(5) == {2, 3, 4, 7, 8}
     with pytest.raises(ConfigError, match="cores: 6 is not possible, this process may use 5"):
-        chosen(6)
+        cores_of(6)
 
 
 def test_a_system_without_it_says_so(monkeypatch):
     monkeypatch.delattr(os, "sched_setaffinity")
     with pytest.raises(ConfigError, match="this system cannot keep a process on some of its cores"):
-        chosen(1)
+        cores_of(1)
 
 
 def test_a_thread_gets_its_cores_back():
     before = os.sched_getaffinity(0)
-    with kept(1):
+    with on_cores(1):
         assert os.sched_getaffinity(0) == {min(before)}
-    with kept(None):
+    with on_cores(None):
         assert os.sched_getaffinity(0) == before
-    with pytest.raises(ConfigError), kept(1000):
+    with pytest.raises(ConfigError), on_cores(1000):
         pass
     assert os.sched_getaffinity(0) == before
 
@@ -56,7 +56,7 @@ def test_all_threads_of_a_process_stay_there(clip):
         for number, process in enumerate(fleet.processes):
             tasks = [int(task) for task in os.listdir(f"/proc/{process.pid}/task")]
             assert len(tasks) > 2
-            assert {frozenset(os.sched_getaffinity(task)) for task in tasks} == {frozenset(chosen(1, number))}
+            assert {frozenset(os.sched_getaffinity(task)) for task in tasks} == {frozenset(cores_of(1, number))}
     finally:
         fleet.stop()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import threading
 import time
 import weakref
 from itertools import islice
@@ -12,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from host_gpu import host_gpu  # noqa: F401
+from together import together
 
 torch = pytest.importorskip("torch", reason="needs millrace[torch]")
 
@@ -84,11 +84,7 @@ def test_elements_that_share_a_network_get_their_own_answers(make):
             if not (out == 2 * value).all():
                 wrong.append((value, out.tolist()))
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    together(ask)
     assert not wrong
 
 

@@ -102,6 +102,12 @@ class Talk:
         assert status == 200
         assert self.ask("PLAY", Session=headers["Session"].partition(";")[0])[0] == 200
 
+    def choke(self, served: Served) -> None:
+        """Play, and take none of 20 MB."""
+        self.play()
+        for n in range(20):
+            served.feed([b"\x65" + bytes(1 << 20)], pts=n * 40_000_000)
+
     def packet(self) -> bytes:
         """The next interleaved packet."""
         while len(self.buffer) < 4 or len(self.buffer) < 4 + int.from_bytes(self.buffer[2:4], "big"):
@@ -269,9 +275,7 @@ def test_a_client_that_does_not_read_does_not_hold_up_the_end(
 ) -> None:
     served = serve()
     slow, other = talk(served), talk(served)
-    slow.play()
-    for n in range(20):
-        served.feed([b"\x65" + bytes(1 << 20)], pts=n * 40_000_000)
+    slow.choke(served)
     assert served.server.dropped > 0  # what was written before waits in its connection
 
     async def end() -> None:
@@ -281,9 +285,7 @@ def test_a_client_that_does_not_read_does_not_hold_up_the_end(
     wait_until(lambda: len(served.server.clients) == 1)  # not for ever among them
     assert other.ask("OPTIONS")[0] == 200
     slow = talk(served)
-    slow.play()
-    for n in range(20):
-        served.feed([b"\x65" + bytes(1 << 20)], pts=n * 40_000_000)
+    slow.choke(served)
     served.loop.run(served.server.stop(), 8)
     assert not served.server.clients
 
@@ -294,9 +296,7 @@ def test_on_a_machine_that_stands_still_while_it_stops_nobody_is_left(
     monkeypatch.setattr("millrace.streaming.rtsp.FAREWELL", 0.1)
     served = serve()
     slow = talk(served)
-    slow.play()
-    for n in range(20):
-        served.feed([b"\x65" + bytes(1 << 20)], pts=n * 40_000_000)
+    slow.choke(served)
 
     async def stop() -> int:
         asyncio.get_running_loop().call_later(0.01, time.sleep, 0.4)
@@ -389,9 +389,7 @@ def test_who_takes_nothing_for_long_is_cut_off(
     monkeypatch.setattr("millrace.streaming.rtsp.TIMEOUT", 1.0)
     served = serve()
     slow = talk(served)
-    slow.play()
-    for n in range(20):
-        served.feed([b"\x65" + bytes(1 << 20)], pts=n * 40_000_000)
+    slow.choke(served)
     assert served.server.dropped > 0
     wait_until(lambda: not served.server.clients, 30)
     assert not served.mount.watchers
