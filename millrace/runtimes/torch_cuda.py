@@ -23,6 +23,7 @@ from ..media import TensorInfo
 from .base import Inputs, Tensors
 from .pool import lies_on_gpu
 from .torch_constants import Constants
+from .torch_fused import Fusion, roomy
 from .torch_program import release
 
 _SPARE = 4  # so many times the pictures of a call may one of the sizes be that were given to `warm`
@@ -70,7 +71,11 @@ class TorchRuntime:
         with torch.cuda.stream(self._torch_stream):
             module = module.to(gpu.name).to(memory_format=torch.channels_last)
         self._stream.synchronize()
-        self._module = torch.compile(module, dynamic=False) if compiled is True else module
+        self._module = module
+        self._fusion: Any = Fusion(module)
+        self._programs: dict[tuple[int, bool], Any] = {}  # the network as it runs, for a batch size; compiled or not
+        self._whole: Any = None  # compiled, for all sizes, where nothing in it is fused
+        self._compiled = compiled is True
         self._copies = gpu.stream("middle")  # results leave while the next batch is inferred
         self._torch_copies = torch.cuda.ExternalStream(self._copies.handle, device=gpu.name)
         self._recordings = gpu.stream("low")
@@ -86,7 +91,7 @@ class TorchRuntime:
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._waiter = threading.Thread(target=self._wait, name="millrace-torch", daemon=True)
         self._waiter.start()
-        self._compiler = _Compiler(self, module) if compiled == "background" else None
+        self._compiler = _Compiler(self) if compiled == "background" else None
 
     def run(self, inputs: Inputs) -> dict[str, Any]:
         return self.submit(inputs).result()
@@ -146,8 +151,10 @@ class TorchRuntime:
             self._calls.put(None)
             self._waiter.join()
             self._captured.clear()
-            release(self._module)
-            self._module = self._compiler = None
+            for program in (self._module, *self._programs.values()):
+                release(program)
+            self._programs.clear()
+            self._module = self._fusion = self._whole = self._compiler = None
             with _recording:  # PyTorch gives nothing back while a graph is recorded
                 gc.unfreeze()  # what is garbage now may be found
                 self._torch.cuda.empty_cache()  # decoders may want it
@@ -165,7 +172,7 @@ class TorchRuntime:
         size = self._instead.get(size, size)
         if size not in self._captured:
             try:
-                self._captured[size] = [self.record(self._module, size) for _ in range(2)]
+                self._captured[size] = [self.record(size, self._compiled) for _ in range(2)]
             except self._torch.OutOfMemoryError:  # one that is too large does as well
                 larger = [each for each in self._captured if each >= count]
                 if not larger:
@@ -185,8 +192,8 @@ class TorchRuntime:
         """Replay these graphs from the next call of this size on; by any thread."""
         self._captured[size] = pair
 
-    def record(self, module: Any, size: int) -> _Captured:
-        """Run the module a few times (libraries choose their kernels), then record one run as a graph."""
+    def record(self, size: int, compiled: bool = False) -> _Captured:
+        """Run the network a few times (libraries choose their kernels), then record one run as a graph."""
         torch = self._torch
         self._gpu.use()
         # float32 means float32: the short products of "TF32" would move boxes. cuDNN tries its kernels when `tuned`.
@@ -194,14 +201,17 @@ class TorchRuntime:
         constants = Constants()
         with _alone(), torch.cuda.stream(self._recorder), torch.inference_mode(), exact:
             inputs = [self._input(info, size) for info in self.inputs]
+            program = self._program(inputs, constants, size, compiled)
+            wider = getattr(program, "roomy", ())
+            inputs = [roomy(slot) if place in wider else slot for place, slot in enumerate(inputs)]
             for _ in range(3):
-                self._once(module, inputs, constants)
+                self._once(program, inputs, constants)
             self._recorder.synchronize()
             graph = torch.cuda.CUDAGraph()
             # Other threads go on allocating and decoding meanwhile: only this thread's calls are recorded or refused.
             graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
-                outputs = [out.contiguous() for out in self._once(module, inputs, constants)]
+                outputs = [out.contiguous() for out in self._once(program, inputs, constants)]
                 outputs = [out.float() if out.dtype == torch.float16 else out for out in outputs]
             except Exception as error:
                 with suppress(RuntimeError):
@@ -213,10 +223,26 @@ class TorchRuntime:
             self._pool = graph.pool()
         return _Captured(inputs, outputs, graph, constants)
 
-    def _once(self, module: Any, inputs: list[Any], constants: Constants) -> Any:
-        """Run the module. The compiler has kept its constants itself, and would take ours for a part of the network."""
-        with nullcontext() if hasattr(module, "_orig_mod") else constants:
-            return module(*inputs)
+    def _program(self, inputs: list[Any], constants: Constants, size: int, compiled: bool) -> Any:
+        """The network as it runs for a batch size: convolutions fused where they can be, then compiled where asked."""
+        if (size, compiled) not in self._programs:
+            with constants:
+                fused = self._fusion.of(inputs)
+            program = self._module if fused is None else fused
+            if compiled:
+                program = self._torch.compile(program, dynamic=False) if fused is not None else self._compiled_whole()
+            self._programs[size, compiled] = program
+        return self._programs[size, compiled]
+
+    def _compiled_whole(self) -> Any:
+        """The network compiled, the same for all sizes: each is one more form of it for the compiler."""
+        self._whole = self._whole or self._torch.compile(self._module, dynamic=False)
+        return self._whole
+
+    def _once(self, program: Any, inputs: list[Any], constants: Constants) -> Any:
+        """Run the network. A compiler has kept its constants itself, and would take ours for a part of the network."""
+        with nullcontext() if hasattr(program, "_orig_mod") else constants:
+            return program(*inputs)
 
     def _input(self, info: TensorInfo, size: int) -> Any:
         torch = self._torch
@@ -244,8 +270,8 @@ class TorchRuntime:
 class _Compiler:
     """Compiles a network beside its use, and has its graphs replaced by those of what was made."""
 
-    def __init__(self, runtime: TorchRuntime, module: Any) -> None:
-        self._runtime, self._module = runtime, module
+    def __init__(self, runtime: TorchRuntime) -> None:
+        self._runtime = runtime
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="millrace-compile", daemon=True)
         self._thread.start()
@@ -255,14 +281,12 @@ class _Compiler:
         self._thread.join()
 
     def _run(self) -> None:
-        import torch
-
-        compiled, done = torch.compile(self._module, dynamic=False), set()
+        done = set()
         while not self._stop.wait(0.2):
             for size in [size for size in self._runtime.sizes if size not in done]:
                 done.add(size)
                 try:
-                    self._runtime.replace(size, [self._runtime.record(compiled, size) for _ in range(2)])
+                    self._runtime.replace(size, [self._runtime.record(size, compiled=True) for _ in range(2)])
                 except Exception as error:  # noqa: BLE001  # whatever the compiler raises: the network runs on as it is
                     self._runtime.report(f"the network is not compiled for {size} pictures, it runs as it is: {error}")
                     return

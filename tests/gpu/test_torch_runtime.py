@@ -239,7 +239,7 @@ def test_without_memory_for_a_graph_a_larger_one_is_used(device, net, monkeypatc
 
     tried = []
 
-    def full(module, size):
+    def full(size, compiled):
         tried.append(size)
         raise torch.OutOfMemoryError("CUDA out of memory")
 

@@ -1,0 +1,63 @@
+"""Convolutions in one kernel with what follows them, by cuDNN, against the network on the CPU."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+if os.environ.get("FAIL_WITHOUT_CUDA") != "1":
+    pytest.importorskip("torch", reason="torch is an extra")
+
+import torch
+
+from millrace.cuda.context import gpu
+from millrace.media import TensorInfo
+from millrace.runtimes import torch_fused
+from millrace.runtimes.torch_cuda import TorchRuntime
+
+
+class Residual(torch.nn.Module):
+    """Convolutions with what follows them in networks of ResNet's kind."""
+
+    def __init__(self):
+        super().__init__()
+        conv, norm = torch.nn.Conv2d, torch.nn.BatchNorm2d
+        self.stem = torch.nn.Sequential(conv(3, 64, 7, 2, 3, bias=False), norm(64), torch.nn.ReLU(inplace=True))
+        self.first = torch.nn.Sequential(conv(64, 128, 3, 2, 1, bias=False), norm(128), torch.nn.ReLU(inplace=True))
+        self.second = torch.nn.Sequential(conv(128, 128, 3, 1, 1, bias=False), norm(128))
+        self.shorter = torch.nn.Sequential(conv(64, 128, 1, 2, bias=False), norm(128))
+        self.last = torch.nn.Sequential(conv(128, 128, 3, 1, 1), torch.nn.ReLU(), conv(128, 4, 1))
+
+    def forward(self, x):
+        x = self.stem(x)
+        y = self.second(self.first(x))
+        y += self.shorter(x)
+        y = y.relu_()
+        return (self.last(y) + 0,)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(("precision", "error"), [("float32", 1e-5), ("float16", 3e-3)])
+def test_fused_convolutions_give_what_the_network_gives(device, compiler, precision, error, compiled):
+    torch.manual_seed(2)
+    net = Residual()
+    for each in net.modules():
+        if isinstance(each, torch.nn.BatchNorm2d):
+            each.running_mean.normal_(), each.running_var.uniform_(0.5, 2), each.weight.data.normal_()
+    net.eval()
+    x = torch.rand(3, 3, 96, 160)
+    with torch.inference_mode():
+        want = net(x)[0].numpy()
+    infos = [TensorInfo("images", (None, 3, 96, 160), precision)], [TensorInfo("out", (None, 4, 24, 40), precision)]
+    runtime = TorchRuntime(net.to(getattr(torch, precision)), *infos, {}, gpu(device), compiled=compiled)
+    refused = set(torch_fused._refused)
+    got = runtime.run({"images": x.numpy().astype(precision)})["out"]
+    (program,) = runtime._programs.values()
+    fused = getattr(program, "_orig_mod", program)
+    calls = [node.target for node in fused.graph.nodes].count(torch.ops.millrace.convolution_relu.default)
+    runtime.close()
+    assert calls == 4 and torch_fused._refused == refused
+    assert fused.roomy == ({0} if precision == "float16" else set())
+    assert np.linalg.norm(got - want) <= error * np.linalg.norm(want)
