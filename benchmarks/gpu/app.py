@@ -57,6 +57,7 @@ def work(arguments: argparse.Namespace) -> None:
         pipeline = Pipeline(graph)
         seen = Seen()
         pipeline.tap("json", seen)
+        pipeline.bus.subscribe(lambda message: print(message.kind, message.text, file=sys.stderr))
         there, own = 0, cores_of(arguments.cores, arguments.first) if arguments.cores else set()
         while total := sys.stdin.readline():
             names = [f"s{n}" for n in range(arguments.first, int(total), arguments.step)]

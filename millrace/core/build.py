@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from .channel import Channel, Policy
@@ -183,12 +183,17 @@ class Plant:
             return GuestWorker(name, self.owner, source, node, hosts[0], Link(channels[0]))
         seats = self._seats.setdefault(head, Seats(len(hosts)))
         seat = seats.assign(name)
+        closers: list[Callable[[], None]] = [partial(seats.leave, name)]
         try:
+            for other in channels[:seat] + channels[seat + 1 :]:  # a later source may get a seat that is empty now
+                other.add_sender()
+                closers.append(other.remove_sender)
             guest = GuestWorker(name, self.owner, source, node, hosts[seat], Link(channels[seat]))
         except Closed:
-            seats.leave(name)
+            for close in closers:
+                close()
             raise
-        guest.closers.append(partial(seats.leave, name))
+        guest.closers += closers
         return guest
 
     def add_branch(self, name: str, element: Element, policy: Policy) -> Worker:
