@@ -57,7 +57,7 @@ def work(arguments: argparse.Namespace) -> None:
         pipeline = Pipeline(graph)
         seen = Seen()
         pipeline.tap("json", seen)
-        pipeline.bus.subscribe(lambda message: print(message.kind, message.text, file=sys.stderr))
+        pipeline.bus.subscribe(told)
         there, own = 0, cores_of(arguments.cores, arguments.first) if arguments.cores else set()
         while total := sys.stdin.readline():
             names = [f"s{n}" for n in range(arguments.first, int(total), arguments.step)]
@@ -88,6 +88,11 @@ def work(arguments: argparse.Namespace) -> None:
             figures["errors"] = [str(error)[:300] for error in pipeline.errors]
             print(json.dumps(figures), flush=True)
         os._exit(0)
+
+
+def told(message: Any) -> None:
+    if message.kind in ("error", "warning"):
+        print(message.text, file=sys.stderr)
 
 
 class Seen:

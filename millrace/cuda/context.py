@@ -27,6 +27,8 @@ Priority = Literal["high", "middle", "low"]  # decoding, preparing pictures, net
 
 _SWITCH_INTERVAL = 0.0005  # seconds; with Python's 5 ms a busy thread keeps the decoding threads from the GIL
 _OBJECTS = 20_000  # more than the pictures of a batch have; none of them is garbage that needs a collector
+_MPS = "CUDA_MPS_PIPE_DIRECTORY"  # set where several processes share a GPU by NVIDIA's server for that
+_FULL = "its memory is full or, under MPS, its queues are: set CUDA_DEVICE_MAX_CONNECTIONS=2, or run fewer processes"
 _gpus: dict[int, Gpu] = {}
 _lock = threading.Lock()
 
@@ -106,7 +108,8 @@ class Gpu:
         self.free_events: deque[Any] = deque()
         self.free_streams: defaultdict[int, deque[Any]] = defaultdict(deque)  # by priority
         self._local = threading.local()
-        os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")  # with the usual 8, streams share queues
+        # With the usual 8 queues, streams share some. MPS has 96 or so for all its processes.
+        os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "8" if _MPS in os.environ else "32")
         try:
             check(self.driver.cuInit(0))
             count = check(self.driver.cuDeviceGetCount())
@@ -117,7 +120,10 @@ class Gpu:
         device = check(self.driver.cuDeviceGet(ordinal))
         # Waiting threads sleep instead of spinning. The flag must be set before the context is in use elsewhere.
         self.driver.cuDevicePrimaryCtxSetFlags(device, self.driver.CUctx_flags.CU_CTX_SCHED_BLOCKING_SYNC)
-        self.context = check(self.driver.cuDevicePrimaryCtxRetain(device))
+        try:
+            self.context = check(self.driver.cuDevicePrimaryCtxRetain(device))
+        except RuntimeError as error:
+            raise ConfigError(f"device {self.name} takes no further process ({error}): {_FULL}") from None
         self.calls = Calls()
         sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL))
         self._collect_less()
