@@ -78,5 +78,5 @@ class Bus:
 def _tell(callback: Callable[[Message], None], message: Message) -> None:
     try:
         callback(message)
-    except Exception:  # a listener's fault must not stop what it listens to
+    except (Exception, SystemExit):  # a listener's fault must not stop what it listens to, nor may sys.exit()
         logging.getLogger("millrace").exception("a listener of the bus failed on %r", message.text)

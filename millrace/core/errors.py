@@ -39,6 +39,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {names[near[0]]!r}?" if near else ""
 
 
+def said(error: BaseException) -> str:
+    """An error as a sentence for a log: ours are sentences already, of all others the type comes first."""
+    kind = "" if isinstance(error, MillraceError) else f"{type(error).__name__}: "
+    return f"{kind}{redact(str(error))}"
+
+
 class MillraceError(Exception):
     """The root of all errors that millrace raises on purpose. Their texts are made once: they can be pickled."""
 
@@ -109,8 +115,7 @@ class ElementError(MillraceError):
 
     def __init__(self, element: str, error: BaseException, stream: str | None = None) -> None:
         where = f"{element} (stream {stream})" if stream else element
-        kind = "" if isinstance(error, MillraceError) else f"{type(error).__name__}: "  # ours are sentences already
-        super().__init__(f"{where}: {kind}{redact(str(error))}")
+        super().__init__(f"{where}: {said(error)}")
         self.__cause__ = error
         self.element = element
         self.stream = stream

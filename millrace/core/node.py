@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Any, Literal, Protocol
 
 from .element import Context, Element
-from .errors import Cancelled, ConfigError, ElementError, OutputError, StreamError
+from .errors import Cancelled, ConfigError, ElementError, MillraceError, OutputError, StreamError, said
 from .item import Item, StreamEnd, StreamStart
 from .stats import NodeStats
 
@@ -100,7 +100,7 @@ class Node:
         try:
             self.element.cancel()
         except Exception as error:
-            self.host.warned(self, f"cancelling it failed: {error}", None)
+            self.host.warned(self, f"cancelling it failed: {said(error)}", None)
 
     def expect(self, streams: Sequence[str] | None = None) -> None:
         """Tell the element which streams are to come (None: those that are still expected); runs in its thread."""
@@ -212,7 +212,12 @@ class Node:
         else:
             self.stats.items_out += 1
         for tap in self.taps:
-            tap(out)
+            try:
+                tap(out)
+            except Exception as error:  # of who looks on: those who sent it are not to blame
+                failure = MillraceError(f"a tap failed: {said(error)}")
+                failure.__cause__ = error
+                self.host.element_failed(self, ElementError(self.name, failure, out.stream))
         targets = self.targets
         if len(targets) == 1:
             targets[0].push(out)
@@ -254,7 +259,8 @@ class Node:
             self._failed(error, stream)
             return
         except Exception as error:  # a stream that did not start cannot skip its start only
-            refusal = StreamError(stream, f"{type(error).__name__}: {error}")
+            refusal = StreamError(stream, said(error))
+            refusal.__cause__ = error
             self._failed(refusal if self.on_error == "skip" else error, stream)
             if not self.broken:
                 return
@@ -319,8 +325,8 @@ class Node:
         self.broken = True
         try:
             self.element.close()
-        except OSError as again:
-            self.host.warned(self, f"closing it failed, too: {again}", None)
+        except Exception as again:  # whatever it is: the output's own error is to be told, and the others go on
+            self.host.warned(self, f"closing it failed, too: {said(again)}", None)
         self.host.output_failed(self, error)
 
     def _pass_by(self, item: Any) -> None:

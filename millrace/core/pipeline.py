@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from types import TracebackType
 from typing import Any, Literal
 
 from .build import Plant
@@ -48,6 +47,7 @@ class Pipeline:
         self.state: State = "idle"
         self.paused = False
         self.failure: MillraceError | None = None
+        self._failed: set[str] = set()  # elements that have told what they failed with
         self._keep_open = keep_open
         self._whole = tuple(run)
         self._opening = True  # until start() is through, the end of a worker is not the end of the pipeline
@@ -170,9 +170,7 @@ class Pipeline:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     def _cancel_all(self) -> None:
@@ -365,16 +363,20 @@ class Pipeline:
     def _fail(self, name: str, error: MillraceError) -> None:
         with self._lock:
             first, self.failure = self.failure is None, self.failure or error
+            again = name in self._failed
+            self._failed.add(name)
         if first:
             self._post("error", name, str(error), error=error)
             self._cancel_all()
+        elif not again:
+            self._post("warning", name, f"{error}; the pipeline had failed before", error=error)
 
     def open_failed(self, worker: Worker, error: BaseException) -> None:
         """start() and add_target() raise it themselves; nobody waits for a source that is added while running."""
-        if isinstance(worker, SourceWorker) and not self._opening and isinstance(error, Exception):
+        if isinstance(worker, SourceWorker) and not self._opening:
             self.source_failed(worker, error)
 
-    def source_failed(self, worker: Worker, error: Exception) -> None:
+    def source_failed(self, worker: Worker, error: BaseException) -> None:
         shown = source_error(worker.name, error)
         self._post("error", worker.name, str(shown), worker.name, shown)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from .element import Source
-from .errors import Cancelled, ElementError, SourceError
+from .errors import Cancelled, ElementError, SourceError, said
 from .item import StreamEnd, StreamStart
 from .link import Link
 from .node import Node
@@ -45,7 +45,7 @@ class SourceWorker(Worker):
         try:
             self.source.interrupt()
         except Exception as error:
-            self.owner.warned(self.nodes[0], f"interrupt() failed: {type(error).__name__}: {error}", self.name)
+            self.owner.warned(self.nodes[0], f"interrupt() failed: {said(error)}", self.name)
 
     def _open(self, opened: list[Node]) -> bool:
         if super()._open(opened):
@@ -185,8 +185,7 @@ class GuestWorker(SourceWorker):
             self._end(self.nodes)
 
     def _end(self, opened: Sequence[Node]) -> None:
-        for node in opened:
-            node.close()
+        self._close(opened)
         self.abandon()
 
     def abandon(self) -> None:
@@ -207,6 +206,6 @@ class _Doorstep:
         (self.link if item.__class__ is StreamEnd else self.head).push(item)
 
 
-def source_error(name: str, error: Exception) -> SourceError | ElementError:
+def source_error(name: str, error: BaseException) -> SourceError | ElementError:
     """The error of a source as a user should read it."""
     return error if isinstance(error, (SourceError, ElementError)) else ElementError(name, error)

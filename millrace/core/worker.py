@@ -33,7 +33,7 @@ class Owner(Host, Protocol):
     def open_failed(self, worker: Worker, error: BaseException) -> None: ...
     def worker_failed(self, worker: Worker, error: BaseException) -> None: ...
     def worker_ended(self, worker: Worker) -> None: ...
-    def source_failed(self, worker: Worker, error: Exception) -> None: ...
+    def source_failed(self, worker: Worker, error: BaseException) -> None: ...
 
 
 class Guest(Protocol):
@@ -142,11 +142,17 @@ class Worker:
         except BaseException as error:  # a bug here must not leave others waiting
             self.owner.worker_failed(self, error)
         finally:
-            for node in self.nodes:
-                if node in opened:
-                    node.close()
+            self._close(opened)
             self._give_back()
             self.owner.worker_ended(self)
+
+    def _close(self, opened: Sequence[Node]) -> None:
+        for node in self.nodes:
+            if node in opened:
+                try:
+                    node.close()
+                except BaseException as error:  # what a node lets through, sys.exit() say: the thread still has to end
+                    self.owner.worker_failed(self, error)
 
     def _open(self, opened: list[Node]) -> bool:
         """Open the nodes, receivers first; those that did are noted in `opened`."""
@@ -330,7 +336,7 @@ class Worker:
 def _complete(future: Future[Any], function: Callable[[], Any]) -> None:
     try:
         future.set_result(function())
-    except Exception as error:
+    except BaseException as error:  # sys.exit(), too: whoever called waits for it
         future.set_exception(error)
 
 

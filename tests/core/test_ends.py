@@ -493,3 +493,96 @@ def test_markers_do_not_overtake_bundles_and_bundles_do_not_overtake_their_strea
     assert channel.take(admits=lambda s: s != "b") is None  # the bundle has a frame of b
     assert channel.take().stream == "b"
     assert isinstance(channel.take(), Group) and isinstance(channel.take(), StreamEnd)
+
+
+def test_an_error_of_a_tap_names_the_element_that_it_is_at_and_the_stream():
+    def bad(item: Any) -> None:
+        raise AttributeError("no such thing")
+
+    graph, _ = chain(Collect(), Pass(), Collect(), Collect())
+    pipeline = Pipeline(graph)
+    pipeline.tap("e2", bad)
+    pipeline.add_source("a", Count(), "e0")
+    with pytest.raises(MillraceError, match=r"^e2 \(stream a\): a tap failed: AttributeError: no such thing"), pipeline:
+        pipeline.wait(WAIT)
+
+
+def test_what_fails_after_the_pipeline_is_told_once_by_each_element():
+    class Unclosed(Collect):
+        def end_stream(self, stream: str) -> Iterator[Any]:
+            raise OSError(f"{stream} has no trailer")
+
+    class Broken(Element):
+        def process_frame(self, frame: Any) -> None:
+            if frame.index == 3:
+                raise ValueError("bad item")
+
+    graph, _ = chain(Unclosed(), Pass(), Broken())
+    pipeline, told = Pipeline(graph), list[tuple[str, str]]()
+    pipeline.bus.subscribe(
+        lambda message: told.append((message.element, message.text)) if message.kind == "warning" else None
+    )
+    for name in ("a", "b"):
+        pipeline.add_source(name, Forever(stream=name), "e0")
+    with pytest.raises(MillraceError, match="bad item"), pipeline:
+        pipeline.wait(WAIT)
+    ((element, text),) = told
+    assert element == "e0" and "has no trailer; the pipeline had failed before" in text
+    assert [message.element for message in pipeline.errors] == ["e2"]
+
+
+def test_sys_exit_in_a_listener_is_logged_and_everything_ends(caplog: pytest.LogCaptureFixture):
+    def hear(message: Any) -> None:
+        if message.kind == "error":
+            raise SystemExit(1)
+
+    class Broken(Element):
+        def process_frame(self, frame: Any) -> None:
+            raise ValueError("bad item")
+
+    graph, _ = chain(Pass(), Broken(), Sink())
+    pipeline = Pipeline(graph)
+    pipeline.bus.subscribe(hear)
+    for name in ("a", "b"):
+        pipeline.add_source(name, Forever(stream=name), "e0")
+    with pytest.raises(MillraceError, match="bad item"), pipeline:
+        assert pipeline.wait(WAIT), "it never ended"
+    assert "a listener of the bus failed" in caplog.text
+
+
+@pytest.mark.parametrize("guest", [False, True])
+def test_sys_exit_while_closing_ends_the_pipeline_with_an_error(guest: bool):
+    class Exits(Collect):
+        def close(self) -> None:
+            raise SystemExit(4)
+
+    class Source(Count):
+        def close(self) -> None:
+            raise SystemExit(5)
+
+    for source, first, error in [
+        (Source(guest=guest), Collect(), "a: SystemExit: 5"),
+        (Count(guest=guest), Exits(), "e0: SystemExit: 4"),
+    ]:
+        graph, _ = chain(first, sink := Sink())
+        pipeline = Pipeline(graph)
+        pipeline.add_source("a", source, "e0")
+        with pytest.raises(MillraceError, match=error), pipeline:
+            assert pipeline.wait(WAIT), "it never ended"
+        assert sink.closed
+
+
+def test_sys_exit_in_a_call_is_raised_where_it_was_waited_for():
+    class Applies(Pass):
+        level: int = setting(default=0, live=True)
+
+        def apply(self, prepared: Any) -> None:
+            raise SystemExit(6)
+
+    graph, _ = chain(Applies(), Sink())
+    pipeline = Pipeline(graph)
+    pipeline.add_source("a", Forever(), "e0")
+    with pipeline:
+        with pytest.raises(SystemExit):
+            pipeline.set("e0", level=2)
+        assert pipeline.state == "running"

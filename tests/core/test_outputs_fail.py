@@ -140,3 +140,24 @@ def test_an_element_that_is_no_output_fails_as_before() -> None:
     made.start()
     with pytest.raises(ElementError, match="Input/output error"):
         made.wait(10)
+
+
+def test_one_that_cannot_even_be_closed_tells_its_own_error_first_and_the_others_go_on() -> None:
+    class Torn(Writes):
+        def close(self) -> None:
+            raise ValueError("no trailer was written")
+
+    graph, warnings, keep = Graph(), list[str](), Keep()
+    for name, element in {"in": Keep(), "bad": Torn(fail="process"), "good": keep}.items():
+        graph.add(name, element)
+    graph.link("in", "bad")
+    graph.link("in", "good")
+    made = Pipeline(graph)
+    made.bus.subscribe(lambda message: warnings.append(message.text) if message.kind == "warning" else None)
+    made.add_source("a", Pictures(stream="a", count=6), into="in")
+    made.start()
+    with pytest.raises(ElementError, match=r"bad: ValueError: no trailer"):  # it is closed once more at the end
+        made.wait(10)
+    assert len(keep.items) == 6
+    assert "bad: closing it failed, too: ValueError: no trailer was written" in warnings
+    assert made.errors[0].text == "bad: cannot write out.bin: No space left on device"
