@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from ..core.errors import ConfigError, did_you_mean
+from ..core.errors import ConfigError, did_you_mean, redact, said
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,13 @@ class BrokerError(Exception):
 
 class RefusedError(BrokerError):
     """The message after the acknowledged ones can never be taken (too large, say): the delivery drops and counts it."""
+
+
+def why(error: Exception, doing: str) -> str:
+    """What a thread that goes on tells of an error: that the broker is away, or what else made `doing` fail."""
+    if isinstance(error, BrokerError):
+        return f"the broker is away: {redact(str(error))}"
+    return f"{doing} fails: {said(error)}"
 
 
 class Broker(Protocol):

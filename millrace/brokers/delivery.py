@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from ..core.errors import redact
-from .base import Broker, BrokerError, Message, RefusedError
+from ..core.errors import redact, said
+from .base import Broker, BrokerError, Message, RefusedError, why
 from .spool import Spool
 
 Full = Literal["wait", "drop_newest", "drop_oldest"]
@@ -108,13 +108,12 @@ class Delivery:
                     self._broker.connect()
                     connected = True
                 self._deliver()
-            except Exception as error:  # noqa: BLE001 of any library: the thread must go on
+            except Exception as error:  # noqa: BLE001 of any library, of the spool: the thread must go on
                 connected = False
                 self.counts.retries += 1
                 self._hang_up()
                 if not away:
-                    kind = "" if isinstance(error, BrokerError) else f"{type(error).__name__}: "
-                    self._say(f"the broker is away: {kind}{redact(str(error))}; messages wait in {self._spool.path}")
+                    self._say(f"{why(error, 'sending')}; messages wait in {self._spool.path}")
                 pause = min(RETRY[1], pause * 2) if away else RETRY[0]
                 away = True
             else:
@@ -124,8 +123,10 @@ class Delivery:
         self._hang_up()
 
     def _hang_up(self) -> None:
-        with suppress(Exception):  # what breaks while closing is closed, too
+        try:
             self._broker.close()
+        except Exception as error:  # noqa: BLE001 a broker sees itself to what breaks meanwhile: this one has a fault
+            logging.getLogger("millrace").error("the connection to the broker could not be closed: %s", said(error))
 
     def _say(self, text: str) -> None:
         if not self._stopping:  # nobody may listen any more

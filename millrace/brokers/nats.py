@@ -88,7 +88,7 @@ class Nats:
         done = 0
         while done < len(messages):
             answers = self._run(self._publish(messages[done:]))
-            failed = next((n for n, answer in enumerate(answers) if isinstance(answer, Exception)), None)
+            failed = next((n for n, answer in enumerate(answers) if isinstance(answer, BaseException)), None)
             if failed is None:
                 return
             done, error = done + failed, answers[failed]
@@ -132,7 +132,7 @@ class Nats:
             future.cancel()
             raise self._error(TimeoutError("no acknowledgement")) from None
 
-    def _error(self, error: Exception, done: int = 0) -> BrokerError:
+    def _error(self, error: BaseException, done: int = 0) -> BrokerError:
         text = str(error) or type(error).__name__
         if isinstance(error, self._nats.js.errors.NoStreamResponseError):
             text = "no JetStream stream covers the subject: create one"

@@ -171,7 +171,21 @@ def test_whatever_a_library_raises_is_tried_again(started: Callable[..., object]
     monkeypatch.setattr(fake, "send", fails)
     delivery.accept(batch(1, 2))
     assert delivery.drain(10) == 0 and fake.got == ["1", "2"]
-    assert "the broker is away: UnicodeError: a host of too many letters" in said[0]
+    assert said[0].startswith("sending fails: UnicodeError: a host of too many letters; messages wait in ")
+
+
+def test_a_fault_while_closing_is_logged_and_the_thread_goes_on(
+    started: Callable[..., object], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake, delivery, _ = started(fail_after=1)
+
+    def close() -> None:
+        raise AttributeError("no socket of mqtt://user:secret@host")
+
+    monkeypatch.setattr(fake, "close", close)
+    delivery.accept(batch(1, 2))
+    assert delivery.drain(10) == 0 and fake.got == ["1", "2"]
+    assert "could not be closed: AttributeError: no socket of mqtt://***@host" in caplog.text
 
 
 def test_a_flood_of_refusals_is_not_a_flood_of_warnings(started: Callable[..., object]) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from peers import Peer, drip
@@ -301,3 +303,17 @@ def test_nobody_is_left_when_the_listening_ends() -> None:
         for client in (idle, half):
             posted(client)
         assert posted(waiting).startswith(b"HTTP/1.0 503 ")
+
+
+def test_a_message_to_nats_whose_call_is_cancelled_is_not_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("nats")
+    broker = open_broker("nats://127.0.0.1:1/t")
+
+    async def cancelled(messages: Sequence[Message]) -> list[Any]:
+        return [None, asyncio.CancelledError(), None]
+
+    monkeypatch.setattr(broker, "_publish", cancelled)
+    monkeypatch.setattr(broker, "_run", asyncio.run)
+    with pytest.raises(BrokerError) as caught:
+        broker.send([Message(str(n), "t", "k", b"x") for n in range(3)])
+    assert caught.value.acknowledged == 1

@@ -52,7 +52,11 @@ class KafkaSubscriber:
 
     def receive(self, seconds: float) -> list[Incoming]:
         found = []
-        for message in self._consumer.consume(100, timeout=seconds):
+        try:
+            came = self._consumer.consume(100, timeout=seconds)
+        except self._kafka.KafkaException as broken:
+            raise self._error(broken.args[0]) from broken
+        for message in came:
             if (error := message.error()) is not None:
                 if error.code() in (
                     self._kafka.KafkaError._PARTITION_EOF,

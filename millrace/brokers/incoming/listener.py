@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
 
-from ...core.errors import MillraceError, redact
-from ..base import BrokerError
+from ...core.errors import said
+from ..base import why
 from .base import Incoming, Subscriber
 
 PATIENCE = 0.25  # seconds of one look for messages: so soon an end is noticed
@@ -61,9 +61,8 @@ class Listener:
                 except Exception as error:  # noqa: BLE001 of any library: the thread must go on
                     connected = False
                     self._hang_up()
-                    kind = "" if isinstance(error, (BrokerError, MillraceError)) else f"{type(error).__name__}: "
                     if not away:
-                        self._say(f"no commands come, the broker is away: {kind}{redact(str(error))}; trying again")
+                        self._say(f"no commands come, {why(error, 'listening')}; trying again")
                     pause = min(RETRY[1], pause * 2) if away else RETRY[0]
                     away = True
                     self._stopping.wait(pause)
@@ -81,8 +80,7 @@ class Listener:
             try:
                 self._handle(message)
             except Exception as wrong:  # noqa: BLE001 or the message would come again for ever
-                kind = "" if isinstance(wrong, MillraceError) else f"{type(wrong).__name__}: "
-                error = kind + redact(str(wrong))
+                error = said(wrong)
                 self._say(f"a message of {message.topic} did nothing: {error}")
             if message.id is not None:
                 self._seen[message.id] = error
@@ -91,8 +89,10 @@ class Listener:
             self._subscriber.done(message, error)
 
     def _hang_up(self) -> None:
-        with suppress(Exception):  # what breaks while closing is closed, too
+        try:
             self._subscriber.close()
+        except Exception as error:  # noqa: BLE001 a subscriber sees itself to what breaks meanwhile: it has a fault
+            logging.getLogger("millrace").error("the connection to the broker could not be closed: %s", said(error))
 
     def _say(self, text: str) -> None:
         if not self._stopping.is_set():
