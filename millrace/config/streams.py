@@ -134,7 +134,7 @@ class Streams:
                     self._rows.pop(name, None)
             running = set(self.pipeline.sources())
             for name, row in self._due(running):
-                self.pipeline.add_source(name, self._begin(row), self.into)
+                self._add(name, row)
             self._end_if_done()
             return self._next()
 
@@ -152,6 +152,17 @@ class Streams:
                 for name, row in self._rows.items()
                 if row.due is not None and row.due <= now and name not in running
             ]
+
+    def _add(self, name: str, row: Row) -> None:
+        again = row.began > 0
+        try:
+            self.pipeline.add_source(name, self._begin(row), self.into)
+        except Exception as error:
+            if not again or self.pipeline.state not in ("running", "paused"):
+                raise
+            self.pipeline.source_failed(name, error)  # nobody waits for it, and the others are to begin again, too
+            with self._changed:
+                self._ended(row)
 
     def _begin(self, row: Row) -> Source:
         with self._changed:

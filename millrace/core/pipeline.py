@@ -374,11 +374,11 @@ class Pipeline:
     def open_failed(self, worker: Worker, error: BaseException) -> None:
         """start() and add_target() raise it themselves; nobody waits for a source that is added while running."""
         if isinstance(worker, SourceWorker) and not self._opening:
-            self.source_failed(worker, error)
+            self.source_failed(worker.name, error)
 
-    def source_failed(self, worker: Worker, error: BaseException) -> None:
-        shown = source_error(worker.name, error)
-        self._post("error", worker.name, str(shown), worker.name, shown)
+    def source_failed(self, name: str, error: BaseException) -> None:
+        shown = source_error(name, error)
+        self._post("error", name, str(shown), name, shown)
 
     def expected(self, node: Node) -> tuple[str, ...]:
         return self._roll.expected(node.name)

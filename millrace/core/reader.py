@@ -118,7 +118,7 @@ class SourceWorker(Worker):
         node.emit(item)
 
     def _fail(self, error: Exception) -> None:
-        self.owner.source_failed(self, error)
+        self.owner.source_failed(self.name, error)
         node = self.nodes[0]
         for stream in list(node.open_streams):
             self._mark(node, StreamEnd(stream, str(error)))

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..config.plan import Plan
 from ..core import Message
-from ..core.errors import Cancelled, MillraceError
+from ..core.errors import Cancelled, MillraceError, said
 from ..meter import Reading
 from ..summary import Run
 
@@ -54,7 +54,7 @@ def main() -> None:
     with connection:
         try:
             result: Any = _Worker(connection, work).run()
-        except EOFError:
+        except Cancelled:
             os._exit(1)  # the supervisor is gone, and nobody would hear of it
         except Exception as error:  # noqa: BLE001  it is raised again in the supervisor
             result, code = portable(error), 1
@@ -76,7 +76,7 @@ class _Worker:
             run.start()
             told = 0.0
             while not run.pipeline.wait(0):
-                if self._connection.poll(TICK) and not self._obey(run, self._connection.recv()):
+                if self._connection.poll(TICK) and not self._obey(run, self._received()):
                     break
                 told += TICK
                 if told >= TELL:
@@ -88,6 +88,13 @@ class _Worker:
             forget()
         summary = run.summary()
         return replace(summary, errors=[_portable_message(message) for message in summary.errors])
+
+    def _received(self) -> tuple[Any, ...]:
+        try:
+            order: tuple[Any, ...] = self._connection.recv()
+        except (EOFError, ConnectionResetError):
+            raise Cancelled("the supervisor is gone") from None
+        return order
 
     def _obey(self, run: Run, order: tuple[Any, ...]) -> bool:
         """Do what the supervisor says; False for `stop`. What cannot be done is said, and the run goes on."""
@@ -127,4 +134,4 @@ def portable(error: BaseException) -> BaseException:
     """The error itself where it is ours (those can be pickled), else a MillraceError that says the same."""
     if isinstance(error, MillraceError):
         return error
-    return MillraceError(f"{type(error).__name__}: {error}")
+    return MillraceError(said(error))

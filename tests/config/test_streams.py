@@ -235,3 +235,22 @@ def test_a_flow_in_the_background(tmp_path):
 def test_restart_in_a_flow(flaky):
     summary = millrace.open("scene:", restart="on_error", failures=2, frames=5).map(lambda frame: True).run(check=False)
     assert flaky.opened == 3 and len(summary.errors) == 2 and summary.frames == 3 + 3 + 5
+
+
+def test_a_stream_that_cannot_be_made_again_is_an_error_and_is_tried_again(table, flaky, monkeypatch):
+    from millrace.config import streams as module
+
+    made, make = list[str](), module.source_of
+
+    def source_of(stream: Stream) -> object:
+        made.append(stream.name)
+        if made.count("a") in (2, 3):
+            raise ConfigError("there is no camera 3") if made.count("a") == 2 else AttributeError("no such thing")
+        return make(stream)
+
+    monkeypatch.setattr(module, "source_of", source_of)
+    run = table(Stream("a", "scene:", {"failures": 1, "frames": 5}, "on_error"))
+    wait_for(lambda: run.streams.rows()["a"].state == "ended")
+    told = [(message.stream, message.text) for message in run.pipeline.errors]
+    assert told[1:] == [("a", "a: there is no camera 3"), ("a", "a: AttributeError: no such thing")]
+    assert run.streams.rows()["a"].restarts == 3

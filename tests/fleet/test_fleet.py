@@ -3,7 +3,10 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from millrace.config.plan import Plan, Step, Stream
 from millrace.core.errors import ConfigError
 from millrace.fleet import Fleet
 from millrace.fleet.process import Process
+from millrace.fleet.worker import Work
 from millrace.testing.clips import numbered_clip
 
 
@@ -190,3 +194,20 @@ def test_processes_end_when_their_supervisor_is_gone(clips, capfd):
         code = fleet.processes[0].ended()  # closes the connection, and waits
     assert code == 1
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_an_end_of_file_in_a_process_is_its_error_and_not_the_end_of_its_supervisor(clips):
+    code = (
+        "from millrace.fleet import worker\n"
+        "def run(self): raise EOFError('no data left')\n"
+        "worker._Worker.run = run\n"
+        "worker.main()\n"
+    )
+    ours, theirs = Pipe()
+    with ours, theirs, subprocess.Popen([sys.executable, "-c", code, str(theirs.fileno())],
+                                        pass_fds=[theirs.fileno()]) as child:  # fmt: skip
+        theirs.close()
+        ours.send(Work(plan(clips[:1]), list(sys.path)))
+        assert ours.poll(60)
+        assert str(ours.recv()) == "EOFError: no data left"
+        assert child.wait(60) == 1
