@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import engines, folders, parsers
+from ..core.errors import MillraceError, said
 from ..engines.machine import digest
 from ..metrics.agreement import agreement
 from ..models.card import find_card
@@ -99,7 +100,9 @@ class FileWatch(Renewal):
             try:
                 self._tell(News(self._load()))
             except Exception as error:  # noqa: BLE001 whatever a runtime makes of a broken file: the watch goes on
-                self._tell(News(problem=f"the new {self._path.name} cannot be used, the old model goes on: {error}"))
+                self._tell(
+                    News(problem=f"the new {self._path.name} cannot be used, the old model goes on: {said(error)}")
+                )
 
     def _files(self) -> list[Path]:
         card = find_card(self._path)
@@ -161,7 +164,7 @@ class Optimizer(Renewal):
                 self._tell(News(problem=f"no engine takes over, the default goes on: {problem}"))
         except Exception as error:  # noqa: BLE001 of a runtime, too: its model may be closed while this thread is told to end
             if not self._stop.is_set():
-                self._tell(News(problem=f"no engine takes over, the default goes on: {error}"))
+                self._tell(News(problem=f"no engine takes over, the default goes on: {said(error)}"))
 
     def _build(self) -> str | None:
         """Run `millrace build` at low priority; what it says when it fails."""
@@ -189,7 +192,7 @@ class Optimizer(Renewal):
         if built is None or built.is_default:
             untried = _untried(built) if built else 0
             busy = f"; {untried} engines were not tried, for it got too little of the processor" if untried else ""
-            raise ValueError(f"none that is allowed was faster, of those that were tried in {built.took:.0f} s{busy}"
+            raise MillraceError(f"none that is allowed was faster, of those that were tried in {built.took:.0f} s{busy}"
                              if built else "nothing was kept")  # fmt: skip
         loaded = self._load()
         if loaded.opened is None or loaded.opened.built is None:
@@ -198,7 +201,7 @@ class Optimizer(Renewal):
         try:
             alike = self._agreement(loaded)
             if alike < self._limit:
-                raise ValueError(f"{loaded.opened.built.engine.label} agrees with it by {alike:.3f} only")
+                raise MillraceError(f"{loaded.opened.built.engine.label} agrees with it by {alike:.3f} only")
         except Exception:
             loaded.runtime.close()
             raise

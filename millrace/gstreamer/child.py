@@ -107,8 +107,9 @@ class _Fragment:
         if event.type == Gst.EventType.CAPS and self.sink is None:
             try:
                 self._take(pad, event.parse_caps())
-            except ValueError as error:
-                self.channel.send({"kind": "error", "text": str(error), "element": None})
+            except Exception as error:  # noqa: BLE001 PyGObject only prints it, and the other side would wait for ever
+                text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+                self.channel.send({"kind": "error", "text": text, "element": None})
         elif event.type == Gst.EventType.EOS and self.sink is None:
             self.channel.send({"kind": "eos"})
         return Gst.PadProbeReturn.OK
@@ -157,7 +158,7 @@ class _Fragment:
         """The work of a thread. Without a word of what breaks it the other side would wait for ever."""
         try:
             work()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 of GStreamer's bindings, or a bug
             text = f"{type(error).__name__}: {error}"
             self.channel.send({"kind": "error", "text": text, "element": work.__name__.strip("_")})
 

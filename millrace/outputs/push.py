@@ -15,7 +15,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from ..core.caps import Caps
-from ..core.errors import ConfigError, OutputError, redact
+from ..core.errors import ConfigError, OutputError, redact, said
 from ..media import Packet
 from .container import Server
 
@@ -153,6 +153,13 @@ class Pusher:
     # the thread
 
     def _work(self) -> None:
+        try:
+            self._keep_sending()
+        except Exception as error:  # noqa: BLE001  nobody waits for this thread: whoever gives must hear of it
+            self.failed = OutputError(self.label, OSError(0, said(error)))
+            self.failed.__cause__ = error
+
+    def _keep_sending(self) -> None:
         wait, tried = self._backoff[0], 0
         while not self._stopping:
             before = self.sent

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import ConfigError, MissingExtraError
+from ..core.errors import ConfigError, MissingExtraError, said
 
 CLOSING_KEYS = ("q", "escape")
 PAUSE = 0.02  # seconds between looks at the desktop's events
@@ -74,15 +74,26 @@ class Desk:
         """Call it in the desk's thread, and wait for what it gives. Raises ConfigError once that thread has ended."""
         done: Future[Any] = Future()
         with self._changed:
-            if self._failure is not None:
-                raise ConfigError(f"windows cannot be served any more: {self._failure}")
+            self._check()
             self._calls.append((function, done))
             self._changed.notify()
         return done.result()
 
     def wake(self) -> None:
+        """There is a picture to show. Raises ConfigError once the thread has ended."""
         with self._changed:
+            self._check()
             self._changed.notify()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._gone(self._failure)
+
+    def _gone(self, error: Exception) -> ConfigError:
+        why = str(error) if isinstance(error, self.pygame.error) else said(error)
+        failure = ConfigError(f"windows cannot be served any more: {why}")
+        failure.__cause__ = error
+        return failure
 
     def _main(self) -> None:
         try:
@@ -94,11 +105,11 @@ class Desk:
         try:
             while self._work():
                 self._serve()
-        except Exception as error:  # noqa: BLE001  the display is gone: those who wait must hear of it
+        except Exception as error:  # noqa: BLE001  the display is gone, or a bug: all who have a window must hear of it
             with self._changed:
                 self._failure, calls = error, self._calls
             for _, done in calls:
-                done.set_exception(ConfigError(f"windows cannot be served any more: {error}"))
+                done.set_exception(self._gone(error))
         self.pygame.display.quit()
 
     def _work(self) -> bool:

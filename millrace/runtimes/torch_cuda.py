@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
+from ..core.errors import said
 from ..cuda.context import Event, Gpu
 from ..media import TensorInfo
 from .base import Inputs, Tensors
@@ -262,7 +263,7 @@ class TorchRuntime:
                     if getattr(value, "ready", None) is not None:
                         value.ready.happened = True
                 call.future.set_result({name: out.numpy() for name, out in zip(names, call.results, strict=True)})
-            except (RuntimeError, TypeError, ValueError) as error:  # CUDA's, NumPy's: later calls must not hang for it
+            except Exception as error:  # noqa: BLE001 whatever it is, later calls must not hang for it
                 call.future.set_exception(error)
             del call  # or it would keep a batch alive until the next one is done
 
@@ -288,7 +289,9 @@ class _Compiler:
                 try:
                     self._runtime.replace(size, [self._runtime.record(size, compiled=True) for _ in range(2)])
                 except Exception as error:  # noqa: BLE001  # whatever the compiler raises: the network runs on as it is
-                    self._runtime.report(f"the network is not compiled for {size} pictures, it runs as it is: {error}")
+                    self._runtime.report(
+                        f"the network is not compiled for {size} pictures, it runs as it is: {said(error)}"
+                    )
                     return
                 if self._stop.is_set():
                     return

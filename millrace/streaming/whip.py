@@ -9,7 +9,7 @@ from collections.abc import Callable
 from urllib.parse import urljoin, urlsplit
 
 from ..core.caps import Caps
-from ..core.errors import ConfigError, MissingExtraError, OutputError, redact
+from ..core.errors import ConfigError, MissingExtraError, OutputError, redact, said
 from ..core.hosts import is_loopback
 from ..media import Packet
 from .fmp4 import Track
@@ -97,7 +97,8 @@ class Whip:
         try:
             await self._keep_publishing()
         except Exception as error:  # noqa: BLE001  of aiortc: nobody waits for this task, who gives must hear of it
-            self.failed = OutputError(self.label, OSError(0, f"{type(error).__name__}: {redact(str(error))}"))
+            self.failed = OutputError(self.label, OSError(0, said(error)))
+            self.failed.__cause__ = error
 
     async def _keep_publishing(self) -> None:
         wait, tried = self._backoff, 0

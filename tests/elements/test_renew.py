@@ -345,3 +345,17 @@ def test_an_open_that_fails_leaves_no_session(tmp_path):
     with pytest.raises(ConfigError, match="has no class"):
         element.open(Context("infer"))
     assert open_sessions() == 0
+
+
+def test_a_fault_while_a_new_file_is_loaded_has_its_name(opened, tmp_path, monkeypatch):
+    path = make_detector(tmp_path / "model.onnx", LEFT, classes=5)
+    element = opened(model=path, watch=True)
+
+    def load():
+        raise AttributeError("no such thing")
+
+    monkeypatch.setattr(element.renewals._watch, "_load", load)
+    new = make_detector(tmp_path / "new.onnx", RIGHT, classes=5)
+    os.replace(new, path)
+    until(element, lambda: opened.warnings)
+    assert "the old model goes on: AttributeError: no such thing" in opened.warnings[0]

@@ -108,3 +108,15 @@ def children() -> list[int]:
             if int(stat[1]) == os.getpid() and stat[0] != "Z" and "gstreamer.child" in line:
                 found.append(int(name))
     return found
+
+
+def test_a_fault_where_the_first_caps_come_is_told_and_nobody_waits(monkeypatch):
+    code = (
+        "from millrace.gstreamer import child\n"
+        "def wrong(*_): raise AttributeError('no such thing')\n"
+        "child._Fragment._take = wrong\n"
+        "child.main()\n"
+    )
+    monkeypatch.setattr("millrace.gstreamer.process._MAIN", code)
+    with pytest.raises(SourceError, match="AttributeError: no such thing"):
+        list(millrace.open(BARS.format("I420", 64, 48)))

@@ -12,6 +12,7 @@ import pytest
 from peers import Peer
 
 from millrace.core import FRAMES, Caps
+from millrace.core.errors import OutputError
 from millrace.encoders.libav import open_encoder
 from millrace.outputs.container import Server
 from millrace.outputs.push import Pusher
@@ -65,3 +66,14 @@ def test_a_process_that_connects_does_not_outlive_a_parent_that_is_killed(silent
         parent.kill()
         parent.wait(10)
     assert silent.all_closed(), "its process is still there"
+
+
+def test_whatever_ends_the_thread_is_told_to_who_gives(caps: Caps, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_process(*_: object, **__: object) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("millrace.outputs.push.subprocess.Popen", no_process)
+    pusher = Pusher(Server("rtmp://127.0.0.1:1/live/cam", "flv"), caps, print)
+    assert until(lambda: pusher.failed is not None)
+    with pytest.raises(OutputError, match=r"BlockingIOError: .* temporarily unavailable"):
+        pusher.end()

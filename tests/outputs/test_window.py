@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from millrace.core.errors import ConfigError
@@ -51,3 +52,22 @@ def test_what_cannot_begin_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(window, "_pygame", broken)
     with pytest.raises(OSError, match="no library"):
         window.connect()
+
+
+def test_who_shows_pictures_hears_that_the_display_is_gone(pygame: Any) -> None:
+    desk = window.connect()
+    pygame.Window = lambda *_, **__: SimpleNamespace(get_surface=lambda: None, size=(64, 48))
+    screen = window.Screen(desk, "a", 64, 48)
+    try:
+        failure = AttributeError("no such event")
+
+        def wrong() -> Any:
+            raise failure
+
+        pygame.event.get = wrong
+        with pytest.raises(ConfigError, match="any more: AttributeError: no such event") as caught:
+            while True:
+                screen.show(np.zeros((48, 64, 3), np.uint8))
+        assert caught.value.__cause__ is failure
+    finally:
+        desk.release()

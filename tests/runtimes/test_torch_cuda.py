@@ -102,6 +102,19 @@ def test_others_are_recorded_for_powers_of_two(make):
     assert runtime.sizes == [1, 4, 8]
 
 
+def test_no_call_waits_for_ever_when_there_is_no_memory_for_an_answer(make, monkeypatch):
+    class Full:
+        def numpy(self):
+            raise MemoryError("no memory for an array")
+
+    runtime = make()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch_cuda, "_to_host", lambda torch, values: Full())
+        with pytest.raises(MemoryError):
+            runtime.submit(pictures(1)).result(20)
+    assert (runtime.submit(pictures(1)).result(20)["out"] == 2).all()
+
+
 def test_what_goes_wrong_with_an_answer_is_told_and_the_next_call_works(make):
     runtime = make()
     outputs = runtime.outputs
