@@ -9,6 +9,8 @@ Every command imports what it needs when it runs, so that `millrace --help` is q
 from __future__ import annotations
 
 import errno
+import os
+import select
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def invoke(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Errors become one line on stderr, with `-v` a traceback too."""
+    from ._commands import Unheard
     from .app import app
 
     verbose = any(argument in ("-v", "--verbose") for argument in arguments)
@@ -31,18 +34,30 @@ def invoke(arguments: Sequence[str]) -> int:
         return ended.code if isinstance(ended.code, int) else FAILED if ended.code else OK
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone: `millrace inspect | head`
-        sys.stderr.close()
-        return OK
     except Exception as error:  # noqa: BLE001  # the last line of defence: a user gets a sentence, not a traceback
-        return OK if _reader_has_gone(error) else _report(error, verbose)
+        raised = error.__cause__ if isinstance(error, Unheard) else error
+        assert isinstance(raised, Exception)
+        return OK if _reader_has_gone(raised) else _report(raised, verbose)
     return OK
 
 
-def _reader_has_gone(error: BaseException) -> bool:
-    """Whether an element wrote to a pipe that nobody reads any more: `millrace run a.mp4 --json - | head`."""
+def _reader_has_gone(error: Exception) -> bool:
+    """Whether we wrote to a pipe that nobody reads any more: `millrace inspect | head`, `run a.mp4 --json - | head`."""
+    if isinstance(error, BrokenPipeError) and _stdout_is_broken():
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has nowhere to go at the exit
+        return True
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno == errno.EPIPE and cause.filename in (None, "-")
+
+
+def _stdout_is_broken() -> bool:
+    """Whether it is that pipe: the connection to a server breaks in the same words."""
+    try:
+        looks = select.poll()
+        looks.register(sys.stdout.fileno(), 0)  # whatever is asked for, a pipe without a reader is told
+    except (AttributeError, OSError, ValueError):  # on Windows there is no poll; stdout may be no file
+        return False
+    return bool(looks.poll(0))
 
 
 def _report(error: Exception, verbose: bool) -> int:

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from ._commands import Commands
 from .bench import bench
 from .deepstream import check, deepstream, migrate
 from .evaluate import Verbose, evaluate
 
 app = typer.Typer(
     name="millrace",
+    cls=Commands,
     help="Real-time video analytics: decode, infer, track, analyse, draw, encode.",
     no_args_is_help=True,
     add_completion=False,

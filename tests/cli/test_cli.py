@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 import millrace
-from millrace.cli import INTERRUPTED, OK, SOURCE, WRONG, invoke
+from millrace.cli import FAILED, INTERRUPTED, OK, SOURCE, WRONG, invoke
 from millrace.cli.live import clock
 from millrace.cli.run import Options, line_of, plan_of, shapes
 from millrace.config.plan import Step
 from millrace.core import ConfigError
+from millrace.core.errors import OutputError
 from millrace.testing.clips import numbered_clip
 from millrace.testing.models import make_detector
 
@@ -290,3 +291,34 @@ def test_streams_that_are_made_and_options_of_every_source(tmp_path: Path, capsy
     assert len((tmp_path / "scene.jsonl").read_text().splitlines()) == 8
     assert invoke(["run", "pattern:", "--option", "nothing"]) == 2
     assert "it is written setting=value" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_gone_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "millrace", "inspect"]
+    ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60, cwd=ROOT)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (OK, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (BrokenPipeError(32, "Broken pipe"), "BrokenPipeError: [Errno 32] Broken pipe (-v shows where)"),
+        (OutputError("/tmp/fifo", OSError(32, "Broken pipe")), "cannot write /tmp/fifo: Broken pipe"),
+        (EOFError("no data left"), "EOFError: no data left (-v shows where)"),
+    ],
+    ids=["of a server", "of an output", "of a file"],
+)
+def test_an_error_that_typer_has_its_own_mind_of_is_told_too(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def run(options: Options) -> int:
+        raise error
+
+    monkeypatch.setattr("millrace.cli.run.run", run)
+    assert invoke(["run", "a.mp4"]) == FAILED
+    assert capfd.readouterr().err == f"millrace: {said}\n"
+    assert invoke(["run", "a.mp4", "-v"]) == FAILED
+    assert f"{type(error).__name__}" in capfd.readouterr().err
