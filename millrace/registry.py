@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from .core.element import Element
-from .core.errors import ConfigError, SettingError, did_you_mean
+from .core.errors import ConfigError, MillraceError, SettingError, did_you_mean
+from .core.named import told
 
 GROUP = "millrace.elements"
 _DURATION = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(us|ms|s|m|h)\s*")
@@ -185,13 +186,18 @@ def _class_name(name: str) -> str:
 def _load(name: str, target: str) -> type[Element]:
     module, _, attribute = target.partition(":")
     try:
-        cls = getattr(import_module(module), attribute)
+        imported = import_module(module)
+    except MillraceError:
+        raise
     except ModuleNotFoundError as error:
         if error.name and (module == error.name or module.startswith(error.name + ".")):
             raise ConfigError(f"element {name!r}: there is no module {error.name!r}") from error
         raise ConfigError(f"element {name!r} cannot be loaded: {error}; install the library that it needs") from error
-    except AttributeError as error:
-        raise ConfigError(f"element {name!r}: {module} has no {attribute!r}") from error
+    except Exception as error:  # of somebody's module: whatever it is, it is told whose
+        raise ConfigError(f"element {name!r} cannot be loaded: {told(error)}") from error
+    cls = getattr(imported, attribute, None)
+    if cls is None:
+        raise ConfigError(f"element {name!r}: {module} has no {attribute!r}")
     if not (isinstance(cls, type) and issubclass(cls, Element)):
         raise ConfigError(f"element {name!r}: {target} is not an Element")
     return cls

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -98,3 +99,15 @@ def test_create_asks_for_what_must_be_given() -> None:
     with pytest.raises(ConfigError, match=r"limit: count must be given \(frames of each stream that pass\)"):
         registry.create("limit")
     assert registry.create("limit", count="3").count == 3  # type: ignore[attr-defined]
+
+
+def test_a_fault_in_somebodys_module_is_told_as_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "their_faulty.py").write_text("import math\n\nHALF = math.pie\nclass Theirs: ...\n")
+    (tmp_path / "their_other.py").write_text("from math import pie\n")
+    for name, said in [
+        ("their_faulty:Theirs", r"AttributeError: module 'math' has no attribute 'pie' \(their_faulty\.py, line 3\)"),
+        ("their_other:Theirs", r"ImportError: cannot import name 'pie' from 'math' .* \(their_other\.py, line 1\)"),
+    ]:
+        with pytest.raises(ConfigError, match=f"element 'theirs' cannot be loaded: {said}"):
+            registry._load("theirs", name)

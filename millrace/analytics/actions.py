@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
 
-from ..core.errors import did_you_mean
+from ..core.errors import ConfigError, did_you_mean
+from ..core.named import find_named
 from ..media import Event, Frame
 from .events import NEW, UPDATE
 from .sightings import SECOND
@@ -92,11 +92,10 @@ def _call(value: Any) -> Action:
         return value  # type: ignore[no-any-return]
     if not isinstance(value, str) or value.count(":") != 1:
         raise ValueError(f"call: module:function is wanted, got {value!r}")
-    module, _, name = value.partition(":")
     try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"call: {value} is not found ({error}); it is written module:function") from error
+        found = find_named(value)
+    except ConfigError as error:
+        raise ValueError(f"call: {value}: {error}") from error
     if not callable(found):
         raise ValueError(f"call: {value} is not a function")
     return found  # type: ignore[no-any-return]

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple, Protocol
 
 from ..core.errors import ConfigError, did_you_mean
+from ..core.named import find_named
 from ..media import Event, Frame, Object
 
 MASKS = ("none", "rle", "polygon")
@@ -73,13 +74,12 @@ def open_converter(name: str, what: tuple[str, ...], texts: Texts, options: Mapp
         except TypeError as error:
             raise ConfigError(f"the payload {name!r} does not take these options: {', '.join(options)}") from error
         return converter
-    module, colon, function = name.partition(":")
-    if not colon:
+    if ":" not in name:
         known = [*CONVERTERS, "module:function"]
         raise ConfigError(f"payload {name!r} is not known.{did_you_mean(name, known)} There are: {', '.join(known)}")
     try:
-        return Custom(getattr(import_module(module), function))
-    except (ImportError, AttributeError) as error:
+        return Custom(find_named(name))
+    except ConfigError as error:
         raise ConfigError(f"payload {name!r} cannot be loaded: {error}") from error
 
 

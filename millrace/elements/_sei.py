@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 from ..core.errors import ConfigError
+from ..core.named import find_named
 
 NAME = "millrace.frame"
 
@@ -28,13 +28,10 @@ def user_name(text: str) -> bytes:
 
 def find_call(element: str, target: str) -> Callable[..., Any]:
     """The function that package.module:function names. Raises ConfigError."""
-    module, _, name = target.partition(":")
     try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"{element}: format={target!r} is neither json nor package.module:function ({error})"
-        ) from error
+        found = find_named(target)
+    except ConfigError as error:
+        raise ConfigError(f"{element}: format={target!r} is neither json nor a function: {error}") from error
     if not callable(found):
         raise ConfigError(f"{element}: format={target!r} is not a function")
     return found  # type: ignore[no-any-return]

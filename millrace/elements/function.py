@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from typing import Any
 
 from ..core.element import Context, Element, setting
 from ..core.errors import ConfigError
 from ..core.item import Item
+from ..core.named import find_named
 from ..media import Batch, Frame
 
 Answer = Frame | bool | None
@@ -51,11 +51,10 @@ class Function(Element):
 
 
 def _find(target: str) -> Callable[[Frame], Answer]:
-    module, _, name = target.partition(":")
     try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"call={target!r}: not found ({error}); it is written package.module:function") from error
+        found = find_named(target)
+    except ConfigError as error:
+        raise ConfigError(f"call={target!r}: {error}") from error
     if not callable(found):
         raise ConfigError(f"call={target!r} is not a function")
     return found  # type: ignore[no-any-return]

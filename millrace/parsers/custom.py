@@ -12,19 +12,15 @@ beside the card. A class is made once, without arguments, and then called.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
-import traceback
 from collections.abc import Callable, Sequence
-from importlib import import_module
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from ..core.errors import ConfigError, MillraceError
+from ..core.named import find_named, told
 from ..media import Detections, Label, Object, Reading
 from .base import Outputs, Parsed, ParserSettings, empty
 from .raw import of_picture
@@ -51,16 +47,15 @@ def is_custom(name: str) -> bool:
 
 def load_custom(name: str, folder: str | os.PathLike[str] = ".") -> CustomParser:
     """The parser that `module:function` or `file.py:function` names. Raises ConfigError."""
-    where, _, what = name.rpartition(":")
-    module = _file(Path(folder) / where, name) if where.endswith(".py") else _module(where, name)
-    found = getattr(module, what, None)
-    if found is None:
-        has = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise ConfigError(f"parser {name!r}: {where} has no {what}; it has: {', '.join(has) or 'no function'}")
+    what = name.rpartition(":")[2]
+    try:
+        found = find_named(name, folder)
+    except ConfigError as error:
+        raise ConfigError(f"parser {name!r}: {error}") from error
     try:
         call = found() if isinstance(found, type) else found
     except Exception as error:
-        raise ConfigError(f"parser {name!r}: {what}() raised {_said(error)}") from error
+        raise ConfigError(f"parser {name!r}: {what}() raised {told(error)}") from error
     call = getattr(call, "parse", call) if not callable(call) else call
     if not callable(call):
         raise ConfigError(f"parser {name!r}: {what} is no function, nor a class whose objects can be called")
@@ -80,7 +75,7 @@ class CustomParser:
             try:
                 answer = self.call(of_picture(outputs, picture, count), settings)
             except Exception as error:
-                raise ParserError(f"parser {self.name} raised {_said(error)}") from error
+                raise ParserError(f"parser {self.name} raised {told(error)}") from error
             try:
                 found.append(understood(answer))
             except ParserError as error:
@@ -142,30 +137,3 @@ def _objects(found: Sequence[Object]) -> Objects:
             raise ParserError(f"it returned an object with the box {each.box!r} and confidence {each.confidence!r}")
         each.box = sides
     return Objects(found)
-
-
-def _module(where: str, name: str) -> ModuleType:
-    try:
-        return import_module(where)
-    except Exception as error:
-        raise ConfigError(f"parser {name!r}: {where} cannot be imported: {_said(error)}") from error
-
-
-def _file(path: Path, name: str) -> ModuleType:
-    if not path.is_file():
-        raise ConfigError(f"parser {name!r}: there is no file {path}")
-    spec = importlib.util.spec_from_file_location(f"millrace_parser_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ConfigError(f"parser {name!r}: {path} cannot be run: {_said(error)}") from error
-    return module
-
-
-def _said(error: Exception) -> str:
-    """`KeyError: 'boxes' (mine.py, line 12)`: what, and where in the user's code."""
-    trace = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(trace[-1].filename).name}, line {trace[-1].lineno})" if len(trace) > 1 else ""
-    return f"{type(error).__name__}: {error}{place}"

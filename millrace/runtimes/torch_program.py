@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import json
 import os
 import pickle
@@ -21,6 +19,8 @@ from typing import Any
 
 import torch
 
+from ..core.errors import ConfigError
+from ..core.named import find_named
 from ..media import TensorInfo
 from .base import parse_info
 
@@ -236,18 +236,9 @@ def _with_weights(path: str | os.PathLike[str], model: str | None, arguments: Ma
 
 def _class(name: str) -> Any:
     """`package.module:Class` or `file.py:Class`. Raises ValueError."""
-    where, _, attribute = name.rpartition(":")
     try:
-        if where.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(Path(where).stem, where)
-            if spec is None or spec.loader is None or not Path(where).is_file():
-                raise ValueError(f"model={name!r}: there is no file {where}")
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(where)
-        return getattr(module, attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+        return find_named(name)
+    except ConfigError as error:
         raise ValueError(f"model={name!r} is not a class (module:Class or file.py:Class): {error}") from error
 
 

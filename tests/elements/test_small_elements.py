@@ -64,9 +64,9 @@ def test_function_by_its_import_path() -> None:
     function = opened(Function(call="pictures:frame"))
     assert function._call is frame
     for call, message in [
-        ("pictures:frme", "not found"),
-        ("toys", "not found"),
-        ("pictures:sys", "is not a function|not found"),
+        ("pictures:frme", "pictures has no frme; it has: .*frame"),
+        ("toys", "it is written package.module:name"),
+        ("pictures:sys", "is not a function|has no sys"),
     ]:
         with pytest.raises(ConfigError, match=message):
             opened(Function(call=call))

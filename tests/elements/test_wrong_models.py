@@ -247,7 +247,7 @@ def test_a_class_is_made_once_and_sees_one_picture_at_a_time(run, tmp_path):
     ("name", "message"),
     [
         ("nowhere.py:parse", "there is no file .*nowhere.py"),
-        ("no_such_module_here:parse", "cannot be imported: ModuleNotFoundError"),
+        ("no_such_module_here:parse", "there is no module .no_such_module_here."),
         ("mine.py:prase", "mine.py has no prase; it has: parse"),
         ("broken.py:parse", r"cannot be run: SyntaxError"),
         ("failing.py:Parse", r"Parse\(\) raised RuntimeError: no"),
