@@ -78,6 +78,7 @@ class SourceWorker(Worker):
             if self._items is None:
                 self._items = iter(self.source.read())
             item = next(self._items, None)
+            is_marker = item is not None and not item.droppable  # what is no item is the source's own error
         except Exception as error:
             if not self.stopping and not self.cancelled:  # an interrupted read may fail in its own way
                 self._fail(error)
@@ -86,10 +87,10 @@ class SourceWorker(Worker):
             node.stats.time_in += time.perf_counter() - began
         if item is None:
             return False
-        if item.droppable:
-            node.emit(item)
-        else:
+        if is_marker:
             self._mark(node, item)
+        else:
+            node.emit(item)
         return True
 
     def _close_items(self) -> None:

@@ -586,3 +586,18 @@ def test_sys_exit_in_a_call_is_raised_where_it_was_waited_for():
         with pytest.raises(SystemExit):
             pipeline.set("e0", level=2)
         assert pipeline.state == "running"
+
+
+@pytest.mark.parametrize("guest", [False, True])
+def test_what_a_source_gives_that_is_no_item_is_its_own_error_and_the_others_go_on(guest: bool):
+    class Wrong(Count):
+        def read(self) -> Iterator[Any]:
+            yield StreamStart(self.stream, Caps("numbers"))
+            yield 5
+
+    graph, _ = chain(sink := Sink())
+    pipeline = run(Pipeline(graph), Wrong(stream="a", guest=guest), Count(stream="b", guest=guest))
+    assert [(message.element, message.text) for message in pipeline.errors] == [
+        ("a", "a: AttributeError: 'int' object has no attribute 'droppable'")
+    ]
+    assert sink.indices("b") == list(range(10))
