@@ -75,5 +75,6 @@ def test_whatever_ends_the_thread_is_told_to_who_gives(caps: Caps, monkeypatch: 
     monkeypatch.setattr("millrace.outputs.push.subprocess.Popen", no_process)
     pusher = Pusher(Server("rtmp://127.0.0.1:1/live/cam", "flv"), caps, print)
     assert until(lambda: pusher.failed is not None)
+    assert isinstance(pusher.failed.__cause__, BlockingIOError)
     with pytest.raises(OutputError, match=r"BlockingIOError: .* temporarily unavailable"):
         pusher.end()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import logging
 import queue
 import socket
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -14,7 +16,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from ...core.errors import ConfigError
+from ...core.errors import ConfigError, said
 from ...core.hosts import is_loopback
 from ..base import Address, BrokerError
 from .base import Incoming
@@ -134,7 +136,10 @@ class _Server(ThreadingHTTPServer):
         self.close_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away in the middle is its own affair."""
+        """A client that goes away in the middle is its own affair; anything else is ours."""
+        error = sys.exception()
+        if error is not None and not isinstance(error, OSError):
+            logging.getLogger("millrace").error("a message over HTTP was not answered: %s", said(error))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -143,8 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "millrace", ""
 
     def do_POST(self) -> None:
-        said = self.headers.get("Authorization", "").encode("utf-8", "replace")
-        if self.server.secret is not None and not hmac.compare_digest(said, self.server.secret):
+        key = self.headers.get("Authorization", "").encode("utf-8", "replace")
+        if self.server.secret is not None and not hmac.compare_digest(key, self.server.secret):
             self._answer(401, "user and password are wanted", {"WWW-Authenticate": "Basic"})
         elif "Origin" in self.headers:  # a page in this machine's browser reaches loopback, too
             self._answer(403, "pages of web sites may not send messages")
@@ -152,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, f"messages are posted to {self.server.path}")
         elif not (length := self.headers.get("Content-Length", "")).isascii() or not length.isdigit():
             self._answer(411, "Content-Length is wanted")
-        elif int(length) > LARGEST:
+        elif len(length) > 20 or int(length) > LARGEST:  # Python reads no number of thousands of digits
             self._answer(413, f"a message has at most {LARGEST} bytes")
         elif len(body := self.rfile.read(int(length))) == int(length):
             self._take(body)

@@ -214,6 +214,7 @@ def test_webhooks_are_answered_and_what_is_malformed_refused(heard: Any) -> None
     for raw in (
         known + b"\r\n",
         known + b"Content-Length: 9999999\r\n\r\n",
+        known + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
         b"nonsense\r\n\r\n",
         b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
         b"POST / HTTP/1.1\r\n" + b"a: b\r\n" * 500,
@@ -226,6 +227,29 @@ def test_webhooks_are_answered_and_what_is_malformed_refused(heard: Any) -> None
                 assert b" 4" in answer.read(), raw[:40]
     assert post(b"still here", Authorization=key)[0] == 200
     assert [each.body for each in hears.came] == [b"ok", b"bad", b"still here"]
+
+
+def test_a_fault_in_a_webhook_is_logged_and_a_client_that_goes_away_is_not(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    subscriber = open_subscriber("http://127.0.0.1:0/x")
+    subscriber.connect()
+    assert isinstance(subscriber, HttpSubscriber)
+    post = Posts(subscriber.port)
+    try:
+        for error in (ConnectionResetError("it has gone"), AttributeError("no such thing")):
+
+            def take(self: Any, body: bytes, error: Exception = error) -> None:
+                raise error
+
+            monkeypatch.setattr("millrace.brokers.incoming.http._Handler._take", take)
+            with pytest.raises((http.client.HTTPException, OSError)):
+                post(path="/x")
+    finally:
+        subscriber.close()
+    assert [each.getMessage() for each in caplog.records if each.name == "millrace"] == [
+        "a message over HTTP was not answered: AttributeError: no such thing"
+    ]
 
 
 def test_the_webhook_listens_where_it_is_told_and_nowhere_else() -> None:
