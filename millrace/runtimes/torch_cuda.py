@@ -236,7 +236,8 @@ class TorchRuntime:
 
     def _compiled_whole(self) -> Any:
         """The network compiled, the same for all sizes: each is one more form of it for the compiler."""
-        self._whole = self._whole or self._torch.compile(self._module, dynamic=False)
+        if self._whole is None:
+            self._whole = self._torch.compile(self._module, dynamic=False)
         return self._whole
 
     def _once(self, program: Any, inputs: list[Any], constants: Constants) -> Any:
