@@ -227,6 +227,7 @@ class TorchRuntime:
         """The network as it runs for a batch size: convolutions fused where they can be, then compiled where asked."""
         if (size, compiled) not in self._programs:
             with constants:
+                self._module(*inputs)  # now what it makes on the CPU is kept, and is not written down by the next run
                 fused = self._fusion.of(inputs)
             program = self._module if fused is None else fused
             if compiled:

@@ -157,6 +157,16 @@ def test_each_batch_size_has_its_fused_form_and_what_cannot_be_fused_is_one_for_
     assert isinstance(made[1, False], torch.fx.GraphModule) == fused
 
 
+def test_the_network_runs_once_before_it_is_written_down(make, monkeypatch):
+    """What it makes on the CPU is kept by that run."""
+    order, module = [], Double()
+    runtime = make(module=module)
+    monkeypatch.setattr(module, "forward", lambda x: order.append(type(x)) or (x,))
+    monkeypatch.setattr(runtime._fusion, "of", lambda inputs: order.append("written down"))
+    runtime._program([torch.rand(1, 3)], Constants(), 1, False)
+    assert order == [torch.Tensor, "written down"]
+
+
 @pytest.mark.parametrize("numbered", [True, False])
 def test_graphs_give_the_best_cells_and_their_numbers(make, numbered):
     """`outputs` describes the network's own; what calls give has the cells' numbers besides, where they are wanted."""

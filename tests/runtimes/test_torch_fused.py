@@ -1,4 +1,4 @@
-"""Fused convolutions give what the network gives; on a GPU: tests/gpu/test_torch_runtime.py."""
+"""Fused convolutions give what the network gives; on a GPU: tests/gpu/test_torch_fused.py."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs millrace[torch]")
 
+from made_on_cpu import NoMeeting, moves  # noqa: E402
+
+from millrace.runtimes.torch_constants import Constants  # noqa: E402
 from millrace.runtimes.torch_convolution import convolution_relu as FUSED  # noqa: E402, N812
 from millrace.runtimes.torch_fused import Fusion, roomy  # noqa: E402
 from millrace.runtimes.torch_program import quiet  # noqa: E402
@@ -267,6 +270,29 @@ def test_half_precision_pictures_have_room_for_a_fourth_channel():
     want = net(x)[0].float()
     assert torch.allclose(fused(slot)[0].float(), want, rtol=0.02, atol=0.02 * float(want.abs().max()))
     assert Fusion(filled(Residual())).of([pictures()]).roomy == set()
+
+
+class Mover(torch.nn.Module):
+    """Makes numbers on the CPU, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        return (self.conv(x).relu(), *moves(x[0, 0, 0]))
+
+
+@torch.inference_mode()
+def test_what_a_network_makes_on_the_cpu_is_kept_on_the_device():
+    """As long as the network has run once before. `meta` stands for a GPU."""
+    net, x, constants = Mover().to("meta"), torch.zeros(1, 3, 8, 8, device="meta"), Constants()
+    with constants:
+        net(x)
+        fused = Fusion(net).of([x])
+    assert targets(fused).count(FUSED) == 1
+    with NoMeeting(), constants:
+        assert {each.device.type for each in fused(x)} == {"meta"}
 
 
 @torch.inference_mode()
