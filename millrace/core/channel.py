@@ -162,7 +162,7 @@ class Channel:
                 raise Cancelled
             for item in items.values():
                 self._add(item, self.policy, self.size)
-            wake = self._rests is None or self._rests in items
+            wake = self._rests is None or self._rests in items or (None in items and self._rests is not _AWAKE)
             if wake:
                 self._rests = _AWAKE
         if wake:

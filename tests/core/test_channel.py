@@ -41,6 +41,17 @@ def test_a_push_waits_for_room_in_its_own_share():
     assert channel.peak == 2
 
 
+def test_a_reader_that_rests_for_one_stream_is_woken_by_a_bundle():
+    channel = Channel()
+    for push in (lambda bundle: channel.push(bundle), lambda bundle: channel.push_all({None: bundle})):
+        while channel.reader.wait(0):
+            pass
+        assert channel.take(frozenset({"a"})) is None
+        push(Group([Num("a", 0)]))
+        assert channel.reader.wait(0)
+        assert isinstance(channel.take(frozenset({"a"})), Group)
+
+
 def test_drop_oldest_keeps_markers_and_the_last_item():
     channel = Channel(size=2, policy="drop_oldest")
     channel.push(StreamStart("a", Caps("numbers")))
