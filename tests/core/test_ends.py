@@ -15,6 +15,7 @@ from toys import WAIT, Collect, Count, Forever, Group, Num, Pairs, Pass, Sink, S
 from millrace.core import (
     Caps,
     Channel,
+    ConfigError,
     Context,
     Element,
     Graph,
@@ -350,6 +351,54 @@ def test_a_source_whose_end_fails_has_ended():
         pipeline.drain()
         assert pipeline.wait(WAIT)
     assert sink.log == ["start a", "end a"]
+
+
+def test_guests_whose_end_fails_while_all_stops_leave_nobody_waiting():
+    class Leaky(Forever):
+        def read(self) -> Iterator[Any]:
+            try:
+                yield from super().read()
+            finally:
+                raise OSError("cannot end")
+
+    graph, _ = chain(sink := Sink())
+    pipeline = Pipeline(graph)
+    for name in "abc":
+        pipeline.add_source(name, Leaky(stream=name, guest=True, delay=0.0005), "e0")
+    pipeline.start()
+    until(lambda: len(sink.got) > 10)
+    pipeline._plant.workers["e0"][0].cancel()  # a moment before its guests are
+    assert pipeline.wait(WAIT)
+    assert pipeline.sources() == [] and pipeline.failure is None
+    pipeline.stop()
+
+
+@pytest.mark.parametrize("guest", [True, False])
+def test_a_source_is_removed_while_the_pipeline_starts(guest: bool):
+    class Opening(Sink):
+        def open(self, context: Context) -> None:
+            opening.set()
+            assert go_on.wait(WAIT)
+
+    opening, go_on = threading.Event(), threading.Event()
+    graph, _ = chain(sink := Opening())
+    pipeline = Pipeline(graph, keep_open=True)
+    pipeline.add_source("a", Forever(guest=guest, delay=0.001), "e0")
+    thread = threading.Thread(target=pipeline.start)
+    thread.start()
+    try:
+        assert opening.wait(WAIT)
+        with pytest.raises(MillraceError, match="did not end within"):
+            pipeline.remove_source("a", 0.01)
+        go_on.set()
+        with contextlib.suppress(ConfigError):  # it has ended since
+            pipeline.remove_source("a", WAIT)
+        assert pipeline.sources() == []
+    finally:
+        go_on.set()
+        thread.join(WAIT)
+        pipeline.stop()
+    assert not sink.got
 
 
 def test_ctrl_c_while_starting_leaves_no_thread():
