@@ -353,6 +353,18 @@ def test_a_source_whose_end_fails_has_ended():
     assert sink.log == ["start a", "end a"]
 
 
+@pytest.mark.parametrize("guest", [True, False])
+def test_a_source_that_cannot_be_closed_leaves_the_others_alone(guest: bool):
+    class Stuck(Count):
+        def close(self) -> None:
+            raise OSError("cannot close")
+
+    graph, _ = chain(sink := Sink())
+    pipeline = run(Pipeline(graph), Stuck(count=3, guest=guest), Count(stream="b", count=50, delay=0.001))
+    assert sink.indices("a") == [0, 1, 2] and sink.indices("b") == list(range(50))
+    assert [(error.stream, error.text) for error in pipeline.errors] == [("a", "a: OSError: cannot close")]
+
+
 def test_guests_whose_end_fails_while_all_stops_leave_nobody_waiting():
     class Leaky(Forever):
         def read(self) -> Iterator[Any]:
@@ -371,6 +383,30 @@ def test_guests_whose_end_fails_while_all_stops_leave_nobody_waiting():
     assert pipeline.wait(WAIT)
     assert pipeline.sources() == [] and pipeline.failure is None
     pipeline.stop()
+
+
+def test_no_source_is_added_to_a_pipeline_that_stops():
+    """It would not learn that it should stop, and could wait for the world for ever."""
+
+    class Closing(Sink):
+        def close(self) -> None:
+            closing.set()
+            assert closed.wait(WAIT)
+
+    closing, closed = threading.Event(), threading.Event()
+    graph, _ = chain(Closing())
+    pipeline = Pipeline(graph, keep_open=True)
+    pipeline.start()
+    thread = threading.Thread(target=pipeline.stop)
+    thread.start()
+    try:
+        assert closing.wait(WAIT)
+        with pytest.raises(MillraceError, match="no source can be added"):
+            pipeline.add_source("silent", Silent(hang=True), "e0")
+    finally:
+        closed.set()
+        thread.join(WAIT)
+    assert pipeline.wait(WAIT)
 
 
 @pytest.mark.parametrize("guest", [True, False])
@@ -399,6 +435,23 @@ def test_a_source_is_removed_while_the_pipeline_starts(guest: bool):
         thread.join(WAIT)
         pipeline.stop()
     assert not sink.got
+
+
+def test_a_source_comes_to_an_entry_that_had_none_while_others_read():
+    graph = Graph()
+    for name in ("left", "right"):
+        graph.add(name, sink := Sink())
+    pipeline = Pipeline(graph)
+    pipeline.add_source("a", Forever(delay=0.001), "left")
+    with pipeline:
+        until(lambda: pipeline.stats()["left"].items_in > 5)
+        pipeline.add_source("b", Count(stream="b", count=5), "right")
+        until(lambda: pipeline.sources() == ["a"])
+        pipeline.remove_source("a")
+        assert pipeline.wait(WAIT)
+        with pytest.raises(MillraceError, match="stopped"):
+            pipeline.add_source("c", Count(stream="c"), "right")
+    assert sink.indices("b") == list(range(5))
 
 
 def test_ctrl_c_while_starting_leaves_no_thread():
