@@ -254,7 +254,7 @@ class World:
         )  # fmt: skip
 
     def add(self, rng: random.Random, who: str = "s", running: bool = True) -> None:
-        old = [name for name in self.lives if name.startswith(who)]
+        old = [name for name in list(self.lives) if name.startswith(who)]
         fresh = f"{who}{len(old)}" if rng.random() < 0.8 else f"p{who}{len(self.lives)}"
         name = rng.choice(old) if old and rng.random() < 0.3 else fresh
         source = self.source(name, rng, running)
