@@ -227,6 +227,7 @@ class TorchRuntime:
         """The network as it runs for a batch size: convolutions fused where they can be, then compiled where asked."""
         if (size, compiled) not in self._programs:
             with constants:
+                self._module(*inputs)  # now what it makes on the CPU is kept, and is not written down by the next run
                 fused = self._fusion.of(inputs)
             program = self._module if fused is None else fused
             if compiled:
@@ -236,7 +237,8 @@ class TorchRuntime:
 
     def _compiled_whole(self) -> Any:
         """The network compiled, the same for all sizes: each is one more form of it for the compiler."""
-        self._whole = self._whole or self._torch.compile(self._module, dynamic=False)
+        if self._whole is None:
+            self._whole = self._torch.compile(self._module, dynamic=False)
         return self._whole
 
     def _once(self, program: Any, inputs: list[Any], constants: Constants) -> Any:

@@ -17,14 +17,20 @@ from typing import Any
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from .torch_convolution import convolution_relu
+
 _aten = torch.ops.aten
 _CONVOLUTION = (_aten.convolution.default, _aten._convolution.default)  # the second: as TorchScript traced it
 _RELU = (_aten.relu.default, _aten.relu_.default)
-_SUM = (_aten.add.Tensor, _aten.add_.Tensor)
+_ADD, _MUL = (_aten.add.Tensor, _aten.add_.Tensor), (_aten.mul.Tensor, _aten.mul_.Tensor)
 _NORM = (_aten.native_batch_norm.default, _aten.cudnn_batch_norm.default)
+_FIXED = (  # what may be worked out once, if it is asked of fixed numbers
+    *(_ADD[0], _MUL[0], _aten.sub.Tensor, _aten.div.Tensor, _aten.neg.default, _aten.reciprocal.default),
+    *(_aten.sqrt.default, _aten.rsqrt.default, _aten.view.default, _aten.reshape.default, _aten.unsqueeze.default),
+    *(_aten._to_copy.default, _aten.clone.default, _aten.detach.default),
+)
 _KINDS = (torch.float16, torch.bfloat16, torch.float32)
 _COLOURS = 3
-_refused: set[tuple[Any, ...]] = set()  # shapes that cuDNN has no such kernel for
 
 
 class Fusion:
@@ -32,7 +38,7 @@ class Fusion:
 
     def __init__(self, module: Callable[..., Any]) -> None:
         self._module = module
-        self._changed: dict[tuple[Any, ...], tuple[Any, tuple[Any, Any]]] = {}
+        self._shared: dict[Any, Any] = {}
 
     def of(self, inputs: Sequence[Any]) -> Any | None:
         """The network for inputs of these shapes, on their device, to be called like it; None where it stays as it is:
@@ -44,53 +50,7 @@ class Fusion:
             traced = make_fx(lambda *tensors: tuple(self._module(*tensors)))(*inputs)
         except (RuntimeError, TypeError, ValueError, AssertionError, AttributeError, KeyError):
             return None  # it runs as it is, or the same error comes then, where it is told
-        graph = traced.graph
-        traced.roomy = set()
-        graph.eliminate_dead_code(_has_effect)
-        matches = 0
-        for node in list(graph.nodes):
-            if (match := _match(traced, node)) is not None:
-                self._replace(traced, match)
-                matches += 1
-        graph.eliminate_dead_code(_has_effect)
-        traced.recompile()
-        return traced if matches else None
-
-    def _replace(self, traced: Any, match: _Match) -> None:
-        """One call instead of a match's nodes, at the place of its last."""
-        weight, bias = self._weights(match.convolution)
-        other, last = match.other, match.nodes[0]
-        if other is not None and (before := _convolution(traced, other)) is not None:
-            # A convolution that is only added: its bias goes into the sum, its normalisation into its weight.
-            its_weight, its_bias = self._weights(before)
-            bias = (bias.double() + its_bias.double()).to(bias.dtype)
-            arguments = (before.source, its_weight, None, *before.node.args[3:])
-            other = _instead(traced, before.nodes, before.node, before.node.target, arguments)
-        source, weight = self._with_room(traced, match.convolution.source, weight)
-        geometry = match.convolution.node.args[3:6]  # stride, padding, dilation
-        arguments = (source, weight, bias, other, *geometry)
-        _instead(traced, match.nodes, last, torch.ops.millrace.convolution_relu.default, arguments)
-
-    def _with_room(self, traced: Any, source: Any, weight: Any) -> tuple[Any, Any]:
-        """A picture that comes in, and the weight for it, as four channels, of which one is nothing."""
-        if source.op != "placeholder" or weight.shape[1] != _COLOURS or weight.dtype == torch.float32:
-            return source, weight
-        count, _, height, width = source.meta["tensor_meta"].shape
-        shape, step = (count, _COLOURS + 1, height, width), (_COLOURS + 1)
-        with traced.graph.inserting_after(source):
-            arguments = (source, shape, (step * width * height, 1, step * width, step))
-            wider = traced.graph.call_function(_aten.as_strided.default, arguments)
-        traced.roomy.add(traced.graph.find_nodes(op="placeholder").index(source))
-        more = torch.nn.functional.pad(weight, (0, 0, 0, 0, 0, 1))
-        return wider, more.contiguous(memory_format=torch.channels_last)
-
-    def _weights(self, convolution: _Convolution) -> tuple[Any, Any]:
-        """A convolution's weight and bias, a normalisation that follows it in them; computed in float64."""
-        key = (*map(id, convolution.constants), convolution.epsilon)
-        if key not in self._changed:
-            folded = _folded(*convolution.constants, epsilon=convolution.epsilon)
-            self._changed[key] = (convolution.constants, folded)  # kept, or another might get their numbers
-        return self._changed[key][1]
+        return traced if _Network(traced, self._shared).fuse() else None
 
 
 def roomy(pictures: Any) -> Any:
@@ -105,12 +65,11 @@ def roomy(pictures: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Convolution:
-    """A convolution, with the normalisation after it if there is one; `nodes` from the last to the first."""
+    """A convolution and what follows it channel by channel; `nodes` from the last to the first."""
 
     node: Any
     nodes: list[Any]
-    constants: list[Any]  # weight, bias or None; of the normalisation: weight, bias, mean, variance
-    epsilon: float
+    steps: list[_Step]  # from the convolution on
 
     @property
     def source(self) -> Any:
@@ -118,60 +77,195 @@ class _Convolution:
 
 
 @dataclass(frozen=True, slots=True)
-class _Match:
-    """What one call can do: a convolution, the other operand of a sum or None; `nodes` from the last to the first."""
+class _Step:
+    """`sum`, `product` or `norm` (scale, shift, mean, variance, epsilon) with fixed numbers: nodes, floats or None."""
 
-    convolution: _Convolution
-    other: Any
-    nodes: list[Any]
-
-
-def _match(traced: Any, node: Any) -> _Match | None:
-    """What ends in this node."""
-    if node.target not in _RELU:
-        return None
-    summed, other = node.args[0], None
-    convolution = _convolution(traced, summed)
-    nodes = [node]
-    if convolution is None and summed.target in _SUM and len(summed.users) == 1 and not summed.kwargs:
-        in_place = summed.target is _aten.add_.Tensor  # it may only write over what nobody else reads
-        for one, other in (summed.args, summed.args[::-1])[: 1 if in_place else 2]:
-            convolution = _convolution(traced, one)
-            if convolution is not None and other is not one and _alike(one, other):
-                nodes.append(summed)
-                break
-            convolution = None
-    if convolution is None or _written_between(traced, convolution.node, node, nodes):
-        return None
-    return _Match(convolution, other, nodes + convolution.nodes)
+    kind: str
+    values: Sequence[Any]
 
 
-def _convolution(traced: Any, node: Any) -> _Convolution | None:
-    """The convolution whose result, perhaps normalised, this node is, if nobody else reads it."""
-    if not isinstance(node, torch.fx.Node) or len(node.users) != 1:
-        return None
-    nodes, norm, epsilon = [node], [], 0.0
-    if node.target is operator.getitem and node.args[1] == 0 and node.args[0].target in _NORM:
-        before = node.args[0]
-        training, epsilon = before.args[5], before.args[7]
-        norm = [_value(traced, value) for value in before.args[1:5]]
-        nodes += [*before.users, before, before.args[0]][1:] if len(before.users) == 1 else []
-        if training or len(nodes) == 1 or norm[2] is None or norm[3] is None:
+class _Network:
+    """A network that was written down, in which calls are replaced. `shared` outlives it: see Fusion."""
+
+    def __init__(self, traced: Any, shared: dict[Any, Any]) -> None:
+        self._traced, self._graph, self._shared = traced, traced.graph, shared
+        self._inputs = traced.graph.find_nodes(op="placeholder")
+        traced.roomy = set()
+
+    def fuse(self) -> bool:
+        """Whether anything was replaced."""
+        self._graph.eliminate_dead_code(_has_effect)
+        matches = [node for node in list(self._graph.nodes) if node.target in _RELU and self._fuse(node)]
+        self._graph.eliminate_dead_code(_has_effect)
+        self._traced.recompile()
+        return bool(matches)
+
+    def _fuse(self, relu: Any) -> bool:
+        """One call instead of what ends in this ReLU, if it is a convolution's, or that of a sum with a convolution."""
+        before, other, nodes = relu.args[0], None, [relu]
+        found = self._convolution(before)
+        if found is None and before.target in _ADD and len(before.users) == 1 and not before.kwargs:
+            nodes.append(before)
+            ways = (before.args, before.args[::-1])
+            for one, other in ways[: 1 if _writes(before) else 2]:  # what is written over may be read elsewhere
+                found = self._convolution(one) if other is not one and _alike(one, other) else None
+                if found is not None:
+                    break
+        if found is None or self._written_between(found.node, relu, nodes + found.nodes):
+            return False
+        weight, bias = self._weights(found)
+        if other is not None and (added := self._convolution(other)) is not None:
+            # A convolution that is only added: its bias goes into the sum, the rest of its steps into its weight.
+            its_weight, its_bias = self._weights(added)
+            bias = (bias.double() + its_bias.double()).to(bias.dtype)
+            arguments = (added.source, its_weight, None, *added.node.args[3:])
+            other = self._instead(added.nodes, added.node, added.node.target, arguments)
+        source, weight = self._with_room(found.source, weight)
+        arguments = (source, weight, bias, other, *found.node.args[3:6])  # the last: stride, padding, dilation
+        self._instead(nodes + found.nodes, relu, convolution_relu, arguments)
+        return True
+
+    def _convolution(self, last: Any) -> _Convolution | None:
+        """The convolution that this node is, perhaps after steps with fixed numbers, if nobody else reads of them."""
+        node, nodes = last, []
+        steps: list[_Step] = []
+        while isinstance(node, torch.fx.Node) and len(node.users) == 1 and node.target not in _CONVOLUTION:
+            step = self._step(node)
+            if step is None:
+                return None
+            before, passed, found = step
+            nodes += passed
+            steps.insert(0, found)
+            node = before
+        if not isinstance(node, torch.fx.Node) or len(node.users) != 1 or not _alike(node, last):
             return None
-        node = before.args[0]
-    if node.target not in _CONVOLUTION or len(node.users) != 1:
+        weight, bias, transposed, groups = node.args[1], node.args[2], node.args[6], node.args[8]
+        fixed = self._is_fixed(weight) and (bias is None or self._is_fixed(bias))
+        if not fixed or transposed or groups != 1:
+            return None
+        shape = node.meta["tensor_meta"]
+        return _Convolution(node, [*nodes, node], steps) if len(shape.shape) == 4 and shape.dtype in _KINDS else None
+
+    def _step(self, node: Any) -> tuple[Any, list[Any], _Step] | None:
+        """What a step with fixed numbers is asked of, its nodes from the last on, and what it does."""
+        if node.target is operator.getitem and node.args[1] == 0 and node.args[0].target in _NORM:
+            norm = node.args[0]
+            source, *values = norm.args[:5]
+            fixed = all(self._is_fixed(value) for value in values[2:])  # mean and variance; the others may be None
+            fixed = fixed and all(value is None or self._is_fixed(value) for value in values[:2])
+            if norm.args[5] or not fixed or len(norm.users) != 1:
+                return None
+            return source, [node, norm], _Step("norm", (*values, norm.args[7]))
+        kind = "sum" if node.target in _ADD else "product" if node.target in _MUL else None
+        if kind is None or node.kwargs:
+            return None
+        ways = (node.args, node.args[::-1])
+        for source, value in ways[: 1 if _writes(node) else 2]:
+            if self._is_fixed(value) and not self._is_fixed(source) and self._by_channel(value, source):
+                return source, [node], _Step(kind, (value,))
         return None
-    weight, bias, transposed, groups = node.args[1], node.args[2], node.args[6], node.args[8]
-    values = [_value(traced, weight), _value(traced, bias)]
-    fixed = values[0] is not None and (bias is None or values[1] is not None)
-    if not fixed or transposed or groups != 1 or values[0].dim() != 4 or values[0].dtype not in _KINDS:
-        return None
-    return _Convolution(node, nodes, values + norm, epsilon)
+
+    def _by_channel(self, value: Any, source: Any) -> bool:
+        """Whether fixed numbers are one for each channel of [N, C, H, W], or one for all."""
+        shape = tuple(getattr(self._value(value), "shape", ()))
+        channels = source.meta["tensor_meta"].shape[1:2]
+        return shape[-3:] in ((*channels, 1, 1), (1, 1, 1), (1, 1), (1,), ()) and shape[:-3] in ((), (1,))
+
+    def _weights(self, convolution: _Convolution) -> tuple[Any, Any]:
+        """A convolution's weight and bias with its steps in them; computed in float64."""
+        weight, bias = convolution.node.args[1:3]
+        key = (self._key(weight), self._key(bias), *((s.kind, *map(self._key, s.values)) for s in convolution.steps))
+        if key not in self._shared:
+            steps = [(step.kind, [self._value(value) for value in step.values]) for step in convolution.steps]
+            self._shared[key] = _folded(self._value(weight), self._value(bias), steps)
+        weight, bias = self._shared[key]
+        return weight, bias
+
+    def _with_room(self, source: Any, weight: Any) -> tuple[Any, Any]:
+        """A picture that comes in, and the weight for it, as four channels, of which one is nothing."""
+        if source not in self._inputs or weight.shape[1] != _COLOURS or weight.dtype == torch.float32:
+            return source, weight
+        count, _, height, width = source.meta["tensor_meta"].shape
+        step = _COLOURS + 1
+        with self._graph.inserting_after(source):
+            strides = (step * width * height, 1, step * width, step)
+            wider = self._graph.call_function(_aten.as_strided.default, (source, (count, step, height, width), strides))
+        self._traced.roomy.add(self._inputs.index(source))
+        more = torch.nn.functional.pad(weight, (0, 0, 0, 0, 0, 1))
+        return wider, more.contiguous(memory_format=torch.channels_last)
+
+    def _is_fixed(self, node: Any) -> bool:
+        return node is not None and self._key(node) is not None
+
+    def _key(self, node: Any) -> Any:
+        """What tells fixed numbers apart, for all batch sizes: tensors of the network's own, and what follows from
+        them; None for what is not fixed."""
+        if not isinstance(node, torch.fx.Node):
+            return node if isinstance(node, (int, float)) else repr(node)
+        if any(_writes(user, node) for user in node.users):
+            return None
+        if node.op == "get_attr":
+            tensor = getattr(self._traced, node.target)
+            self._shared["tensor", id(tensor)] = tensor  # kept, or another might get its number
+            return "tensor", id(tensor)
+        if node.target not in _FIXED:
+            return None
+        keys = [self._key(value) for value in (*node.args, *node.kwargs.values())]
+        return None if None in keys else (str(node.target), *keys)
+
+    def _value(self, node: Any) -> Any:
+        """Fixed numbers: a tensor, or what is no node as it is."""
+        if not isinstance(node, torch.fx.Node):
+            return node
+        if node.op == "get_attr":
+            return getattr(self._traced, node.target)
+        return node.target(*map(self._value, node.args), **node.kwargs)
+
+    def _written_between(self, first: Any, last: Any, own: Sequence[Any]) -> bool:
+        """Whether anything but `own` writes between two nodes: what the first reads may be another at the last."""
+        nodes = list(self._graph.nodes)
+        between = nodes[nodes.index(first) : nodes.index(last)]
+        return any(node not in own and _writes(node) for node in between)
+
+    def _instead(self, nodes: Sequence[Any], place: Any, target: Any, arguments: Sequence[Any]) -> Any:
+        """A new call before the node `place`, its tensors among the network's own, in the place of `nodes`."""
+        with self._graph.inserting_before(place):
+            new = self._graph.call_function(target, tuple(map(self._own, arguments)))
+        new.meta = dict(nodes[0].meta)
+        nodes[0].replace_all_uses_with(new)
+        for node in nodes:
+            self._graph.erase_node(node)
+        return new
+
+    def _own(self, value: Any) -> Any:
+        """A node for a tensor, which becomes one of the network's own; anything else as it is."""
+        if not isinstance(value, torch.Tensor):
+            return value
+        there = dict(self._traced.named_buffers())
+        name = next((name for name, each in there.items() if each is value), f"fused{len(there)}")
+        self._traced.register_buffer(name, value, persistent=False)
+        return self._graph.get_attr(name)
 
 
-def _value(traced: Any, node: Any) -> Any:
-    """The tensor that a node is, where it is one of the network's own; else None."""
-    return getattr(traced, node.target, None) if getattr(node, "op", "") == "get_attr" else None
+def _folded(weight: Any, bias: Any, steps: Sequence[tuple[str, Sequence[Any]]]) -> tuple[Any, Any]:
+    """The weight and the bias of the convolution that does these steps, too."""
+    kind, channels = weight.dtype, weight.shape[0]
+    factor = torch.ones(channels, dtype=torch.float64, device=weight.device)
+    shift = torch.zeros_like(factor) if bias is None else bias.double()
+    for name, values in steps:
+        numbers = [torch.as_tensor(value).to(factor).reshape(-1) for value in values if value is not None]
+        if name == "sum":
+            shift = shift + numbers[0]
+        elif name == "product":
+            factor, shift = factor * numbers[0], shift * numbers[0]
+        else:
+            scale, add, mean, variance, epsilon = values
+            by = (variance.double() + epsilon).rsqrt() * (1.0 if scale is None else scale.double())
+            factor, shift = factor * by, (shift - mean.double()) * by + (0.0 if add is None else add.double())
+    if not steps:
+        return weight, shift.to(kind)
+    changed = (weight.double() * factor[:, None, None, None]).to(kind)
+    return changed.contiguous(memory_format=torch.channels_last), shift.to(kind)
 
 
 def _alike(one: Any, other: Any) -> bool:
@@ -180,94 +274,15 @@ def _alike(one: Any, other: Any) -> bool:
     return bool(first and second and first.shape == second.shape and first.dtype == second.dtype)
 
 
-def _written_between(traced: Any, first: Any, last: Any, own: Sequence[Any]) -> bool:
-    """Whether anything but `own` writes between two nodes: what the first reads may be another at the last."""
-    nodes = list(traced.graph.nodes)
-    between = nodes[nodes.index(first) : nodes.index(last)]
-    return any(node not in own and _writes(node) for node in between)
-
-
 def _has_effect(node: Any) -> bool:
     return bool(node.is_impure()) or _writes(node)
 
 
-def _writes(node: Any) -> bool:
+def _writes(node: Any, over: Any = None) -> bool:
+    """Whether a call writes over what it is given; over this node, if one is named."""
     schema = getattr(node.target, "_schema", None)
-    return schema is not None and bool(schema.is_mutable)
-
-
-def _folded(
-    weight: Any,
-    bias: Any,
-    scale: Any = None,
-    shift: Any = None,
-    mean: Any = None,
-    variance: Any = None,
-    *,
-    epsilon: float,
-) -> tuple[Any, Any]:
-    kind, channels = weight.dtype, weight.shape[0]
-    exact = torch.zeros(channels, dtype=torch.float64, device=weight.device) if bias is None else bias.double()
-    if mean is None:
-        return weight, exact.to(kind)
-    factor = (variance.double() + epsilon).rsqrt() * (1.0 if scale is None else scale.double())
-    exact = (exact - mean.double()) * factor + (0.0 if shift is None else shift.double())
-    changed = (weight.double() * factor[:, None, None, None]).to(kind)
-    return changed.contiguous(memory_format=torch.channels_last), exact.to(kind)
-
-
-def _instead(traced: Any, nodes: Sequence[Any], place: Any, target: Any, arguments: Sequence[Any]) -> Any:
-    """A new call before the node `place`, its tensors among the network's own, in the place of `nodes`."""
-    graph = traced.graph
-    with graph.inserting_before(place):
-        new = graph.call_function(target, tuple(_own(traced, value) for value in arguments))
-    new.meta = dict(nodes[0].meta)
-    nodes[0].replace_all_uses_with(new)
-    for node in nodes:
-        graph.erase_node(node)
-    return new
-
-
-def _own(traced: Any, value: Any) -> Any:
-    """A node for a tensor, which becomes one of the network's own; anything else as it is."""
-    if not isinstance(value, torch.Tensor):
-        return value
-    name = f"fused{sum(each.startswith('fused') for each, _ in traced.named_buffers())}"
-    traced.register_buffer(name, value, persistent=False)
-    return traced.graph.get_attr(name)
-
-
-# The operation, as one that PyTorch knows: its compiler takes it as it is.
-
-_library = torch.library.Library("millrace", "DEF")
-_library.define(
-    "convolution_relu(Tensor x, Tensor weight, Tensor bias, Tensor? other, SymInt[] stride, SymInt[] padding,"
-    " SymInt[] dilation) -> Tensor"
-)
-
-
-def _step_by_step(x: Any, weight: Any, bias: Any, other: Any, stride: Any, padding: Any, dilation: Any) -> Any:
-    """relu(convolution(x, weight) + bias + other) of [N, C, H, W], [K, C, R, S], [K] and [N, K, P, Q]."""
-    result = torch.nn.functional.conv2d(x, weight, bias, stride, padding, dilation)
-    return (result if other is None else result.add_(other)).relu_()
-
-
-def _by_cudnn(x: Any, weight: Any, bias: Any, other: Any, stride: Any, padding: Any, dilation: Any) -> Any:
-    """The same in one kernel; step by step where cuDNN has none for these shapes."""
-    key = (x.shape, x.dtype, weight.shape, other is None, *stride, *padding, *dilation)
-    if key not in _refused:
-        how = (stride, padding, dilation, 1)
-        try:
-            if other is None:
-                return torch.cudnn_convolution_relu(x, weight, bias, *how)
-            return torch.cudnn_convolution_add_relu(x, weight, other, 1.0, bias, *how)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError:
-            _refused.add(key)
-    return _step_by_step(x, weight, bias, other, stride, padding, dilation)
-
-
-_library.impl("convolution_relu", _by_cudnn, "CUDA")
-_library.impl("convolution_relu", _step_by_step, "CPU")
-torch.library.register_fake("millrace::convolution_relu", _step_by_step, lib=_library)
+    if schema is None or not schema.is_mutable:
+        return False
+    given = {argument.name: value for argument, value in zip(schema.arguments, node.args, strict=False)} | node.kwargs
+    written = [each.name for each in schema.arguments if each.alias_info is not None and each.alias_info.is_write]
+    return over is None or any(given.get(name) is over for name in written)

@@ -14,7 +14,7 @@ import torch
 
 from millrace.cuda.context import gpu
 from millrace.media import TensorInfo
-from millrace.runtimes import torch_fused
+from millrace.runtimes import torch_convolution
 from millrace.runtimes.torch_cuda import TorchRuntime
 
 
@@ -52,12 +52,12 @@ def test_fused_convolutions_give_what_the_network_gives(device, compiler, precis
         want = net(x)[0].numpy()
     infos = [TensorInfo("images", (None, 3, 96, 160), precision)], [TensorInfo("out", (None, 4, 24, 40), precision)]
     runtime = TorchRuntime(net.to(getattr(torch, precision)), *infos, {}, gpu(device), compiled=compiled)
-    refused = set(torch_fused._refused)
+    refused = set(torch_convolution._refused)
     got = runtime.run({"images": x.numpy().astype(precision)})["out"]
     (program,) = runtime._programs.values()
     fused = getattr(program, "_orig_mod", program)
-    calls = [node.target for node in fused.graph.nodes].count(torch.ops.millrace.convolution_relu.default)
+    calls = [node.target for node in fused.graph.nodes].count(torch_convolution.convolution_relu)
     runtime.close()
-    assert calls == 4 and torch_fused._refused == refused
+    assert calls == 4 and torch_convolution._refused == refused
     assert fused.roomy == ({0} if precision == "float16" else set())
     assert np.linalg.norm(got - want) <= error * np.linalg.norm(want)

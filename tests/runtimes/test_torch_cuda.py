@@ -23,6 +23,7 @@ from millrace.runtimes import torch as torch_runtime  # noqa: E402
 from millrace.runtimes import torch_cuda  # noqa: E402
 from millrace.runtimes.torch import TorchThreads  # noqa: E402
 from millrace.runtimes.torch_best import BestCells  # noqa: E402
+from millrace.runtimes.torch_constants import Constants  # noqa: E402
 from millrace.runtimes.torch_program import Program  # noqa: E402
 
 
@@ -126,6 +127,44 @@ def test_a_closed_networks_weights_go_at_once_and_the_collector_may_find_the_res
     del module
     gc.collect()
     assert network() is None
+
+
+class Rectified(torch.nn.Module):
+    """A convolution and a ReLU."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 3, 1)
+
+    def forward(self, pictures):
+        return (self.conv(pictures).relu(),)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's, about itself, when it compiles
+@pytest.mark.parametrize(("module", "fused"), [(Rectified, True), (Double, False)])
+def test_each_batch_size_has_its_fused_form_and_what_cannot_be_fused_is_one_for_all(make, module, fused):
+    """Compiled or not; nothing is compiled before the first call, which there is none here."""
+    runtime = make(module=module())
+    made = {}
+    with torch.inference_mode():
+        for size in (1, 2, 1, 2):
+            for compiled in (False, True):
+                program = runtime._program([torch.rand(size, 3, 4, 4)], Constants(), size, compiled)
+                assert made.setdefault((size, compiled), program) is program
+    for compiled in (False, True):
+        assert (made[1, compiled] is made[2, compiled]) == (not fused)
+        assert hasattr(made[1, compiled], "_orig_mod") == compiled
+    assert isinstance(made[1, False], torch.fx.GraphModule) == fused
+
+
+def test_the_network_runs_once_before_it_is_written_down(make, monkeypatch):
+    """What it makes on the CPU is kept by that run."""
+    order, module = [], Double()
+    runtime = make(module=module)
+    monkeypatch.setattr(module, "forward", lambda x: order.append(type(x)) or (x,))
+    monkeypatch.setattr(runtime._fusion, "of", lambda inputs: order.append("written down"))
+    runtime._program([torch.rand(1, 3)], Constants(), 1, False)
+    assert order == [torch.Tensor, "written down"]
 
 
 @pytest.mark.parametrize("numbered", [True, False])

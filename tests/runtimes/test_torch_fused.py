@@ -1,4 +1,4 @@
-"""Fused convolutions give what the network gives; on a GPU: tests/gpu/test_torch_runtime.py."""
+"""Fused convolutions give what the network gives; on a GPU: tests/gpu/test_torch_fused.py."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs millrace[torch]")
 
-from millrace.runtimes import torch_fused  # noqa: E402
+from made_on_cpu import NoMeeting, moves  # noqa: E402
+
+from millrace.runtimes.torch_constants import Constants  # noqa: E402
+from millrace.runtimes.torch_convolution import convolution_relu as FUSED  # noqa: E402, N812
 from millrace.runtimes.torch_fused import Fusion, roomy  # noqa: E402
 from millrace.runtimes.torch_program import quiet  # noqa: E402
-
-FUSED = torch.ops.millrace.convolution_relu.default
 
 
 def filled(module):
@@ -83,6 +84,26 @@ def test_batch_sizes_share_the_weights_that_were_changed():
     assert len(shared) >= 13  # 7 weights and 6 biases; a bias that took in another's is made anew
 
 
+class Twice(torch.nn.Module):
+    """One convolution, used twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x):
+        return (self.conv(self.conv(x).relu()).relu(),)
+
+
+@torch.inference_mode()
+def test_a_convolution_that_is_used_twice():
+    net, x = Twice(), pictures()
+    fused = Fusion(net).of([x])
+    assert targets(fused).count(FUSED) == 2
+    assert torch.allclose(fused(x)[0], net(x)[0], rtol=1e-5, atol=1e-6)
+    assert len(list(fused.buffers())) == 2
+
+
 class Case(torch.nn.Module):
     """A convolution, and what a function makes of it."""
 
@@ -90,6 +111,8 @@ class Case(torch.nn.Module):
         super().__init__()
         self.conv = torch.nn.Conv2d(3, 3, 3, padding=1, **settings)
         self.norm = torch.nn.BatchNorm2d(3)
+        self.register_buffer("scale", torch.tensor([1.5, 2.0, 3.0])[:, None, None])
+        self.register_buffer("columns", torch.arange(48.0))
         self.then = then
 
     def forward(self, x):
@@ -119,6 +142,14 @@ def training(net, x):
     return torch.nn.functional.batch_norm(net.conv(x), None, None, training=True).relu()
 
 
+def frozen(net, x):
+    """As detectors' backbones have it, whose normalisations are not trained on."""
+    scale = net.norm.weight.reshape(1, -1, 1, 1) * (net.norm.running_var.reshape(1, -1, 1, 1) + 1e-5).rsqrt()
+    return (
+        net.conv(x) * scale + (net.norm.bias.reshape(1, -1, 1, 1) - net.norm.running_mean.reshape(1, -1, 1, 1) * scale)
+    ).relu()
+
+
 NOT_FUSED = {
     "read twice": read_twice,
     "its input written over": written_over,
@@ -126,7 +157,9 @@ NOT_FUSED = {
     "normalised by its own numbers": training,
     "a sum of other shapes": lambda net, x: (net.conv(x) + x[:, :1]).relu(),
     "a sum with a factor": lambda net, x: torch.add(net.conv(x), x, alpha=2).relu(),
-    "a number added": lambda net, x: (net.conv(x) + 1).relu(),
+    "a sum with as many numbers as columns": lambda net, x: (net.conv(x) + net.columns).relu(),
+    "a product with what comes in": lambda net, x: (net.conv(x) * x.mean()).relu(),
+    "a type that changes": lambda net, x: (net.conv(x) * net.scale.double()).relu(),
     "twice itself": lambda net, x: (lambda y: (y + y).relu())(net.conv(x)),
     "weights that are computed": lambda net, x: torch.nn.functional.conv2d(x, net.conv.weight * x.mean(), None).relu(),
     "no relu": lambda net, x: net.conv(x).sigmoid(),
@@ -138,6 +171,11 @@ FUSED_CASES = {
     "a sum": lambda net, x: (net.conv(x) + x).relu(),
     "a sum the other way round": lambda net, x: torch.relu(x + net.norm(net.conv(x))),
     "a sum in place": lambda net, x: net.conv(x).add_(x).relu_(),
+    "a number added": lambda net, x: (net.conv(x) + 1).relu(),
+    "fixed numbers": lambda net, x: (2 * net.norm(net.conv(x) * net.scale) + (net.scale - 1).sqrt().neg()).relu(),
+    "a normalisation in fixed numbers": frozen,
+    "fixed numbers in place": lambda net, x: net.conv(x).mul_(net.scale).add_(0.5).relu_(),
+    "weights that follow from others": lambda net, x: torch.nn.functional.conv2d(x, net.conv.weight * 2, None).relu(),
     "two convolutions": lambda net, x: (net.conv(x) + net.norm(net.conv(x * 2))).relu(),
 }
 
@@ -221,14 +259,6 @@ def test_networks_from_files_of_pytorchs(kind):
     assert torch.allclose(fused(x)[0], net(x)[0], rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("summed", [False, True])
-def test_a_compiler_knows_the_operation(summed):
-    x, weight, bias = pictures(), torch.rand(4, 3, 3, 3), torch.rand(4)
-    other = torch.rand(2, 4, 16, 24) if summed else None
-    checks = ("test_schema", "test_faketensor", "test_aot_dispatch_static")
-    torch.library.opcheck(FUSED, (x, weight, bias, other, [2, 2], [1, 1], [1, 1]), test_utils=checks)
-
-
 @torch.inference_mode()
 def test_half_precision_pictures_have_room_for_a_fourth_channel():
     net, x = filled(Residual()).half().to(memory_format=torch.channels_last), pictures(kind=torch.float16)
@@ -242,6 +272,29 @@ def test_half_precision_pictures_have_room_for_a_fourth_channel():
     assert Fusion(filled(Residual())).of([pictures()]).roomy == set()
 
 
+class Mover(torch.nn.Module):
+    """Makes numbers on the CPU, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        return (self.conv(x).relu(), *moves(x[0, 0, 0]))
+
+
+@torch.inference_mode()
+def test_what_a_network_makes_on_the_cpu_is_kept_on_the_device():
+    """As long as the network has run once before. `meta` stands for a GPU."""
+    net, x, constants = Mover().to("meta"), torch.zeros(1, 3, 8, 8, device="meta"), Constants()
+    with constants:
+        net(x)
+        fused = Fusion(net).of([x])
+    assert targets(fused).count(FUSED) == 1
+    with NoMeeting(), constants:
+        assert {each.device.type for each in fused(x)} == {"meta"}
+
+
 @torch.inference_mode()
 def test_a_network_that_cannot_be_written_down_stays_as_it_is():
     def looks(net, x):
@@ -252,25 +305,21 @@ def test_a_network_that_cannot_be_written_down_stays_as_it_is():
     assert Fusion(Case(looks)).of([pictures()]) is None
 
 
-@torch.inference_mode()
-def test_shapes_that_cudnn_refuses_go_step_by_step(monkeypatch):
-    asked = []
+REAL = {"ultraface_rfb_320": 19, "FastestDet": 39, "osnet_x0_25_msmt17": 40, "ppocr_v3_det": 15}
 
-    def refuses(*arguments):
-        asked.append(arguments)
-        raise RuntimeError("cuDNN: no engine")
 
-    monkeypatch.setattr(torch, "cudnn_convolution_relu", refuses)
-    monkeypatch.setattr(torch_fused, "_refused", set())
-    x, weight, bias = pictures(), torch.rand(4, 3, 3, 3), torch.rand(4)
-    want = torch.nn.functional.conv2d(x, weight, bias, 1, 1).relu()
-    for _ in range(2):
-        assert torch.equal(torch_fused._by_cudnn(x, weight, bias, None, [1, 1], [1, 1], [1, 1]), want)
-    assert len(asked) == 1
+@pytest.mark.parametrize(("name", "count"), REAL.items())
+def test_real_networks_give_the_same_fused(corpus, name, count):
+    onnx = pytest.importorskip("onnx")
+    from millrace.runtimes import onnx_graph
 
-    def full(*arguments):
-        raise torch.OutOfMemoryError("no memory")
-
-    monkeypatch.setattr(torch, "cudnn_convolution_relu", full)
-    with pytest.raises(torch.OutOfMemoryError):
-        torch_fused._by_cudnn(x[:, :, :16], weight, bias, None, [1, 1], [1, 1], [1, 1])
+    (path,) = corpus.glob(f"models/**/{name}.onnx")
+    model = onnx.load(path)
+    net = onnx_graph.Graph(model, torch.float32).eval()
+    (info,) = onnx_graph.tensor_infos(model.graph.input, net.constants, {})
+    x = torch.rand([1 if size is None else size for size in info.shape])
+    with torch.inference_mode():
+        fused = Fusion(net).of([x])
+        assert targets(fused).count(FUSED) == count
+        for got, want in zip(fused(x), net(x), strict=True):
+            assert torch.allclose(got, want, rtol=1e-4, atol=1e-4 * float(want.abs().max()))

@@ -1,0 +1,50 @@
+"""How a process opens a GPU, with a driver that only answers."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from millrace.core import ConfigError
+from millrace.cuda import context
+from millrace.cuda.context import Gpu
+
+
+class Code(int):
+    name = "CUDA_ERROR_OUT_OF_MEMORY"
+
+
+class Full:
+    """One GPU that gives no context."""
+
+    CUctx_flags = SimpleNamespace(CU_CTX_SCHED_BLOCKING_SYNC=4)
+
+    def __getattr__(self, name: str) -> Any:
+        return {
+            "cuInit": lambda flags: (0,),
+            "cuDeviceGetCount": lambda: (0, 1),
+            "cuDeviceGet": lambda ordinal: (0, ordinal),
+            "cuDevicePrimaryCtxSetFlags": lambda device, flags: (0,),
+            "cuDevicePrimaryCtxRetain": lambda device: (Code(2), None),
+        }[name]
+
+
+@pytest.mark.parametrize(("shared", "queues"), [(False, "32"), (True, "8")])
+def test_a_gpu_that_takes_no_further_process_says_why(monkeypatch: pytest.MonkeyPatch, shared: bool, queues: str):
+    """Under MPS, which has so many queues for all, each process asks for fewer; what the user has set stays."""
+    monkeypatch.setattr(context, "driver", Full)
+    monkeypatch.setenv("CUDA_DEVICE_MAX_CONNECTIONS", "x")  # so that it is put back
+    monkeypatch.delenv("CUDA_DEVICE_MAX_CONNECTIONS")
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", "/tmp/mps")
+    if not shared:
+        monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY")
+    with pytest.raises(ConfigError, match=r"cuda:0 takes no further process .*OUT_OF_MEMORY.*CUDA_DEVICE_MAX_CONN"):
+        Gpu(0)
+    assert os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] == queues
+    monkeypatch.setenv("CUDA_DEVICE_MAX_CONNECTIONS", "4")
+    with pytest.raises(ConfigError):
+        Gpu(0)
+    assert os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] == "4"
