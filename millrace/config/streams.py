@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -64,12 +65,17 @@ class Streams:
     # the table
 
     def add(self, name: str, uri: str | Source, *, restart: Restart = "never", **options: Any) -> None:
-        """A stream more; it begins at once. `options` are settings of its source. Raises ConfigError."""
+        """A stream more; it begins at once. `options` are settings of its source.
+
+        Raises ConfigError, and MillraceError when the pipeline has begun to end.
+        """
         stream = Stream(name, uri, split(options, name)[0], split({"restart": restart}, name)[1])
         if isinstance(uri, Source) and restart != "never":
             raise ConfigError(f"{name}: a source object is read once; give its address for restart={restart!r}")
         source_of(stream)  # what is wrong is said now
         with self._changed:
+            if self._closed:
+                raise MillraceError(f"{name}: no stream can be added: the pipeline is {self.pipeline.state}")
             if name in self._rows and self._rows[name].state in ("running", "waiting"):
                 raise ConfigError(f"a stream {name!r} is there already; remove it first or take another name")
             self._rows[name] = Row(stream)
@@ -129,7 +135,8 @@ class Streams:
         with self._working:
             for name in self._unwanted():
                 if name in self.pipeline.sources():
-                    self.pipeline.remove_source(name)
+                    with suppress(ConfigError):  # it ended by itself in between
+                        self.pipeline.remove_source(name)
                 with self._changed:
                     self._rows.pop(name, None)
             running = set(self.pipeline.sources())

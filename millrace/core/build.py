@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from .channel import Channel, Policy
@@ -31,6 +31,7 @@ class Plant:
         self.workers: dict[str, list[Worker]] = {}  # by the name of the head
         self._windows: dict[str, Window] = {}  # by the name of the join
         self._seats: dict[str, Seats] = {}  # by the name of the head, where that is partitioned
+        self._keepers: list[Link] | None = None  # since the start; empty: no source can be added any more
         self._make_nodes()
         self._make_workers()
         for name in graph.nodes:
@@ -44,13 +45,23 @@ class Plant:
         """The channels before an element that sources feed."""
         return [worker.channel for worker in self.workers[self.heads[name]] if worker.channel is not None]
 
+    def keep_entries(self) -> None:
+        """What sources feed does not end from now on, for one may be added there, until `close_entries`."""
+        self._keepers = [Link(channel) for name in self.graph.entries() for channel in self.entry(name)]
+
+    def close_entries(self) -> None:
+        if self._keepers is not None:
+            keepers, self._keepers = self._keepers, []
+            for keeper in keepers:
+                keeper.close()
+
     def parts(self, name: str) -> list[tuple[Node, Worker]]:
         """The node of an element and its worker, or several where it is partitioned."""
         return list(zip(self.nodes[name], self.workers[self.heads[name]], strict=True))
 
     def wanted(self) -> bool:
         """Whether somebody still gets something: an output that works, or an end of the graph that is none."""
-        for name, nodes in self.nodes.items():
+        for name, nodes in list(self.nodes.items()):  # branches may be added meanwhile
             writes = type(nodes[0].element).writes
             if not all(node.broken for node in nodes) and (writes or not self.graph.out_of(name)):
                 return True
@@ -165,15 +176,19 @@ class Plant:
         return Partition(links, self._seats.setdefault(self.heads[name], Seats(len(links))))
 
     def reader(self, name: str, source: Source, into: str) -> SourceWorker:
-        """A source tied to the element that it feeds. Raises Closed when that has ended."""
+        """A source tied to the element that it feeds. Raises Closed when that has ended, or no more may come."""
+        if self._keepers == []:
+            raise Closed
         node = Node(name, source, self.owner)
         if source.quick:
-            return self._guest(name, node, source, into)
-        way = self.way_into(into, live=True)
-        node.targets = [way]
-        worker = SourceWorker(name, self.owner, source, [node])
-        worker.outlets.append(way)
-        worker.closers.append(way.close)
+            worker: SourceWorker = self._guest(name, node, source, into)
+        else:
+            way = self.way_into(into, live=True)
+            node.targets = [way]
+            worker = SourceWorker(name, self.owner, source, [node])
+            worker.outlets.append(way)
+            worker.closers.append(way.close)
+        worker.into = into
         return worker
 
     def _guest(self, name: str, node: Node, source: Source, into: str) -> GuestWorker:
@@ -183,17 +198,12 @@ class Plant:
             return GuestWorker(name, self.owner, source, node, hosts[0], Link(channels[0]))
         seats = self._seats.setdefault(head, Seats(len(hosts)))
         seat = seats.assign(name)
-        closers: list[Callable[[], None]] = [partial(seats.leave, name)]
         try:
-            for other in channels[:seat] + channels[seat + 1 :]:  # a later source may get a seat that is empty now
-                other.add_sender()
-                closers.append(other.remove_sender)
             guest = GuestWorker(name, self.owner, source, node, hosts[seat], Link(channels[seat]))
         except Closed:
-            for close in closers:
-                close()
+            seats.leave(name)
             raise
-        guest.closers += closers
+        guest.closers.append(partial(seats.leave, name))
         return guest
 
     def add_branch(self, name: str, element: Element, policy: Policy) -> Worker:

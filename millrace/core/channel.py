@@ -162,7 +162,7 @@ class Channel:
                 raise Cancelled
             for item in items.values():
                 self._add(item, self.policy, self.size)
-            wake = self._rests is None or self._rests in items
+            wake = self._rests is None or self._rests in items or (None in items and self._rests is not _AWAKE)
             if wake:
                 self._rests = _AWAKE
         if wake:
@@ -288,6 +288,16 @@ class Channel:
                 left -= 1
                 if not left:
                     break
+        return self._before_bundle(admits) if None in self._shares else _NOTHING
+
+    def _before_bundle(self, admits: Callable[[str | None], bool] | None) -> Any:
+        """The stream of what keeps the first bundle back: a bundle comes whatever is wanted, so this does, too."""
+        mine = _streams(self._shares[None][0])
+        for stream in self.turns:
+            if stream is None:
+                break
+            if stream in mine and (admits is None or admits(stream)):
+                return stream
         return _NOTHING
 
     def _in_turn(self, wanted: Container[str] | None, admits: Callable[[str | None], bool] | None) -> Any:

@@ -198,12 +198,13 @@ class Partition:
         if stream is None:
             raise TypeError("a partition takes items of single streams; put `split` before it")
         kind = item.__class__
-        seat = self.seats.assign(stream) if kind is StreamStart else self.seats.of(stream)
-        if kind is StreamEnd:
-            self.links[seat or 0].push(item)  # that of a stream that never started, too
-            self.seats.leave(stream)
-        elif seat is not None:
+        seat = self.seats.of(stream)
+        if kind is StreamStart or (kind is StreamEnd and seat is None):
+            seat = self.seats.assign(stream)  # to one that ends without a start, too: it may start after all
+        if seat is not None:
             self.links[seat].push(item)
+        if kind is StreamEnd:
+            self.seats.leave(stream)
 
     def room(self, stream: str | None, waiter: Signal | None = None) -> bool:
         seat = self.seats.of(stream) if stream is not None else None

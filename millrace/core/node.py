@@ -181,11 +181,18 @@ class Node:
         process_frame = self._process_frame
         assert process_frame is not None
         lost: list[Any] = []
+        refusals: dict[str, StreamError] = {}  # these streams end behind what the bundle has of them
         frames = (item,) if item.stream is not None else item.frames
         began = perf_counter()
         for frame in frames:
+            if refusals and frame.stream in refusals:
+                lost.append(frame)
+                continue
             try:
                 process_frame(frame)
+            except StreamError as error:
+                refusals.setdefault(error.stream, error)
+                lost.append(frame)
             except Exception as error:
                 self.stats.time_in += perf_counter() - began
                 self._failed(error, frame.stream)
@@ -194,13 +201,14 @@ class Node:
                     break
                 lost.append(frame)
         self.stats.time_in += perf_counter() - began
-        if lost:
-            if item.stream is not None:
-                return
+        if not lost:
+            self.emit(item)
+        elif item.stream is None:
             item.frames = [frame for frame in item.frames if all(frame is not gone for gone in lost)]
-            if not item.frames:
-                return
-        self.emit(item)
+            if item.frames:
+                self.emit(item)
+        for refusal in refusals.values():
+            self._refuse(refusal)
 
     def emit(self, out: Any) -> None:
         """Push to every target; each target after the first gets a fork."""

@@ -17,7 +17,6 @@ from .bus import Bus, Kind, Message
 from .element import Element, Source, check_live
 from .errors import Closed, ConfigError, ElementError, MillraceError, OutputError, StreamError, redact
 from .graph import Graph
-from .link import Link
 from .node import Node
 from .reader import SourceWorker, source_error
 from .roll import Roll
@@ -58,7 +57,6 @@ class Pipeline:
         self._roll = Roll()
         self._drain_asked = False
         self._ended_sources: dict[str, NodeStats] = {}
-        self._keepers: list[Link] = []
         self._finished = threading.Event()
 
     # life
@@ -68,9 +66,8 @@ class Pipeline:
             if self.state != "idle":
                 raise MillraceError(f"a pipeline starts once; this one is {self.state}")
             self._to("starting")
-            if self._keep_open or not self._sources:
-                entries = [channel for name in self.graph.entries() for channel in self._plant.entry(name)]
-                self._keepers = [Link(channel) for channel in entries]
+            self._plant.keep_entries()
+            self._keep_open = self._keep_open or not self._sources
             workers = self._plant.all_workers()
             sources = list(self._sources.values())
             self._running = {*workers, *sources}
@@ -139,13 +136,12 @@ class Pipeline:
                 return
             self.paused = False
             self._to("draining")
+            self._plant.close_entries()
             sources = list(self._sources.values())
             for worker in self._running:
                 worker.signal.set()
         for source in sources:
             source.stop_reading()
-        for keeper in self._keepers:
-            keeper.close()
 
     def stop(self) -> None:
         """End now: what waits in channels is thrown away, every element is closed. Safe to call at any time."""
@@ -177,6 +173,7 @@ class Pipeline:
         with self._lock:
             workers = list(self._running)
             self.paused = False
+            self._plant.close_entries()
         for worker in workers:
             worker.cancel()
 
@@ -194,10 +191,10 @@ class Pipeline:
     # sources and branches
     def add_source(self, name: str, source: Source, into: str) -> None:
         """Read `source` into the element `into`. `name` is that of its stream; before the start or at any time."""
-        if into not in self.graph.entries():
-            self.graph.named(into)
-            raise ConfigError(f"{into}: other elements feed it; sources go into: {', '.join(self.graph.entries())}")
         with self._lock:
+            if into not in self.graph.entries():
+                self.graph.named(into)
+                raise ConfigError(f"{into}: other elements feed it; sources go into: {', '.join(self.graph.entries())}")
             if name in self._sources:
                 raise ConfigError(f"a source named {name!r} is there already; remove it first or take another name")
             if self.state not in ("idle", "running", "paused"):
@@ -223,8 +220,11 @@ class Pipeline:
             if worker is None:
                 raise ConfigError(f"no source is named {name!r}; there are: {', '.join(self._sources) or 'none'}")
             if self.state == "idle":
-                for element in self.graph.nodes:
-                    self._roll.passed(element, name)
+                others = [each for each in self._sources.values() if each is not worker]
+                left = {stream for each in others for stream in self.graph.reached(each.into, each.name)}
+                for stream, reached in self.graph.reached(worker.into, name).items():
+                    for element in reached if stream not in left else ():
+                        self._roll.passed(element, stream)
                 worker.abandon()
                 return
         worker.stop_reading()
@@ -339,6 +339,8 @@ class Pipeline:
 
     # what nodes and workers report
     def element_failed(self, node: Node, error: ElementError) -> None:
+        if isinstance(node.element, Source):  # that it cannot be closed is nothing to the others
+            return self._post("error", node.name, str(error), node.name, error)
         self._fail(node.name, error)
 
     def stream_failed(self, node: Node, error: StreamError) -> None:
@@ -394,5 +396,7 @@ class Pipeline:
                 counts = stats_of(worker.nodes[0], worker, True)
                 self._ended_sources.setdefault(worker.name, NodeStats(worker.name)).add(counts)
                 self.bus.add(Message("stream-end", worker.name, f"{worker.name}: the source has ended", worker.name))
+                if not (self._sources or self._keep_open):
+                    self._plant.close_entries()
                 if len(self._ended_sources) > REMEMBERED:
                     del self._ended_sources[next(iter(self._ended_sources))]

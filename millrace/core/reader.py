@@ -6,9 +6,9 @@ guest: no item of it changes threads, and 64 files need no 64 threads.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from .element import Source
@@ -25,6 +25,7 @@ class SourceWorker(Worker):
     def __init__(self, name: str, owner: Owner, source: Source, nodes: Sequence[Node]) -> None:
         super().__init__(name, owner, nodes, None)
         self.source = source
+        self.into = ""  # the element that it feeds
         self.stopping = False
         self.seen: set[str] = set()  # streams that it has started
         self._items: Iterator[Any] | None = None
@@ -100,7 +101,8 @@ class SourceWorker(Worker):
                 close()
             except Exception as error:
                 if not self.cancelled:
-                    self._fail(error)
+                    with suppress(Cancelled):  # the host's channel was, before we are
+                        self._fail(error)
 
     def _mark(self, node: Node, item: Any) -> None:
         """Push a marker that changes something."""
@@ -150,14 +152,13 @@ class GuestWorker(SourceWorker):
         self.closers.append(link.close)
         node.targets = [_Doorstep(host, link)]
         self._begun = False
-        self._left = threading.Event()
 
     @property
     def started(self) -> bool:
         return self._begun
 
     def join(self, timeout: float) -> bool:
-        return self._left.wait(timeout)
+        return self.left.wait(timeout)
 
     def start(self) -> None:
         self._begun = True
@@ -193,7 +194,6 @@ class GuestWorker(SourceWorker):
         super().abandon()
         if not self.opened.done():
             self.opened.set_result(None)  # nobody reads it, and somebody may wait
-        self._left.set()
 
 
 class _Doorstep:

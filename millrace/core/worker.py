@@ -67,6 +67,7 @@ class Worker:
         self.cancelled = False
         self.closed = False  # its nodes are closed and it takes no more closers
         self.ended = False  # its thread is at its end, or will never start
+        self.left = threading.Event()  # the same, and the pipeline knows
         self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._calls_lock = threading.Lock()
         self._refused = False
@@ -86,8 +87,11 @@ class Worker:
         return self.thread.ident is not None
 
     def join(self, timeout: float) -> bool:
-        """Wait for its end; whether it has come."""
-        self.thread.join(timeout)
+        """Wait for its end, also when it has not started yet; whether it has come."""
+        if not self.left.wait(timeout):
+            return False
+        if self.started:
+            self.thread.join(timeout)
         return not self.thread.is_alive()
 
     def call(self, function: Callable[[], Any]) -> Future[Any]:
@@ -125,6 +129,7 @@ class Worker:
         """In place of a start: give back what it holds, keep nobody waiting."""
         self._give_back()
         self.owner.worker_ended(self)
+        self.left.set()
 
     # its own thread
 
@@ -145,6 +150,7 @@ class Worker:
             self._close(opened)
             self._give_back()
             self.owner.worker_ended(self)
+            self.left.set()
 
     def _close(self, opened: Sequence[Node]) -> None:
         for node in self.nodes:

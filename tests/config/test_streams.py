@@ -16,7 +16,7 @@ from millrace.config.plan import Stream
 from millrace.config.streams import Streams
 from millrace.core import Graph, Pipeline
 from millrace.core.element import Source, setting
-from millrace.core.errors import ConfigError, SourceError
+from millrace.core.errors import ConfigError, MillraceError, SourceError
 from millrace.elements.decode import Decode
 from millrace.media import Frame
 from millrace.sources import add_scheme
@@ -121,6 +121,29 @@ def test_what_is_wrong_is_said_at_once_and_changes_nothing(table):
     with pytest.raises(ConfigError, match="a source object is read once"):
         run.streams.add("b", Push(), restart="always")
     assert run.streams.names == ["a"] and run.pipeline.sources() == ["a"]
+
+
+def test_a_stream_that_ends_while_it_is_removed_is_removed(table, monkeypatch):
+    run = table(Stream("a", f"{SMALL}&fps=100", {"pace": True}))
+    remove = run.pipeline.remove_source
+
+    def late(name: str) -> None:
+        remove(name)  # as if it had ended a moment before
+        remove(name)
+
+    monkeypatch.setattr(run.pipeline, "remove_source", late)
+    run.streams.remove("a")
+    assert run.streams.names == [] and run.pipeline.sources() == []
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_no_stream_is_added_when_the_pipeline_has_ended(table, drain: bool):
+    run = table(Stream("a", SMALL, {"frames": 2}))
+    (run.pipeline.drain if drain else run.pipeline.stop)()
+    assert run.pipeline.wait(30)
+    with pytest.raises(MillraceError, match="can be added"):
+        run.streams.add("b", SMALL, frames=2)
+    assert run.streams.names == ["a"]
 
 
 def test_never_leaves_a_failed_stream_alone(table, flaky):

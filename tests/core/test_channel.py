@@ -41,6 +41,29 @@ def test_a_push_waits_for_room_in_its_own_share():
     assert channel.peak == 2
 
 
+def test_a_reader_that_rests_for_one_stream_is_woken_by_a_bundle():
+    channel = Channel()
+    for push in (lambda bundle: channel.push(bundle), lambda bundle: channel.push_all({None: bundle})):
+        while channel.reader.wait(0):
+            pass
+        assert channel.take(frozenset({"a"})) is None
+        push(Group([Num("a", 0)]))
+        assert channel.reader.wait(0)
+        assert isinstance(channel.take(frozenset({"a"})), Group)
+
+
+def test_what_stands_before_a_bundle_comes_though_another_stream_is_wanted():
+    channel = Channel()
+    waiting = [StreamEnd("b"), StreamStart("b", Caps("numbers")), StreamEnd("c"), Group([Num("a", 0), Num("b", 0)])]
+    for item in waiting:
+        channel.push(item)
+    wanted = frozenset({"a"})
+    assert [channel.take(wanted) for _ in range(4)] == [waiting[0], waiting[1], waiting[3], None]
+    channel.push(Group([Num("a", 1), Num("c", 0)]))
+    assert channel.take(wanted, lambda stream: stream != "c") is None  # there is no room for it
+    assert channel.take(wanted) is waiting[2]
+
+
 def test_drop_oldest_keeps_markers_and_the_last_item():
     channel = Channel(size=2, policy="drop_oldest")
     channel.push(StreamStart("a", Caps("numbers")))

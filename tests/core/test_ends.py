@@ -15,6 +15,7 @@ from toys import WAIT, Collect, Count, Forever, Group, Num, Pairs, Pass, Sink, S
 from millrace.core import (
     Caps,
     Channel,
+    ConfigError,
     Context,
     Element,
     Graph,
@@ -350,6 +351,107 @@ def test_a_source_whose_end_fails_has_ended():
         pipeline.drain()
         assert pipeline.wait(WAIT)
     assert sink.log == ["start a", "end a"]
+
+
+@pytest.mark.parametrize("guest", [True, False])
+def test_a_source_that_cannot_be_closed_leaves_the_others_alone(guest: bool):
+    class Stuck(Count):
+        def close(self) -> None:
+            raise OSError("cannot close")
+
+    graph, _ = chain(sink := Sink())
+    pipeline = run(Pipeline(graph), Stuck(count=3, guest=guest), Count(stream="b", count=50, delay=0.001))
+    assert sink.indices("a") == [0, 1, 2] and sink.indices("b") == list(range(50))
+    assert [(error.stream, error.text) for error in pipeline.errors] == [("a", "a: OSError: cannot close")]
+
+
+def test_guests_whose_end_fails_while_all_stops_leave_nobody_waiting():
+    class Leaky(Forever):
+        def read(self) -> Iterator[Any]:
+            try:
+                yield from super().read()
+            finally:
+                raise OSError("cannot end")
+
+    graph, _ = chain(sink := Sink())
+    pipeline = Pipeline(graph)
+    for name in "abc":
+        pipeline.add_source(name, Leaky(stream=name, guest=True, delay=0.0005), "e0")
+    pipeline.start()
+    until(lambda: len(sink.got) > 10)
+    pipeline._plant.workers["e0"][0].cancel()  # a moment before its guests are
+    assert pipeline.wait(WAIT)
+    assert pipeline.sources() == [] and pipeline.failure is None
+    pipeline.stop()
+
+
+def test_no_source_is_added_to_a_pipeline_that_stops():
+    """It would not learn that it should stop, and could wait for the world for ever."""
+
+    class Closing(Sink):
+        def close(self) -> None:
+            closing.set()
+            assert closed.wait(WAIT)
+
+    closing, closed = threading.Event(), threading.Event()
+    graph, _ = chain(Closing())
+    pipeline = Pipeline(graph, keep_open=True)
+    pipeline.start()
+    thread = threading.Thread(target=pipeline.stop)
+    thread.start()
+    try:
+        assert closing.wait(WAIT)
+        with pytest.raises(MillraceError, match="no source can be added"):
+            pipeline.add_source("silent", Silent(hang=True), "e0")
+    finally:
+        closed.set()
+        thread.join(WAIT)
+    assert pipeline.wait(WAIT)
+
+
+@pytest.mark.parametrize("guest", [True, False])
+def test_a_source_is_removed_while_the_pipeline_starts(guest: bool):
+    class Opening(Sink):
+        def open(self, context: Context) -> None:
+            opening.set()
+            assert go_on.wait(WAIT)
+
+    opening, go_on = threading.Event(), threading.Event()
+    graph, _ = chain(sink := Opening())
+    pipeline = Pipeline(graph, keep_open=True)
+    pipeline.add_source("a", Forever(guest=guest, delay=0.001), "e0")
+    thread = threading.Thread(target=pipeline.start)
+    thread.start()
+    try:
+        assert opening.wait(WAIT)
+        with pytest.raises(MillraceError, match="did not end within"):
+            pipeline.remove_source("a", 0.01)
+        go_on.set()
+        with contextlib.suppress(ConfigError):  # it has ended since
+            pipeline.remove_source("a", WAIT)
+        assert pipeline.sources() == []
+    finally:
+        go_on.set()
+        thread.join(WAIT)
+        pipeline.stop()
+    assert not sink.got
+
+
+def test_a_source_comes_to_an_entry_that_had_none_while_others_read():
+    graph = Graph()
+    for name in ("left", "right"):
+        graph.add(name, sink := Sink())
+    pipeline = Pipeline(graph)
+    pipeline.add_source("a", Forever(delay=0.001), "left")
+    with pipeline:
+        until(lambda: pipeline.stats()["left"].items_in > 5)
+        pipeline.add_source("b", Count(stream="b", count=5), "right")
+        until(lambda: pipeline.sources() == ["a"])
+        pipeline.remove_source("a")
+        assert pipeline.wait(WAIT)
+        with pytest.raises(MillraceError, match="stopped"):
+            pipeline.add_source("c", Count(stream="c"), "right")
+    assert sink.indices("b") == list(range(5))
 
 
 def test_ctrl_c_while_starting_leaves_no_thread():

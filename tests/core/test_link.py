@@ -91,6 +91,17 @@ def test_a_partition_gathers_in_each_of_its_links():
     assert [numbers(channel) for channel in channels] == [[("a", 0)], [("b", 0)]]
 
 
+def test_a_stream_does_not_overtake_the_end_of_a_life_that_never_started():
+    channels = [Channel(), Channel()]
+    partition = Partition([Link(channel) for channel in channels])
+    partition.push(StreamStart("a", Caps("numbers")))
+    partition.push(StreamEnd("b"))
+    partition.push(StreamStart("b", Caps("numbers")))
+    came = [[item for item in iter(channel.take, None) if item.stream == "b"] for channel in channels]
+    assert sorted(map(len, came)) == [0, 2]
+    assert [type(item) for each in came for item in each] == [StreamEnd, StreamStart]
+
+
 def test_who_sends_into_a_cancelled_channel_learns_it():
     link = Link(channel := Channel())
     link.gather()

@@ -82,6 +82,16 @@ def test_one_start_one_end_and_what_is_expected():
     assert len(pipeline._roll) == 0
 
 
+def test_the_one_stream_is_expected_while_a_source_of_it_is_left_before_the_start():
+    pipeline = built(Merge(), Behind())
+    for name in "ab":
+        pipeline.add_source(name, Count(stream=name), entry(pipeline))
+    pipeline.remove_source("a")
+    assert pipeline._roll.expected("e1") == ("all",)
+    pipeline.remove_source("b")
+    assert len(pipeline._roll) == 0
+
+
 def test_a_stop_in_the_middle_ends_the_stream_in_the_same_thread():
     class Same(Behind):
         threaded = False

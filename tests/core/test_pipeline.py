@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from toys import (
     Count,
     Fail,
     Forever,
+    Group,
     Note,
     Num,
     Overlap,
@@ -214,6 +216,30 @@ def test_stream_error_in_a_bundle_takes_that_streams_frames_out():
     frames = [frame for group in sink.got for frame in group.frames]
     assert [f.index for f in frames if f.stream == "a"] == list(range(20))
     assert [f.index for f in frames if f.stream == "b"] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_stream_that_is_given_up_ends_behind_what_its_bundle_had_of_it(again: bool):
+    class Picky(Element):
+        def process_frame(self, frame: Num) -> None:
+            if frame.index == 2 or (again and frame.index > 2):
+                raise StreamError(frame.stream, "no more")
+
+    class Six(Element):
+        threaded = True
+
+        def process(self, item: Num) -> Iterator[Group]:
+            yield Group([Num("a", item.index * 6 + n) for n in range(6)])
+
+    graph, _ = chain(Six(), Picky(), Sink())
+    pipeline = Pipeline(graph)
+    log: list[Any] = []
+    pipeline.tap("e1", log.append)
+    run(pipeline, Count(count=3))
+    start, group, end = log
+    assert isinstance(start, StreamStart) and isinstance(end, StreamEnd)
+    assert [frame.index for frame in group.frames] == [0, 1]
+    assert len(pipeline.errors) == 1
 
 
 def stands_still(sink: Sink) -> bool:

@@ -71,6 +71,15 @@ def test_parts_of_a_stream_that_never_starts_are_not_waited_for():
     assert not any("dead" in line for line in behind.log) and len(pipeline._roll) == 0
 
 
+def test_parts_of_a_source_that_is_removed_before_the_start_are_not_waited_for():
+    pipeline = Pipeline(chain(Split(), behind := Behind())[0])
+    pipeline.add_source("gone", Count(stream="gone"), "e0")
+    pipeline.add_source("a", Count(stream="a", count=3), "e0")
+    pipeline.remove_source("gone")
+    run(pipeline)
+    assert behind.told[0] == ("a.0", "a.1", "a.2") and len(pipeline._roll) == 0
+
+
 def test_to_finish_a_part_is_to_finish_its_source():
     pipeline = Pipeline(chain(Split(), Behind(most=7))[0])
     run(pipeline, Forever(stream="a", delay=0.001))
