@@ -94,9 +94,8 @@ class Pipeline:
         """An open failed, or Ctrl+C came: nothing may stay behind."""
         self.failure = error if isinstance(error, MillraceError) else MillraceError(str(error) or type(error).__name__)
         self._cancel_all()
-        for worker in list(self._running):
-            if not worker.started:
-                worker.abandon()
+        for worker in [each for each in self._running if not each.started]:
+            worker.abandon()
         self._join_all()
         with self._changing():
             self._opening = False
@@ -365,8 +364,7 @@ class Pipeline:
     def _fail(self, name: str, error: MillraceError) -> None:
         with self._lock:
             first, self.failure = self.failure is None, self.failure or error
-            again = name in self._failed
-            self._failed.add(name)
+            again, self._failed = name in self._failed, self._failed | {name}
         if first:
             self._post("error", name, str(error), error=error)
             self._cancel_all()

@@ -148,7 +148,7 @@ def test_yaml_runs() -> None:
         ("track: {tracker: nosuch}", 3, "tracker 'nosuch' is not known"),
         ("draw: {colours: {car: reddish}}", 3, "draw: colours="),
         ("encode: {bitrate: 5000, quality: 20}", 3, "give bitrate or quality, not both"),
-        ("function: {call: 'nowhere:at_all'}", 3, "not found"),
+        ("function: {call: 'nowhere:at_all'}", 3, "there is no module 'nowhere'"),
         ("pull", 3, "'pull' meets a program's own code"),
     ],
 )
