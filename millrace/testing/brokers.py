@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import random
 import shutil
 import signal
 import socket
@@ -33,10 +34,15 @@ class Received(NamedTuple):
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    """A TCP port of the loopback interface that nobody listens on now, and that no connection is given by itself.
+
+    (Linux gives those from 32768 on to whoever connects: such a one may be taken before a server gets to it.)
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as taken, suppress(OSError):
+            taken.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for_port(port: int, seconds: float = 30.0) -> None:

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from millrace.testing.brokers import free_port as free_port
+
 PYTHON = "/usr/bin/python3"  # Debian's: GStreamer's bindings are there and not in an environment of pip's
 PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly"  # noqa: E501
 SCRIPT = Path(__file__).with_name("rtsp_server.py")
@@ -33,12 +35,6 @@ def need_gstreamer() -> None:
         return
     message = f"gst-rtsp-server is not installed: apt-get install -y --no-install-recommends {PACKAGES}"
     pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def plays(path: Path) -> str:
