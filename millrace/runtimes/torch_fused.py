@@ -106,8 +106,7 @@ class _Network:
         found = self._convolution(before)
         if found is None and before.target in _ADD and len(before.users) == 1 and not before.kwargs:
             nodes.append(before)
-            ways = (before.args, before.args[::-1])
-            for one, other in ways[: 1 if _writes(before) else 2]:  # what is written over may be read elsewhere
+            for one, other in _operands(before):
                 found = self._convolution(one) if other is not one and _alike(one, other) else None
                 if found is not None:
                     break
@@ -151,16 +150,14 @@ class _Network:
         if node.target is operator.getitem and node.args[1] == 0 and node.args[0].target in _NORM:
             norm = node.args[0]
             source, *values = norm.args[:5]
-            fixed = all(self._is_fixed(value) for value in values[2:])  # mean and variance; the others may be None
-            fixed = fixed and all(value is None or self._is_fixed(value) for value in values[:2])
-            if norm.args[5] or not fixed or len(norm.users) != 1:
+            given = [*filter(None, values[:2]), *values[2:]]  # scale and shift may be None, mean and variance not
+            if norm.args[5] or len(norm.users) != 1 or not all(map(self._is_fixed, given)):
                 return None
             return source, [node, norm], _Step("norm", (*values, norm.args[7]))
         kind = "sum" if node.target in _ADD else "product" if node.target in _MUL else None
         if kind is None or node.kwargs:
             return None
-        ways = (node.args, node.args[::-1])
-        for source, value in ways[: 1 if _writes(node) else 2]:
+        for source, value in _operands(node):
             if self._is_fixed(value) and not self._is_fixed(source) and self._by_channel(value, source):
                 return source, [node], _Step(kind, (value,))
         return None
@@ -168,7 +165,8 @@ class _Network:
     def _by_channel(self, value: Any, source: Any) -> bool:
         """Whether fixed numbers are one for each channel of [N, C, H, W], or one for all."""
         shape = tuple(getattr(self._value(value), "shape", ()))
-        channels = source.meta["tensor_meta"].shape[1:2]
+        there = _written_down(source)
+        channels = there.shape[1:2] if there else ()
         return shape[-3:] in ((*channels, 1, 1), (1, 1, 1), (1, 1), (1,), ()) and shape[:-3] in ((), (1,))
 
     def _weights(self, convolution: _Convolution) -> tuple[Any, Any]:
@@ -268,9 +266,19 @@ def _folded(weight: Any, bias: Any, steps: Sequence[tuple[str, Sequence[Any]]]) 
     return changed.contiguous(memory_format=torch.channels_last), shift.to(kind)
 
 
+def _operands(node: Any) -> Sequence[Sequence[Any]]:
+    """Both ways round of a sum or a product; only one where it writes over the first, which others may read."""
+    return [node.args] if _writes(node) else [node.args, node.args[::-1]]
+
+
+def _written_down(node: Any) -> Any:
+    """Shape and type of a node's result; None where it is no tensor that was computed."""
+    return getattr(node, "meta", {}).get("tensor_meta")
+
+
 def _alike(one: Any, other: Any) -> bool:
     """Whether two results have one shape and type."""
-    first, second = (getattr(node, "meta", {}).get("tensor_meta") for node in (one, other))
+    first, second = _written_down(one), _written_down(other)
     return bool(first and second and first.shape == second.shape and first.dtype == second.dtype)
 
 

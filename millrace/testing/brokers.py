@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-import random
 import shutil
 import signal
 import socket
@@ -22,6 +21,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+from .ports import free_port
+
 TOPIC = "cams"
 
 
@@ -31,18 +32,6 @@ class Received(NamedTuple):
     id: str
     key: str
     body: bytes
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on now, and that no connection is given by itself.
-
-    (Linux gives those from 32768 on to whoever connects: such a one may be taken before a server gets to it.)
-    """
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as taken, suppress(OSError):
-            taken.bind(("127.0.0.1", port))
-            return port
 
 
 def wait_for_port(port: int, seconds: float = 30.0) -> None:

@@ -51,7 +51,7 @@ class Tls(Mosquitto):
 
     def __init__(self, folder: Path, certificates: Path, ask: bool) -> None:
         super().__init__(folder)
-        from millrace.testing.brokers import free_port
+        from millrace.testing.ports import free_port
 
         self.secure, self.certificates, self.ask = free_port(), certificates, ask
 

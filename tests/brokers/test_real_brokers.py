@@ -17,7 +17,8 @@ from millrace.brokers import open_broker
 from millrace.brokers.base import BrokerError, Message, RefusedError, waves
 from millrace.brokers.delivery import Delivery
 from millrace.brokers.spool import Spool
-from millrace.testing.brokers import SERVERS, TOPIC, Mosquitto, Nats, Rabbit, Server, free_port
+from millrace.testing.brokers import SERVERS, TOPIC, Mosquitto, Nats, Rabbit, Server
+from millrace.testing.ports import free_port
 
 COUNT = 600
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import av
 import pytest
-from servers.live import free_port
 
 from millrace.cli.run import Options, plan_of
 from millrace.cli.view import _url, address
@@ -21,6 +20,7 @@ from millrace.config.plan import Line, Step, Tee
 from millrace.core.errors import ConfigError
 from millrace.elements.web import Web
 from millrace.testing.clips import numbered_clip
+from millrace.testing.ports import free_port
 
 pytest.importorskip("aiohttp")
 

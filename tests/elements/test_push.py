@@ -18,7 +18,7 @@ from typing import Any
 
 import av
 import pytest
-from servers.live import RtspServer, Silent, free_port, need_gstreamer, until_written
+from servers.live import RtspServer, Silent, need_gstreamer, until_written
 from sounds import clip_with_sound
 
 import millrace
@@ -31,6 +31,7 @@ from millrace.outputs.push import NO_SRT, Pusher, label_of
 from millrace.streaming.loop import Loop
 from millrace.summary import Run, Summary
 from millrace.testing.clips import numbered_clip, read_frame_number
+from millrace.testing.ports import free_port
 
 COUNT = 50  # pictures of 40 ms
 

@@ -4,10 +4,11 @@ import itertools
 import statistics
 from pathlib import Path
 
-from servers.live import RtspServer, free_port, need_gstreamer, until_written
+from servers.live import RtspServer, need_gstreamer, until_written
 
 import millrace
 from millrace.testing.clips import numbered_clip, read_frame_number
+from millrace.testing.ports import free_port
 
 
 def test_rtspclientsink_sends_every_picture_to_a_server(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import time
 
 import numpy as np
 import pytest
-from servers.live import free_port
 from servers.triton import Triton, add_model
 
 from millrace.core import ConfigError, Element, Graph, Pipeline, Source, StreamStart, setting, state
@@ -20,6 +19,7 @@ from millrace.elements.infer import Infer
 from millrace.media import Frame, Image
 from millrace.runtimes import load, onnx
 from millrace.testing.models import make_level_model
+from millrace.testing.ports import free_port
 
 
 class Server(http.server.ThreadingHTTPServer):

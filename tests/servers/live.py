@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from millrace.testing.brokers import free_port as free_port
+from millrace.testing.ports import free_port
 
 PYTHON = "/usr/bin/python3"  # Debian's: GStreamer's bindings are there and not in an environment of pip's
 PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly"  # noqa: E501

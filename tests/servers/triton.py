@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from .live import free_port
+from millrace.testing.ports import free_port
 
 MEMORY = Path("/dev/shm")
 PACKAGES = ("nvidia-pytriton==0.7.0", "onnxruntime")

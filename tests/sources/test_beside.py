@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers.live import BALL, FROZEN, RtspServer, free_port, need_gstreamer, until
+from servers.live import BALL, FROZEN, RtspServer, need_gstreamer, until
 
 from millrace.cli import invoke
 from millrace.core import Message
@@ -25,6 +25,7 @@ from millrace.flow import open as flow
 from millrace.media import Frame
 from millrace.summary import Run
 from millrace.testing.clips import numbered_clip, read_frame_number
+from millrace.testing.ports import free_port
 
 FRAMES = 40
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from peers import Peer
-from servers.live import Folder, Silent, free_port
+from servers.live import Folder, Silent
 
 from millrace.core import Context
 from millrace.core.errors import ConfigError, SourceError
@@ -22,6 +22,7 @@ from millrace.sources import open_source
 from millrace.sources.interrupt import Interrupt
 from millrace.sources.live import Reconnect
 from millrace.testing.clips import numbered_clip
+from millrace.testing.ports import free_port
 
 
 def read(uri, **options):

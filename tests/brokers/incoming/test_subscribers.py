@@ -21,7 +21,8 @@ from millrace.brokers.incoming.base import Incoming
 from millrace.brokers.incoming.http import HttpSubscriber
 from millrace.brokers.incoming.listener import Listener
 from millrace.core.errors import ConfigError
-from millrace.testing.brokers import SERVERS, TOPIC, Server, free_port
+from millrace.testing.brokers import SERVERS, TOPIC, Server
+from millrace.testing.ports import free_port
 
 OPTIONS = {"mqtt": "", "redis": "", "nats": "", "amqp": "", "kafka": "&auto.offset.reset=earliest"}
 

@@ -26,8 +26,9 @@ from millrace.config.write import dumps
 from millrace.core.errors import ConfigError
 from millrace.elements.rtsp import Rtsp
 from millrace.summary import Run
-from millrace.testing.brokers import Mosquitto, free_port
+from millrace.testing.brokers import Mosquitto
 from millrace.testing.clips import numbered_clip, read_frame_number
+from millrace.testing.ports import free_port
 
 SOURCE = """
 [source{n}]
