@@ -262,7 +262,7 @@ class TorchRuntime:
         if (size, compiled) not in self._programs:
             with constants:
                 self._module(*inputs)  # now what it makes on the CPU is kept, and is not written down by the next run
-                fused = self._fusion.of(inputs)
+                fused = self._fusion.of(inputs, compiled)
             program = self._module if fused is None else fused
             if compiled:
                 program = self._torch.compile(program, dynamic=False) if fused is not None else self._compiled_whole()

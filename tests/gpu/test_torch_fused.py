@@ -17,7 +17,7 @@ from host_gpu import upload
 from millrace.cuda.context import gpu
 from millrace.imaging.cuda import open_imaging
 from millrace.media import InputSpec, TensorInfo
-from millrace.runtimes import torch_convolution
+from millrace.runtimes import torch_convolution, torch_pooling
 from millrace.runtimes.torch_cuda import TorchRuntime
 
 
@@ -64,6 +64,27 @@ def test_pictures_are_prepared_where_the_network_reads_them(device, precision):
         assert np.array_equal(runtime.run({"images": lent})["out"], want)
         del lent, filled
     runtime.close()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize("pool", [((3, 3), (2, 2), (1, 1)), ((2, 2), (2, 2), (0, 0)), ((5, 5), (1, 1), (2, 2))])
+def test_max_pooling_gives_the_maxima_of_pytorch(device, dtype, pool):
+    """In a graph, too."""
+    generator = torch.Generator(device).manual_seed(6)
+    x = torch.randn((3, 64, 37, 50), generator=generator, device=device, dtype=torch.float32).to(dtype)
+    x = x.contiguous(memory_format=torch.channels_last)
+    x[0, :, 5:9, 7], x[1, 3:30, :20], x[2, :2] = float("nan"), float("inf"), -float("inf")
+    stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+    assert torch_pooling.fits(x) and torch_pooling._on(0)
+    torch.cuda.synchronize()
+    with torch.inference_mode(), torch.cuda.graph(graph, stream=stream):
+        got = torch_pooling.max_pool(x, *pool)
+    graph.replay()
+    torch.cuda.synchronize()
+    want = torch.nn.functional.max_pool2d(x, *pool)
+    assert got.stride() == want.stride()
+    assert torch.equal(got.isnan(), want.isnan()) and want.isnan().any()
+    assert torch.equal(got.nan_to_num(7.0, 9.0, -9.0), want.nan_to_num(7.0, 9.0, -9.0))
 
 
 @pytest.mark.parametrize("compiled", [False, True])
