@@ -152,6 +152,31 @@ def test_pictures_that_the_gpu_still_makes_are_waited_for(device, opened, graphs
         near(runtime.run({"images": feed}), want, 1e-3)
 
 
+@pytest.mark.parametrize("options", [{"graphs": [8]}, {"precision": "float16"}, {"graphs": False}])
+def test_a_pipeline_finds_the_same_objects(device, tmp_path, options):
+    import millrace
+    from millrace.elements.infer import Infer
+    from millrace.testing.scene import Scene, write_clip
+
+    clip = tmp_path / "street.mp4"
+    write_clip(clip, Scene(4, frame_count=40, crowd=6))
+
+    def objects(where, **more):
+        infer = Infer(model="street", runtime="onnx", device=where, options=more)
+        flow = millrace.open(str(clip), device=where).add(infer)
+        return [[(each.label, *each.box.tolist()) for each in frame.objects] for frame in flow]
+
+    want, found = objects("cpu"), objects(device, **options)
+    assert len(want) == len(found) == 40
+    assert sum(map(len, want)) > 60
+    same = [
+        any(a[0] == b[0] and np.abs(np.subtract(a[1:5], b[1:5])).max() <= 3 for b in got)
+        for wanted, got in zip(want, found, strict=True)
+        for a in wanted
+    ]
+    assert sum(same) >= 0.95 * max(sum(map(len, want)), sum(map(len, found)))
+
+
 def with_unknown_count(path):
     """Where a picture is brighter than 0.5: as many rows as there are such pixels."""
     nodes = [
