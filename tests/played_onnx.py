@@ -113,7 +113,10 @@ class World:
 def played(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
 
-    def made(model: Any, config: Any, providers: Any) -> Any:
+    def made(model: Any, config: Any, providers: Any, enable_fallback: int) -> Any:
+        assert not enable_fallback
+        if providers[0][0] == CPU:
+            return Real(model, config, providers=providers)
         return Session(world, model, config, providers)
 
     monkeypatch.setattr(onnx_session.ort, "InferenceSession", made)

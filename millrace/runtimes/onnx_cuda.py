@@ -6,8 +6,9 @@ graphs apart by the run option gpu_graph_id, and keeps them for the thread that 
 calls. A call copies its pictures to where the graph reads them; its results leave in one copy for pinned memory, on a
 stream of their own, while the next call runs. Another thread waits for them.
 
-Facts: https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html and ONNX Runtime's
-onnxruntime_run_options_config_keys.h.
+Facts: https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html, ONNX Runtime's
+onnxruntime_run_options_config_keys.h, and its pull request 28686: since then a replay returns when it is queued, before
+it waited. Written against these and tested with a provider that is played; not run on a GPU so far.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from .pool import check_feed, lies_on_gpu
 _SPARE = 4  # so many times the pictures of a call may one of the sizes be that were given to `warm`
 _UNRECORDED = "the network cannot be recorded as a CUDA graph ({}); the option `graphs: false` runs it as it is"
 _FULL = ("allocate memory", "OUT_OF_MEMORY", "out of memory")
-_recording = threading.Lock()  # ONNX Runtime records for the whole process: one graph at a time
+_recording = threading.Lock()  # ONNX Runtime records for the whole process: one graph at a time, and nothing beside it
 Open = Callable[[Stream, bool], ort.InferenceSession]
 
 
@@ -59,12 +60,12 @@ def load_cuda(
     options = {
         "use_tf32": "0",  # float32 means float32: the short products of "TF32" would move boxes
         "cudnn_conv_algo_search": "EXHAUSTIVE" if tuned else "HEURISTIC",
-        "prefer_nhwc": str(int(precision == "float16")),
     } | dict(provider_options)
 
     def opened(stream: Stream, recorded: bool) -> ort.InferenceSession:
         ours = {"user_compute_stream": stream.handle, "enable_cuda_graph": int(recorded)}
-        return open_session(path, config, chain_of("cuda", device, options | ours), content)
+        with _recording:  # it waits for the whole GPU
+            return open_session(path, config, chain_of("cuda", device, options | ours), content)
 
     runtime = OnnxCudaRuntime(opened, owner, parallel, graphs, graph_sizes(graphs))
     try:
@@ -321,7 +322,7 @@ class OnnxCudaRuntime:
             slot.bind_outputs(self._gpu.ordinal)
             try:
                 self._session.run_with_iobinding(slot.binding, slot.options)
-            except ERRORS as error:
+            except (*ERRORS, RuntimeError) as error:
                 if any(each in str(error) for each in _FULL):
                     raise
                 raise Unrecorded(reason(error)) from error
@@ -347,7 +348,7 @@ class _Slot:
 
 
 def _run_options(graph: int) -> Any:
-    """For the graph of this number; -1: none. The call returns when all is queued, where ONNX Runtime can."""
+    """For the graph of this number; -1: none. The call returns when all is queued."""
     options = ort.RunOptions()
     options.add_run_config_entry("gpu_graph_id", str(graph))
     options.add_run_config_entry("disable_synchronize_execution_providers", "1")

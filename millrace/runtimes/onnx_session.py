@@ -89,8 +89,10 @@ def open_session(
 ) -> ort.InferenceSession:
     """A session for a file, or for what was made of it (`content`). Raises ValueError that names the file."""
     try:
-        session = ort.InferenceSession(os.fspath(path) if content is None else content, config, providers=chain)
-    except ERRORS as error:
+        model = os.fspath(path) if content is None else content
+        # Without enable_fallback=0 a provider that fails would be told of on stdout, and the CPU would take its place.
+        session = ort.InferenceSession(model, config, providers=chain, enable_fallback=0)
+    except (*ERRORS, RuntimeError) as error:
         raise ValueError(f"{path} is not a model that ONNX Runtime can run: {reason(error)}") from error
     if session.get_providers()[0] != chain[0][0]:
         raise ValueError(f"{path}: ONNX Runtime could not start its {chain[0][0]}; a driver or library is missing")
