@@ -1,7 +1,8 @@
 """Pictures on an NVIDIA GPU: one kernel from decoder surfaces, or parts of them, to a network's input.
 
 The numbers are those of imaging/cpu.py, to the bit: pixels become whole levels of RGB as libswscale makes them, and are
-resized as OpenCV does it (docs/preprocessing.md; the arithmetic: kernels.cu, rows.h).
+resized as OpenCV does it (docs/preprocessing.md; the arithmetic: kernels.cu, rows.h). The usual pictures go through
+strips.cu, which gives the same in less time; see `path`.
 """
 
 from __future__ import annotations
@@ -36,10 +37,15 @@ ROW = np.dtype(  # struct Row of kernels.cu
         ("part", "i4", (4,)),  # x, y, width, height
         ("place", "i4", (4,)),  # left, top, width, height
         ("colour", "i4", (6,)),
-        *((name, "i4") for name in ("means", "padding")),
+        *((name, "i4") for name in ("means", "path")),
     ]
 )
 _BLOCK = (32, 8, 1)
+_STRIPS = (32, 4, 1)  # the block of strips.cu
+_COVERED = (64, 32)  # by it: ACROSS, DOWN
+_OTHER, _NV12, _I420, _P010, _HALVED = range(5)  # Row.path of strips.cu
+_PATHS = {"NV12": _NV12, "I420": _I420, "P010": _P010}
+_PREFIXES = ("", "nv12_", "i420_", "p010_", "halved_")  # of their kernels' names
 _TABLES = 8  # of pinned memory; the one used longest ago is filled next
 _MOST = 512  # pictures or parts of one launch; more take several
 _REMEMBERED = 256  # kinds of pictures whose rows are kept
@@ -66,6 +72,7 @@ class Input(ctypes.Structure):
         ("gain", ctypes.c_float * 3),
         ("bias", ctypes.c_float * 3),
     ]
+    together = 0  # bytes that strips.cu writes at once, of two neighbours; 0: it cannot write there
 
 
 def open_imaging(device: str) -> CudaImaging:
@@ -84,12 +91,16 @@ def _module(gpu: Gpu) -> Module:
     """Compiled once in the process for each GPU: that takes a second, and nobody can unload it while others use it."""
     with _modules_lock:
         if gpu.ordinal not in _modules:
-            _modules[gpu.ordinal] = Module(gpu, files(__package__).joinpath("kernels.cu").read_text())
+            folder = files(__package__)
+            source = "".join(folder.joinpath(name).read_text() for name in ("kernels.cu", "strips.cu"))
+            _modules[gpu.ordinal] = Module(gpu, source)
         return _modules[gpu.ordinal]
 
 
 class CudaImaging(CudaPictures):
     """See imaging.base.Imaging; what gives pictures is in cuda_pictures.py."""
+
+    strips = True  # False: the general kernel for all pictures, as tests and benchmarks want it beside the other
 
     def __init__(self, gpu: Gpu) -> None:
         super().__init__(gpu)
@@ -135,7 +146,7 @@ class CudaImaging(CudaPictures):
         different = list({id(image): image for image in images}.values())
         self._stream.wait(plane.ready for image in different for plane in image.planes if plane.ready is not None)
         for first in range(0, len(images), _MOST):
-            self._launch(rows[first : first + _MOST], out[first:].pointer, spec, to)
+            self._launch(rows[first : first + _MOST], out[first:], spec, to)
         out.ready = self._stream.record()
         if given and out.owner is not None:
             out.owner.written(out.ready)
@@ -144,12 +155,14 @@ class CudaImaging(CudaPictures):
                 owner.used(out.ready)
         return out, placements
 
-    def _launch(self, rows: NDArray[Any], pointer: int, spec: InputSpec, to: Input) -> None:
+    def _launch(self, rows: NDArray[Any], out: DeviceArray, spec: InputSpec, to: Input) -> None:
         table = self._tables[self._next]
         self._next = (self._next + 1) % _TABLES
-        grid = (-(-spec.width // _BLOCK[0]), -(-spec.height // _BLOCK[1]), len(rows))
-        arguments = [ctypes.c_uint64(table.send(rows, self._stream)), ctypes.c_uint64(pointer), to]
-        self._kernel(f"to_{spec.dtype}").launch(self._stream, grid, _BLOCK, arguments)
+        way = path(rows, out.pointer, to) if self.strips else _OTHER
+        block, (wide, high) = (_STRIPS, _COVERED) if way else (_BLOCK, _BLOCK[:2])
+        grid = (-(-spec.width // wide), -(-spec.height // high), len(rows))
+        arguments = [ctypes.c_uint64(table.send(rows, self._stream)), ctypes.c_uint64(out.pointer), to]
+        self._kernel(f"{_PREFIXES[way]}to_{spec.dtype}").launch(self._stream, grid, block, arguments)
         table.sent = self._stream.record()
 
     def _kernel(self, name: str) -> Kernel:
@@ -233,8 +246,35 @@ def _place(row: Any, image: Image, spec: InputSpec, part: Part | None) -> Placem
     row["place"] = *corner(wide, high, spec), width, height
     row["scale"] = 1.0 / (width / wide), 1.0 / (height / high)
     halved = wide == 2 * width and high == 2 * height  # the same either way, and quicker so
-    row["means"] = spec.antialias and shrinks(wide, high, width, height) and not halved
+    means = spec.antialias and shrinks(wide, high, width, height) and not halved
+    row["means"], row["path"] = means, _OTHER if means or wide < 2 else _path(row, image.format)
     return place(image.width, image.height, spec, part)
+
+
+def _path(row: Any, format: str) -> int:
+    """The way of a picture, or a part of it, through strips.cu, by its sizes."""
+    way, (luma, chroma, other) = _PATHS.get(format, _OTHER), row["pitches"].tolist()
+    if way == _I420:
+        return way if chroma == other else _OTHER
+    if way == _P010:
+        return way if not (luma | chroma) % 4 else _OTHER
+    if way == _NV12:
+        (x, _, wide, _), (left, _, width, _) = row["part"].tolist(), row["place"].tolist()
+        if wide == 2 * width and not (x | luma | chroma) % 4 and not (left | width) % 2:
+            return _HALVED
+        return way if not chroma % 2 else _OTHER
+    return _OTHER
+
+
+def path(rows: NDArray[Any], pointer: int, to: Input) -> int:
+    """Which kernel of strips.cu makes these rows' pictures: one that all can have; 0: they need the general one."""
+    if not to.together or pointer % to.together:
+        return _OTHER
+    ways = set(rows["path"].tolist())
+    way = ways.pop() if len(ways) == 1 else _NV12 if ways == {_NV12, _HALVED} else _OTHER
+    if way in (_NV12, _P010, _HALVED) and int(np.bitwise_or.reduce(rows["planes"][:, :2], axis=None)) % 4:
+        return _OTHER  # samples are read two or four bytes at a time
+    return way
 
 
 def _shape(spec: InputSpec, count: int) -> tuple[int, ...]:
@@ -267,10 +307,17 @@ def _input(spec: InputSpec, strides: tuple[int, ...]) -> Input:
     triple = ctypes.c_float * 3
     size = np.dtype(spec.dtype).itemsize
     room = depth == 3 and strides[2:] == (4 * size, size)
-    return Input(
+    to = Input(
         *(each // size for each in strides), spec.width, spec.height, depth, spec.colour == "BGR", spec.pad, room,
         triple(*gain.tolist()), triple(*bias.tolist()),
     )  # fmt: skip
+    picture, line, pixel, channel = strides
+    together = 16 if room else 2 * size
+    even = spec.width % 2 == 0 and not any(each % together for each in (picture, line, 0 if room else channel))
+    small = all(1e-20 < each < 1e20 for each in to.gain)  # enough to be multiplied with 2^23
+    if spec.dtype in ("float32", "float16") and depth == 3 and even and small and (room or pixel == size):
+        to.together = together
+    return to
 
 
 class _Table:

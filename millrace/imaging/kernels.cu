@@ -21,7 +21,7 @@ struct Row {                    // one part of a picture; imaging/cuda.py fills 
     int x, y, width, height;       // the part, pixels
     int left, top, inner_width, inner_height;  // what it covers in the input
     int offset, luma, v_to_r, u_to_g, v_to_g, u_to_b;  // colour factors in 1/8192
-    int means, padding;            // areas are averaged
+    int means, path;               // areas are averaged; which way strips.cu goes
 };
 
 struct Input {                  // the same for all rows

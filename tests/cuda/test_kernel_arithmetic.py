@@ -1,4 +1,4 @@
-"""The kernel that fills a network's input, compiled for the processor: the numbers of imaging/cpu.py, to the bit."""
+"""The kernels that fill a network's input, compiled for the processor: the numbers of imaging/cpu.py, to the bit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import millrace.imaging
 from millrace.cuda.memory import DeviceArray
 from millrace.imaging.cpu import open_imaging
-from millrace.imaging.cuda import Input, Rows, _input, _shape, _strides
+from millrace.imaging.cuda import _PREFIXES, Input, Rows, _input, _shape, _strides, path
 from millrace.media import Image, InputSpec
 
 STAND_INS = """
@@ -30,10 +30,45 @@ static inline unsigned short half_bits(float value) {
 struct Index { unsigned int x, y, z; };
 static Index blockIdx, threadIdx, blockDim = {1, 1, 1};
 """
+FOR_STRIPS = """
+// A block runs twice, its threads one after the other: up to where they meet, and then through.
+#define MEMBER inline
+#define SHARED static
+#define TOGETHER if (filling) return
+static bool filling;
+template <typename T> static inline T fetched(const T* at) { T v; std::memcpy(&v, at, sizeof v); return v; }
+static inline int dot_low(int numbers, unsigned bytes, int c) {
+    return c + (short)numbers * (int)(bytes & 255) + (numbers >> 16) * (int)(bytes >> 8 & 255);
+}
+static inline int dot_high(int numbers, unsigned bytes, int c) { return dot_low(numbers, bytes >> 16, c); }
+static inline unsigned saturated(int low, int high) { return clamped(low, 0, 255) | clamped(high, 0, 255) << 8; }
+static inline float __int_as_float(int bits) { float v; std::memcpy(&v, &bits, 4); return v; }
+static inline float down(double exact) {
+    float near = (float)exact;
+    return near > exact ? std::nextafterf(near, -INFINITY) : near;
+}
+static inline float __fmaf_rd(float a, float b, float c) { return down((double)a * b + c); }
+static inline float __fadd_rd(float a, float b) { return down((double)a + b); }
+static inline float __fmaf_rn(float a, float b, float c) { return std::fmaf(a, b, c); }
+template <typename T> static inline void store(T* out, float first, float second) {
+    store(out, first);
+    store(out + 1, second);
+}
+static inline const Byte* along(const Byte* at, int lines, int pitch) { return at + (long long)lines * pitch; }
+"""
 LOOPS = """
 #define RUN(NAME, OUT) extern "C" void run_##NAME(const Row* rows, OUT* out, const Input* to, int count) { \\
     for (int z = 0; z < count; z++) for (int y = 0; y < to->height; y++) for (int x = 0; x < to->width; x++) { \\
-        blockIdx.x = x; blockIdx.y = y; blockIdx.z = z; NAME(rows, out, *to); } }
+        blockIdx.x = x; blockIdx.y = y; blockIdx.z = z; threadIdx = {0, 0, 0}; NAME(rows, out, *to); } }
+#define RUN_STRIPS(NAME, OUT) extern "C" void run_##NAME(const Row* rows, OUT* out, const Input* to, int count) { \\
+    for (int z = 0; z < count; z++) \\
+        for (int y = 0; y < to->height; y += DOWN) for (int x = 0; x < to->width; x += ACROSS) \\
+            for (int pass = 0; pass < 2; pass++) for (int t = 0; t < DOWN / LINES * ACROSS / 2; t++) { \\
+                filling = pass == 0; blockIdx.x = x / ACROSS; blockIdx.y = y / DOWN; blockIdx.z = z; \\
+                threadIdx.x = t % (ACROSS / 2); threadIdx.y = t / (ACROSS / 2); NAME(rows, out, *to); } }
+RUN_STRIPS(nv12_to_float32, float) RUN_STRIPS(nv12_to_float16, Half) RUN_STRIPS(i420_to_float32, float)
+RUN_STRIPS(i420_to_float16, Half) RUN_STRIPS(p010_to_float32, float) RUN_STRIPS(p010_to_float16, Half)
+RUN_STRIPS(halved_to_float32, float) RUN_STRIPS(halved_to_float16, Half)
 RUN(to_float32, float) RUN(to_float16, Half) RUN(to_uint8, Byte) RUN(to_int8, signed char)
 """
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "scale": 1 / 255}
@@ -52,8 +87,8 @@ def kernels(tmp_path_factory):
     if compiler is None:
         pytest.skip("no g++ to compile the kernel with")
     folder = tmp_path_factory.mktemp("kernels")
-    source = Path(millrace.imaging.__path__[0], "kernels.cu").read_text()
-    (folder / "kernels.cpp").write_text(STAND_INS + source + LOOPS)
+    source, strips = (Path(millrace.imaging.__path__[0], name).read_text() for name in ("kernels.cu", "strips.cu"))
+    (folder / "kernels.cpp").write_text(STAND_INS + source + FOR_STRIPS + strips + LOOPS)
     command = [compiler, "-O2", "-ffp-contract=off", "-shared", "-fPIC", "-o", "kernels.so", "kernels.cpp"]
     made = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     if made.returncode and "_Float16" in made.stderr:
@@ -62,8 +97,8 @@ def kernels(tmp_path_factory):
     return ctypes.CDLL(str(folder / "kernels.so"))
 
 
-def by_kernel(kernels, images, spec, boxes=None, out=None):
-    """What the kernel makes of pictures in ordinary memory."""
+def by_kernel(kernels, images, spec, boxes=None, out=None, strips=False):
+    """What the kernel makes of pictures in ordinary memory, by strips.cu where it can, and which way it went."""
     there = []
     for image in images:
         planes = [DeviceArray(None, p.ctypes.data, p.shape, p.dtype, p.strides) for p in image.planes]
@@ -74,10 +109,11 @@ def by_kernel(kernels, images, spec, boxes=None, out=None):
     out = np.empty(_shape(spec, len(images)), spec.dtype) if out is None else out
     array = DeviceArray(None, out.ctypes.data, out.shape, out.dtype, out.strides)
     to = _input(spec, _strides(array, spec, len(images)))
-    run = getattr(kernels, f"run_to_{spec.dtype}")
+    way = path(rows, out.ctypes.data, to) if strips else 0
+    run = getattr(kernels, f"run_{_PREFIXES[way]}to_{spec.dtype}")
     run.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.POINTER(Input), ctypes.c_int]
     run(rows.ctypes.data, out.ctypes.data, ctypes.byref(to), len(images))
-    return out, placements
+    return out, placements, way
 
 
 def picture(rng, format, width, height, **how):
@@ -87,10 +123,14 @@ def picture(rng, format, width, height, **how):
 
 
 def same(kernels, images, spec, boxes=None, out=None):
-    got, where = by_kernel(kernels, images, spec, boxes, out)
+    """Both kernels give what the CPU does, to the bit. Returns the way that the pictures went through strips.cu."""
     want, places = open_imaging().to_tensor(images, spec, boxes=boxes)
-    assert where == places
-    assert np.array_equal(got, want), np.abs(got.astype(float) - want.astype(float)).max()
+    for strips in (False, True):
+        got, where, way = by_kernel(kernels, images, spec, boxes, out, strips)
+        assert where == places
+        assert np.array_equal(got, want), np.abs(got.astype(float) - want.astype(float)).max()
+        assert np.array_equal(np.signbit(got), np.signbit(want))
+    return way
 
 
 @pytest.mark.parametrize("format", SHAPES)
@@ -184,3 +224,80 @@ def test_arrays_that_do_not_fit():
     for shape, dtype in (((2, 3, 16, 22), "float32"), ((1, 16, 22, 3), "float32"), ((1, 3, 16, 22), "float16")):
         with pytest.raises(ValueError, match=r"out is .*, needed is float32\(1, 3, 16, 22\)"):
             _strides(DeviceArray(None, 0, shape, dtype), spec, 1)
+
+
+NV12, I420, P010, HALVED = 1, 2, 3, 4
+
+
+@pytest.mark.parametrize("room", [0, 1])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize(("format", "way"), [("NV12", NV12), ("I420", I420), ("P010", P010)])
+@pytest.mark.parametrize("fit", ["stretch", "letterbox", "letterbox-top-left"])
+def test_strips(kernels, format, way, fit, dtype, room):
+    """Sizes that grow, shrink, stay, or end within a block; borders at odd places; colours in both orders."""
+    rng = np.random.default_rng(21)
+    for n, (width, height) in enumerate(((82, 74), (130, 34), (38, 96))):
+        how = {"matrix": ("bt601", "bt709", "bt2020")[n], "full_range": n == 1}
+        images = [picture(rng, format, *size, **how) for size in ((82, 74), (62, 50), (246, 222), (124, 33), (2, 2))]
+        spec = InputSpec(width, height, ("RGB", "BGR")[n % 2], dtype=dtype, fit=fit, pad=17 * n, **IMAGENET)
+        memory = np.zeros((len(images), height, width, 4), dtype)
+        out = memory[..., :3].transpose(0, 3, 1, 2) if room else None
+        assert same(kernels, images, spec, out=out) == way
+        assert not memory[..., 3].any()
+
+
+@pytest.mark.parametrize("format", ["NV12", "I420", "P010"])
+def test_parts_in_strips(kernels, format):
+    rng = np.random.default_rng(22)
+    frame = picture(rng, format, 162, 91, matrix="bt709")
+    corners = rng.uniform([-10, -10], [150, 80], (60, 2))
+    boxes = np.hstack([corners, corners + rng.uniform(12, 90, (60, 2))]).astype(np.float32)
+    for spec in (InputSpec(24, 48, fit="stretch", **IMAGENET), InputSpec(34, 32, "BGR", dtype="float16")):
+        assert same(kernels, [frame] * 60, spec, boxes) == {"NV12": NV12, "I420": I420, "P010": P010}[format]
+    assert same(kernels, [frame], spec, [(5, 5, 6, 40)]) == 0  # one column has no two neighbours
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("height", [40, 41, 57, 80, 160])
+@pytest.mark.parametrize("antialias", [False, True])
+def test_strips_of_half_the_width(kernels, dtype, height, antialias):
+    rng = np.random.default_rng(23)
+    images = [picture(rng, "NV12", 160, 80, matrix=matrix) for matrix in ("bt709", "bt601")]
+    spec = InputSpec(80, height, "BGR", dtype=dtype, fit="stretch", antialias=antialias, **IMAGENET)
+    means = antialias and height not in (40, 160)
+    assert same(kernels, images, spec) == (0 if means and height <= 80 else HALVED)
+    tall = InputSpec(80, 64, dtype=dtype)  # letterbox: a border above and below
+    assert same(kernels, images, tall) == HALVED
+    assert same(kernels, [*images, picture(rng, "NV12", 120, 80)], tall) == NV12
+    boxes = [(8, 3, 72, 53), (12, 1, 76, 79)]
+    assert same(kernels, images, InputSpec(32, 30, dtype=dtype, fit="stretch"), boxes) == HALVED
+    odd = [(8, 3, 72, 53), (10, 1, 74, 79)]  # the second begins within a word
+    assert same(kernels, images, InputSpec(32, 30, dtype=dtype, fit="stretch"), odd) == NV12
+
+
+def test_strips_of_every_colour(kernels):
+    """Each luma with each U and each V that a picture can hold, dark and bright ones beyond what can be shown."""
+    shades = np.arange(0, 256, 3, dtype=np.uint8)
+    for chroma in (0, 64, 128, 200, 255):
+        luma = np.repeat(np.repeat(shades, 2)[None], 172, 0)
+        tints = np.empty((86, 86, 2), np.uint8)
+        tints[..., 0], tints[..., 1] = shades[:, None], chroma
+        for planes in ([luma, tints], [luma, np.ascontiguousarray(tints[..., ::-1])]):
+            image = Image("NV12", planes, 172, 172, matrix="bt709")
+            assert same(kernels, [image], InputSpec(172, 172, fit="stretch")) == NV12
+            assert same(kernels, [image], InputSpec(86, 86, fit="stretch")) == HALVED
+
+
+def test_what_strips_leave_to_the_general_kernel(kernels):
+    rng = np.random.default_rng(24)
+    frame = picture(rng, "NV12", 64, 48)
+    for spec in (
+        InputSpec(33, 24), InputSpec(32, 24, "GRAY"), InputSpec(32, 24, layout="NHWC"),
+        InputSpec(32, 24, dtype="uint8"),
+        InputSpec(30, 24, antialias=True), InputSpec(32, 24, scale=-1.0), InputSpec(32, 24, scale=0.0),
+    ):  # fmt: skip
+        assert same(kernels, [frame], spec) == 0
+    assert same(kernels, [picture(rng, "RGB", 64, 48)], InputSpec(32, 24)) == 0
+    assert same(kernels, [frame, picture(rng, "I420", 64, 48)], InputSpec(32, 24)) == 0
+    apart = np.zeros((1, 3, 24, 33), np.float32)[..., :32]
+    assert same(kernels, [frame], InputSpec(32, 24), out=apart) == 0
