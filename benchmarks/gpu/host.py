@@ -21,6 +21,7 @@ import threading
 import time
 import timeit
 import zlib
+from collections import defaultdict
 from concurrent.futures import Future
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -96,9 +97,8 @@ def stand_ins(decoding: float) -> None:
     driver = Driver()
     context.Calls = Quick  # type: ignore[misc]
     context.driver = lambda: driver  # type: ignore[assignment]
-    imaging.Module = lambda gpu, source: {  # type: ignore[assignment,misc]
-        f"to_{kind}": SimpleNamespace(launch=lambda *a: None) for kind in ("float16", "float32")
-    }
+    kernel = SimpleNamespace(launch=lambda *a: None)
+    imaging.Module = lambda gpu, source: defaultdict(lambda: kernel)  # type: ignore[assignment,misc]
     nvc: Any = ModuleType("PyNvVideoCodec")
 
     class Decoder:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from host_gpu import host_gpu, upload  # noqa: F401
 
 import millrace.imaging
 from millrace.cuda.memory import DeviceArray
+from millrace.imaging import cuda
 from millrace.imaging.cpu import open_imaging
 from millrace.imaging.cuda import _PREFIXES, Input, Rows, _input, _shape, _strides, path
 from millrace.media import Image, InputSpec
@@ -301,3 +305,43 @@ def test_what_strips_leave_to_the_general_kernel(kernels):
     assert same(kernels, [frame, picture(rng, "I420", 64, 48)], InputSpec(32, 24)) == 0
     apart = np.zeros((1, 3, 24, 33), np.float32)[..., :32]
     assert same(kernels, [frame], InputSpec(32, 24), out=apart) == 0
+
+
+def test_launches_cover_the_input(kernels, host_gpu, monkeypatch):  # noqa: F811
+    """What CudaImaging launches, of which kernel, and how many blocks of what size."""
+    launched = []
+
+    class Played(dict):
+        def __missing__(self, name):
+            return SimpleNamespace(launch=lambda *how: launch(name, *how))
+
+    def launch(name, stream, grid, block, arguments):
+        launched.append((name, grid, block))
+        rows, out, to = arguments
+        getattr(kernels, f"run_{name}")(
+            ctypes.c_void_p(rows.value), ctypes.c_void_p(out.value), ctypes.byref(to), grid[2]
+        )
+
+    monkeypatch.setattr(cuda, "Module", lambda gpu, source: Played())
+    monkeypatch.setattr(cuda, "_modules", {})
+    imaging, rng = cuda.CudaImaging(host_gpu), np.random.default_rng(25)
+    source = Path(millrace.imaging.__path__[0], "strips.cu").read_text()
+    across, down, lines = map(int, re.search(r"ACROSS = (\d+), DOWN = (\d+), LINES = (\d+)", source).groups())
+    for format, spec, name in (
+        ("NV12", InputSpec(66, 65, dtype="float16"), "nv12_to_float16"),
+        ("NV12", InputSpec(64, 48, fit="stretch"), "halved_to_float32"),
+        ("P010", InputSpec(64, 32, "BGR"), "p010_to_float32"),
+        ("I420", InputSpec(130, 33), "i420_to_float32"),
+        ("NV12", InputSpec(65, 33), "to_float32"),
+    ):
+        images = [picture(rng, format, 128, 94) for _ in range(3)]
+        want, _ = open_imaging().to_tensor(images, spec)
+        for strips in (True, False):
+            imaging.strips = strips
+            got, _ = imaging.to_tensor([upload(host_gpu, image) for image in images], spec)
+            assert np.array_equal(got.numpy(), want)
+        block, tile = (
+            ((32, 8, 1), (32, 8)) if name == "to_float32" else ((across // 2, down // lines, 1), (across, down))
+        )
+        assert launched[-2] == (name, (-(-spec.width // tile[0]), -(-spec.height // tile[1]), 3), block)
+        assert launched[-1][0] == f"to_{spec.dtype}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,8 +18,9 @@ USUAL = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "scale": 1
 
 def picture(torch, device, rng, width, height, format="NV12", **how):
     """A random picture on the GPU, and the same on the CPU."""
-    dtype, top = ("uint8", 256) if format == "NV12" else ("uint16", 65536)
-    shapes = (height, width), ((height + 1) // 2, (width + 1) // 2, 2)
+    dtype, top = ("uint16", 65536) if format == "P010" else ("uint8", 256)
+    half = (height + 1) // 2, (width + 1) // 2
+    shapes = ((height, width), half, half) if format == "I420" else ((height, width), (*half, 2))
     planes = [rng.integers(0, top, shape).astype(dtype) for shape in shapes]
     held = [torch.from_numpy(p.view("int16") if top > 256 else p).to(device) for p in planes]
     torch.cuda.synchronize()
@@ -57,6 +60,50 @@ def test_pictures_of_several_sizes_and_formats_in_one_call(torch, device):
     want, places = on_the_cpu().to_tensor([here for _, here in made], spec)
     assert np.array_equal(tensor.numpy(), want)
     assert placements == places
+
+
+def launches(imaging):
+    """The names of the kernels that it launches from now on."""
+    names, kernel = [], imaging._kernel
+    imaging._kernel = lambda name: names.append(name) or kernel(name)
+    return names
+
+
+SEVERAL = ((1920, 1080), (642, 358), (322, 182), (98, 66))  # shrink, grow, end within a block
+
+
+@pytest.mark.parametrize("room", [False, True])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize(
+    ("way", "format", "sizes", "spec"),
+    [
+        ("halved", "NV12", ((1920, 1080),) * 2, InputSpec(960, 544, fit="stretch", **USUAL)),
+        ("halved", "NV12", ((1920, 1080), (1920, 1000)), InputSpec(960, 960, "BGR", scale=1 / 255)),
+        ("nv12", "NV12", SEVERAL, InputSpec(640, 640, "RGB", **USUAL)),
+        ("nv12", "NV12", SEVERAL, InputSpec(226, 230, "BGR", fit="stretch", scale=1 / 255)),
+        ("i420", "I420", SEVERAL, InputSpec(418, 386, "BGR", fit="letterbox-top-left", **USUAL)),
+        ("p010", "P010", SEVERAL, InputSpec(960, 544, **USUAL)),
+    ],
+)
+def test_strips_give_what_the_general_kernel_gives(torch, device, way, format, sizes, spec, dtype, room):
+    rng, imaging, spec = np.random.default_rng(13), open_imaging(device), replace(spec, dtype=dtype)
+    made = [picture(torch, device, rng, *size, format, matrix="bt709") for size in sizes]
+    names, found = launches(imaging), []
+    want, _ = on_the_cpu().to_tensor([here for _, here in made], spec)
+    for strips in (True, False):
+        imaging.strips = strips
+        memory = torch.full((len(made), spec.height, spec.width, 4), 7, dtype=getattr(torch, dtype), device=device)
+        torch.cuda.synchronize()
+        picture_, line, pixel, one = (step * memory.element_size() for step in memory.stride())
+        shape, strides = want.shape, (picture_, one, line, pixel)
+        out = DeviceArray(gpu(device), memory.data_ptr(), shape, dtype, strides) if room else None
+        tensor, _ = imaging.to_tensor([there for there, _ in made], spec, out=out)
+        tensor.ready.synchronize()
+        found.append(memory.cpu().numpy()[..., :3].transpose(0, 3, 1, 2) if room else tensor.numpy())
+        assert not room or not memory[..., 3].any().item()
+    assert names == [f"{way}_to_{dtype}", f"to_{dtype}"]
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], want)
 
 
 @pytest.mark.parametrize("spec", [InputSpec(64, 64, fit="stretch", **USUAL), InputSpec(48, 96, dtype="float16")])
