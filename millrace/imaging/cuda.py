@@ -62,6 +62,9 @@ _SAMPLES: dict[str, tuple[int, int, tuple[tuple[int, int, int], ...]]] = {
 }
 
 
+_PLACED = ("part", "place", "scale", "means", "path")
+
+
 class Input(ctypes.Structure):
     """struct Input of kernels.cu: what is the same for all pictures of a call."""
 
@@ -182,29 +185,45 @@ class Rows:
         self, images: Sequence[Image], spec: InputSpec, boxes: Boxes | None = None
     ) -> tuple[NDArray[Any], list[Placement]]:
         """Raises ValueError for formats that are none, and for a box without a pixel of its picture."""
-        kinds = [self._kind(image, spec) for image in images]
+        different = images if boxes is None else list({id(image): image for image in images}.values())
+        kinds = [self._kind(image, spec) for image in different]
+        addresses = [_addresses(image) for image in different]
+        if len(different) < len(images):  # parts share pictures
+            numbers = {id(image): n for n, image in enumerate(different)}
+            which = [numbers[id(image)] for image in images]
+            kinds, addresses = [kinds[n] for n in which], [addresses[n] for n in which]
         rows = np.empty(len(images), ROW)
         if len({id(row) for row, _ in kinds}) == 1:  # as a rule
             rows[:] = kinds[0][0]
         else:
             for n, (row, _) in enumerate(kinds):
                 rows[n] = row[0]
-        rows["planes"] = [_addresses(image) for image in images]
+        rows["planes"] = addresses
         placements = [placement for _, placement in kinds]
         if boxes is not None:
-            if len(boxes) != len(images):
-                raise ValueError(
-                    f"to_tensor: {len(boxes)} boxes for {len(images)} pictures; there must be one for each"
-                )
-            for n, (image, box) in enumerate(zip(images, boxes, strict=True)):
-                if box is not None:
-                    box = box.tolist() if isinstance(box, np.ndarray) else box
-                    part = part_of(box, image.width, image.height)
-                    if part is None:
-                        size = f"{image.width}x{image.height}"
-                        raise ValueError(f"to_tensor: box {[*map(float, box)]} has no pixel of {size}")
-                    placements[n] = _place(rows[n], image, spec, part)
+            self._parts(rows, placements, images, spec, boxes)
         return rows, placements
+
+    @staticmethod
+    def _parts(
+        rows: NDArray[Any], placements: list[Placement], images: Sequence[Image], spec: InputSpec, boxes: Boxes
+    ) -> None:
+        if len(boxes) != len(images):
+            raise ValueError(f"to_tensor: {len(boxes)} boxes for {len(images)} pictures; there must be one for each")
+        numbers, filled = [], []
+        pitches = rows["pitches"].tolist()
+        for n, (image, box) in enumerate(zip(images, boxes, strict=True)):
+            if box is not None:
+                box = box.tolist() if isinstance(box, np.ndarray) else box
+                part = part_of(box, image.width, image.height)
+                if part is None:
+                    size = f"{image.width}x{image.height}"
+                    raise ValueError(f"to_tensor: box {[*map(float, box)]} has no pixel of {size}")
+                numbers.append(n)
+                filled.append(_place(image, spec, part, pitches[n]))
+                placements[n] = place(image.width, image.height, spec, part)
+        for name, values in zip(_PLACED, zip(*filled, strict=True), strict=False):
+            rows[name][numbers] = values
 
     def _kind(self, image: Image, spec: InputSpec) -> tuple[NDArray[Any], Placement]:
         pitches = tuple(plane.row_bytes for plane in image.planes)
@@ -215,15 +234,17 @@ class Rows:
                 raise ValueError(f"pictures of {image.format} are not read on a GPU, only {', '.join(_SAMPLES)}")
             kind, size, samples = _SAMPLES[image.format]
             row = np.zeros(1, ROW)
-            row["pitches"] = [pitches[plane] for plane, _, _ in samples]
+            row["pitches"] = each = [pitches[plane] for plane, _, _ in samples]
             row["steps"] = [step * size for _, _, step in samples]
             row["kind"], row["bytes"] = kind, size
             if image.format in YUV:
                 row["colour"] = factors(image.matrix, image.full_range)
-            placement = _place(row[0], image, spec, None)
+            whole = 0, 0, image.width, image.height
+            for name, value in zip(_PLACED, _place(image, spec, whole, each), strict=True):
+                row[name] = value
             while len(self._kinds) >= _REMEMBERED:
                 del self._kinds[next(iter(self._kinds))]
-            known = self._kinds[key] = row, placement
+            known = self._kinds[key] = row, place(image.width, image.height, spec)
         return known
 
 
@@ -237,33 +258,23 @@ def _addresses(image: Image) -> tuple[int, ...]:
     return tuple(planes[plane].pointer + at * size for plane, at, _ in samples)
 
 
-def _place(row: Any, image: Image, spec: InputSpec, part: Part | None) -> Placement:
-    """Fill in where a part of a picture (None: all of it) goes."""
-    x1, y1, x2, y2 = part or (0, 0, image.width, image.height)
+def _place(image: Image, spec: InputSpec, part: Part, pitches: Sequence[int]) -> tuple[Any, ...]:
+    """Where a part of a picture goes: the fields _PLACED of its row."""
+    x1, y1, x2, y2 = part
     wide, high = x2 - x1, y2 - y1
     width, height = fitted_size(wide, high, spec)
-    row["part"] = x1, y1, wide, high
-    row["place"] = *corner(wide, high, spec), width, height
-    row["scale"] = 1.0 / (width / wide), 1.0 / (height / high)
+    left, top = corner(wide, high, spec)
     halved = wide == 2 * width and high == 2 * height  # the same either way, and quicker so
     means = spec.antialias and shrinks(wide, high, width, height) and not halved
-    row["means"], row["path"] = means, _OTHER if means or wide < 2 else _path(row, image.format)
-    return place(image.width, image.height, spec, part)
-
-
-def _path(row: Any, format: str) -> int:
-    """The way of a picture, or a part of it, through strips.cu, by its sizes."""
-    way, (luma, chroma, other) = _PATHS.get(format, _OTHER), row["pitches"].tolist()
-    if way == _I420:
-        return way if chroma == other else _OTHER
-    if way == _P010:
-        return way if not (luma | chroma) % 4 else _OTHER
-    if way == _NV12:
-        (x, _, wide, _), (left, _, width, _) = row["part"].tolist(), row["place"].tolist()
-        if wide == 2 * width and not (x | luma | chroma) % 4 and not (left | width) % 2:
-            return _HALVED
-        return way if not chroma % 2 else _OTHER
-    return _OTHER
+    way = _PATHS.get(image.format, _OTHER)
+    luma, chroma, other = pitches
+    if means or wide < 2 or (way == _I420 and chroma != other) or (way == _P010 and (luma | chroma) % 4):
+        way = _OTHER
+    elif way == _NV12:
+        four = not (x1 | luma | chroma) % 4 and not (left | width) % 2  # two columns of the result are four bytes
+        way = _HALVED if wide == 2 * width and four else _OTHER if chroma % 2 else _NV12
+    scale = 1.0 / (width / wide), 1.0 / (height / high)
+    return (x1, y1, wide, high), (left, top, width, height), scale, means, way
 
 
 def path(rows: NDArray[Any], pointer: int, to: Input) -> int:
