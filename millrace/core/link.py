@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from .channel import Channel, Policy, Signal
+from .channel import Channel, Policy
 from .item import StreamEnd, StreamStart
 from .node import Target
+from .signal import Signal
 
 
 class Outlet(Protocol):
     """What limits a worker: it takes an item of a stream only when every outlet of its chain has room."""
 
-    def room(self, stream: str | None, waiter: Signal | None = None) -> bool: ...
+    def room(self, stream: str | None, waiter: Signal | None = None, of: Iterable[str] = ()) -> bool: ...
 
     def gather(self) -> None:
         """Keep what is pushed, as far as it may wait, until `send`."""
@@ -96,10 +97,10 @@ class Link:
         else:
             self.channel.push(item, wait=False)
 
-    def room(self, stream: str | None, waiter: Signal | None = None) -> bool:
+    def room(self, stream: str | None, waiter: Signal | None = None, of: Iterable[str] = ()) -> bool:
         if stream not in self._live:
-            return self.channel.room(stream, waiter)
-        return not self._inlets or self.channel.room(stream, waiter) or self._drops(stream)
+            return self.channel.room(stream, waiter, of)
+        return not self._inlets or self.channel.room(stream, waiter, of) or self._drops(stream)
 
     def _drops(self, stream: str) -> bool:
         """Whether a live stream that finds no room is so late that it drops."""
@@ -206,11 +207,11 @@ class Partition:
         if kind is StreamEnd:
             self.seats.leave(stream)
 
-    def room(self, stream: str | None, waiter: Signal | None = None) -> bool:
+    def room(self, stream: str | None, waiter: Signal | None = None, of: Iterable[str] = ()) -> bool:
         seat = self.seats.of(stream) if stream is not None else None
         if seat is None:  # not assigned yet
-            return all(each.room(stream, waiter) for each in self.links)
-        return self.links[seat].room(stream, waiter)
+            return all(each.room(stream, waiter, of) for each in self.links)
+        return self.links[seat].room(stream, waiter, of)
 
     def gather(self) -> None:
         for link in self.links:

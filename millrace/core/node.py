@@ -13,6 +13,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Literal, Protocol
 
+from .channel import Admits
 from .element import Context, Element
 from .errors import Cancelled, ConfigError, ElementError, MillraceError, OutputError, StreamError, said
 from .item import Item, StreamEnd, StreamStart
@@ -57,7 +58,7 @@ class Node:
         self.refused: set[str] = set()  # streams that ended here with an error, until they start again
         self.woken = False
         self.closed = False
-        self.admits: Callable[[str | None], bool] | None = None  # for nodes that release what they hold: is there room?
+        self.admits: Admits | None = None  # for nodes that release what they hold: is there room?
         self.stuck = False  # it holds something for which there was none
         self.broken = False  # an output that failed: all that comes passes by it
         self._process_frame = getattr(element, "process_frame", None)

@@ -9,8 +9,8 @@ import pytest
 from toys import WAIT, Group, Num
 
 from millrace.core import Caps, Channel, StreamEnd, StreamStart
-from millrace.core.channel import Signal
 from millrace.core.errors import Cancelled, Closed
+from millrace.core.signal import Signal
 
 
 def test_first_in_first_out():
@@ -112,15 +112,38 @@ def test_bundles_come_whatever_is_wanted():
     assert isinstance(channel.take(wanted={"b"}), StreamStart)
 
 
-def test_room_of_a_bundle_is_room_of_everyone():
+def test_room_of_a_bundle_is_room_of_its_streams_and_no_others():
     channel = Channel(size=1)
-    assert channel.room(None) and channel.room("a")
+    assert channel.room(None, of="ab") and channel.room("a")
     channel.push(Num("a", 0))
-    assert not channel.room(None) and not channel.room("a") and channel.room("b")
+    assert not channel.room(None, of="ab") and not channel.room("a") and channel.room("b")
+    assert channel.room(None, of="b"), "what others have waiting may be wanted after it"
+    for asked in ({"stream": "a"}, {"stream": None, "of": "ba"}):
+        signal = Signal()
+        assert not channel.room(**asked, waiter=signal)
+        channel.take()
+        assert signal.wait(WAIT) and channel.room(**asked)
+        channel.push(Num("a", 0))
+
+
+def test_who_has_a_bundle_is_woken_when_the_reader_rests_for_another_stream():
+    channel = Channel(size=4)
+    for index in range(4):
+        channel.push(Num("a", index))
     signal = Signal()
-    assert not channel.room("a", signal)
+    assert not channel.room(None, signal, of="ab")
+    channel.take()  # one place: nobody is woken for that while the reader goes on
+    assert channel.take(frozenset({"b"})) is None
+    assert signal.wait(WAIT) and channel.room(None, of="ab")
+
+
+def test_room_of_an_item_is_room_of_a_bundle_for_it_may_be_packed():
+    channel = Channel(size=1)
+    channel.push(Group([Num("a", 0)]))
+    signal = Signal()
+    assert not channel.room(None) and not channel.room("b", signal)
     channel.take()
-    assert signal.wait(WAIT) and channel.room("a")
+    assert signal.wait(WAIT) and channel.room("b")
 
 
 def test_get_ends_at_its_deadline_and_when_senders_are_gone():

@@ -582,6 +582,23 @@ def test_no_state_is_kept_of_thousands_of_streams():
         assert pipeline.wait(WAIT)
 
 
+def test_a_bundle_that_is_waited_for_passes_single_items_that_wait():
+    graph = Graph()
+    for name, element in {"bundles": Batch(size=2), "singles": Pass(), "meet": Pass(), "batch": Batch(size=4)}.items():
+        graph.add(name, element)
+    graph.add("sink", sink := Sink())
+    for before, after in [("bundles", "meet"), ("singles", "meet"), ("meet", "batch"), ("batch", "sink")]:
+        graph.link(before, after)
+    pipeline = Pipeline(graph)
+    pipeline.add_source("x", Count(stream="x", count=10, delay=0.01), "bundles")
+    pipeline.add_source("y", Count(stream="y", count=50), "singles")
+    with pipeline:
+        assert pipeline.wait(WAIT), pipeline.stats()
+    got = [frame for batch in sink.got for frame in batch.frames]
+    for name, count in {"x": 10, "y": 50}.items():
+        assert [frame.index for frame in got if frame.stream == name] == list(range(count))
+
+
 def test_markers_do_not_overtake_bundles_and_bundles_do_not_overtake_their_streams():
     channel = Channel(size=10)
     channel.push(StreamStart("a", Caps("numbers")))
@@ -590,9 +607,9 @@ def test_markers_do_not_overtake_bundles_and_bundles_do_not_overtake_their_strea
     channel.push(StreamEnd("a"))
     channel.push(Num("c", 0))
     assert isinstance(channel.take(), StreamStart)
-    assert channel.take(admits=lambda s: s not in (None, "b")).stream == "c"
-    assert channel.take(admits=lambda s: s not in (None, "b")) is None
-    assert channel.take(admits=lambda s: s != "b") is None  # the bundle has a frame of b
+    assert channel.take(admits=lambda s, of=(): s not in (None, "b")).stream == "c"
+    assert channel.take(admits=lambda s, of=(): s not in (None, "b")) is None
+    assert channel.take(admits=lambda s, of=(): s != "b") is None  # the bundle has a frame of b
     assert channel.take().stream == "b"
     assert isinstance(channel.take(), Group) and isinstance(channel.take(), StreamEnd)
 
