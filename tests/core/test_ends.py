@@ -26,6 +26,7 @@ from millrace.core import (
     StreamError,
     StreamStart,
     setting,
+    state,
 )
 from millrace.elements.batch import Batch
 from millrace.media import Frame
@@ -580,6 +581,56 @@ def test_no_state_is_kept_of_thousands_of_streams():
         assert not any(n.started or n.open_streams or n.refused for n in nodes)
         pipeline.drain()
         assert pipeline.wait(WAIT)
+
+
+class Held(Element):
+    """Holds the first life of a stream until it is let go, and then wants no more of it."""
+
+    threaded = True
+    how: str = setting(default="process")
+    came: Any = state(threading.Event)
+    go: Any = state(threading.Event)
+    lives: int = state(int)
+
+    def open(self, context: Context) -> None:
+        self.context = context
+
+    def start_stream(self, start: StreamStart) -> StreamStart:
+        self.lives += 1
+        return start
+
+    def process(self, item: Num) -> Iterator[Num]:
+        if self.lives == 1:
+            self.came.set()
+            assert self.go.wait(WAIT)
+            if self.how == "process":
+                raise StreamError(item.stream, "too late")
+            if self.how == "finish":
+                self.context.finish(item.stream)
+        item.notes.append(str(self.lives))
+        yield item
+
+    def end_stream(self, stream: str) -> Iterator[Num]:
+        if self.lives == 1 and self.how == "end":
+            raise StreamError(stream, "too late")
+        yield from ()
+
+
+@pytest.mark.parametrize("how", ["process", "finish", "end"])
+def test_what_is_said_of_the_earlier_life_of_a_stream_ends_not_its_new_one(how: str):
+    graph, _ = chain(Pass(), held := Held(how=how), sink := Sink())
+    pipeline = Pipeline(graph, keep_open=True)
+    pipeline.add_source("a", Forever(delay=0.001), "e0")
+    with pipeline:
+        assert held.came.wait(WAIT)
+        pipeline.remove_source("a", WAIT)
+        pipeline.add_source("a", Count(count=50), "e0")
+        held.go.set()
+        until(lambda: not pipeline.sources())
+        pipeline.drain()
+        assert pipeline.wait(WAIT)
+    assert [item.index for item in sink.got if item.notes == ["2"]] == list(range(50))
+    assert not pipeline._roll
 
 
 def test_a_bundle_that_is_waited_for_passes_single_items_that_wait():
