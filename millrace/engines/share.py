@@ -108,6 +108,11 @@ class Shared:
         if hasattr(self._runtime, "warm"):
             self._runtime.warm(sizes)
 
+    def lend(self, name: str, count: int) -> Any:
+        """Memory to write pictures for a call into; None where the runtime lends none."""
+        lend = getattr(self._runtime, "lend", None)
+        return None if lend is None else lend(name, count)
+
     def cancel(self) -> None:
         """For runtimes that wait: for a server, for a compiler. One that others use is left alone."""
         if self._slot.users == 1 and hasattr(self._runtime, "cancel"):
