@@ -14,12 +14,13 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 from .errors import Cancelled, Closed
-from .item import Item
+from .item import Item, StreamStart, leads, streams_of
 from .signal import Signal
 
 Policy = Literal["wait", "drop_oldest", "drop_newest"]
 
 OVERRUN = 32  # items that one step of a worker may push beyond `size` (a decoder's flush) before it must wait
+FIRST = 8  # items of each stream that come before one that begins: a GPU's decoder takes 0.1 s to be made
 REMEMBERED = 1024  # streams whose drops are kept apart
 _NOTHING: Any = object()
 _AWAKE: Any = object()  # the reader is at work and will look again by itself
@@ -35,7 +36,8 @@ class Channel:
     """Items on their way to one reader, first in first out within a stream.
 
     Among streams the oldest item comes first; with `rotate`, the stream that has waited longest for its turn: senders
-    bring several items at a time, and a decoder that gets them in a row leaves the other streams' engines idle.
+    bring several items at a time, and a decoder that gets them in a row leaves the other streams' engines idle. Streams
+    that begin come last then, so that those that are running do not stand still while many are added.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Channel:
         self._depth: dict[str | None, int] = {}  # waiting items of a stream, without markers
         self._broken: set[str | None] = set()  # streams that wait for an item that leads
         self._waiters: dict[str | None, set[Signal]] = {}  # who found no room for an item of which stream
+        self._before = 0  # items that were taken since a stream began
         self._cancelled = False
         self._closed = False
         self._rests: Any = None  # the one stream whose items the reader rests for, None: any, or _AWAKE
@@ -186,9 +189,9 @@ class Channel:
         picture; a decoded frame needs no other). Where none has come yet, what waits is still good, and new items
         are dropped until one leads.
         """
-        stream, leads = item.stream, _leads(item)
+        stream, leading = item.stream, leads(item)
         if stream in self._broken:
-            if not leads:
+            if not leading:
                 return False
             self._broken.discard(stream)
         if self._depth.get(stream, 0) < size:
@@ -197,8 +200,8 @@ class Channel:
             self._broken.add(stream)
             return False
         waiting = [n for n, each in enumerate(share) if each.droppable]
-        stop = next((n for n in waiting[1:] if _leads(share[n])), None)
-        if stop is None and not leads:
+        stop = next((n for n in waiting[1:] if leads(share[n])), None)
+        if stop is None and not leading:
             self._broken.add(stream)
             return False
         for n in reversed(waiting if stop is None else waiting[: waiting.index(stop)]):
@@ -270,7 +273,7 @@ class Channel:
             if stream is None:
                 bundle = self._shares[None][bundles]
                 bundles += 1
-                mine = _streams(bundle)
+                mine = streams_of(bundle)
                 if bundles == 1 and refused.isdisjoint(mine) and (admits is None or admits(None, mine)):
                     return None
                 refused |= mine  # nothing overtakes a bundle that has frames of its stream
@@ -285,7 +288,7 @@ class Channel:
 
     def _before_bundle(self, admits: Admits | None) -> Any:
         """The stream of what keeps the first bundle back: a bundle comes whatever is wanted, so this does, too."""
-        mine = _streams(self._shares[None][0])
+        mine = streams_of(self._shares[None][0])
         for stream in self.turns:
             if stream is None:
                 break
@@ -294,11 +297,19 @@ class Channel:
         return _NOTHING
 
     def _in_turn(self, wanted: Container[str] | None, admits: Admits | None) -> Any:
-        """Shares stand in the order of their turns: see _remove."""
-        for stream in self._shares:
+        """Shares stand in the order of their turns: see _remove. What begins lets the others go first for a while."""
+        begins: Any = _NOTHING
+        for stream, share in self._shares.items():
             if (wanted is None or stream in wanted) and (admits is None or admits(stream)):
-                return stream
-        return _NOTHING
+                if share[0].__class__ is not StreamStart:
+                    self._before += 1
+                    return stream
+                if begins is _NOTHING:
+                    begins = stream
+                    if self._before >= FIRST * len(self._shares):
+                        break
+        self._before = 0
+        return begins
 
     def _remove(self, stream: str | None) -> Item:
         share = self._shares[stream]
@@ -367,19 +378,6 @@ class Channel:
         """How many items of each stream were dropped."""
         with self._lock:
             return dict(self.lost)
-
-    def stats(self) -> dict[str, Any]:
-        return {"depth": len(self.turns), "peak": self.peak, "drops": self.drops}
-
-
-def _leads(item: Item) -> bool:
-    """Whether what follows it needs nothing that came before; true of all that do not say."""
-    return getattr(item, "leads", True)
-
-
-def _streams(bundle: Any) -> set[str]:
-    """The streams of an item that spans streams."""
-    return {frame.stream for frame in getattr(bundle, "frames", ())}
 
 
 def _only(wanted: Container[str] | None) -> str | None:

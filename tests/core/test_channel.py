@@ -9,6 +9,7 @@ import pytest
 from toys import WAIT, Group, Num
 
 from millrace.core import Caps, Channel, StreamEnd, StreamStart
+from millrace.core.channel import FIRST
 from millrace.core.errors import Cancelled, Closed
 from millrace.core.signal import Signal
 
@@ -198,3 +199,18 @@ def test_streams_take_turns_where_that_is_asked_for():
     assert [item.stream for item in order] == ["a", "b", "a", "b", "a", "a", "a"]
     assert [item.index for item in order[:-1]] == [0, 0, 1, 1, 2, 3]
     assert isinstance(order[-1], StreamEnd) and channel.take() is None
+
+
+def test_where_streams_take_turns_those_that_begin_come_last_but_not_never():
+    channel = Channel(size=10, rotate=True)
+    starts = [StreamStart(stream, Caps("numbers")) for stream in "bc"]
+    for item in [*starts, Num("b", 0), Num("a", 0), Num("a", 1), Num("a", 2)]:
+        channel.push(item)
+    order = [channel.take() for _ in range(len(channel))]
+    assert [item.stream for item in order] == ["a", "a", "a", "b", "b", "c"] and order[3::2] == starts
+    channel.push(starts[0])
+    for index in range(100):  # there is always something of another stream
+        channel.push(Num("a", index))
+        if channel.take() is starts[0]:
+            break
+    assert 2 * FIRST - 3 <= index <= 2 * FIRST
