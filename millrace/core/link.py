@@ -40,11 +40,13 @@ class Link:
     Behind an element that sheds, `inlets` are the channel before it and those before that. There a live stream waits
     as a file does, so that a burst after a stall of the network loses nothing, until it is late: more than LOW items
     of it have been waiting in the inlets for PATIENCE seconds. Then it drops, so that it stays LOW items behind, until
-    it has been in time for as long.
+    it has been in time for as long. One that begins has STARTING seconds for what came before it could: many GPU
+    decoders are made one after the other.
     """
 
     LOW = 4
     PATIENCE = 1.0
+    STARTING = 5.0
 
     def __init__(
         self, channel: Channel, live: Policy | None = None, burst: int | None = None, inlets: Sequence[Channel] = ()
@@ -87,6 +89,8 @@ class Link:
             self.channel.push(item, wait=False)
             return
         if item.__class__ is StreamStart:
+            if item.live and item.stream not in self._live and self._inlets:
+                self._behind[item.stream] = time.monotonic() + self.STARTING - self.PATIENCE
             (self._live.add if item.live else self._live.discard)(item.stream)
         elif item.__class__ is StreamEnd:
             self._live.discard(item.stream)
@@ -110,7 +114,8 @@ class Link:
             self._behind.pop(stream, None)
             return False
         since = self._behind.setdefault(stream, now)
-        if now - since < self.PATIENCE and now >= self._late.get(stream, 0.0) and waiting < self._inlets[0].size * 16:
+        most = self._inlets[0].size * (16 if now >= since else 28)  # at 32 packets are dropped before a decoder
+        if now - since < self.PATIENCE and now >= self._late.get(stream, 0.0) and waiting < most:
             return False
         self._late[stream] = now + self.PATIENCE
         return True
