@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -21,13 +23,15 @@ class BrokenOff(BaseException):
 class Breakable:
     """`with breakable.part():` is what another thread may break off: there BrokenOff is raised.
 
-    Python raises it between two steps of its own; what a library does in one step, and waiting, comes to its end.
+    Python raises it between two steps of its own; what a library does in one step, and waiting, comes to its end, and
+    so does an import, which would leave half a module and its lock.
     """
 
     def __init__(self) -> None:
         self.broken = False
         self._lock = threading.Lock()
         self._thread: int | None = None  # that is in the part
+        self._raised = False
 
     @contextmanager
     def part(self) -> Iterator[None]:
@@ -40,22 +44,31 @@ class Breakable:
             yield
         finally:
             with self._lock:  # from here on it is not raised any more
-                if self.broken and self._thread is not None:
+                if self._raised and self._thread is not None:
                     _raise_in(self._thread, None)
                 self._thread = None
         if self.broken:
             raise BrokenOff
 
     def break_off(self) -> None:
+        """May be called again: what is importing now is not broken off."""
         with self._lock:
-            if not self.broken and self._thread is not None:
-                _raise_in(self._thread, BrokenOff)
             self.broken = True
+            if self._thread is not None and not self._raised and not _imports(self._thread):
+                self._raised = True
+                _raise_in(self._thread, BrokenOff)
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:
     """Have an error raised in a thread, soon; None: take back one that has not been raised yet."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error and ctypes.py_object(error))
+
+
+def _imports(thread: int) -> bool:
+    frame = sys._current_frames().get(thread)
+    while frame is not None and "importlib" not in frame.f_code.co_filename:
+        frame = frame.f_back
+    return frame is not None
 
 
 class Recorder(Protocol):
@@ -99,8 +112,10 @@ class Compiler:
         free()
 
     def _end(self) -> None:
-        self.break_off()
-        self._thread.join(PATIENCE)
+        late = time.monotonic() + PATIENCE
+        while self._thread.is_alive() and time.monotonic() < late:
+            self.break_off()
+            self._thread.join(0.05)
 
     def _main(self) -> None:
         try:

@@ -59,6 +59,40 @@ def test_what_is_at_its_end_when_it_is_broken_off_raises_it_there_and_never_late
         assert work.outcome in ("done", "broken off") and work.after == 499500
 
 
+def test_an_import_is_not_broken_off(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "slow_to_import.py").write_text("import threading\nthreading.slow_to_import()\nwhole = True\n")
+    breakable, begun, go, outcome = Breakable(), threading.Event(), threading.Event(), []
+
+    def imported():
+        begun.set()
+        while not go.is_set():
+            pass
+
+    def run():
+        try:
+            with breakable.part():
+                import slow_to_import
+
+                outcome.append(slow_to_import.whole)
+                while True:
+                    pass
+        except BrokenOff:
+            outcome.append("broken off")
+
+    monkeypatch.setattr(threading, "slow_to_import", imported, raising=False)
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert begun.wait(WAIT)
+    breakable.break_off()
+    go.set()
+    while thread.is_alive() and not outcome:
+        time.sleep(0.001)
+    breakable.break_off()
+    thread.join(WAIT)
+    assert outcome == [True, "broken off"]
+
+
 class Network:
     """Stands for the runtime: to compile takes until it is broken off, or `held` until it is let go."""
 
