@@ -8,7 +8,7 @@ stream of their own, while the next call runs. Another thread waits for them.
 
 Facts: https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html, ONNX Runtime's
 onnxruntime_run_options_config_keys.h, and its pull request 28686: since then a replay returns when it is queued, before
-it waited.
+it waited. Measured on an H200: docs/benchmarks.md, "Networks on a GPU".
 """
 
 from __future__ import annotations
