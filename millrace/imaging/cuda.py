@@ -45,6 +45,7 @@ _STRIPS = (32, 4, 1)  # the block of strips.cu
 _COVERED = (64, 32)  # by it: ACROSS, DOWN
 _OTHER, _NV12, _I420, _P010, _HALVED = range(5)  # Row.path of strips.cu
 _PATHS = {"NV12": _NV12, "I420": _I420, "P010": _P010}
+_READS = {_NV12: 2, _P010: 4, _HALVED: 4}  # bytes at once; one by one elsewhere
 _PREFIXES = ("", "nv12_", "i420_", "p010_", "halved_")  # of their kernels' names
 _TABLES = 8  # of pinned memory; the one used longest ago is filled next
 _MOST = 512  # pictures or parts of one launch; more take several
@@ -283,8 +284,11 @@ def path(rows: NDArray[Any], pointer: int, to: Input) -> int:
         return _OTHER
     ways = set(rows["path"].tolist())
     way = ways.pop() if len(ways) == 1 else _NV12 if ways == {_NV12, _HALVED} else _OTHER
-    if way in (_NV12, _P010, _HALVED) and int(np.bitwise_or.reduce(rows["planes"][:, :2], axis=None)) % 4:
-        return _OTHER  # samples are read two or four bytes at a time
+    if way in _READS:
+        beside = int(np.bitwise_or.reduce(rows["planes"][:, :2], axis=None))
+        if way == _HALVED and beside % _READS[way]:
+            way = _NV12
+        return way if not beside % _READS[way] else _OTHER
     return way
 
 

@@ -198,12 +198,13 @@ struct Around {
 
     MEMBER void move(const Line& line, const Planes& planes, const unsigned int (&at)[2][3], const Colours& by,
                      const int (&weights)[2]) {
-        Samples<PATH> first, second;
-        if (PATH == HALVED) {  // always two others
-            fetch(first, line_of(planes, line.upper), at);
-            fetch(second, line_of(planes, line.lower), at);
-            above = sideways(first, by, weights);
-            below = sideways(second, by, weights);
+        Samples<PATH> samples;
+        if (PATH == HALVED) {  // as a rule two others each time: both are asked for before the first one is there
+            Samples<PATH> others;
+            fetch(samples, line_of(planes, line.upper), at);
+            fetch(others, line_of(planes, line.lower), at);
+            above = sideways(samples, by, weights);
+            below = sideways(others, by, weights);
             return;
         }
         if (line.upper == lower) {
@@ -211,12 +212,16 @@ struct Around {
             upper = lower;
         }
         bool new_upper = line.upper != upper, new_lower = line.below > 0 && line.lower != lower;
-        if (new_upper) fetch(first, line_of(planes, line.upper), at);
-        if (new_lower) fetch(second, line_of(planes, line.lower), at);
-        if (new_upper) above = sideways(first, by, weights);
-        if (new_lower) below = sideways(second, by, weights);
+        if (new_upper) {
+            fetch(samples, line_of(planes, line.upper), at);
+            above = sideways(samples, by, weights);
+        }
+        if (new_lower) {
+            fetch(samples, line_of(planes, line.lower), at);
+            below = sideways(samples, by, weights);
+        }
         upper = line.upper;
-        if (new_lower) lower = line.lower;
+        lower = new_lower ? line.lower : lower;
     }
 };
 

@@ -307,6 +307,26 @@ def test_what_strips_leave_to_the_general_kernel(kernels):
     assert same(kernels, [frame], InputSpec(32, 24), out=apart) == 0
 
 
+@pytest.mark.parametrize(
+    ("format", "width", "beside", "way"),
+    [
+        ("NV12", 32, 0, HALVED), ("NV12", 32, 2, NV12), ("NV12", 32, 1, 0), ("NV12", 30, 2, NV12),
+        ("P010", 30, 0, P010), ("P010", 30, 2, 0), ("I420", 30, 0, I420), ("I420", 30, 1, I420),
+    ],
+)  # fmt: skip
+def test_strips_of_samples_beside_even_places(kernels, format, width, beside, way):
+    """What is read two or four bytes at a time lies in such places."""
+    whole = picture(np.random.default_rng(26), format, 64, 48)
+    moved = []
+    for plane in whole.planes:
+        memory = np.empty(plane.nbytes + 64, np.uint8)
+        first = -memory.ctypes.data % 32 + beside
+        moved.append(memory[first : first + plane.nbytes].view(plane.dtype).reshape(plane.shape))
+        moved[-1][:] = plane
+    image = Image(format, moved, 64, 48)
+    assert same(kernels, [image], InputSpec(width, 24, fit="stretch")) == way
+
+
 def test_launches_cover_the_input(kernels, host_gpu, monkeypatch):  # noqa: F811
     """What CudaImaging launches, of which kernel, and how many blocks of what size."""
     launched = []
