@@ -43,10 +43,10 @@ ROW = np.dtype(  # struct Row of kernels.cu
 _BLOCK = (32, 8, 1)
 _STRIPS = (32, 4, 1)  # the block of strips.cu
 _COVERED = (64, 32)  # by it: ACROSS, DOWN
-_OTHER, _NV12, _I420, _P010, _HALVED = range(5)  # Row.path of strips.cu
+_OTHER, _NV12, _I420, _P010, _HALVED = range(5)  # Row.path of strips.cu: one of three, and _HALVED more
 _PATHS = {"NV12": _NV12, "I420": _I420, "P010": _P010}
-_READS = {_NV12: 2, _P010: 4, _HALVED: 4}  # bytes at once; one by one elsewhere
-_PREFIXES = ("", "nv12_", "i420_", "p010_", "halved_")  # of their kernels' names
+_PREFIXES = ("", "nv12_", "i420_", "p010_", "", "nv12_halved_", "i420_halved_", "p010_halved_")  # of kernels' names
+_READS = ((0, 0), (1, 2), (1, 1), (2, 4), (0, 0), (4, 4), (4, 1), (8, 8))  # bytes at once, of luma and chroma
 _TABLES = 8  # of pinned memory; the one used longest ago is filled next
 _MOST = 512  # pictures or parts of one launch; more take several
 _REMEMBERED = 256  # kinds of pictures whose rows are kept
@@ -267,13 +267,11 @@ def _place(image: Image, spec: InputSpec, part: Part, pitches: Sequence[int]) ->
     left, top = corner(wide, high, spec)
     halved = wide == 2 * width and high == 2 * height  # the same either way, and quicker so
     means = spec.antialias and shrinks(wide, high, width, height) and not halved
-    way = _PATHS.get(image.format, _OTHER)
-    luma, chroma, other = pitches
-    if means or wide < 2 or (way == _I420 and chroma != other) or (way == _P010 and (luma | chroma) % 4):
+    way, (luma, chroma, other) = _PATHS.get(image.format, _OTHER), pitches
+    if means or wide < 2 or chroma != other or not _fits(way, luma, chroma):
         way = _OTHER
-    elif way == _NV12:
-        four = not (x1 | luma | chroma) % 4 and not (left | width) % 2  # two columns of the result are four bytes
-        way = _HALVED if wide == 2 * width and four else _OTHER if chroma % 2 else _NV12
+    elif wide == 2 * width and not x1 % 4 and not (left | width) % 2 and _fits(way + _HALVED, luma, chroma):
+        way += _HALVED
     scale = 1.0 / (width / wide), 1.0 / (height / high)
     return (x1, y1, wide, high), (left, top, width, height), scale, means, way
 
@@ -283,13 +281,20 @@ def path(rows: NDArray[Any], pointer: int, to: Input) -> int:
     if not to.together or pointer % to.together:
         return _OTHER
     ways = set(rows["path"].tolist())
-    way = ways.pop() if len(ways) == 1 else _NV12 if ways == {_NV12, _HALVED} else _OTHER
-    if way in _READS:
-        beside = int(np.bitwise_or.reduce(rows["planes"][:, :2], axis=None))
-        if way == _HALVED and beside % _READS[way]:
-            way = _NV12
-        return way if not beside % _READS[way] else _OTHER
-    return way
+    way = ways.pop()
+    if ways:
+        way = way % _HALVED if {each % _HALVED for each in ways} == {way % _HALVED} else _OTHER
+    if way:
+        luma, chroma, _ = np.bitwise_or.reduce(rows["planes"]).tolist()
+        if way > _HALVED and not _fits(way, luma, chroma):
+            way -= _HALVED
+        return way if _fits(way, luma, chroma) else _OTHER
+    return _OTHER
+
+
+def _fits(way: int, luma: int, chroma: int) -> bool:
+    """Whether samples lie in places from which as many bytes are read at once."""
+    return way != _OTHER and luma % _READS[way][0] == chroma % _READS[way][1] == 0
 
 
 def _shape(spec: InputSpec, count: int) -> tuple[int, ...]:

@@ -7,7 +7,7 @@
 // apart (from 2^23 on) or 4 (from 2^25 on).
 
 enum { ACROSS = 64, DOWN = 32, LINES = 8 };  // of a block: columns, lines; lines of a strip
-enum { OTHER, NV12, I420, P010, HALVED };    // Row::path; HALVED: NV12, two source columns to one, words of 4 bytes
+enum { NV12 = 1, I420, P010, HALVED };       // Row::path; HALVED is added where two source columns become one
 
 struct Column { int low, weights; };  // the first of two source columns, and what both count: two times 16 bits
 struct Line { int upper, lower; float above, below; };  // two source lines, and what they count, in 1/65536
@@ -70,11 +70,6 @@ INLINE Colours colours(const Row& row, int swapped) {
              -128 * (swapped ? row.v_to_r : row.u_to_b)}};
 }
 
-INLINE unsigned int rounded(unsigned int v) {  // 16 bits to 8, halves to even
-    unsigned int level = (v + 127 + ((v >> 8) & 1)) >> 8;
-    return level > 255 ? 255 : level;
-}
-
 struct Planes { const Byte *luma, *chroma, *other; int luma_pitch, chroma_pitch; };  // or one line of each
 
 INLINE Planes line_of(const Planes& planes, int y) {
@@ -83,62 +78,86 @@ INLINE Planes line_of(const Planes& planes, int y) {
 }
 
 // The samples of a source line under a strip's two columns.
-template <int PATH>
 struct Samples { unsigned int luma[2][2], chroma[2][2]; };  // of each column, left and right; a byte U, then V
+struct Words { unsigned int luma, chroma; };                // halved: bytes of four pixels; U V U V of two and two
 
-template <>
-struct Samples<HALVED> { unsigned int luma, chroma; };  // bytes of four pixels; U V U V of two and two
-
-template <int PATH>
-INLINE unsigned int chroma(const Planes& line, unsigned int at) {
-    if (PATH == NV12) return fetched((const Half*)(line.chroma + at));
-    if (PATH == I420) return fetched(line.chroma + at) | fetched(line.other + at) << 8;
-    unsigned int both = fetched((const unsigned int*)(line.chroma + at));
-    return rounded(both & 0xFFFF) | rounded(both >> 16) << 8;
+INLINE unsigned int rounded(unsigned int v) {  // 16 bits to 8, halves to even
+    unsigned int level = (v + 127 + ((v >> 8) & 1)) >> 8;
+    return level > 255 ? 255 : level;
 }
 
-template <int PATH>
-INLINE void fetch(Samples<PATH>& out, const Planes& line, const unsigned int (&at)[2][3]) {
+INLINE unsigned int rounded_two(unsigned int both) { return rounded(both & 0xFFFF) | rounded(both >> 16) << 8; }
+
+INLINE unsigned int rounded_four(const Byte* at) {
+    unsigned long long four = fetched((const unsigned long long*)at);
+    return rounded_two((unsigned int)four) | rounded_two((unsigned int)(four >> 32)) << 16;
+}
+
+template <int FORMAT>
+INLINE unsigned int chroma(const Planes& line, unsigned int at) {
+    if (FORMAT == NV12) return fetched((const Half*)(line.chroma + at));
+    if (FORMAT == P010) return rounded_two(fetched((const unsigned int*)(line.chroma + at)));
+    return fetched(line.chroma + at) | fetched(line.other + at) << 8;
+}
+
+template <int FORMAT>
+INLINE void fetch(Samples& out, const Planes& line, const unsigned int (&at)[2][3]) {
     for (int k = 0; k < 2; k++) {
         const Byte* luma = line.luma + at[k][0];
         for (int side = 0; side < 2; side++) {
-            out.luma[k][side] = PATH == P010 ? rounded(fetched((const Half*)luma + side)) : fetched(luma + side);
-            out.chroma[k][side] = chroma<PATH>(line, at[k][1 + side]);
+            out.luma[k][side] = FORMAT == P010 ? rounded(fetched((const Half*)luma + side)) : fetched(luma + side);
+            out.chroma[k][side] = chroma<FORMAT>(line, at[k][1 + side]);
         }
     }
 }
 
-INLINE void fetch(Samples<HALVED>& out, const Planes& line, const unsigned int (&at)[2][3]) {
-    out.luma = fetched((const unsigned int*)(line.luma + at[0][0]));
-    out.chroma = fetched((const unsigned int*)(line.chroma + at[0][1]));
+template <int FORMAT>
+INLINE void fetch(Words& out, const Planes& line, const unsigned int (&at)[2][3]) {
+    const Byte *luma = line.luma + at[0][0], *both = line.chroma + at[0][1];
+    if (FORMAT == P010) {
+        out.luma = rounded_four(luma);
+        out.chroma = rounded_four(both);
+    } else {
+        out.luma = fetched((const unsigned int*)luma);
+        if (FORMAT == NV12) out.chroma = fetched((const unsigned int*)both);
+        else out.chroma = chroma<I420>(line, at[0][1]) | chroma<I420>(line, at[1][1]) << 16;
+    }
 }
 
 // What luma gives each channel, and the n-th factor of the tints, in 1/8192.
-template <int PATH>
-INLINE int level(const Samples<PATH>& of, const Colours& by, int k, int side) {
+INLINE int level(const Samples& of, const Colours& by, int k, int side) {
     return (int)of.luma[k][side] * by.luma + by.black;
 }
 
-template <int PATH>
-INLINE int tint(const Samples<PATH>& of, const Colours& by, int n, int k, int side) {
+INLINE int tint(const Samples& of, const Colours& by, int n, int k, int side) {
     return dot_low(by.tint[n], of.chroma[k][side], by.grey[n]);
 }
 
-INLINE int level(const Samples<HALVED>& of, const Colours& by, int k, int side) {
+INLINE int level(const Words& of, const Colours& by, int k, int side) {
     int factor = side ? by.luma << 16 : by.luma;
     return k ? dot_high(factor, of.luma, by.black) : dot_low(factor, of.luma, by.black);
 }
 
-INLINE int tint(const Samples<HALVED>& of, const Colours& by, int n, int k, int) {  // one for both sides
+INLINE int tint(const Words& of, const Colours& by, int n, int k, int) {  // the same for both sides
     return k ? dot_high(by.tint[n], of.chroma, by.grey[n]) : dot_low(by.tint[n], of.chroma, by.grey[n]);
 }
 
 struct Levels { float c[2][3]; };  // of each column and channel
 
+const int FLOAT = 0x4B000000;  // the bits of 2^23: a whole number that is added to them is one of 2^23 + ...
+
 // Between left and right, as 2^23 + level in 1/128.
-template <int PATH>
-INLINE Levels sideways(const Samples<PATH>& samples, const Colours& by, const int (&weights)[2]) {
-    const int bits = 0x4B000000;  // of 2^23: added to a whole number, they make it a float
+INLINE float between(const Samples&, unsigned int both, int weights) {
+    return __fmaf_rd(__int_as_float(dot_low(weights, both, FLOAT)), 1.0f / 16, 8388608.0f - 524288.0f);  // - 2^23 / 16
+}
+
+INLINE float between(const Words&, unsigned int both, int) {
+    return __int_as_float(dot_low(64 | 64 << 16, both, FLOAT));
+}
+
+// The same for each column and channel.
+template <typename Found>
+INLINE Levels sideways(const Found& samples, const Colours& by, const int (&weights)[2]) {
     Levels out;
     for (int k = 0; k < 2; k++) {
         int levels[2][3];
@@ -149,13 +168,7 @@ INLINE Levels sideways(const Samples<PATH>& samples, const Colours& by, const in
             levels[side][2] = luma + (tint(samples, by, 3, k, side) >> 13);
         }
         for (int c = 0; c < 3; c++) {
-            unsigned int both = saturated(levels[0][c], levels[1][c]);
-            if (PATH == HALVED) {
-                out.c[k][c] = __int_as_float(dot_low(64 | 64 << 16, both, bits));
-            } else {
-                float sum = __int_as_float(dot_low(weights[k], both, bits));
-                out.c[k][c] = __fmaf_rd(sum, 1.0f / 16, 8388608.0f - 524288.0f);  // 2^23 - 2^23 / 16
-            }
+            out.c[k][c] = between(samples, saturated(levels[0][c], levels[1][c]), weights[k]);
         }
     }
     return out;
@@ -198,26 +211,26 @@ struct Around {
 
     MEMBER void move(const Line& line, const Planes& planes, const unsigned int (&at)[2][3], const Colours& by,
                      const int (&weights)[2]) {
-        Samples<PATH> samples;
-        if (PATH == HALVED) {  // as a rule two others each time: both are asked for before the first one is there
-            Samples<PATH> others;
-            fetch(samples, line_of(planes, line.upper), at);
-            fetch(others, line_of(planes, line.lower), at);
+        if (PATH > HALVED) {  // as a rule two others each time: both are asked for before the first one is there
+            Words samples, others;
+            fetch<PATH - HALVED>(samples, line_of(planes, line.upper), at);
+            fetch<PATH - HALVED>(others, line_of(planes, line.lower), at);
             above = sideways(samples, by, weights);
             below = sideways(others, by, weights);
             return;
         }
+        Samples samples;
         if (line.upper == lower) {
             above = below;
             upper = lower;
         }
         bool new_upper = line.upper != upper, new_lower = line.below > 0 && line.lower != lower;
         if (new_upper) {
-            fetch(samples, line_of(planes, line.upper), at);
+            fetch<PATH>(samples, line_of(planes, line.upper), at);
             above = sideways(samples, by, weights);
         }
         if (new_lower) {
-            fetch(samples, line_of(planes, line.lower), at);
+            fetch<PATH>(samples, line_of(planes, line.lower), at);
             below = sideways(samples, by, weights);
         }
         upper = line.upper;
@@ -264,7 +277,7 @@ INLINE void strip(const Row& row, const Input& to, const Colours& by, const Colu
             for (int c = 0; c < 3; c++) {
                 float level = mixed(around.above.c[k][c], around.below.c[k][c], line);
                 found.c[k][c] = __fadd_rn(__fmaf_rn(level, gain[c], zero[c]), to.bias[c]);
-                if (PATH != HALVED && outside[k]) found.c[k][c] = border.c[k][c];
+                if (PATH < HALVED && outside[k]) found.c[k][c] = border.c[k][c];
             }
         }
         put(at, to, found);
@@ -307,17 +320,12 @@ INLINE void to_strips(const Row* rows, Out* out, const Input& to) {
 
 #ifdef __CUDACC_RTC__
 #define STRIPS(NAME, PATH, OUT) \
-    extern "C" __global__ void NAME(const Row* rows, OUT* out, Input to) { to_strips<PATH>(rows, out, to); }
+    extern "C" __global__ void NAME(const Row* rows, OUT* out, Input to) { to_strips<(PATH)>(rows, out, to); }
 #else
 #define STRIPS(NAME, PATH, OUT) \
-    extern "C" void NAME(const Row* rows, OUT* out, Input to) { to_strips<PATH>(rows, out, to); }
+    extern "C" void NAME(const Row* rows, OUT* out, Input to) { to_strips<(PATH)>(rows, out, to); }
 #endif
 
-STRIPS(nv12_to_float32, NV12, float)
-STRIPS(nv12_to_float16, NV12, Half)
-STRIPS(i420_to_float32, I420, float)
-STRIPS(i420_to_float16, I420, Half)
-STRIPS(p010_to_float32, P010, float)
-STRIPS(p010_to_float16, P010, Half)
-STRIPS(halved_to_float32, HALVED, float)
-STRIPS(halved_to_float16, HALVED, Half)
+#define BOTH(NAME, PATH) STRIPS(NAME##_to_float32, PATH, float) STRIPS(NAME##_to_float16, PATH, Half)
+BOTH(nv12, NV12) BOTH(i420, I420) BOTH(p010, P010)
+BOTH(nv12_halved, HALVED + NV12) BOTH(i420_halved, HALVED + I420) BOTH(p010_halved, HALVED + P010)

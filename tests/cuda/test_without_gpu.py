@@ -63,7 +63,7 @@ def test_the_kernels_compile(architecture):
     here = Path(millrace.imaging.__path__[0])
     shared = (here / "pixels.h").read_text()
     try:
-        code = compile_source((here / "kernels.cu").read_text(), architecture)
+        code = compile_source("".join((here / name).read_text() for name in ("kernels.cu", "strips.cu")), architecture)
         drawing = compile_source(shared + (here / "draw.cu").read_text(), architecture)
         planes = compile_source(shared + (here / "planes.cu").read_text(), architecture)
         pooling = compile_source((here.with_name("runtimes") / "pooling.cu").read_text(), architecture)
@@ -72,7 +72,7 @@ def test_the_kernels_compile(architecture):
     assert b"draw" in drawing
     assert b"conceal_rows" in planes
     assert b"max_pool_float16" in pooling and b"max_pool_float32" in pooling
-    for name in (b"to_float32", b"to_float16", b"to_uint8", b"to_int8"):
+    for name in (b"to_float32", b"to_float16", b"to_uint8", b"to_int8", b"nv12_to_float16", b"p010_halved_to_float32"):
         assert name in code
 
 

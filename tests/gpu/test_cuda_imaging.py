@@ -77,12 +77,14 @@ SEVERAL = ((1920, 1080), (642, 358), (322, 182), (98, 66))  # shrink, grow, end 
 @pytest.mark.parametrize(
     ("way", "format", "sizes", "spec"),
     [
-        ("halved", "NV12", ((1920, 1080),) * 2, InputSpec(960, 544, fit="stretch", **USUAL)),
-        ("halved", "NV12", ((1920, 1080), (1920, 1000)), InputSpec(960, 960, "BGR", scale=1 / 255)),
+        ("nv12_halved", "NV12", ((1920, 1080),) * 2, InputSpec(960, 544, fit="stretch", **USUAL)),
+        ("nv12_halved", "NV12", ((1920, 1080), (1920, 1000)), InputSpec(960, 960, "BGR", scale=1 / 255)),
+        ("i420_halved", "I420", ((1920, 1080), (1920, 1000)), InputSpec(960, 544, fit="stretch", scale=1 / 255)),
+        ("p010_halved", "P010", ((1920, 1080), (1920, 1000)), InputSpec(960, 544, "BGR", fit="stretch", **USUAL)),
         ("nv12", "NV12", SEVERAL, InputSpec(640, 640, "RGB", **USUAL)),
         ("nv12", "NV12", SEVERAL, InputSpec(226, 230, "BGR", fit="stretch", scale=1 / 255)),
         ("i420", "I420", SEVERAL, InputSpec(418, 386, "BGR", fit="letterbox-top-left", **USUAL)),
-        ("p010", "P010", SEVERAL, InputSpec(960, 544, **USUAL)),
+        ("p010", "P010", SEVERAL, InputSpec(962, 544, **USUAL)),
     ],
 )
 def test_strips_give_what_the_general_kernel_gives(torch, device, way, format, sizes, spec, dtype, room):
