@@ -1,10 +1,10 @@
 // The usual pictures (YUV, colours, bilinear) to a network's input: the numbers of kernels.cu, which comes before this
 // file, to the bit, for a fraction of its instructions. imaging/cuda.py says which rows may come here.
 //
-// A thread makes a strip: two neighbouring columns, LINES lines. Where the columns and lines lie in the source is worked
+// A thread makes a strip: two neighbouring columns, LINES lines. Where columns and lines lie in the source is worked
 // out once for a block; a line of the source that the next line of the result needs again is kept. Whole numbers below
-// 2^24 are exact in float32, and fma rounds once: floor(a * b + c) is one instruction, rounded down where numbers lie 1
-// apart (from 2^23 on) or 4 (from 2^25 on).
+// 2^24 are exact in float32, and fma rounds once: floor(a * b + c) is one instruction that rounds down, where numbers
+// lie 1 apart (from 2^23 on) or 4 (from 2^25 on).
 
 enum { ACROSS = 64, DOWN = 32, LINES = 8 };  // of a block: columns, lines; lines of a strip
 enum { NV12 = 1, I420, P010, HALVED };       // Row::path; HALVED is added where two source columns become one
