@@ -54,6 +54,7 @@ class Driver:
             return SimpleNamespace(
                 CU_STREAM_NON_BLOCKING=1, CU_EVENT_DISABLE_TIMING=2, CU_EVENT_BLOCKING_SYNC=1,
                 CU_CTX_SCHED_BLOCKING_SYNC=4, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD=4,
+                CU_STREAM_CAPTURE_MODE_THREAD_LOCAL=1,
             )  # fmt: skip
         answer = (0, 1)
         call = lambda *arguments: answer  # noqa: E731
