@@ -19,6 +19,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from .torch_convolution import convolution_relu
 from .torch_pooling import pool_faster
+from .torch_stem import join_stem
 
 _aten = torch.ops.aten
 _CONVOLUTION = (_aten.convolution.default, _aten._convolution.default)  # the second: as TorchScript traced it
@@ -52,6 +53,7 @@ class Fusion:
         except (RuntimeError, TypeError, ValueError, AssertionError, AttributeError, KeyError):
             return None  # it runs as it is, or the same error comes then, where it is told
         fused = _Network(traced, self._shared).fuse()
+        join_stem(traced)
         pooled = not compiled and pool_faster(traced.graph)
         traced.recompile()
         return traced if fused or pooled else None

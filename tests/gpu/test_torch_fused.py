@@ -17,7 +17,7 @@ from host_gpu import upload
 from millrace.cuda.context import gpu
 from millrace.imaging.cuda import open_imaging
 from millrace.media import InputSpec, TensorInfo
-from millrace.runtimes import torch_convolution, torch_pooling
+from millrace.runtimes import torch_convolution, torch_pooling, torch_stem
 from millrace.runtimes.torch_cuda import TorchRuntime
 
 
@@ -85,6 +85,36 @@ def test_max_pooling_gives_the_maxima_of_pytorch(device, dtype, pool):
     assert got.stride() == want.stride()
     assert torch.equal(got.isnan(), want.isnan()) and want.isnan().any()
     assert torch.equal(got.nan_to_num(7.0, 9.0, -9.0), want.nan_to_num(7.0, 9.0, -9.0))
+
+
+class Stem(torch.nn.Module):
+    """Layers that one kernel takes."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.body = torch.nn.Sequential(
+            torch.nn.Conv2d(3, channels, 7, 2, 3), torch.nn.ReLU(), torch.nn.MaxPool2d(3, 2, 1)
+        )
+
+    def forward(self, x):
+        return (self.body(x),)
+
+
+@pytest.mark.parametrize(("size", "channels", "count"), [((96, 160), 64, 3), ((99, 62), 128, 1), ((544, 960), 64, 5)])
+def test_first_layers_in_one_kernel_give_what_the_layers_give(device, size, channels, count):
+    torch.manual_seed(7)
+    net = Stem(channels)
+    x = torch.rand(count, 3, *size)
+    with torch.inference_mode():
+        want = net(x)[0].numpy()
+    infos = [TensorInfo("images", (None, 3, *size), "float16")], [TensorInfo("out", (None, *want.shape[1:]), "float16")]
+    runtime = TorchRuntime(net.half(), *infos, {}, gpu(device))
+    got = runtime.run({"images": x.numpy().astype("float16")})["out"]
+    (program,) = runtime._programs.values()
+    runtime.close()
+    assert torch_stem._on(0) and torch_stem.stem in [node.target for node in program.graph.nodes]
+    assert np.linalg.norm(got - want) <= 2e-3 * np.linalg.norm(want)
+    assert np.abs(got - want).max() <= 5e-3 * np.abs(want).max()
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -1,0 +1,147 @@
+"""The first layers of networks of ResNet's kind in one kernel (stem.cu): convolution, ReLU and max pooling of pictures.
+
+relu(convolution of 7x7 at step 2 + bias) is eight times as large as the picture it comes from; cuDNN writes it and the
+pooling reads it again. Here it stays in the processor. The same products in half precision are summed in float32 in
+another order than cuDNN's. A number of the picture that is none spreads one column further than it should.
+
+It is registered with PyTorch, so that its compiler takes it as it is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import operator
+import threading
+from importlib.resources import files
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from ..core.errors import ConfigError
+from ..cuda.context import gpu
+from ..cuda.kernel import Kernel, Module
+from .torch_convolution import convolution_relu
+from .torch_pooling import max_pool
+
+_POOL = torch.ops.aten.max_pool2d_with_indices.default
+_THREADS, _MEMORY = 256, 94_944  # of a block: THREADS and SHARED of stem.cu
+_GROUP, _INNER, _ROWS = 64, 15, 4  # channels and columns of a block, rows of a step
+_LEAST = 2  # steps of a block: each begins with a part of one more
+_kernels: dict[int, tuple[Kernel, int] | None] = {}  # by GPU, with its processors; None: it could not be compiled there
+_lock = threading.Lock()
+
+_library = torch.library.Library("millrace_stem", "DEF")
+_library.define("stem(Tensor pictures, Tensor weight, Tensor bias) -> Tensor")
+
+
+class Stem(ctypes.Structure):
+    """struct Stem of stem.cu."""
+
+    _fields_ = [
+        (name, ctypes.c_int)
+        for name in ("height", "width", "middle_rows", "middle_columns", "rows", "columns", "channels", "steps")
+    ]
+
+
+def join_stem(traced: Any) -> None:
+    """One call in the place of a first convolution with its ReLU and the pooling after it, in a network whose
+    convolutions are fused."""
+    graph = traced.graph
+    for node in graph.find_nodes(op="call_function", target=convolution_relu):
+        source, weight, _, other, *how = node.args
+        users = list(node.users)
+        pool = users[0]
+        if other is not None or [list(each) for each in how] != [[2, 2], [3, 3], [1, 1]] or len(users) > 1:
+            continue
+        if pool.target is not _POOL or pool.args[1:] != ([3, 3], [2, 2], [1, 1]) or pool.kwargs:
+            continue
+        results = list(pool.users)
+        held = getattr(traced, weight.target)
+        if any(each.target is not operator.getitem or each.args[1] != 0 for each in results) or not _fits(source, held):
+            continue
+        name = f"stem{sum(1 for _ in traced.buffers())}"
+        traced.register_buffer(name, packed(held), persistent=False)
+        with graph.inserting_before(pool):
+            new = graph.call_function(stem, (source, graph.get_attr(name), node.args[2]))
+        for each in results:
+            new.meta = dict(each.meta)
+            each.replace_all_uses_with(new)
+            graph.erase_node(each)
+        graph.erase_node(pool)
+        graph.erase_node(node)
+
+
+def _fits(source: Any, weight: Any) -> bool:
+    """Whether a convolution reads pictures with room for a fourth channel, and its size is the kernel's."""
+    if source.target is not torch.ops.aten.as_strided.default or weight.dtype is not torch.float16:
+        return False
+    (_, channels, height, width), _ = source.args[1:]
+    return (
+        channels == 4 and width % 2 == 0 and min(height, width) > 6
+        and tuple(weight.shape[1:]) == (4, 7, 7) and weight.shape[0] % _GROUP == 0
+    )  # fmt: skip
+
+
+def packed(weight: Any) -> Any:
+    """Weights [K, 4, 7, 7] as [K, 7, 8, 4], with a tap of nothing before the seven of each line."""
+    return torch.nn.functional.pad(weight, (1, 0)).permute(0, 2, 3, 1).contiguous()
+
+
+def step_by_step(pictures: Any, weight: Any, bias: Any) -> Any:
+    """max_pool2d(relu(conv2d(pictures, weight) + bias)) of [N, 4, H, W], packed weights and [K]."""
+    plain = weight[:, :, 1:].permute(0, 3, 1, 2)
+    return max_pool(convolution_relu(pictures, plain, bias, None, [2, 2], [3, 3], [1, 1]), (3, 3), (2, 2), (1, 1))
+
+
+def by_kernel(pictures: Any, weight: Any, bias: Any) -> Any:
+    """The same in one kernel; step by step where this GPU cannot have it."""
+    made = _on(pictures.device.index)
+    if made is None:
+        return step_by_step(pictures, weight, bias)
+    kernel, processors = made
+    facts, grid = layout(pictures, weight.shape[0], processors)
+    out = _empty(pictures, facts)
+    stream: Any = SimpleNamespace(handle=torch.cuda.current_stream(pictures.device).cuda_stream)
+    tensors = [ctypes.c_uint64(each.data_ptr()) for each in (pictures, weight, bias, out)]
+    kernel.launch(stream, grid, (_THREADS, 1, 1), [*tensors, facts])
+    return out
+
+
+def _empty(pictures: Any, facts: Stem) -> Any:
+    shape = (pictures.shape[0], facts.channels, facts.rows, facts.columns)
+    return torch.empty(shape, dtype=pictures.dtype, device=pictures.device, memory_format=torch.channels_last)
+
+
+def _fake(pictures: Any, weight: Any, bias: Any) -> Any:
+    return _empty(pictures, layout(pictures, weight.shape[0], 1)[0])
+
+
+def layout(pictures: Any, channels: int, processors: int) -> tuple[Stem, tuple[int, int, int]]:
+    """What the kernel needs to know, and its blocks: few steps each where there would be too few for the processors."""
+    count, _, height, width = pictures.shape
+    middle = [(size - 1) // 2 + 1 for size in (height, width)]
+    rows, columns = ((size - 1) // 2 + 1 for size in middle)
+    strips, groups, steps = -(-columns // _INNER), channels // _GROUP, -(-rows // _ROWS)
+    parts = max(1, min(-(-4 * processors // (strips * groups * count)), steps // _LEAST))
+    each = -(-steps // parts)
+    return Stem(height, width, *middle, rows, columns, channels, each), (strips, -(-steps // each) * groups, count)
+
+
+def _on(ordinal: int) -> tuple[Kernel, int] | None:
+    """The kernel of a GPU, compiled once in the process, and how many processors it has."""
+    with _lock:
+        if ordinal not in _kernels:
+            try:
+                module = Module(gpu(f"cuda:{ordinal}"), files(__package__).joinpath("stem.cu").read_text())
+                processors = torch.cuda.get_device_properties(ordinal).multi_processor_count
+                _kernels[ordinal] = module.with_memory("stem_float16", _MEMORY), processors
+            except (ConfigError, RuntimeError):  # a GPU before compute capability 8.0, say
+                _kernels[ordinal] = None
+        return _kernels[ordinal]
+
+
+_library.impl("stem", by_kernel, "CUDA")
+_library.impl("stem", step_by_step, "CPU")
+torch.library.register_fake("millrace_stem::stem", _fake, lib=_library)
+stem = torch.ops.millrace_stem.stem.default
