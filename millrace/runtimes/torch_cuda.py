@@ -239,14 +239,16 @@ class TorchRuntime:
             wider = getattr(program, "roomy", ())
             inputs = [roomy(slot) if place in wider else slot for place, slot in enumerate(inputs)]
             for _ in range(3):
-                self._once(program, inputs, constants)
+                found = self._once(program, inputs, constants)
+            # Not in the memory that graphs share: the next graph would write there before these were copied.
+            outputs = [torch.empty(out.shape, dtype=_to_read(torch, out), device=out.device) for out in found]
             self._recorder.synchronize()
             graph = torch.cuda.CUDAGraph()
             # Other threads go on allocating and decoding meanwhile: only this thread's calls are recorded or refused.
             graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
-                outputs = [out.contiguous() for out in self._once(program, inputs, constants)]
-                outputs = [out.float() if out.dtype == torch.float16 else out for out in outputs]
+                for kept, out in zip(outputs, self._once(program, inputs, constants), strict=True):
+                    kept.copy_(out)
             except Exception as error:
                 with suppress(RuntimeError):
                     graph.capture_end()
@@ -367,6 +369,11 @@ class _Call:
 
     def __init__(self, event: Event, inputs: Any, results: list[Any], future: Future[dict[str, Any]]) -> None:
         self.event, self.inputs, self.results, self.future = event, inputs, results, future
+
+
+def _to_read(torch: Any, out: Any) -> Any:
+    """The type in which an output is read."""
+    return torch.float32 if out.dtype == torch.float16 else out.dtype
 
 
 def _to_host(torch: Any, values: Any) -> Any:
