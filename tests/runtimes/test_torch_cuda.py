@@ -61,6 +61,7 @@ def make(host_gpu, monkeypatch):  # noqa: F811
     monkeypatch.setattr(host_gpu, "name", "cpu", raising=False)
     monkeypatch.setattr(torch.cuda, "ExternalStream", lambda handle, device: None)
     monkeypatch.setattr(torch_cuda, "_to_host", lambda torch, values: values.clone())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(synchronize=lambda: None))
     made = []
 
     def runtime(batch=None, module=None, infos=None, **settings):
