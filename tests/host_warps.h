@@ -62,8 +62,8 @@ static unsigned most(unsigned a, unsigned b) {
 static void fetch(unsigned char* to, const void* from, bool there) {
     if (there) memcpy(to, from, 16); else memset(to, 0, 16);
 }
-static void fetched() {}
-template <int LATER> static void await() {}
+static void end_group() {}
+static void await_all_but_last() {}
 alignas(16) static unsigned char shared_memory[1 << 18];
 static unsigned char* shared() { return shared_memory; }
 

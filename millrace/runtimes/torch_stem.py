@@ -1,8 +1,12 @@
 """The first layers of networks of ResNet's kind in one kernel (stem.cu): convolution, ReLU and max pooling of pictures.
 
-relu(convolution of 7x7 at step 2 + bias) is eight times as large as the picture it comes from; cuDNN writes it and the
-pooling reads it again. Here it stays in the processor. The same products in half precision are summed in float32 in
-another order than cuDNN's. A number of the picture that is none spreads one column further than it should.
+relu(convolution of 7x7 at step 2 + bias) is four times as large as the picture it comes from; cuDNN writes it and the
+pooling reads it again. Here it stays in the processor. The same products of half precision are summed in float32, in
+another order than cuDNN's, and rounded once. Each GPU tries it on random pictures before it uses it.
+
+NaN and infinite numbers of a picture also reach (as NaN) the convolution's next column to the right, where they are
+multiplied by a weight of 0 (see stem.cu). That is left so: bytes of pictures make no such numbers, and a picture in
+which there is one gives NaN around it anyway.
 
 It is registered with PyTorch, so that its compiler takes it as it is.
 """
@@ -10,8 +14,10 @@ It is registered with PyTorch, so that its compiler takes it as it is.
 from __future__ import annotations
 
 import ctypes
+import logging
 import operator
 import threading
+from dataclasses import dataclass, field
 from importlib.resources import files
 from types import SimpleNamespace
 from typing import Any
@@ -28,11 +34,27 @@ _POOL = torch.ops.aten.max_pool2d_with_indices.default
 _THREADS, _MEMORY = 256, 94_944  # of a block: THREADS and SHARED of stem.cu
 _GROUP, _INNER, _ROWS = 64, 15, 4  # channels and columns of a block, rows of a step
 _LEAST = 2  # steps of a block: each begins with a part of one more
-_kernels: dict[int, tuple[Kernel, int] | None] = {}  # by GPU, with its processors; None: it could not be compiled there
+_MOST = 65535  # pictures of one launch
+_TRIED = 160, 120  # lines and columns that are tried, and what is left over at the borders
+_DIFFERS = (
+    "%s: when the kernel for the first layers of networks (stem.cu) was tried, it gave other numbers than PyTorch's "
+    "own steps, which are taken in its place. Please report it, with the kind of the GPU and the driver's version"
+)
+_log = logging.getLogger("millrace.runtimes")
+_kernels: dict[int, _Made | None] = {}  # by GPU; None: it cannot be had there, or is wrong there
 _lock = threading.Lock()
 
 _library = torch.library.Library("millrace_stem", "DEF")
 _library.define("stem(Tensor pictures, Tensor weight, Tensor bias) -> Tensor")
+
+
+@dataclass(slots=True)
+class _Made:
+    """The kernel on a GPU."""
+
+    kernel: Kernel
+    processors: int
+    right_for: set[tuple[int, ...]] = field(default_factory=set)  # kinds of pictures for which it was tried
 
 
 class Stem(ctypes.Structure):
@@ -95,16 +117,28 @@ def step_by_step(pictures: Any, weight: Any, bias: Any) -> Any:
 
 
 def by_kernel(pictures: Any, weight: Any, bias: Any) -> Any:
-    """The same in one kernel; step by step where this GPU cannot have it."""
-    made = _on(pictures.device.index)
-    if made is None:
-        return step_by_step(pictures, weight, bias)
-    kernel, processors = made
-    facts, grid = layout(pictures, weight.shape[0], processors)
+    """The same in one kernel; step by step where this GPU cannot have it, or where it was found to be wrong."""
+    made = _on(pictures.device, weight.shape[0], *pictures.shape[2:]) if fits(pictures, weight) else None
+    return step_by_step(pictures, weight, bias) if made is None else _launched(made, pictures, weight, bias)
+
+
+def fits(pictures: Any, weight: Any) -> bool:
+    """Whether both lie as the kernel reads them. They do, unless a compiler laid them out anew."""
+    return bool(
+        pictures.is_contiguous(memory_format=torch.channels_last)
+        and weight.is_contiguous()
+        and not pictures.data_ptr() % 16 and not weight.data_ptr() % 16
+        and 0 < pictures.shape[0] <= _MOST
+    )  # fmt: skip
+
+
+def _launched(made: _Made, pictures: Any, weight: Any, bias: Any) -> Any:
+    """Queue it on PyTorch's current stream."""
+    facts, grid = layout(pictures, weight.shape[0], made.processors)
     out = _empty(pictures, facts)
     stream: Any = SimpleNamespace(handle=torch.cuda.current_stream(pictures.device).cuda_stream)
     tensors = [ctypes.c_uint64(each.data_ptr()) for each in (pictures, weight, bias, out)]
-    kernel.launch(stream, grid, (_THREADS, 1, 1), [*tensors, facts])
+    made.kernel.launch(stream, grid, (_THREADS, 1, 1), [*tensors, facts])
     return out
 
 
@@ -128,17 +162,61 @@ def layout(pictures: Any, channels: int, processors: int) -> tuple[Stem, tuple[i
     return Stem(height, width, *middle, rows, columns, channels, each), (strips, -(-steps // each) * groups, count)
 
 
-def _on(ordinal: int) -> tuple[Kernel, int] | None:
-    """The kernel of a GPU, compiled once in the process, and how many processors it has."""
+def _on(device: Any, channels: int, height: int, width: int) -> _Made | None:
+    """The kernel, compiled once in the process for each GPU, and tried there for pictures of this kind.
+
+    Pictures that differ by whole steps and strips are of one kind: the borders lie in the same places of blocks.
+    """
+    down, across = 4 * _ROWS, 4 * _INNER  # pixels of a step and of a strip
+    kind = channels, min(height, _TRIED[0] + height % down), min(width, _TRIED[1] + width % across)
+    ordinal = device.index
     with _lock:
-        if ordinal not in _kernels:
-            try:
-                module = Module(gpu(f"cuda:{ordinal}"), files(__package__).joinpath("stem.cu").read_text())
-                processors = torch.cuda.get_device_properties(ordinal).multi_processor_count
-                _kernels[ordinal] = module.with_memory("stem_float16", _MEMORY), processors
-            except (ConfigError, RuntimeError):  # a GPU before compute capability 8.0, say
-                _kernels[ordinal] = None
+        made = _kernels.get(ordinal)
+        if ordinal in _kernels and (made is None or kind in made.right_for):
+            return made
+        if torch.cuda.is_current_stream_capturing():  # nothing can be compared now; it was not run before, as it should
+            return None
+        try:
+            made = _compiled(ordinal) if made is None else made
+            with torch.inference_mode():
+                agrees = _agrees(made, device, *kind)
+        except torch.OutOfMemoryError:  # another time, perhaps
+            raise
+        except (ConfigError, RuntimeError):  # a GPU before compute capability 8.0, say, or without NVRTC
+            _kernels[ordinal] = None
+            return None
+        if not agrees:
+            _log.warning(_DIFFERS, device)
+        made.right_for.add(kind)
+        _kernels[ordinal] = made if agrees else None
         return _kernels[ordinal]
+
+
+def _compiled(ordinal: int) -> _Made:
+    module = Module(gpu(f"cuda:{ordinal}"), files(__package__).joinpath("stem.cu").read_text())
+    processors = torch.cuda.get_device_properties(ordinal).multi_processor_count
+    return _Made(module.with_memory("stem_float16", _MEMORY), processors)
+
+
+def _agrees(made: _Made, device: Any, channels: int, height: int, width: int) -> bool:
+    """Whether the kernel gives what PyTorch's own layers give in float64, on random numbers.
+
+    Allowed is 2**-10 of (1 + the number). Rounding to float16 takes half of the number's part. Products of halves are
+    exact in float32; 197 are summed, of magnitudes that come to less than 20 here: even if each addition is cut off at
+    2**-23, not rounded, as tensor cores do (Fasi et al. 2021, "Numerical behavior of NVIDIA tensor cores"), the sum
+    is wrong by less than 0.0005, half of the other part. A product that is missing or wrong makes 0.05 on average.
+    """
+    generator = torch.Generator(device).manual_seed(1)
+
+    def numbers(*shape: int) -> Any:
+        return torch.randn(shape, generator=generator, device=device)
+
+    pictures = numbers(2, 4, height, width).half().contiguous(memory_format=torch.channels_last)
+    weight, bias = (numbers(channels, 4, 7, 7) / 12).half(), numbers(channels).half()
+    got = _launched(made, pictures, packed(weight), bias).double()
+    layer = torch.nn.functional.conv2d(pictures.double(), weight.double(), bias.double(), 2, 3)
+    want = torch.nn.functional.max_pool2d(layer.relu(), 3, 2, 1)
+    return bool(((got - want).abs() <= 2**-10 * (1 + want)).all())
 
 
 _library.impl("stem", by_kernel, "CUDA")
