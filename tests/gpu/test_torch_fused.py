@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ if os.environ.get("FAIL_WITHOUT_CUDA") != "1":
 import torch
 from drawn import picture
 from host_gpu import upload
+from together import together
 
 from millrace.cuda.context import gpu
 from millrace.imaging.cuda import open_imaging
@@ -64,6 +67,42 @@ def test_pictures_are_prepared_where_the_network_reads_them(device, precision):
         assert np.array_equal(runtime.run({"images": lent})["out"], want)
         del lent, filled
     runtime.close()
+
+
+def test_threads_get_their_own_answers_while_graphs_are_replaced(device):
+    """Two threads prepare pictures in memory that is lent to one of them at a time; a third records graphs anew."""
+    torch.manual_seed(4)
+    runtime, imaging = runtime_of(Residual().eval(), device, "float16"), open_imaging(device)
+    spec = InputSpec(160, 96, dtype="float16", scale=1 / 255)
+    images = [upload(gpu(device), picture("NV12", 320 - 60 * n, 200)) for n in range(4)]
+    want = [runtime.run({"images": imaging.to_tensor([image] * 2, spec)[0]})["out"] for image in images]
+    near = 3e-3 * np.linalg.norm(want[0])
+    assert all(np.linalg.norm(want[0] - each) > 10 * near for each in want[1:])
+    wrong, lent, running = [], [], [True, True]
+
+    def prepare(image):
+        room = runtime.lend("images", 2)
+        lent.append(room is not None)
+        return {"images": imaging.to_tensor([image] * 2, spec, out=room)[0]}
+
+    def ask(number):
+        if number == 2:
+            while any(running):
+                pair = [runtime.record(2) for _ in range(2)]
+                while not runtime.replace(2, pair):
+                    time.sleep(0.001)
+            return
+        try:
+            for turn in range(300):
+                which = (turn + number) % 4
+                if np.linalg.norm(runtime.run(partial(prepare, images[which]))["out"] - want[which]) > near:
+                    wrong.append((number, turn))
+        finally:
+            running[number] = False
+
+    together(ask)
+    runtime.close()
+    assert not wrong and any(lent)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
