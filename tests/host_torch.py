@@ -29,7 +29,7 @@ class Double(torch.nn.Module):
 class Played(torch_cuda.TorchRuntime):
     """Graphs are calls of the module."""
 
-    def record(self, size, compiled=False):
+    def record(self, size, compiled=False, breakable=None):
         module = self._module
         inputs = [self._input(info, size) for info in self.inputs]
         outputs = [out.clone() for out in module(*inputs)]

@@ -20,12 +20,12 @@ from contextlib import contextmanager, nullcontext, suppress
 from traceback import clear_frames
 from typing import Any
 
-from ..core.errors import said
 from ..cuda.context import Event, Gpu
 from ..cuda.memory import DeviceArray, add_reader
 from ..media import TensorInfo
 from .base import Inputs, Tensors
 from .pool import lies_on_gpu
+from .torch_background import Breakable, Compiler
 from .torch_constants import Constants
 from .torch_fused import Fusion, roomy
 from .torch_lent import Lease, lease_of, lent
@@ -97,7 +97,7 @@ class TorchRuntime:
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._waiter = threading.Thread(target=self._wait, name="millrace-torch", daemon=True)
         self._waiter.start()
-        self._compiler = _Compiler(self) if compiled == "background" else None
+        self._compiler = Compiler(self) if compiled == "background" else None
 
     def run(self, inputs: Inputs) -> dict[str, Any]:
         return self.submit(inputs).result()
@@ -176,21 +176,37 @@ class TorchRuntime:
             for size in self._warm:
                 self._capture(size)
 
+    def cancel(self) -> None:
+        """By any thread: who has this network closes it soon. A call may be waiting for what is being compiled."""
+        compiler = self._compiler
+        if compiler is not None:
+            compiler.break_off()
+
     def close(self) -> None:
-        """Wait for the calls under way and free the graphs. May be called twice."""
-        if self._compiler is not None:
-            self._compiler.stop()
+        """Wait for the calls under way and free the graphs. May be called twice.
+
+        What is being compiled is broken off; where that takes more than a moment, all is freed when it has ended.
+        """
         if self._waiter.is_alive():
             self._calls.put(None)
             self._waiter.join()
-            self._captured.clear()
-            for program in (self._module, *self._programs.values()):
-                release(program)
-            self._programs.clear()
-            self._module = self._fusion = self._whole = self._compiler = None
-            with _recording:  # PyTorch gives nothing back while a graph is recorded
+            if self._compiler is not None:
+                self._compiler.stop(self._free)
+            else:
+                self._free()
+
+    def _free(self) -> None:
+        self._captured.clear()
+        for program in (self._module, *self._programs.values()):
+            release(program)
+        self._programs.clear()
+        self._module = self._fusion = self._whole = self._compiler = None
+        if _recording.acquire(timeout=1.0):  # PyTorch gives nothing back while a graph is recorded
+            try:
                 gc.unfreeze()  # what is garbage now may be found
                 self._torch.cuda.empty_cache()  # decoders may want it
+            finally:
+                _recording.release()
 
     def _capture(self, count: int) -> _Captured:
         """A graph for so many pictures: one of a size given to `warm`, else the next power of two; two in turn."""
@@ -239,8 +255,11 @@ class TorchRuntime:
                 event.synchronize()
         return True
 
-    def record(self, size: int, compiled: bool = False) -> _Captured:
-        """Run the network a few times (libraries choose their kernels), then record one run as a graph."""
+    def record(self, size: int, compiled: bool = False, breakable: Breakable | None = None) -> _Captured:
+        """Run the network a few times (libraries choose their kernels), then record one run as a graph.
+
+        Its first run compiles it where it is to be `compiled`, and may be broken off.
+        """
         torch = self._torch
         self._gpu.use()
         # float32 means float32: the short products of "TF32" would move boxes. cuDNN tries its kernels when `tuned`.
@@ -251,8 +270,9 @@ class TorchRuntime:
             program = self._program(inputs, constants, size, compiled)
             wider = getattr(program, "roomy", ())
             inputs = [roomy(slot) if place in wider else slot for place, slot in enumerate(inputs)]
-            for _ in range(3):
-                found = self._once(program, inputs, constants)
+            with breakable.part() if breakable is not None else nullcontext():
+                for _ in range(3):
+                    found = self._once(program, inputs, constants)
             # Not in the memory that graphs share: the next graph would write there before these were copied.
             outputs = [torch.empty(out.shape, dtype=_to_read(torch, out), device=out.device) for out in found]
             self._recorder.synchronize()
@@ -316,38 +336,6 @@ class TorchRuntime:
             except Exception as error:  # noqa: BLE001 whatever it is, later calls must not hang for it
                 call.future.set_exception(error)
             call = value = None  # or they would keep a batch alive until the next one is done
-
-
-class _Compiler:
-    """Compiles a network beside its use, and has its graphs replaced by those of what was made."""
-
-    def __init__(self, runtime: TorchRuntime) -> None:
-        self._runtime = runtime
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="millrace-compile", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        done = set()
-        while not self._stop.wait(0.2):
-            for size in [size for size in self._runtime.sizes if size not in done]:
-                done.add(size)
-                try:
-                    pair = [self._runtime.record(size, compiled=True) for _ in range(2)]
-                    while not self._runtime.replace(size, pair):
-                        if self._stop.wait(0.01):
-                            return
-                except Exception as error:  # noqa: BLE001  # whatever the compiler raises: the network runs on as it is
-                    self._runtime.report(
-                        f"the network is not compiled for {size} pictures, it runs as it is: {said(error)}"
-                    )
-                    return
-                if self._stop.is_set():
-                    return
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import threading
+import time
 import weakref
 from itertools import islice
 from types import SimpleNamespace
@@ -58,6 +60,32 @@ def test_others_are_recorded_for_powers_of_two(make):
     for count in (1, 3, 4, 5):
         assert runtime.run(pictures(count))["out"].shape == (count, 3)
     assert runtime.sizes == [1, 4, 8]
+
+
+def test_a_network_that_is_being_compiled_beside_its_use_is_closed_at_once(make, monkeypatch):
+    compiling, plain = threading.Event(), Played.record
+
+    def record(self, size, compiled=False, breakable=None):
+        while compiled:
+            with breakable.part():
+                compiling.set()
+                time.sleep(0.001)
+        return plain(self, size)
+
+    monkeypatch.setattr(Played, "record", record)
+    for end in ("close", "cancel"):
+        runtime = make(compiled="background")
+        assert (runtime.run(pictures(3))["out"] == 2).all()
+        assert compiling.wait(20)
+        thread = runtime._compiler._thread
+        getattr(runtime, end)()
+        thread.join(20)
+        assert not thread.is_alive()
+        compiling.clear()
+        if end == "cancel":  # it goes on as it is, until it is closed
+            assert (runtime.run(pictures(5))["out"] == 2).all()
+        runtime.close()
+        assert runtime._module is None
 
 
 def test_no_call_waits_for_ever_when_there_is_no_memory_for_an_answer(make, monkeypatch):
