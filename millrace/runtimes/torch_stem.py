@@ -113,7 +113,8 @@ def packed(weight: Any) -> Any:
 def step_by_step(pictures: Any, weight: Any, bias: Any) -> Any:
     """max_pool2d(relu(conv2d(pictures, weight) + bias)) of [N, 4, H, W], packed weights and [K]."""
     plain = weight[:, :, 1:].permute(0, 3, 1, 2)
-    return max_pool(convolution_relu(pictures, plain, bias, None, [2, 2], [3, 3], [1, 1]), (3, 3), (2, 2), (1, 1))
+    out = max_pool(convolution_relu(pictures, plain, bias, None, [2, 2], [3, 3], [1, 1]), (3, 3), (2, 2), (1, 1))
+    return out.contiguous(memory_format=torch.channels_last)  # however the pictures lie: the compiler was told so
 
 
 def by_kernel(pictures: Any, weight: Any, bias: Any) -> Any:

@@ -278,8 +278,10 @@ def test_one_whose_convolution_others_read_is_not():
 
 
 @torch.inference_mode()
-def test_the_compiler_knows_what_it_makes():
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_the_compiler_knows_what_it_makes(channels_last):
     x, weight, bias = whole(pictures(2, 41, 64)), packed(torch.zeros(64, 4, 7, 7).half()), torch.zeros(64).half()
+    x = x if channels_last else x.contiguous()
     with torch._subclasses.FakeTensorMode() as fake:
         there = stem(*(fake.from_tensor(each) for each in (x, weight, bias)))
     real = stem(x, weight, bias)
