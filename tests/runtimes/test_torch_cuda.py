@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import threading
 import time
@@ -12,10 +11,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from host_gpu import host_gpu  # noqa: F401
 from together import together
 
 torch = pytest.importorskip("torch", reason="needs millrace[torch]")
+
+import host_torch  # noqa: E402
+from host_torch import Double, Played  # noqa: E402
 
 import millrace  # noqa: E402
 from millrace.elements._model import LoadedModel  # noqa: E402
@@ -28,52 +29,7 @@ from millrace.runtimes.torch_best import BestCells  # noqa: E402
 from millrace.runtimes.torch_constants import Constants  # noqa: E402
 from millrace.runtimes.torch_program import Program  # noqa: E402
 
-
-class Double(torch.nn.Module):
-    """Twice its input, after a moment in which other threads run."""
-
-    def __init__(self):
-        super().__init__()
-        self.itself = [self]  # a circle, as exported programs have them
-        self.weight = torch.nn.Parameter(torch.ones(8))
-
-    def forward(self, pictures):
-        time.sleep(0.001)
-        return (pictures * 2,)
-
-
-class Played(torch_cuda.TorchRuntime):
-    """Graphs are calls of the module."""
-
-    def record(self, size, compiled=False, breakable=None):
-        module = self._module
-        inputs = [self._input(info, size) for info in self.inputs]
-        outputs = [out.clone() for out in module(*inputs)]
-
-        def replay():
-            for out, new in zip(outputs, module(*inputs), strict=True):
-                out.copy_(new)
-
-        return torch_cuda._Captured(inputs, outputs, SimpleNamespace(replay=replay), None)
-
-
-@pytest.fixture
-def make(host_gpu, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(host_gpu, "name", "cpu", raising=False)
-    monkeypatch.setattr(torch.cuda, "ExternalStream", lambda handle, device: None)
-    monkeypatch.setattr(torch_cuda, "_to_host", lambda torch, values: values.clone())
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(synchronize=lambda: None))
-    made = []
-
-    def runtime(batch=None, module=None, infos=None, **settings):
-        inputs, outputs = ([TensorInfo(name, (batch, 3), "float32")] for name in ("images", "out"))
-        facts = (module or Double(), infos or inputs, infos or outputs, {})
-        made.append(Played(*facts, host_gpu, **settings))
-        return made[-1]
-
-    yield runtime
-    for each in made:
-        each.close()
+host_gpu, make = host_torch.host_gpu, host_torch.make
 
 
 def pictures(count, value=1.0):
@@ -153,58 +109,6 @@ def test_what_goes_wrong_with_an_answer_is_told_and_the_next_call_works(make):
         runtime.submit(pictures(1)).result(20)
     runtime.outputs = outputs
     assert (runtime.submit(pictures(1)).result(20)["out"] == 2).all()
-
-
-def written(array, value):
-    """Lent memory, filled. On a GPU `to_tensor` does it."""
-    there = (ctypes.c_char * 4096).from_address(array.pointer)
-    np.ndarray(array.shape, array.dtype, there, strides=array.strides)[:] = value
-    return array
-
-
-def lender(make):
-    return make(infos=[TensorInfo("images", (None, 3, 4, 5), "float32")])
-
-
-def test_pictures_are_written_where_the_network_reads_them(make):
-    """The two graphs of a size in turn; whoever writes a picture waits for the network that read the last."""
-    runtime, places = lender(make), []
-    assert runtime.lend("images", 2).strides == (240, 4, 60, 12)
-    for value in range(4):
-        array = runtime.lend("images", 2)
-        places.append(array.pointer)
-        assert array.shape == (2, 3, 4, 5) and array.dtype == np.float32
-        waits = [*array.owner.uses]
-        assert len(waits) == (value > 1)
-        array.owner.written(runtime._stream.record())
-        assert (runtime.run({"images": written(array, value)})["images"] == 2 * value).all()
-        assert array.owner.uses[-1] not in waits
-    assert places[0] != places[1] and places[:2] == places[2:]
-
-
-def test_what_is_lent_is_nobody_elses_until_it_is_given_back(make):
-    runtime = lender(make)
-    array = written(runtime.lend("images", 2), 5)
-    assert runtime.lend("images", 2) is None
-    for value in (1, 2, 3):
-        other = {"images": np.full((2, 3, 4, 5), value, np.float32)}
-        assert (runtime.run(other)["images"] == 2 * value).all()
-    assert (runtime.run({"images": array})["images"] == 10).all()
-    del array
-    assert runtime.lend("images", 2) is not None  # and dropped
-    assert runtime.lend("images", 2) is not None
-
-
-def test_a_network_that_cannot_be_recorded_lends_nothing_and_says_why_when_called(make, monkeypatch):
-    runtime = lender(make)
-
-    def record(size, compiled=False):
-        raise ValueError("the network cannot be recorded")
-
-    monkeypatch.setattr(runtime, "record", record)
-    assert runtime.lend("images", 2) is None
-    with pytest.raises(ValueError, match="cannot be recorded"):
-        runtime.run({"images": np.zeros((2, 3, 4, 5), np.float32)})
 
 
 def test_a_closed_networks_weights_go_at_once_and_the_collector_may_find_the_rest(make):
@@ -289,7 +193,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_objects_are_those_of_all_cells(make, host_gpu, corpus, monkeypatch, model):  # noqa: F811
+def test_the_objects_are_those_of_all_cells(make, host_gpu, corpus, monkeypatch, model):
     """What `infer` finds in a clip, of all cells and of the best: the GPU is played, the rest is what runs with one."""
     pytest.importorskip("onnx", reason="needs millrace[convert]")
     from_onnx, sizes = torch_runtime._onnx, []
