@@ -8,6 +8,7 @@ strips.cu, which gives the same in less time; see `path`.
 from __future__ import annotations
 
 import ctypes
+import logging
 import math
 import threading
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import ConfigError, said
 from ..cuda.context import Event, Gpu, Stream, check, gpu, succeed
 from ..cuda.kernel import Kernel, Module
 from ..cuda.memory import DeviceArray, empty, free_pair
@@ -25,6 +27,7 @@ from ..media import Image, InputSpec, Placement
 from ..media.tensor import Part, corner, fitted_size, part_of, place
 from .base import Boxes
 from .cuda_pictures import CudaPictures
+from .cuda_trial import UNUSED, fault
 from .yuv import YUV, factors, shrinks
 
 ROW = np.dtype(  # struct Row of kernels.cu
@@ -61,8 +64,6 @@ _SAMPLES: dict[str, tuple[int, int, tuple[tuple[int, int, int], ...]]] = {
     "GRAY8": (1, 1, ((0, 0, 1),) * 3),
     "GRAY16": (1, 2, ((0, 0, 1),) * 3),
 }
-
-
 _PLACED = ("part", "place", "scale", "means", "path")
 
 
@@ -87,7 +88,9 @@ def open_imaging(device: str) -> CudaImaging:
     return CudaImaging(gpu(device))
 
 
+_log = logging.getLogger("millrace.imaging")
 _modules: dict[int, Module] = {}
+_strips: dict[int, bool] = {}  # by GPU: whether its strips are right
 _modules_lock = threading.Lock()
 
 
@@ -95,16 +98,30 @@ def _module(gpu: Gpu) -> Module:
     """Compiled once in the process for each GPU: that takes a second, and nobody can unload it while others use it."""
     with _modules_lock:
         if gpu.ordinal not in _modules:
-            folder = files(__package__)
-            source = "".join(folder.joinpath(name).read_text() for name in ("kernels.cu", "strips.cu"))
-            _modules[gpu.ordinal] = Module(gpu, source)
+            general, strips = (files(__package__).joinpath(name).read_text() for name in ("kernels.cu", "strips.cu"))
+            try:
+                _modules[gpu.ordinal] = Module(gpu, f'{general}#line 1 "strips.cu"\n{strips}')
+            except (ConfigError, RuntimeError) as error:
+                _modules[gpu.ordinal] = Module(gpu, general)
+                _log.warning(UNUSED, gpu.name, said(error).partition("\n")[0])
+                _strips[gpu.ordinal] = False
         return _modules[gpu.ordinal]
+
+
+def _strips_are_right(imaging: CudaImaging) -> bool:
+    """Tried once in the process for each GPU."""
+    with _modules_lock:
+        gpu = imaging._gpu
+        if gpu.ordinal not in _strips:
+            wrong = fault(imaging, imaging._stream)
+            if wrong is not None:
+                _log.warning(UNUSED, gpu.name, wrong)
+            _strips[gpu.ordinal] = wrong is None
+        return _strips[gpu.ordinal]
 
 
 class CudaImaging(CudaPictures):
     """See imaging.base.Imaging; what gives pictures is in cuda_pictures.py."""
-
-    strips = True  # False: the general kernel for all pictures, as tests and benchmarks want it beside the other
 
     def __init__(self, gpu: Gpu) -> None:
         super().__init__(gpu)
@@ -116,6 +133,7 @@ class CudaImaging(CudaPictures):
         self._next = 0
         self._rows = Rows()
         self._lock = threading.Lock()
+        self.strips = _strips_are_right(self)  # False: the general kernel for all pictures
 
     def upload(self, image: Image) -> Image:
         """See CudaPictures.upload."""

@@ -142,6 +142,7 @@ def test_threads_of_a_runtime_make_their_inputs_one_after_the_other(gpu, monkeyp
 
     monkeypatch.setattr(cuda, "Module", lambda gpu, source: Slow())
     monkeypatch.setattr(cuda, "_modules", {})
+    monkeypatch.setattr(cuda, "_strips", {0: False})
     imaging, image = cuda.CudaImaging(gpu), upload(gpu, picture("NV12", 128, 96))
     threads = [
         threading.Thread(target=lambda: [imaging.to_tensor([image], InputSpec(32, 32)) for _ in range(10)])

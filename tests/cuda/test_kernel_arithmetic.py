@@ -6,6 +6,8 @@ import ctypes
 import re
 import shutil
 import subprocess
+from functools import partial
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,8 +16,9 @@ import pytest
 from host_gpu import host_gpu, upload  # noqa: F401
 
 import millrace.imaging
+from millrace.core.errors import ConfigError, MissingExtraError
 from millrace.cuda.memory import DeviceArray
-from millrace.imaging import cuda
+from millrace.imaging import cuda, cuda_trial
 from millrace.imaging.cpu import open_imaging
 from millrace.imaging.cuda import _PREFIXES, Input, Rows, _input, _shape, _strides, path
 from millrace.media import Image, InputSpec
@@ -329,24 +332,40 @@ def test_strips_of_samples_beside_even_places(kernels, format, width, beside, wa
     assert same(kernels, [image], InputSpec(width, 24, fit="stretch")) == way
 
 
-def test_launches_cover_the_input(kernels, host_gpu, monkeypatch):  # noqa: F811
-    """What CudaImaging launches, of which kernel, and how many blocks of what size."""
+def played_imaging(kernels, gpu, monkeypatch, instead=None):
+    """An imaging whose kernels are these, and a list that gets (name, grid, block, whether with room) of each launch.
+
+    `instead(name, run, arguments, bytes of the result)` may do something else than `run()`.
+    """
     launched = []
+
+    def launch(name, stream, grid, block, arguments):
+        rows, out, to = arguments
+        launched.append((name, grid, block, bool(to.room)))
+        run = partial(
+            getattr(kernels, f"run_{name}"),
+            ctypes.c_void_p(rows.value), ctypes.c_void_p(out.value), ctypes.byref(to), grid[2],
+        )  # fmt: skip
+        if instead is None:
+            run()
+        else:
+            size = np.dtype(name.partition("to_")[2]).itemsize
+            instead(name, run, arguments, to.picture * size * grid[2])
 
     class Played(dict):
         def __missing__(self, name):
-            return SimpleNamespace(launch=lambda *how: launch(name, *how))
-
-    def launch(name, stream, grid, block, arguments):
-        launched.append((name, grid, block))
-        rows, out, to = arguments
-        getattr(kernels, f"run_{name}")(
-            ctypes.c_void_p(rows.value), ctypes.c_void_p(out.value), ctypes.byref(to), grid[2]
-        )
+            return SimpleNamespace(launch=partial(launch, name))
 
     monkeypatch.setattr(cuda, "Module", lambda gpu, source: Played())
     monkeypatch.setattr(cuda, "_modules", {})
-    imaging, rng = cuda.CudaImaging(host_gpu), np.random.default_rng(25)
+    monkeypatch.setattr(cuda, "_strips", {})
+    return cuda.CudaImaging(gpu), launched
+
+
+def test_launches_cover_the_input(kernels, host_gpu, monkeypatch):  # noqa: F811
+    """What CudaImaging launches, of which kernel, and how many blocks of what size."""
+    imaging, launched = played_imaging(kernels, host_gpu, monkeypatch)
+    rng = np.random.default_rng(25)
     source = Path(millrace.imaging.__path__[0], "strips.cu").read_text()
     across, down, lines = map(int, re.search(r"ACROSS = (\d+), DOWN = (\d+), LINES = (\d+)", source).groups())
     for format, spec, name in (
@@ -365,5 +384,115 @@ def test_launches_cover_the_input(kernels, host_gpu, monkeypatch):  # noqa: F811
         block, tile = (
             ((32, 8, 1), (32, 8)) if name == "to_float32" else ((across // 2, down // lines, 1), (across, down))
         )
-        assert launched[-2] == (name, (-(-spec.width // tile[0]), -(-spec.height // tile[1]), 3), block)
+        assert launched[-2] == (name, (-(-spec.width // tile[0]), -(-spec.height // tile[1]), 3), block, False)
         assert launched[-1][0] == f"to_{spec.dtype}"
+
+
+STRIPS = [
+    f"{format}{half}to_{dtype}"
+    for format, half, dtype in product(("nv12_", "i420_", "p010_"), ("", "halved_"), ("float16", "float32"))
+]
+
+
+def general_only(imaging, launched, gpu):
+    """Whether pictures, of which strips could be made, go through the general kernel, and come out right."""
+    launched.clear()
+    image, spec = picture(np.random.default_rng(27), "NV12", 64, 48), InputSpec(32, 24)
+    got, _ = imaging.to_tensor([upload(gpu, image)], spec)
+    assert np.array_equal(got.numpy(), open_imaging().to_tensor([image], spec)[0])
+    return [name for name, *_ in launched] == ["to_float32"]
+
+
+def test_strips_are_tried_once_and_then_used(kernels, host_gpu, monkeypatch, caplog):  # noqa: F811
+    held = len(host_gpu.driver.held)
+    imaging, launched = played_imaging(kernels, host_gpu, monkeypatch)
+    assert len(host_gpu.driver.held) == held + 2 * len(imaging._tables)
+    assert imaging.strips and not caplog.records
+    assert {(name, room) for name, *_, room in launched} == {
+        *product(STRIPS, (False, True)), *product(("to_float16", "to_float32"), (False, True)),
+    }  # fmt: skip
+    assert [name for name, *_ in launched[:48]] == [case.kernel for case in cuda_trial.cases(trial_images())]
+    assert not general_only(imaging, launched, host_gpu)
+    launched.clear()
+    assert cuda.CudaImaging(host_gpu).strips and not launched
+
+
+def trial_images():
+    return [SimpleNamespace(format=format) for format in ("NV12", "I420", "P010")]
+
+
+def no_work(run, arguments, size):
+    pass
+
+
+def wrong_at_the_end(run, arguments, size):
+    run()
+    ctypes.c_ubyte.from_address(arguments[1].value + size - 1).value ^= 1
+
+
+def beyond(run, arguments, size):
+    run()
+    ctypes.c_ubyte.from_address(arguments[1].value + size).value ^= 1
+
+
+def no_launch(run, arguments, size):
+    raise RuntimeError("CUDA: CUDA_ERROR_INVALID_VALUE")
+
+
+@pytest.mark.parametrize(
+    ("broken", "kinds", "words"),
+    [
+        (wrong_at_the_end, STRIPS, "when it was tried, {} gave other numbers than the general kernel"),
+        (no_work, STRIPS[1:2], "when it was tried, {} gave other numbers than the general kernel"),
+        (beyond, STRIPS[:1], "when it was tried, {} wrote beyond its result"),
+        (no_launch, STRIPS[-1:], "{} failed when it was tried (RuntimeError: CUDA: CUDA_ERROR_INVALID_VALUE)"),
+    ],
+)
+def test_strips_that_are_wrong_are_not_used(kernels, host_gpu, monkeypatch, caplog, broken, kinds, words):  # noqa: F811
+    for kind in kinds:
+        caplog.clear()
+
+        def instead(name, run, arguments, size, kind=kind):
+            if name == kind:
+                broken(run, arguments, size)
+            else:
+                run()
+
+        imaging, launched = played_imaging(kernels, host_gpu, monkeypatch, instead)
+        assert not imaging.strips and not cuda.CudaImaging(host_gpu).strips
+        (said,) = caplog.records  # once for the GPU
+        assert said.name == "millrace.imaging" and said.levelname == "WARNING"
+        assert (
+            f"cuda:0: the faster kernels for preparing pictures (strips.cu) are not used: {words.format(kind)}. "
+            in (said.getMessage())
+        )
+        assert "Please report it" in said.getMessage()
+        assert general_only(imaging, launched, host_gpu)
+
+
+def test_strips_that_do_not_compile_are_not_used(kernels, host_gpu, monkeypatch, caplog):  # noqa: F811
+    right, _ = played_imaging(kernels, host_gpu, monkeypatch)
+
+    def compiled(gpu, source):
+        if "to_strips" in source:
+            raise ConfigError("kernels.cu does not compile for sm_90: strips.cu(5): error\nmore")
+        return right._module
+
+    monkeypatch.setattr(cuda, "Module", compiled)
+    monkeypatch.setattr(cuda, "_modules", {})
+    monkeypatch.setattr(cuda, "_strips", {})
+    imaging = cuda.CudaImaging(host_gpu)
+    assert not imaging.strips and not cuda.CudaImaging(host_gpu).strips
+    (said,) = caplog.records
+    assert "not used: kernels.cu does not compile for sm_90: strips.cu(5): error. The" in said.getMessage()
+
+
+def test_nothing_is_said_of_strips_where_no_kernel_compiles(host_gpu, monkeypatch, caplog):  # noqa: F811
+    def missing(gpu, source):
+        raise MissingExtraError("device cuda", "cuda-bindings", "cuda")
+
+    monkeypatch.setattr(cuda, "Module", missing)
+    monkeypatch.setattr(cuda, "_modules", {})
+    with pytest.raises(MissingExtraError):
+        cuda.CudaImaging(host_gpu)
+    assert not caplog.records

@@ -9,6 +9,7 @@ import pytest
 
 from millrace.cuda.context import gpu
 from millrace.cuda.memory import DeviceArray
+from millrace.imaging import cuda, cuda_trial
 from millrace.imaging.cpu import open_imaging as on_the_cpu
 from millrace.imaging.cuda import open_imaging
 from millrace.media import Image, InputSpec
@@ -67,6 +68,15 @@ def launches(imaging):
     names, kernel = [], imaging._kernel
     imaging._kernel = lambda name: names.append(name) or kernel(name)
     return names
+
+
+def test_strips_pass_their_trial(device, monkeypatch, caplog):
+    monkeypatch.setattr(cuda, "_strips", {})  # tried anew
+    imaging = open_imaging(device)
+    names = launches(imaging)
+    assert imaging.strips and not caplog.records
+    assert cuda_trial.fault(imaging, imaging._stream) is None
+    assert len(set(names)) == 14 and len(names) == 96
 
 
 SEVERAL = ((1920, 1080), (642, 358), (322, 182), (98, 66))  # shrink, grow, end within a block
