@@ -1,12 +1,25 @@
-"""CUDA C++ kernels, compiled at first use with NVRTC for the GPU that is there."""
+"""CUDA C++ kernels, compiled at first use with NVRTC for the GPU that is there, and kept for the next start:
+
+    ~/.cache/millrace/kernels/sm_90-KEY.cubin      the machine code's SHA-256, then the machine code
+
+KEY is of the source, the compiler's version and its options. What is damaged counts as not there: it is only a cache.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import os
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
+from .. import folders
 from ..core.errors import ConfigError, MissingExtraError
 from .context import Gpu, Stream, check, succeed
+
+_OPTIONS = "--std=c++17", "--fmad=true"
 
 
 def compile_source(source: str, architecture: str, name: str = "kernels.cu") -> bytes:
@@ -14,12 +27,9 @@ def compile_source(source: str, architecture: str, name: str = "kernels.cu") -> 
 
     Raises ConfigError with the compiler's log when it does not compile.
     """
-    try:
-        from cuda.bindings import nvrtc
-    except ImportError:
-        raise MissingExtraError("device cuda", "cuda-bindings", "cuda") from None
+    nvrtc = _nvrtc()
     program = check(nvrtc.nvrtcCreateProgram(source.encode(), name.encode(), 0, [], []))
-    options = [f"--gpu-architecture={architecture}".encode(), b"--std=c++17", b"--fmad=true"]
+    options = [option.encode() for option in (f"--gpu-architecture={architecture}", *_OPTIONS)]
     (code,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
     if int(code):
         log = b" " * check(nvrtc.nvrtcGetProgramLogSize(program))
@@ -28,6 +38,44 @@ def compile_source(source: str, architecture: str, name: str = "kernels.cu") -> 
     machine_code: bytes = b" " * check(nvrtc.nvrtcGetCUBINSize(program))
     check(nvrtc.nvrtcGetCUBIN(program, machine_code))
     return machine_code
+
+
+def kept_code(source: str, architecture: str) -> bytes:
+    """The same, out of the cache where it was compiled before. Where nothing can be kept, it is compiled each time."""
+    version = check(_nvrtc().nvrtcVersion())
+    key = sha256(repr((source, architecture, version, _OPTIONS)).encode()).hexdigest()[:32]
+    file = None
+    with suppress(OSError, RuntimeError):  # RuntimeError: the user has no home
+        file = folders.cache() / "kernels" / f"{architecture}-{key}.cubin"
+        digest, code = (found := file.read_bytes())[:32], found[32:]
+        if sha256(code).digest() == digest:
+            return code
+    code = compile_source(source, architecture)
+    if file is not None:
+        with suppress(OSError):
+            _keep(file, sha256(code).digest() + code)
+    return code
+
+
+def _keep(file: Path, content: bytes) -> None:
+    """Others that start meanwhile see all of it, or nothing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=file.parent, delete=False) as new:
+        try:
+            new.write(content)
+            new.close()
+            os.replace(new.name, file)
+        except OSError:
+            os.unlink(new.name)
+            raise
+
+
+def _nvrtc() -> Any:
+    try:
+        from cuda.bindings import nvrtc
+    except ImportError:
+        raise MissingExtraError("device cuda", "cuda-bindings", "cuda") from None
+    return nvrtc
 
 
 class Module:
@@ -40,7 +88,7 @@ class Module:
         kind = driver.CUdevice_attribute
         major = check(driver.cuDeviceGetAttribute(kind.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device))
         minor = check(driver.cuDeviceGetAttribute(kind.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device))
-        self._code = compile_source(source, f"sm_{major}{minor}")
+        self._code = kept_code(source, f"sm_{major}{minor}")
         self._module = check(driver.cuModuleLoadData(self._code))
         self._gpu = gpu
 
