@@ -299,15 +299,12 @@ def path(rows: NDArray[Any], pointer: int, to: Input) -> int:
     if not to.together or pointer % to.together:
         return _OTHER
     ways = set(rows["path"].tolist())
-    way = ways.pop()
-    if ways:
-        way = way % _HALVED if {each % _HALVED for each in ways} == {way % _HALVED} else _OTHER
-    if way:
-        luma, chroma, _ = np.bitwise_or.reduce(rows["planes"]).tolist()
-        if way > _HALVED and not _fits(way, luma, chroma):
-            way -= _HALVED
-        return way if _fits(way, luma, chroma) else _OTHER
-    return _OTHER
+    formats = {way % _HALVED for way in ways}
+    if len(formats) > 1:
+        return _OTHER
+    luma, chroma, _ = np.bitwise_or.reduce(rows["planes"]).tolist()
+    choices = [*ways, *formats] if len(ways) == 1 else formats
+    return next((way for way in choices if _fits(way, luma, chroma)), _OTHER)
 
 
 def _fits(way: int, luma: int, chroma: int) -> bool:

@@ -12,7 +12,8 @@ enum { NV12 = 1, I420, P010, HALVED };       // Row::path; HALVED is added where
 struct Column { int low, weights; };  // the first of two source columns, and what both count: two times 16 bits
 struct Line { int upper, lower; float above, below; };  // two source lines, and what they count, in 1/65536
 
-#ifdef __CUDACC_RTC__
+#ifdef __CUDACC_RTC__  // tests bring stand-ins for all that stands here
+#define KERNEL extern "C" __global__
 #define MEMBER INLINE
 #define SHARED __shared__
 #define TOGETHER __syncthreads()
@@ -318,14 +319,8 @@ INLINE void to_strips(const Row* rows, Out* out, const Input& to) {
     strip<PATH>(row, to, by, across, down, x, y, at);
 }
 
-#ifdef __CUDACC_RTC__
 #define STRIPS(NAME, PATH, OUT) \
-    extern "C" __global__ void NAME(const Row* rows, OUT* out, Input to) { to_strips<(PATH)>(rows, out, to); }
-#else
-#define STRIPS(NAME, PATH, OUT) \
-    extern "C" void NAME(const Row* rows, OUT* out, Input to) { to_strips<(PATH)>(rows, out, to); }
-#endif
-
+    KERNEL void NAME(const Row* rows, OUT* out, Input to) { to_strips<(PATH)>(rows, out, to); }
 #define BOTH(NAME, PATH) STRIPS(NAME##_to_float32, PATH, float) STRIPS(NAME##_to_float16, PATH, Half)
 BOTH(nv12, NV12) BOTH(i420, I420) BOTH(p010, P010)
 BOTH(nv12_halved, HALVED + NV12) BOTH(i420_halved, HALVED + I420) BOTH(p010_halved, HALVED + P010)

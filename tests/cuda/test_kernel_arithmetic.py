@@ -39,11 +39,17 @@ static Index blockIdx, threadIdx, blockDim = {1, 1, 1};
 """
 FOR_STRIPS = """
 // A block runs twice, its threads one after the other: up to where they meet, and then through.
+#define KERNEL extern "C"
 #define MEMBER inline
 #define SHARED static
 #define TOGETHER if (filling) return
 static bool filling;
-template <typename T> static inline T fetched(const T* at) { T v; std::memcpy(&v, at, sizeof v); return v; }
+extern "C" int misaligned;
+int misaligned;  // reads that a GPU would not do
+template <typename T> static inline T fetched(const T* at) {
+    misaligned += (unsigned long long)at % sizeof(T) != 0;
+    T v; std::memcpy(&v, at, sizeof v); return v;
+}
 static inline int dot_low(int numbers, unsigned bytes, int c) {
     return c + (short)numbers * (int)(bytes & 255) + (numbers >> 16) * (int)(bytes >> 8 & 255);
 }
@@ -136,6 +142,7 @@ def same(kernels, images, spec, boxes=None, out=None):
         assert where == places
         assert np.array_equal(got, want), np.abs(got.astype(float) - want.astype(float)).max()
         assert np.array_equal(np.signbit(got), np.signbit(want))
+        assert not ctypes.c_int.in_dll(kernels, "misaligned").value
     return way
 
 
