@@ -37,11 +37,7 @@ _INPUT = 66, 34  # of the results: a block, and a little of the next one each wa
 _SLOT = 4 * 4 * 4 * 66 * 34  # bytes for each result: as many as three pictures have at most, and one more behind them
 _FITTED = InputSpec(*_INPUT, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), scale=1 / 255)
 _STRETCHED = InputSpec(*_INPUT, colour="BGR", fit="stretch", scale=1 / 255)
-_PARTS = (
-    None,
-    (21, 13, 50, 28),
-    (101, 5, 160, 91),
-)  # smaller, with a border; larger; smaller, with borders within blocks
+_PARTS = None, (21, 13, 50, 28), (101, 5, 160, 91)  # smaller, bordered; larger; smaller, borders within blocks
 _WORK: tuple[tuple[str, InputSpec, Boxes], ...] = (
     ("", _FITTED, _PARTS),
     ("", _STRETCHED, _PARTS),
