@@ -209,11 +209,11 @@ class Optimizer(Renewal):
 
     def _agreement(self, loaded: LoadedModel) -> float:
         """How much another model agrees with ours on some of the samples."""
-        calls = [self._loaded.feed(sample, 1) for sample in self._samples[:: max(1, len(self._samples) // CHECKED)]]
+        samples = self._samples[:: max(1, len(self._samples) // CHECKED)]
         return agreement(
             parsers.kind_of(self._loaded.reader.guess.parser),
-            [self._loaded.runtime.run(call) for call in calls],
-            [loaded.runtime.run(call) for call in calls],
+            [self._loaded.runtime.run(self._loaded.feed(sample, 1)) for sample in samples],
+            [loaded.runtime.run(loaded.feed(sample, 1)) for sample in samples],
             lambda outputs: self._loaded.parse(outputs),
         )
 

@@ -25,6 +25,7 @@ from .base import Inputs, Tensors
 from .pool import lies_on_gpu
 from .torch_constants import Constants
 from .torch_fused import Fusion, roomy
+from .torch_nms import few_left
 from .torch_program import release
 
 _SPARE = 4  # so many times the pictures of a call may one of the sizes be that were given to `warm`
@@ -64,6 +65,9 @@ class TorchRuntime:
         self.device = gpu.name
         self.report: Callable[[str], None] = lambda message: None
         self._further: Sequence[str] = getattr(module, "further", ())  # outputs besides the network's: see torch_best
+        self._larger: Sequence[str] = getattr(module, "larger", ())  # outputs that seldom leave: see torch_nms
+        self._slots = [*inputs, *getattr(module, "asked", ())]
+        self.asks = len(self._slots) > len(self.inputs)
         self._torch = torch
         self._gpu = gpu
         self._tuned = tuned
@@ -79,6 +83,8 @@ class TorchRuntime:
         self._compiled = compiled is True
         self._copies = gpu.stream("middle")  # results leave while the next batch is inferred
         self._torch_copies = torch.cuda.ExternalStream(self._copies.handle, device=gpu.name)
+        self._late = gpu.stream("middle")  # the waiter's, for results that seldom leave
+        self._torch_late = torch.cuda.ExternalStream(self._late.handle, device=gpu.name)
         self._recordings = gpu.stream("low")
         self._recorder = torch.cuda.ExternalStream(self._recordings.handle, device=gpu.name)
         self._captured: dict[int, list[_Captured]] = {}
@@ -112,7 +118,7 @@ class TorchRuntime:
     def _enqueue(self, feed: Tensors, future: Future[dict[str, Any]]) -> _Call:
         """Queue everything that the call needs on our stream; nothing here waits for the GPU."""
         self._gpu.use()
-        values = [feed[info.name] for info in self.inputs]
+        values = [feed[info.name] for info in self._slots]
         count = int(values[0].shape[0])
         captured = self._capture(count)
         torch = self._torch
@@ -128,13 +134,17 @@ class TorchRuntime:
                     value.used(read)
             if captured.taken is not None:
                 stream.wait((captured.taken,))
+            captured.read.wait()
             captured.graph.replay()
             computed = stream.record()
         with torch.cuda.stream(self._torch_copies), torch.inference_mode():
             self._copies.wait((computed,))
-            results = [_to_host(torch, out[:count]) for out in captured.outputs]
+            leaving = captured.outputs[: len(captured.outputs) - len(self._larger)]
+            results = [_to_host(torch, out[:count]) for out in leaving]
             captured.taken = self._copies.record()
-        return _Call(captured.taken, values, results, future)
+        if self._larger:
+            captured.read.clear()  # until the waiter has seen the results
+        return _Call(captured, captured.taken, values, results, future)
 
     def warm(self, sizes: Sequence[int]) -> None:
         """Capture the graphs of these batch sizes now, not at their first call; of `sizes` where those were given."""
@@ -201,7 +211,7 @@ class TorchRuntime:
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=self._tuned, allow_tf32=False)
         constants = Constants()
         with _alone(), torch.cuda.stream(self._recorder), torch.inference_mode(), exact:
-            inputs = [self._input(info, size) for info in self.inputs]
+            inputs = [self._input(info, size) for info in self._slots]
             program = self._program(inputs, constants, size, compiled)
             wider = getattr(program, "roomy", ())
             inputs = [roomy(slot) if place in wider else slot for place, slot in enumerate(inputs)]
@@ -264,10 +274,23 @@ class TorchRuntime:
                 for value in call.inputs:  # and so have the events that this call waited for
                     if getattr(value, "ready", None) is not None:
                         value.ready.happened = True
-                call.future.set_result({name: out.numpy() for name, out in zip(names, call.results, strict=True)})
+                results = {name: out.numpy() for name, out in zip(names, call.results, strict=True)}
+                if self._larger and few_left(results, call.inputs[-1]):
+                    results |= self._all_rows(call)
+                call.captured.read.set()
+                call.future.set_result(results)
             except Exception as error:  # noqa: BLE001 whatever it is, later calls must not hang for it
+                call.captured.read.set()
                 call.future.set_exception(error)
             del call  # or it would keep a batch alive until the next one is done
+
+    def _all_rows(self, call: _Call) -> dict[str, Any]:
+        """The outputs of a call that seldom leave."""
+        with self._torch.cuda.stream(self._torch_late), self._torch.inference_mode():
+            outputs = call.captured.outputs[-len(self._larger) :]
+            copies = [_to_host(self._torch, out[: len(call.results[0])]) for out in outputs]
+            self._late.record().synchronize()
+        return {name: out.numpy() for name, out in zip(self._larger, copies, strict=True)}
 
 
 class _Compiler:
@@ -317,22 +340,30 @@ def _alone() -> Iterator[None]:
 
 
 class _Captured:
-    """A CUDA graph, the tensors that it reads and writes, and the event after which it may write them again."""
+    """A CUDA graph, the tensors that it reads and writes, and the event after which it may write them again.
 
-    __slots__ = ("constants", "graph", "inputs", "outputs", "taken")
+    `read`: nobody may want those of its outputs any more that seldom leave.
+    """
+
+    __slots__ = ("constants", "graph", "inputs", "outputs", "read", "taken")
 
     def __init__(self, inputs: list[Any], outputs: list[Any], graph: Any, constants: Constants) -> None:
         self.inputs, self.outputs, self.graph, self.constants = inputs, outputs, graph, constants
         self.taken: Event | None = None
+        self.read = threading.Event()
+        self.read.set()
 
 
 class _Call:
     """A call under way; holds its inputs and results until the GPU is done with them."""
 
-    __slots__ = ("event", "future", "inputs", "results")
+    __slots__ = ("captured", "event", "future", "inputs", "results")
 
-    def __init__(self, event: Event, inputs: Any, results: list[Any], future: Future[dict[str, Any]]) -> None:
-        self.event, self.inputs, self.results, self.future = event, inputs, results, future
+    def __init__(
+        self, captured: _Captured, event: Event, inputs: Any, results: list[Any], future: Future[dict[str, Any]]
+    ) -> None:
+        self.captured, self.event = captured, event
+        self.inputs, self.results, self.future = inputs, results, future
 
 
 def _to_host(torch: Any, values: Any) -> Any:

@@ -9,9 +9,9 @@ from millrace import parsers
 from millrace.core.element import Context
 from millrace.elements._model import LoadedModel
 from millrace.elements.infer import Infer
-from millrace.media import CELL_NUMBERS, Frame, Image, TensorInfo
+from millrace.media import CELL_CLASSES, CELL_NUMBERS, Frame, Image, TensorInfo
 from millrace.parsers.base import ParserSettings
-from millrace.parsers.cells import cells_of
+from millrace.parsers.cells import asked_of_cells, cells_of
 
 CELLS = 1344  # of a 256x256 input
 PROTOTYPES = {"prototypes": (6, 64, 64)}
@@ -61,15 +61,19 @@ def read_of(outputs, parser, extras):
 
 
 def best(outputs, cells, count):
-    """Only so many cells of each picture."""
+    """Only so many cells of each picture, and of their class scores the best."""
     head = np.moveaxis(outputs[cells.output], cells.axis, 1)
     sure = head[..., cells.first : cells.end].max(axis=2).astype(np.float32)
     if cells.objectness is not None:
         objectness = head[..., cells.objectness].astype(np.float32)
         sure = np.minimum(objectness, objectness * sure)
     numbers = np.sort(np.argsort(-sure, axis=1, kind="stable")[:, :count], axis=1)
-    fewer = np.moveaxis(np.take_along_axis(head, numbers[..., None], axis=1), 1, cells.axis)
-    return {**outputs, cells.output: fewer} | ({CELL_NUMBERS: numbers.astype(np.int32)} if cells.numbered else {})
+    rows = np.take_along_axis(head, numbers[..., None], axis=1)
+    scores = rows[..., cells.first : cells.end]
+    rows = np.concatenate([rows[..., : cells.first], scores.max(2, keepdims=True), rows[..., cells.end :]], axis=2)
+    classes = {CELL_CLASSES: scores.argmax(axis=2).astype(np.int32)} if scores.shape[2] > 1 else {}
+    told = classes | ({CELL_NUMBERS: numbers.astype(np.int32)} if cells.numbered else {})
+    return {**outputs, cells.output: np.moveaxis(rows, 1, cells.axis), **told}
 
 
 def parsed(outputs, parser, extras, **settings):
@@ -121,6 +125,36 @@ def test_a_cell_is_as_sure_as_the_parser_takes_it():
         whole = parsers.get(parser)(outputs, 1, settings)
         assert 10 < len(whole[0]) <= 30
         same(whole, parsers.get(parser)(best(outputs, read_of(outputs, parser, extras), 30), 1, settings))
+
+
+def test_how_a_cell_tells_its_box():
+    boxes = {name: read_of(*made(name, 1)).boxes for name in CASES}
+    assert boxes.pop("yolo_pose in rows, corners") == "corners"
+    assert boxes.pop("yolo_obb") is None  # turned boxes overlap otherwise
+    assert boxes.pop("yolox") is None  # nobody said how large the input is
+    assert set(boxes.values()) == {"centres"}
+    rows = [TensorInfo("head", (None, CELLS, 11), "float32")]
+    cells = cells_of("yolox", rows, {"cells": CELLS}, size=(256, 256))
+    assert (cells.boxes, cells.grids) == ("grid", ((8, 32, 32), (16, 16, 16), (32, 8, 8)))
+    assert cells_of("yolox", rows, {"cells": CELLS}, size=(320, 256)).boxes is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "overlap"),
+    [
+        ({}, 0.45), ({"iou": 0.6, "cluster": "nms"}, 0.6), ({"cluster": "none"}, np.inf), ({"top_k": 3}, 0.45),
+        ({"classes": frozenset([1]), "drop": frozenset([2]), "thresholds": {1: 0.2}}, 0.45),
+        ({"rules": {1: {"confidence": 0.5, "class_top_k": 3}}}, 0.45), ({"rules": {1: {"iou": 0.5}}}, np.inf),
+        ({"class_agnostic": True, "rules": {1: {"class_top_k": 3}}}, 0.45),
+        ({"class_agnostic": True, "classes": frozenset([1])}, np.inf),
+        ({"class_agnostic": True, "drop": frozenset([1])}, np.inf),
+        ({"class_agnostic": True, "thresholds": {1: 0.5}}, np.inf),
+        ({"class_agnostic": True, "rules": {1: {"confidence": 0.5}}}, np.inf),
+    ],
+)  # fmt: skip
+def test_when_what_nms_removes_may_be_left_out(settings, overlap):
+    settings = ParserSettings(256, 256, confidence=0.3, **settings)
+    assert asked_of_cells(settings) == (min([0.3, *settings.thresholds.values()]), overlap, settings.class_agnostic)
 
 
 def test_others_are_given_everything():

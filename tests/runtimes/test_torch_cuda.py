@@ -18,12 +18,13 @@ torch = pytest.importorskip("torch", reason="needs millrace[torch]")
 import millrace  # noqa: E402
 from millrace.elements._model import LoadedModel  # noqa: E402
 from millrace.elements.infer import Infer  # noqa: E402
-from millrace.media import CELL_NUMBERS, LEFT_OUT, Cells, TensorInfo  # noqa: E402
+from millrace.media import ASKED, CELL_CLASSES, CELL_NUMBERS, LEFT_OUT, Cells, TensorInfo  # noqa: E402
 from millrace.runtimes import torch as torch_runtime  # noqa: E402
 from millrace.runtimes import torch_cuda  # noqa: E402
 from millrace.runtimes.torch import TorchThreads  # noqa: E402
 from millrace.runtimes.torch_best import BestCells  # noqa: E402
 from millrace.runtimes.torch_constants import Constants  # noqa: E402
+from millrace.runtimes.torch_nms import KeptCells  # noqa: E402
 from millrace.runtimes.torch_program import Program  # noqa: E402
 
 
@@ -45,7 +46,7 @@ class Played(torch_cuda.TorchRuntime):
 
     def record(self, size, compiled=False):
         module = self._module
-        inputs = [self._input(info, size) for info in self.inputs]
+        inputs = [self._input(info, size) for info in self._slots]
         outputs = [out.clone() for out in module(*inputs)]
 
         def replay():
@@ -192,11 +193,66 @@ def test_graphs_give_the_best_cells_and_their_numbers(make, numbered):
         got = runtime.run({"head": head})
         order = np.argsort(-head[..., 4] * head[..., 5:].max(axis=2), axis=1, kind="stable")
         numbers = np.sort(order[:, :50], axis=1)
-        assert list(got) == ["head", LEFT_OUT, *([CELL_NUMBERS] if numbered else [])]
-        assert np.array_equal(got["head"], np.take_along_axis(head, numbers[..., None], axis=1))
+        assert list(got) == ["head", CELL_CLASSES, *([CELL_NUMBERS] if numbered else []), LEFT_OUT]
+        rows = np.take_along_axis(head, numbers[..., None], axis=1)
+        assert np.array_equal(got["head"], np.concatenate([rows[..., :5], rows[..., 5:].max(axis=2, keepdims=True)], 2))
+        assert np.array_equal(got[CELL_CLASSES], rows[..., 5:].argmax(axis=2))
         assert np.array_equal(got.get(CELL_NUMBERS, numbers), numbers)
         assert got[LEFT_OUT].shape == (count,)
     assert runtime.outputs == infos
+
+
+@pytest.fixture
+def keeps(make):
+    """A runtime whose graphs leave out what NMS removes, and give 20 of the 50 best cells."""
+    infos = [TensorInfo("head", (None, 200, 9), "float32")]
+    best = BestCells(torch.nn.Sequential(), 0, Cells("head", 1, 4, 9, boxes="corners"), 50)
+    best.module.forward = lambda head: (head,)
+    runtime = make(module=KeptCells(best, "head", 20), infos=infos)
+    assert (runtime.inputs, runtime.outputs, runtime.asks) == (infos, infos, True)
+    return runtime
+
+
+def apart(seed, things):
+    """Heads of two pictures with 200 cells, of which four times `things` are sure, four for each thing."""
+    random = np.random.default_rng(seed)
+    head = np.zeros((2, 200, 9), np.float32)
+    sure = np.arange(4 * things)
+    head[:, sure, :4] = np.array([0, 0, 10, 10])[None, None] + 20.0 * (sure % things)[None, :, None]
+    head[:, sure, 4] = random.uniform(0.5, 1, (2, len(sure)))
+    return {"head": head, ASKED: np.array([[0.3, 0.45, 0]] * 2, np.float32)}
+
+
+def test_graphs_give_what_nms_does_not_remove(keeps):
+    for things in (3, 10, 3, 12):
+        got = keeps.run(apart(things, things))
+        assert list(got) == ["head", CELL_CLASSES, LEFT_OUT, ASKED]
+        assert got["head"].shape == (2, 20, 5)
+        for picture, whole in zip(got["head"], apart(things, things)["head"], strict=True):
+            best = whole[: 4 * things, 4].reshape(4, things).max(axis=0)
+            assert set(best) <= set(picture[:, 4])
+
+
+def test_all_candidates_leave_where_nms_may_keep_more(keeps, monkeypatch):
+    """Also when other calls are already made, whose graphs would write over them."""
+    few = torch_cuda.few_left
+    monkeypatch.setattr(torch_cuda, "few_left", lambda *facts: time.sleep(0.02) or few(*facts))
+    keeps.run(apart(0, 1))
+    feeds = [apart(seed, things) for seed, things in enumerate((21, 40, 4, 30, 21, 35))]
+    calls = [keeps.submit(feed) for feed in feeds]
+    for call, feed in zip(calls, feeds, strict=True):
+        got, things = call.result(), np.count_nonzero(feed["head"][0, :, 4]) // 4
+        assert got["head"].shape == (2, 50 if things > 20 else 20, 5)
+        assert got[CELL_CLASSES].shape == got["head"].shape[:2]
+        surest = np.sort(feed["head"][1, :, 4])[-50:]
+        assert things < 21 or np.array_equal(np.sort(got["head"][1, :, 4]), surest)
+
+
+def test_a_call_that_fails_holds_up_no_other(keeps, monkeypatch):
+    monkeypatch.setattr(torch_cuda, "few_left", lambda *facts: 1 / 0)
+    for _ in range(5):
+        with pytest.raises(ZeroDivisionError):
+            keeps.submit(apart(0, 2)).result(timeout=20)
 
 
 CLIP = "videos/road_640x352_vfr.mp4"
@@ -237,7 +293,7 @@ def test_the_objects_are_those_of_all_cells(make, host_gpu, corpus, monkeypatch,
     assert objects(candidates=400) == whole
     assert any(whole)
     assert min(everything) > 5000
-    assert set(sizes) == {400}
+    assert set(sizes) == {320}
 
 
 def test_without_graphs_pictures_are_waited_for():

@@ -1,0 +1,205 @@
+"""Of a network's best cells, those that NMS removes do not leave the device where it runs.
+
+Who reads the rest does so with an NMS of his own, and finds what he would find in all: nothing goes that is not sure to
+go there (see nms.cu, and `step_by_step` for the same in PyTorch's operations, on CPUs). It is registered with PyTorch
+as one operation, so that its compiler takes it as it is, and that it reads the very numbers that leave.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from ..cuda.context import gpu
+from ..cuda.kernel import Kernel, Module
+from ..media import ASKED, FRACTIONS, Cells, TensorInfo
+from .torch_best import BestCells
+
+KEPT = 320  # rows of a picture that leave: somewhat more than the objects that readers give, 300
+ROWS_LEFT_OUT = "surest row left out"
+_STAYS, _MAY_STAY, _GOES = range(3)
+_KINDS = ("centres", "corners", "grid")
+_CLOSE, _NEAR, _HUGE = 2.0**-19, 2.0**-18, 1e15  # as in nms.cu
+_THREADS = 512
+_compiling = threading.Lock()
+
+
+class KeptCells(torch.nn.Module):  # type: ignore[misc]
+    """A network of which `count` of the best cells are given: those that NMS may keep, the surest of them.
+
+    What is ASKED of each picture's cells is its last input. At the end of the outputs stand those of BestCells that are
+    to be read instead of what has their names, in a picture for which ROWS_LEFT_OUT, float32 [N], is as sure as asked
+    for: `larger` names them.
+    """
+
+    asked = (TensorInfo(ASKED, (None, 3), "float32"),)
+
+    def __init__(self, best: BestCells, name: str, count: int) -> None:
+        super().__init__()
+        self.best, self.count = best, count
+        self.further = (*best.further, ROWS_LEFT_OUT)
+        self.larger = (name, *best.told)
+        self.register_buffer("places", _places(best.cells), persistent=False)
+
+    def forward(self, *tensors: Any) -> tuple[Any, ...]:
+        *inputs, asked = tensors
+        outputs, rows, left_out = self.best.choose(*inputs)
+        cells = self.best.cells
+        places = self.places[rows.numbers.long()] if cells.boxes == "grid" else self.places
+        facts = _KINDS.index(cells.boxes), cells.first, cells.objectness is not None
+        order, scores, fates = suppress(rows.values, rows.classes, places, asked, *facts)
+        gone = (fates == _GOES).to(torch.uint8)
+        first = gone.sort(dim=1, stable=True).indices[:, : self.count + 1]
+        kept, next_best = order.gather(1, first[:, :-1]).sort(dim=1).values, first[:, -1:]
+        rows_left_out = scores.gather(1, next_best).masked_fill(gone.gather(1, next_best) > 0, -torch.inf)
+        outputs[self.best.place], *told = self.best.given(rows.take(kept))
+        return (*outputs, *told, left_out, rows_left_out[:, 0], *self.best.given(rows))
+
+
+def kept_only(best: Any, outputs: Sequence[TensorInfo]) -> Any:
+    """What `best_only` made, without what NMS removes, where that can be known."""
+    if not isinstance(best, BestCells) or best.cells.boxes is None:
+        return best
+    numbers = outputs[best.place].shape[3 - best.cells.axis]
+    most = max(KEPT, (numbers or 0) + 1)  # as in best_only
+    return KeptCells(best, outputs[best.place].name, most) if best.count > most else best
+
+
+def few_left(results: dict[str, Any], asked: Any) -> bool:
+    """Whether a picture has more rows that may stay than left the device. The results say then what was asked."""
+    results[ASKED] = asked
+    return bool((results.pop(ROWS_LEFT_OUT) >= asked[:, 0]).any())
+
+
+def _places(cells: Cells) -> Any:
+    """Column, row and stride of every cell of a grid, float32 [cells, 3]."""
+    parts = [torch.zeros((0, 3))]
+    for stride, columns, rows in cells.grids:
+        row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        parts.append(torch.stack([column, row, torch.full_like(row, stride)], dim=2).reshape(-1, 3).float())
+    return torch.cat(parts)
+
+
+_library = torch.library.Library("millrace", "FRAGMENT")
+_library.define(
+    "suppress(Tensor cells, Tensor classes, Tensor places, Tensor asked, int kind, int score, bool objectness)"
+    " -> (Tensor, Tensor, Tensor)"
+)
+
+
+def step_by_step(
+    cells: Any, classes: Any, places: Any, asked: Any, kind: int, score: int, objectness: bool
+) -> tuple[Any, Any, Any]:
+    """The order of cells [N, n, numbers], the surest first; their scores in it; and whether each stays, may, or goes.
+
+    The number at `score` is that of a cell's class [N, n], to be multiplied with the one before it where that is its
+    `objectness`. `places` [N, n, 3] are those of a grid's cells; `asked` [N, 3]: see media.tensor.
+    """
+    order, scores = _in_order(cells, asked, score, objectness)
+    boxes = _boxes(cells, places, kind).take_along_dim(order.unsqueeze(2), 1)
+    kinds = classes.gather(1, order) * (asked[:, 2:] == 0)
+    limit = asked[:, 1:2]
+    counts = ~(scores < asked[:, :1])
+    fates = torch.where(counts, _STAYS, _GOES).to(torch.uint8)
+    for i in range(int(counts.sum(1).max()) if counts.numel() else 0):
+        told = _fates(boxes[:, i : i + 1], boxes[:, i + 1 :], limit)
+        mine = fates[:, i : i + 1]
+        told = torch.where((told == _GOES) & (mine == _MAY_STAY), _MAY_STAY, told)
+        surer = (mine != _GOES) & (scores[:, i : i + 1] >= asked[:, :1])
+        reached = surer & (kinds[:, i + 1 :] == kinds[:, i : i + 1])
+        fates[:, i + 1 :] = torch.where(
+            reached, torch.maximum(told.to(torch.uint8), fates[:, i + 1 :]), fates[:, i + 1 :]
+        )
+    return order, scores, fates
+
+
+def _in_order(cells: Any, asked: Any, score: int, objectness: bool) -> tuple[Any, Any]:
+    """As readers order them: equally sure ones as they stand. Who is too little sure for them is -inf sure here."""
+    scores = cells[..., score]
+    if objectness:
+        before = cells[..., score - 1]
+        scores = (before * scores).masked_fill(before < asked[:, :1], -torch.inf)
+    found = scores.sort(dim=1, descending=True, stable=True)
+    return found.indices, found.values
+
+
+def _boxes(cells: Any, places: Any, kind: int) -> Any:
+    """x1 y1 x2 y2 of each cell."""
+    first, second = cells[..., :2], cells[..., 2:4]
+    if kind == _KINDS.index("corners"):
+        return torch.cat([first, second], dim=2)
+    if kind == _KINDS.index("grid"):
+        first, second = (first + places[..., :2]) * places[..., 2:], second.exp() * places[..., 2:]
+    return torch.cat([first - second / 2, first + second / 2], dim=2)
+
+
+def _fates(a: Any, b: Any, limit: Any) -> Any:
+    """`fate` of nms.cu, of all boxes `b` [N, n, 4] beside `a` [N, 1, 4]."""
+    off = _CLOSE * (a.abs().sum(2) + b.abs().sum(2))
+    ax1, ay1, ax2, ay2 = a.unbind(2)
+    bx1, by1, bx2, by2 = b.unbind(2)
+    wide = torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)
+    high = torch.minimum(ay2, by2) - torch.maximum(ay1, by1)
+    least = (wide - off).clamp(min=0) * (high - off).clamp(min=0)
+    most = (wide + off).clamp(min=0) * (high + off).clamp(min=0)
+    sizes = ax2 - ax1, ay2 - ay1, bx2 - bx1, by2 - by1
+    areas = sizes[0] * sizes[1] + sizes[2] * sizes[3]
+    error = off * (sum(size.abs() for size in sizes) + 2 * off)
+    error = error + _NEAR * ((sizes[0] * sizes[1]).abs() + (sizes[2] * sizes[3]).abs() + most)
+    far_a, far_b = (a > FRACTIONS).any(2), (b > FRACTIONS).any(2)
+    goes = (least * (1 - _NEAR) > limit * (areas - least + error)) & (far_a | ~far_b)
+    may_stay = most * (1 + _NEAR) > limit * (areas - most - error)
+    told = torch.where(goes, _GOES, torch.where(may_stay, _MAY_STAY, _STAYS))
+    return torch.where(off < _CLOSE * _HUGE, told, _MAY_STAY)  # else: NaN, or products overflow
+
+
+def by_kernel(
+    cells: Any, classes: Any, places: Any, asked: Any, kind: int, score: int, objectness: bool
+) -> tuple[Any, Any, Any]:
+    """The same in one kernel, but for the order; on PyTorch's present stream."""
+    order, scores = _in_order(cells, asked, score, objectness)
+    count, high, numbers = cells.shape
+    boxes = torch.empty((count, high, 4), dtype=torch.float32, device=cells.device)
+    fates = torch.empty((count, high), dtype=torch.uint8, device=cells.device)
+    tensors = [each.contiguous() for each in (cells, classes, places, order, scores, asked)]
+    arguments: list[Any] = [ctypes.c_void_p(each.data_ptr()) for each in (*tensors, boxes, fates)]
+    kernel, stream = _kernel(cells.device.index), _stream(cells.device)
+    kernel.launch(stream, (count, 1, 1), (_THREADS, 1, 1), [*arguments, *map(ctypes.c_int, (high, numbers, kind))])
+    return order, scores, fates
+
+
+def _stream(device: Any) -> Any:
+    return SimpleNamespace(handle=torch.cuda.current_stream(device).cuda_stream)
+
+
+def _kernel(ordinal: int) -> Kernel:
+    with _compiling:
+        return _compiled(ordinal)
+
+
+@cache
+def _compiled(ordinal: int) -> Kernel:
+    return Module(gpu(f"cuda:{ordinal}"), _source())["suppress"]
+
+
+def _source() -> str:
+    return files(__package__).joinpath("nms.cu").read_text()
+
+
+def _shapes(cells: Any, *_: Any) -> tuple[Any, Any, Any]:
+    kinds = torch.int64, torch.float32, torch.uint8
+    order, scores, fates = (torch.empty(cells.shape[:2], dtype=kind, device=cells.device) for kind in kinds)
+    return order, scores, fates
+
+
+_library.impl("suppress", by_kernel, "CUDA")
+_library.impl("suppress", step_by_step, "CPU")
+torch.library.register_fake("millrace::suppress", _shapes, lib=_library)
+suppress = torch.ops.millrace.suppress.default
