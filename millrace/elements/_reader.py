@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import ConfigError, did_you_mean
-from ..media import ASKED, CELL_CLASSES, CELL_NUMBERS, LEFT_OUT
+from ..media import ASKED, CELL_CLASSES, CELL_NUMBERS, LEFT_OUT, MASK_WINDOWS, MASKS
 from ..models.card import ClassCard, ModelCard
 from ..models.labels import Labels
 from ..parsers import kind_of
@@ -69,8 +69,10 @@ class Reader:
 
     def given(self, outputs: Outputs) -> Outputs:
         """What the parser is given: the outputs that the card names, else all; what is told of cells besides them."""
-        told = [name for name in (CELL_NUMBERS, CELL_CLASSES) if name in outputs]
+        told = [name for name in (CELL_NUMBERS, CELL_CLASSES, MASKS, MASK_WINDOWS) if name in outputs]
         networks = self.card.outputs or [name for name in outputs if name not in (*told, LEFT_OUT, ASKED)]
+        if MASKS in outputs:  # and not the prototypes
+            networks = [name for name in networks if name in outputs]
         return {name: outputs[name] for name in (*networks, *told)}
 
     def asked(self, count: int) -> NDArray[np.float32]:

@@ -11,6 +11,8 @@ from .tensor import (
     CELL_NUMBERS,
     FRACTIONS,
     LEFT_OUT,
+    MASK_WINDOWS,
+    MASKS,
     Cells,
     Detections,
     InputSpec,
@@ -19,7 +21,7 @@ from .tensor import (
 )  # fmt: skip
 
 __all__ = [
-    "ASKED", "CELL_CLASSES", "CELL_NUMBERS", "CPU", "FRACTIONS", "LEFT_OUT", "Batch", "Cells", "CodecParameters",
-    "Decoding", "Detections", "Event", "Frame",
-    "Image", "InputSpec", "Label", "Object", "Packet", "Placement", "Reading", "SoundParameters", "TensorInfo", "box",
+    "ASKED", "CELL_CLASSES", "CELL_NUMBERS", "CPU", "FRACTIONS", "LEFT_OUT", "MASKS", "MASK_WINDOWS", "Batch", "Cells",
+    "CodecParameters", "Decoding", "Detections", "Event", "Frame", "Image", "InputSpec", "Label", "Object", "Packet",
+    "Placement", "Reading", "SoundParameters", "TensorInfo", "box",
 ]  # fmt: skip

@@ -30,7 +30,7 @@ def cells_of(
     """The cells that a parser, with these extras and this way of clustering, reads; None where it needs all outputs.
 
     Clustering that makes one box of many needs them: the least sure count there as well. `size` (width, height) is that
-    of the input, which yolox's boxes go by.
+    of the input, which yolox's boxes and masks go by.
     """
     head = next((info for info in outputs if len(info.shape) == 3), None)
     if head is None or cluster in _MERGING or (head is not outputs[0] and parser != "yolo_seg"):
@@ -52,7 +52,8 @@ def cells_of(
     end = (wide if in_rows else high) - behind
     corners = parser in ("yolo_seg", "yolo_pose", "yolo_face") and extras.get("corners")
     boxes: Boxes = "corners" if corners else "centres" if parser != "yolo_obb" else None  # those are turned
-    return Cells(head.name, 1 if in_rows else 2, 4, end, boxes=boxes) if end > 4 else None
+    masks = _masks(outputs, extras, size) if parser == "yolo_seg" else {}
+    return Cells(head.name, 1 if in_rows else 2, 4, end, boxes=boxes, **masks) if end > 4 else None
 
 
 def asked_of_cells(settings: ParserSettings) -> tuple[float, float, float]:
@@ -66,6 +67,14 @@ def asked_of_cells(settings: ParserSettings) -> tuple[float, float, float]:
     some = settings.classes is not None or settings.drop or settings.thresholds or "confidence" in own
     by_nms = settings.cluster in (None, "nms") and "iou" not in own and not (settings.class_agnostic and some)
     return settings.floor, settings.iou if by_nms else math.inf, float(settings.class_agnostic)
+
+
+def _masks(outputs: Sequence[TensorInfo], extras: Mapping[str, Any], size: tuple[int, int] | None) -> dict[str, Any]:
+    """What Cells tells of masks: nothing where the input's size is free, or prototypes have their channels last."""
+    found = next((info for info in outputs if len(info.shape) == 4), None)
+    if found is None or size is None or found.shape[3] < found.shape[1]:  # type: ignore[operator]
+        return {}
+    return {"prototypes": found.name, "size": size, "normalised": extras.get("normalised")}
 
 
 def _grids(size: tuple[int, int] | None, count: int) -> tuple[tuple[int, int, int], ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..media import CELL_CLASSES, Detections, TensorInfo
+from ..media import CELL_CLASSES, MASK_WINDOWS, MASKS, Detections, TensorInfo
 from .base import Guess, Model, Outputs, ParserSettings, empty
 from .common import (
     Floats,
@@ -25,7 +25,7 @@ from .common import (
     to_input,
     wanted,
 )  # fmt: skip
-from .masks import from_prototypes
+from .masks import from_prototypes, from_windows
 from .oriented import rotated_nms
 from .yolo import INPUT
 
@@ -35,6 +35,8 @@ PERSON_POINTS = 17
 def parse_seg(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Detections]:
     """[N, 4 + C + k, boxes] (cx cy w h, class scores, coefficients) and prototypes [N, k, h, w]."""
     heads = next(value for value in outputs.values() if value.ndim == 3)
+    if MASKS in outputs:
+        return [_masked(outputs, heads, n, None, settings) for n in range(count)]
     prototypes = next(value for value in outputs.values() if value.ndim == 4)
     if prototypes.shape[-1] < prototypes.shape[1]:
         prototypes = prototypes.transpose(0, 3, 1, 2)
@@ -42,12 +44,17 @@ def parse_seg(outputs: Outputs, count: int, settings: ParserSettings) -> Sequenc
 
 
 def _masked(
-    outputs: Outputs, heads: NDArray[Any], picture: int, prototypes: Floats, settings: ParserSettings
+    outputs: Outputs, heads: NDArray[Any], picture: int, prototypes: Floats | None, settings: ParserSettings
 ) -> Detections:
-    boxes, scores, classes, rest = _candidates(outputs, heads, picture, len(prototypes), settings)
+    """Without prototypes: a runtime has worked out MASKS, and left one class score to each cell."""
+    behind = min(heads.shape[1:]) - 5 if prototypes is None else len(prototypes)
+    boxes, scores, classes, rest, cells = _candidates(outputs, heads, picture, behind, settings)
     rows, merged = choose(boxes, scores, classes, settings)
     size = (settings.width, settings.height)
-    masks = [from_prototypes(prototypes, rest[row], box, size) for row, box in zip(rows, merged, strict=True)]
+    if prototypes is None:
+        masks = from_windows(outputs[MASKS][picture], outputs[MASK_WINDOWS][picture], cells[rows], merged, size)
+    else:
+        masks = [from_prototypes(prototypes, rest[row], box, size) for row, box in zip(rows, merged, strict=True)]
     return Detections(merged, scores[rows], classes[rows], masks)
 
 
@@ -64,7 +71,7 @@ def parse_pose(outputs: Outputs, count: int, settings: ParserSettings) -> Sequen
 def _posed(outputs: Outputs, heads: NDArray[Any], picture: int, settings: ParserSettings) -> Detections:
     size = int(settings.extras.get("point_size", 3))
     points = int(settings.extras.get("points", (min(heads.shape[1:]) - 5) // size))
-    boxes, scores, classes, rest = _candidates(outputs, heads, picture, points * size, settings)
+    boxes, scores, classes, rest, _ = _candidates(outputs, heads, picture, points * size, settings)
     places = rest.reshape(len(rest), points, size)
     if size == 2:
         places = np.concatenate([places, np.ones((*places.shape[:2], 1), np.float32)], axis=2)
@@ -97,7 +104,7 @@ def parse_obb(outputs: Outputs, count: int, settings: ParserSettings) -> Sequenc
 
 
 def _turned(outputs: Outputs, heads: NDArray[Any], picture: int, settings: ParserSettings) -> Detections:
-    boxes, scores, classes, rest = _candidates(outputs, heads, picture, 1, settings)
+    boxes, scores, classes, rest, _ = _candidates(outputs, heads, picture, 1, settings)
     keep = wanted(scores, classes, settings)
     if not keep.any():
         return empty()
@@ -112,8 +119,8 @@ def _turned(outputs: Outputs, heads: NDArray[Any], picture: int, settings: Parse
 
 def _candidates(
     outputs: Outputs, heads: NDArray[Any], picture: int, behind: int, settings: ParserSettings
-) -> tuple[Floats, Floats, NDArray[np.int64], Floats]:
-    """Boxes, scores, classes and what stands behind the class scores, of a picture's cells that are sure enough."""
+) -> tuple[Floats, Floats, NDArray[np.int64], Floats, NDArray[np.int64]]:
+    """Of a picture's cells that are sure enough: boxes, scores, classes, what is behind those scores, their places."""
     head = heads[picture]
     if settings.extras.get("transposed", head.shape[0] > head.shape[1]):
         head = head.T
@@ -126,7 +133,7 @@ def _candidates(
     rest = np.asarray(head[head.shape[0] - behind :, chosen].T, np.float32)
     sides = head[:4, chosen].T
     boxes = np.asarray(sides, np.float32) if settings.extras.get("corners") else corners(sides)
-    return to_input(boxes, settings), best, classes, rest
+    return to_input(boxes, settings), best, classes, rest, chosen
 
 
 def guess(model: Model) -> Guess | None:

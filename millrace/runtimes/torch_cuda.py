@@ -64,8 +64,11 @@ class TorchRuntime:
         self.batches = True
         self.device = gpu.name
         self.report: Callable[[str], None] = lambda message: None
-        self._further: Sequence[str] = getattr(module, "further", ())  # outputs besides the network's: see torch_best
-        self._larger: Sequence[str] = getattr(module, "larger", ())  # outputs that seldom leave: see torch_nms
+        names = (*(info.name for info in outputs), *getattr(module, "further", ()))  # see torch_best
+        self._leaves: Sequence[str] = getattr(module, "leaves", names)  # the outputs of the graphs that a call gives
+        self._larger: Sequence[str] = getattr(
+            module, "larger", ()
+        )  # those behind them, which it seldom does: torch_nms
         self._slots = [*inputs, *getattr(module, "asked", ())]
         self.asks = len(self._slots) > len(self.inputs)
         self._torch = torch
@@ -139,8 +142,7 @@ class TorchRuntime:
             computed = stream.record()
         with torch.cuda.stream(self._torch_copies), torch.inference_mode():
             self._copies.wait((computed,))
-            leaving = captured.outputs[: len(captured.outputs) - len(self._larger)]
-            results = [_to_host(torch, out[:count]) for out in leaving]
+            results = [_to_host(torch, out[:count]) for out in captured.outputs[: len(self._leaves)]]
             captured.taken = self._copies.record()
         if self._larger:
             captured.read.clear()  # until the waiter has seen the results
@@ -268,13 +270,12 @@ class TorchRuntime:
     def _wait(self) -> None:
         self._gpu.use()
         while (call := self._calls.get()) is not None:
-            names = (*(info.name for info in self.outputs), *self._further)
             try:
                 call.event.synchronize()
                 for value in call.inputs:  # and so have the events that this call waited for
                     if getattr(value, "ready", None) is not None:
                         value.ready.happened = True
-                results = {name: out.numpy() for name, out in zip(names, call.results, strict=True)}
+                results = {name: out.numpy() for name, out in zip(self._leaves, call.results, strict=True)}
                 if self._larger and few_left(results, call.inputs[-1]):
                     results |= self._all_rows(call)
                 call.captured.read.set()
@@ -287,7 +288,7 @@ class TorchRuntime:
     def _all_rows(self, call: _Call) -> dict[str, Any]:
         """The outputs of a call that seldom leave."""
         with self._torch.cuda.stream(self._torch_late), self._torch.inference_mode():
-            outputs = call.captured.outputs[-len(self._larger) :]
+            outputs = call.captured.outputs[len(self._leaves) :]
             copies = [_to_host(self._torch, out[: len(call.results[0])]) for out in outputs]
             self._late.record().synchronize()
         return {name: out.numpy() for name, out in zip(self._larger, copies, strict=True)}

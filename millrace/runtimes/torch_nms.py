@@ -8,19 +8,15 @@ as one operation, so that its compiler takes it as it is, and that it reads the 
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 
-from ..cuda.context import gpu
-from ..cuda.kernel import Kernel, Module
-from ..media import ASKED, FRACTIONS, Cells, TensorInfo
-from .torch_best import BestCells
+from ..media import ASKED, FRACTIONS, MASK_WINDOWS, MASKS, Cells, TensorInfo
+from . import torch_masks
+from .torch_best import BestCells, Rows
+from .torch_kernels import Kernels
 
 KEPT = 320  # rows of a picture that leave: somewhat more than the objects that readers give, 300
 ROWS_LEFT_OUT = "surest row left out"
@@ -28,24 +24,28 @@ _STAYS, _MAY_STAY, _GOES = range(3)
 _KINDS = ("centres", "corners", "grid")
 _CLOSE, _NEAR, _HUGE = 2.0**-19, 2.0**-18, 1e15  # as in nms.cu
 _THREADS = 512
-_compiling = threading.Lock()
+_kernels = Kernels("nms.cu")
 
 
 class KeptCells(torch.nn.Module):  # type: ignore[misc]
     """A network of which `count` of the best cells are given: those that NMS may keep, the surest of them.
 
-    What is ASKED of each picture's cells is its last input. At the end of the outputs stand those of BestCells that are
-    to be read instead of what has their names, in a picture for which ROWS_LEFT_OUT, float32 [N], is as sure as asked
-    for: `larger` names them.
+    What is ASKED of each picture's cells is its last input. `leaves` names its first outputs: the network's, without
+    the prototypes of masks, with MASKS and MASK_WINDOWS for them; what BestCells adds; and ROWS_LEFT_OUT, float32 [N],
+    how sure the surest of the cells is that NMS may keep besides. `larger` names those at the end: all cells of
+    BestCells, and the prototypes, to be read in their place where that is as sure as was asked for.
     """
 
     asked = (TensorInfo(ASKED, (None, 3), "float32"),)
 
-    def __init__(self, best: BestCells, name: str, count: int) -> None:
+    def __init__(self, best: BestCells, names: Sequence[str], count: int) -> None:
         super().__init__()
         self.best, self.count = best, count
-        self.further = (*best.further, ROWS_LEFT_OUT)
-        self.larger = (name, *best.told)
+        self.prototypes = names.index(best.cells.prototypes) if best.cells.prototypes else None
+        kept = [name for place, name in enumerate(names) if place != self.prototypes]
+        masks = () if self.prototypes is None else (MASKS, MASK_WINDOWS)
+        self.leaves = (*kept, *best.further, *masks, ROWS_LEFT_OUT)
+        self.larger = (names[best.place], *best.told, *(name for name in names if name not in kept))
         self.register_buffer("places", _places(best.cells), persistent=False)
 
     def forward(self, *tensors: Any) -> tuple[Any, ...]:
@@ -58,9 +58,30 @@ class KeptCells(torch.nn.Module):  # type: ignore[misc]
         gone = (fates == _GOES).to(torch.uint8)
         first = gone.sort(dim=1, stable=True).indices[:, : self.count + 1]
         kept, next_best = order.gather(1, first[:, :-1]).sort(dim=1).values, first[:, -1:]
-        rows_left_out = scores.gather(1, next_best).masked_fill(gone.gather(1, next_best) > 0, -torch.inf)
+        rows_left_out = scores.gather(1, next_best).masked_fill(gone.gather(1, next_best) > 0, -torch.inf)[:, 0]
+        whole: list[Any] = self.best.given(rows)
+        masks: list[Any] = []
         outputs[self.best.place], *told = self.best.given(rows.take(kept))
-        return (*outputs, *told, left_out, rows_left_out[:, 0], *self.best.given(rows))
+        if self.prototypes is not None:
+            prototypes = outputs.pop(self.prototypes)
+            counts = torch.zeros_like(fates, dtype=torch.bool).scatter(1, order, scores >= asked[:, :1])
+            stays = torch.zeros_like(gone).scatter(1, order, gone).gather(1, kept) == 0
+            *masks, fit = self._masks(prototypes, rows, counts, kept, stays)
+            rows_left_out = rows_left_out.masked_fill(~fit, torch.inf)
+            whole.append(prototypes)
+        return (*outputs, *told, left_out, *masks, rows_left_out, *whole)
+
+    def _masks(self, prototypes: Any, rows: Rows, counts: Any, kept: Any, stays: Any) -> tuple[Any, Any, Any]:
+        """The masks of the kept rows that stay, their windows, and whether all have room [N]. `counts` says which of
+        all rows are as sure as asked."""
+        cells = self.best.cells
+        boxes = _boxes(rows.values, rows.values, _KINDS.index(cells.boxes))
+        small = torch_masks.small_boxes(boxes, counts, cells)
+        size = prototypes.shape[3], prototypes.shape[2]
+        parts = torch_masks.windows(boxes.take_along_dim(kept.unsqueeze(2), 1), stays, small, cells, size)
+        values = rows.values.take_along_dim(kept.unsqueeze(2), 1)
+        logits, total = torch_masks.cut(prototypes, values, cells.first + 1, parts)
+        return logits, torch_masks.with_whole(parts, size), total <= logits.shape[1]
 
 
 def kept_only(best: Any, outputs: Sequence[TensorInfo]) -> Any:
@@ -69,13 +90,19 @@ def kept_only(best: Any, outputs: Sequence[TensorInfo]) -> Any:
         return best
     numbers = outputs[best.place].shape[3 - best.cells.axis]
     most = max(KEPT, (numbers or 0) + 1)  # as in best_only
-    return KeptCells(best, outputs[best.place].name, most) if best.count > most else best
+    return KeptCells(best, [info.name for info in outputs], most) if best.count > most else best
 
 
 def few_left(results: dict[str, Any], asked: Any) -> bool:
-    """Whether a picture has more rows that may stay than left the device. The results say then what was asked."""
+    """Whether more of a picture may stay than left the device: then its masks are not all here, and go.
+
+    The results say from now on what was asked.
+    """
     results[ASKED] = asked
-    return bool((results.pop(ROWS_LEFT_OUT) >= asked[:, 0]).any())
+    few = bool((results.pop(ROWS_LEFT_OUT) >= asked[:, 0]).any())
+    for name in (MASKS, MASK_WINDOWS) if few else ():
+        results.pop(name, None)
+    return few
 
 
 def _places(cells: Cells) -> Any:
@@ -170,27 +197,9 @@ def by_kernel(
     fates = torch.empty((count, high), dtype=torch.uint8, device=cells.device)
     tensors = [each.contiguous() for each in (cells, classes, places, order, scores, asked)]
     arguments: list[Any] = [ctypes.c_void_p(each.data_ptr()) for each in (*tensors, boxes, fates)]
-    kernel, stream = _kernel(cells.device.index), _stream(cells.device)
-    kernel.launch(stream, (count, 1, 1), (_THREADS, 1, 1), [*arguments, *map(ctypes.c_int, (high, numbers, kind))])
+    arguments += map(ctypes.c_int, (high, numbers, kind))
+    _kernels.launch("suppress", cells.device, (count, 1, 1), (_THREADS, 1, 1), arguments)
     return order, scores, fates
-
-
-def _stream(device: Any) -> Any:
-    return SimpleNamespace(handle=torch.cuda.current_stream(device).cuda_stream)
-
-
-def _kernel(ordinal: int) -> Kernel:
-    with _compiling:
-        return _compiled(ordinal)
-
-
-@cache
-def _compiled(ordinal: int) -> Kernel:
-    return Module(gpu(f"cuda:{ordinal}"), _source())["suppress"]
-
-
-def _source() -> str:
-    return files(__package__).joinpath("nms.cu").read_text()
 
 
 def _shapes(cells: Any, *_: Any) -> tuple[Any, Any, Any]:

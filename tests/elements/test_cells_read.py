@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from millrace.elements._model import CellsRead, load_model
 from millrace.elements.infer import Infer
 from millrace.engines import Opened
 from millrace.engines.share import key_of
-from millrace.media import ASKED, CELL_CLASSES, CELL_NUMBERS, LEFT_OUT, Cells, TensorInfo
+from millrace.media import ASKED, CELL_CLASSES, CELL_NUMBERS, LEFT_OUT, MASK_WINDOWS, MASKS, Cells, TensorInfo
 from millrace.runtimes import load
 from millrace.testing.models import make_level_model
 
@@ -156,6 +158,17 @@ def test_parsers_get_what_is_told_of_cells_and_nothing_else_that_is_not_the_netw
     loaded.parse(outputs_of(1, [0.0], numbers))
     loaded.read({**outputs_of(1, [0.0]), CELL_CLASSES: numbers, ASKED: np.zeros((1, 3), np.float32)}, 1)
     assert seen == [["head", CELL_NUMBERS], ["head", CELL_NUMBERS], ["head", CELL_CLASSES]]
+
+
+@pytest.mark.parametrize("outputs", ["", "outputs: [head, prototypes]\n"])
+def test_masks_stand_for_their_prototypes(opened, outputs):
+    loaded, _ = opened()
+    loaded.reader.card = replace(loaded.reader.card, outputs=["head", "prototypes"] if outputs else None)
+    masks = {MASKS: np.zeros((1, 9), np.float32), MASK_WINDOWS: np.zeros((1, 41, 4), np.int32)}
+    given = loaded.reader.given({**outputs_of(1, [0.0]), **masks})
+    assert list(given) == ["head", MASKS, MASK_WINDOWS]
+    whole = loaded.reader.given({**outputs_of(1, [0.0]), "prototypes": masks[MASKS]})
+    assert list(whole) == ["head", "prototypes"]
 
 
 def test_a_runtime_that_asks_is_told_what_counts_at_the_time(opened):

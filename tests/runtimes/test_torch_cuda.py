@@ -119,11 +119,11 @@ def test_no_call_waits_for_ever_when_there_is_no_memory_for_an_answer(make, monk
 
 def test_what_goes_wrong_with_an_answer_is_told_and_the_next_call_works(make):
     runtime = make()
-    outputs = runtime.outputs
-    runtime.outputs = [*outputs, TensorInfo("more", (None, 3), "float32")]
+    leaves = runtime._leaves
+    runtime._leaves = [*leaves, "more"]
     with pytest.raises(ValueError, match="zip"):
         runtime.submit(pictures(1)).result(20)
-    runtime.outputs = outputs
+    runtime._leaves = leaves
     assert (runtime.submit(pictures(1)).result(20)["out"] == 2).all()
 
 
@@ -208,7 +208,7 @@ def keeps(make):
     infos = [TensorInfo("head", (None, 200, 9), "float32")]
     best = BestCells(torch.nn.Sequential(), 0, Cells("head", 1, 4, 9, boxes="corners"), 50)
     best.module.forward = lambda head: (head,)
-    runtime = make(module=KeptCells(best, "head", 20), infos=infos)
+    runtime = make(module=KeptCells(best, ["head"], 20), infos=infos)
     assert (runtime.inputs, runtime.outputs, runtime.asks) == (infos, infos, True)
     return runtime
 
