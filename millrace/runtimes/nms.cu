@@ -57,6 +57,7 @@ extern "C" __global__ void suppress(const float* cells, const int* classes, cons
         fates[first + i] = scores[first + i] < least ? GOES : STAYS;
     }
     __syncthreads();
+    if (limit > HUGE_SIDE) return;  // nobody removes anybody
     for (int i = 0; i < count && !(scores[first + i] < least); i++) {
         int mine = fates[first + i];
         if (mine == GOES || !(scores[first + i] >= least)) continue;  // the same for all threads

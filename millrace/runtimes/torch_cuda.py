@@ -224,8 +224,9 @@ class TorchRuntime:
             # Other threads go on allocating and decoding meanwhile: only this thread's calls are recorded or refused.
             graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
-                outputs = [out.contiguous() for out in self._once(program, inputs, constants)]
-                outputs = [out.float() if out.dtype == torch.float16 else out for out in outputs]
+                outputs = list(self._once(program, inputs, constants))
+                leaves = len(self._leaves)
+                outputs[:leaves] = [_plain(torch, out) for out in outputs[:leaves]]
             except Exception as error:
                 with suppress(RuntimeError):
                     graph.capture_end()
@@ -289,7 +290,7 @@ class TorchRuntime:
         """The outputs of a call that seldom leave."""
         with self._torch.cuda.stream(self._torch_late), self._torch.inference_mode():
             outputs = call.captured.outputs[len(self._leaves) :]
-            copies = [_to_host(self._torch, out[: len(call.results[0])]) for out in outputs]
+            copies = [_to_host(self._torch, _plain(self._torch, out[: len(call.results[0])])) for out in outputs]
             self._late.record().synchronize()
         return {name: out.numpy() for name, out in zip(self._larger, copies, strict=True)}
 
@@ -365,6 +366,12 @@ class _Call:
     ) -> None:
         self.captured, self.event = captured, event
         self.inputs, self.results, self.future = inputs, results, future
+
+
+def _plain(torch: Any, values: Any) -> Any:
+    """An output as it leaves."""
+    values = values.contiguous()
+    return values.float() if values.dtype == torch.float16 else values
 
 
 def _to_host(torch: Any, values: Any) -> Any:

@@ -139,7 +139,7 @@ def step_by_step(
         told = _fates(boxes[:, i : i + 1], boxes[:, i + 1 :], limit)
         mine = fates[:, i : i + 1]
         told = torch.where((told == _GOES) & (mine == _MAY_STAY), _MAY_STAY, told)
-        surer = (mine != _GOES) & (scores[:, i : i + 1] >= asked[:, :1])
+        surer = (mine != _GOES) & (scores[:, i : i + 1] >= asked[:, :1]) & (limit <= _HUGE)
         reached = surer & (kinds[:, i + 1 :] == kinds[:, i : i + 1])
         fates[:, i + 1 :] = torch.where(
             reached, torch.maximum(told.to(torch.uint8), fates[:, i + 1 :]), fates[:, i + 1 :]
