@@ -84,7 +84,7 @@ class Driver:
     def _nothing(self, *_: Any) -> tuple[int, int]:
         return 0, 1
 
-    cuStreamCreateWithPriority = cuEventCreate = _nothing
+    cuStreamCreateWithPriority = cuEventCreate = cuStreamEndCapture = _nothing
 
     def _done(self, *_: Any) -> tuple[int]:
         return (0,)

@@ -156,6 +156,10 @@ class Gpu:
         """
         if again or not getattr(self._local, "ready", False):
             check(self.driver.cuCtxSetCurrent(self.context))
+            # A graph that another thread records (ONNX Runtime does it for the whole process) must not forbid this one
+            # to allocate memory, which would end the recording, too.
+            mode = self.driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+            check(self.driver.cuThreadExchangeStreamCaptureMode(mode))
             self._local.ready = True
 
     def stream(self, priority: Priority) -> Stream:

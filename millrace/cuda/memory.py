@@ -39,7 +39,7 @@ class Owner(Protocol):
         ...
 
 
-def _add(uses: list[Event], event: Event) -> None:
+def add_reader(uses: list[Event], event: Event) -> None:
     """One reader more. Of each stream the last is enough: what is shown for hours (a wall's still picture) has many."""
     for number, known in enumerate(uses):
         if known.stream is event.stream:
@@ -72,7 +72,7 @@ class Memory:
         self.pointer = place.value or 0
 
     def used(self, event: Event) -> None:
-        _add(self.uses, event)
+        add_reader(self.uses, event)
 
     def written(self, event: Event) -> None:
         """Its readers have been waited for; freeing waits for the writer, whichever stream that was."""
@@ -107,7 +107,7 @@ class DeviceArray:
         self.pointer = pointer
         self.shape = shape
         self.dtype = np.dtype(dtype)
-        self.strides = strides  # None: rows follow each other without gaps; what is in a row never has any
+        self.strides = strides  # None: rows follow each other without gaps
         self.owner = owner
         self.ready = ready
 
@@ -155,6 +155,9 @@ class DeviceArray:
 
     def copy(self) -> DeviceArray:
         """The same values in memory of our own."""
+        if (whole := self._spread()) is not None:
+            own = whole.copy()
+            return DeviceArray(self.gpu, own.pointer, self.shape, self.dtype, self.strides, own.owner, own.ready)
         self.gpu.use()
         stream = self.gpu.copies
         with self.gpu.copying:
@@ -167,6 +170,8 @@ class DeviceArray:
 
     def numpy(self) -> NDArray[Any]:
         """The values on the CPU. Waits for them: for tests and for what leaves the GPU rarely."""
+        if (whole := self._spread()) is not None:
+            return np.ndarray(self.shape, self.dtype, whole.numpy(), strides=self.strides).copy()
         self.gpu.use()
         out = np.empty(self.shape, self.dtype)
         stream = self.gpu.copies
@@ -190,6 +195,15 @@ class DeviceArray:
         """Tell the owner that somebody reads this memory until `event`."""
         if self.owner is not None:
             self.owner.used(event)
+
+    def _spread(self) -> DeviceArray | None:
+        """All bytes from the first number to the last, where those of a row do not follow each other; else None."""
+        size = self.dtype.itemsize
+        plain = tuple(size * math.prod(self.shape[n:]) for n in range(2, len(self.shape) + 1))
+        if self.strides is None or self.strides[1:] == plain or not self.nbytes:
+            return None
+        last = sum((count - 1) * step for count, step in zip(self.shape, self.strides, strict=True))
+        return DeviceArray(self.gpu, self.pointer, (last + size,), np.uint8, None, self.owner, self.ready)
 
     def _wait(self, stream: Stream) -> None:
         if self.ready is not None:
@@ -247,7 +261,7 @@ class Surface:
         self._slot.uses.clear()
 
     def used(self, event: Event) -> None:
-        _add(self._slot.uses, event)
+        add_reader(self._slot.uses, event)
 
     @property
     def uses(self) -> list[Event]:

@@ -15,7 +15,7 @@ from .. import parsers
 from ..core.errors import ConfigError
 from ..devices import kind
 from ..engines import Opened, Use, open_engine
-from ..media import ASKED, LEFT_OUT, Cells, InputSpec, TensorInfo
+from ..media import ASKED, CPU, LEFT_OUT, Cells, InputSpec, TensorInfo
 from ..models import SHIPPED, labels, model_file
 from ..models.card import SUFFIXES, ModelCard, find_card, read_card
 from ..models.deepstream import read_model, where_else
@@ -87,6 +87,11 @@ class LoadedModel:
             count = self.batch
         asked = {ASKED: self.reader.asked(count)} if getattr(self.runtime, "asks", False) else {}
         return {self.image_name: pictures, **{k: np.repeat(v, count, axis=0) for k, v in self.others.items()}, **asked}
+
+    def room(self, memory: str, count: int) -> Any:
+        """Where the runtime reads so many pictures of a GPU's memory; None: it takes them from anywhere."""
+        lend = getattr(self.runtime, "lend", None) if memory == self.runtime.device != CPU else None
+        return None if lend is None else lend(self.image_name, count)
 
     def read(self, outputs: Mapping[str, Any], count: int) -> list[Any]:
         """What each picture of a call shows (see Reader.read)."""

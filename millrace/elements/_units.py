@@ -222,10 +222,9 @@ def make_input(call: Call, imaging: Any) -> dict[str, Any]:
     if images[0].memory != CPU and loaded.batch is not None:  # what `feed` does with arrays of the CPU
         lacks = loaded.batch - len(units)
         images, boxes = images + images[-1:] * lacks, boxes + boxes[-1:] * lacks
-    if any(box is not None for box in boxes):
-        tensor, places = imaging.to_tensor(images, loaded.spec, boxes=boxes)
-    else:
-        tensor, places = imaging.to_tensor(images, loaded.spec)
+    parts = boxes if any(box is not None for box in boxes) else None
+    out = loaded.room(images[0].memory, len(images))
+    tensor, places = imaging.to_tensor(images, loaded.spec, out=out, boxes=parts)
     for unit, placement in zip(units, places, strict=False):  # a full batch has more places
         unit.placement = placement
     return loaded.feed(tensor, len(images))

@@ -113,6 +113,11 @@ class Shared:
         if hasattr(self._runtime, "warm"):
             self._runtime.warm(sizes)
 
+    def lend(self, name: str, count: int) -> Any:
+        """Memory to write pictures for a call into; None where the runtime lends none."""
+        lend = getattr(self._runtime, "lend", None)
+        return None if lend is None else lend(name, count)
+
     def cancel(self) -> None:
         """For runtimes that wait for a server; those are never shared (see `key_of`)."""
         if hasattr(self._runtime, "cancel"):

@@ -7,6 +7,7 @@ resized as OpenCV does it (docs/preprocessing.md; the arithmetic: kernels.cu, ro
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 from collections.abc import Sequence
 from functools import lru_cache
@@ -59,7 +60,9 @@ class Input(ctypes.Structure):
     """struct Input of kernels.cu: what is the same for all pictures of a call."""
 
     _fields_ = [
-        *((name, ctypes.c_int) for name in ("width", "height", "channels", "swapped", "pad", "last")),
+        *((name, ctypes.c_longlong) for name in ("picture", "line")),
+        *((name, ctypes.c_int) for name in ("column", "channel")),
+        *((name, ctypes.c_int) for name in ("width", "height", "channels", "swapped", "pad", "room")),
         ("gain", ctypes.c_float * 3),
         ("bias", ctypes.c_float * 3),
     ]
@@ -110,7 +113,10 @@ class CudaImaging(CudaPictures):
         """Pictures, or parts of them, as [n, c, height, width] (or [n, height, width, c]) on the GPU, and their places.
 
         Returns at once: the result's `ready` says when it is filled. The pictures may be dropped afterwards.
-        Raises ValueError for a dtype that is none of float32, float16, uint8 and int8, and for a box without a pixel.
+        `out` may have any strides; it is written when its readers are done. Where a pixel's three numbers lie together
+        and have room for a fourth, that becomes 0.
+        Raises ValueError for a dtype that is none of float32, float16, uint8 and int8, for a box without a pixel, and
+        for an `out` of another shape or dtype.
         """
         self._gpu.use()
         with self._lock:
@@ -119,19 +125,20 @@ class CudaImaging(CudaPictures):
     def _to_tensor(
         self, images: Sequence[Image], spec: InputSpec, out: DeviceArray | None, boxes: Boxes | None
     ) -> tuple[DeviceArray, list[Placement]]:
-        to = _input(spec)
-        rows, placements = self._rows.of(images, spec, boxes)
+        given = out is not None
         if out is None:
-            depth = (to.channels,) if spec.layout == "NCHW" else ()
-            last = () if depth else (to.channels,)
-            shape = (len(images), *depth, spec.height, spec.width, *last)
-            out = empty(self._stream, shape, spec.dtype)
+            out = empty(self._stream, _shape(spec, len(images)), spec.dtype)
+        to = _input(spec, _strides(out, spec, len(images)))
+        rows, placements = self._rows.of(images, spec, boxes)
+        if given and out.owner is not None:
+            self._stream.wait(out.owner.uses)
         different = list({id(image): image for image in images}.values())
         self._stream.wait(plane.ready for image in different for plane in image.planes if plane.ready is not None)
-        size = out.nbytes // max(1, len(images))
         for first in range(0, len(images), _MOST):
-            self._launch(rows[first : first + _MOST], out.pointer + first * size, spec, to)
+            self._launch(rows[first : first + _MOST], out[first:].pointer, spec, to)
         out.ready = self._stream.record()
+        if given and out.owner is not None:
+            out.owner.written(out.ready)
         for image in different:
             for owner in {id(plane.owner): plane for plane in image.planes}.values():  # planes of a surface share it
                 owner.used(out.ready)
@@ -230,8 +237,26 @@ def _place(row: Any, image: Image, spec: InputSpec, part: Part | None) -> Placem
     return place(image.width, image.height, spec, part)
 
 
+def _shape(spec: InputSpec, count: int) -> tuple[int, ...]:
+    depth, size = (1 if spec.colour == "GRAY" else 3), (spec.height, spec.width)
+    return (count, depth, *size) if spec.layout == "NCHW" else (count, *size, depth)
+
+
+def _strides(out: DeviceArray, spec: InputSpec, count: int) -> tuple[int, ...]:
+    """Bytes from one picture, line, pixel and channel to the next. Raises ValueError for an array that does not fit."""
+    shape = _shape(spec, count)
+    if out.shape != shape or out.dtype != spec.dtype:
+        raise ValueError(f"to_tensor: out is {out.dtype}{out.shape}, needed is {spec.dtype}{shape}")
+    size = out.dtype.itemsize
+    plain = tuple(size * math.prod(shape[n + 1 :]) for n in range(4))
+    strides = plain if out.strides is None else out.strides
+    picture, *others = strides
+    channel, line, pixel = others if spec.layout == "NCHW" else (others[2], *others[:2])
+    return picture, line, pixel, channel
+
+
 @lru_cache(maxsize=64)
-def _input(spec: InputSpec) -> Input:
+def _input(spec: InputSpec, strides: tuple[int, ...]) -> Input:
     if spec.dtype not in _DTYPES:
         raise ValueError(f"to_tensor: dtype {spec.dtype!r} is not one of {', '.join(_DTYPES)}")
     if not 0 <= spec.pad <= 255:
@@ -240,8 +265,10 @@ def _input(spec: InputSpec) -> Input:
     mean, std = (np.broadcast_to(np.asarray(v, np.float64)[:depth], 3) for v in (spec.mean, spec.std))
     gain, bias = (spec.scale / std).astype(np.float32), (-mean / std).astype(np.float32)
     triple = ctypes.c_float * 3
+    size = np.dtype(spec.dtype).itemsize
+    room = depth == 3 and strides[2:] == (4 * size, size)
     return Input(
-        spec.width, spec.height, depth, spec.colour == "BGR", spec.pad, spec.layout == "NHWC",
+        *(each // size for each in strides), spec.width, spec.height, depth, spec.colour == "BGR", spec.pad, room,
         triple(*gain.tolist()), triple(*bias.tolist()),
     )  # fmt: skip
 

@@ -25,7 +25,9 @@ struct Row {                    // one part of a picture; imaging/cuda.py fills 
 };
 
 struct Input {                  // the same for all rows
-    int width, height, channels, swapped, pad, last;  // last: channels are the last dimension (NHWC)
+    long long picture, line;    // numbers of the result from one picture to the next, and from line to line
+    int column, channel;        // from pixel to pixel of a line, and from channel to channel
+    int width, height, channels, swapped, pad, room;  // room: for a fourth number behind each pixel's three
     float gain[3], bias[3];     // per channel of the output: value = level * gain + bias
 };
 
@@ -165,6 +167,9 @@ INLINE void store(Half* out, float value) {
 }
 
 template <typename Out>
+struct alignas(4 * sizeof(Out)) Four { Out c[4]; };
+
+template <typename Out>
 INLINE void to_tensor(const Row* rows, Out* out, const Input& to) {
     int x = blockIdx.x * blockDim.x + threadIdx.x;
     int y = blockIdx.y * blockDim.y + threadIdx.y;
@@ -176,12 +181,17 @@ INLINE void to_tensor(const Row* rows, Out* out, const Input& to) {
         int grey = to.channels == 1;
         found = row.means ? mean(row, ix, iy, grey) : bilinear(row, ix, iy, grey);
     }
-    long long plane = (long long)to.width * to.height, at = (long long)y * to.width + x;
-    Out* first = out + to.channels * plane * blockIdx.z;
+    Out* at = out + to.picture * blockIdx.z + to.line * y + (long long)to.column * x;
+    Four<Out> values;
     for (int k = 0; k < to.channels; k++) {
         int level = found.c[to.swapped ? 2 - k : k];
-        float value = __fadd_rn(__fmul_rn((float)level, to.gain[k]), to.bias[k]);
-        store(first + (to.last ? at * to.channels + k : k * plane + at), value);
+        store(&values.c[k], __fadd_rn(__fmul_rn((float)level, to.gain[k]), to.bias[k]));
+    }
+    if (to.room) {
+        values.c[3] = 0;
+        *(Four<Out>*)at = values;  // written at once
+    } else {
+        for (int k = 0; k < to.channels; k++) at[(long long)k * to.channel] = values.c[k];
     }
 }
 

@@ -1,4 +1,7 @@
-"""ONNX Runtime: several calls in flight over one session, on the providers that the installed package has."""
+"""ONNX Runtime: several calls in flight over one session, on the providers that the installed package has.
+
+On CUDA a session works on a stream of ours and replays CUDA graphs (onnx_cuda).
+"""
 
 from __future__ import annotations
 
@@ -8,48 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from ..media import TensorInfo
-from .base import choose, refuse, usable_cores
+from .base import Runtime, choose, graph_sizes, refuse, usable_cores
+from .onnx_session import ERRORS, chain_of, choose_provider, infos, open_session, reason, refuse_ours
 from .pool import PooledRuntime, lies_on_gpu, wait_for
 
-_DTYPES = {
-    "tensor(float)": "float32",
-    "tensor(float16)": "float16",
-    "tensor(double)": "float64",
-    "tensor(uint8)": "uint8",
-    "tensor(int8)": "int8",
-    "tensor(uint16)": "uint16",
-    "tensor(int16)": "int16",
-    "tensor(uint32)": "uint32",
-    "tensor(int32)": "int32",
-    "tensor(uint64)": "uint64",
-    "tensor(int64)": "int64",
-    "tensor(bool)": "bool",
-}
-_ERRORS = tuple(
-    getattr(ort_errors, name)
-    for name in (
-        "EPFail", "EngineError", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel",
-        "NoSuchFile", "NotImplemented", "RuntimeException",
-    )
-    if hasattr(ort_errors, name)
-)  # fmt: skip
-PROVIDERS = {  # ours → ONNX Runtime's, and the package that has it
-    "cpu": ("CPUExecutionProvider", "onnxruntime"),
-    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
-    "tensorrt": ("TensorrtExecutionProvider", "onnxruntime-gpu"),
-    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
-}
-_DEFAULT = {"cpu": "cpu", "cuda": "cuda", "gpu": "openvino", "npu": "openvino"}
 _LEVELS = {
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
     "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
-_KNOWN = ("parallel", "threads", "provider", "provider_options", "custom_ops", "optimization")
+_ON_CUDA = ("precision", "graphs", "tuned")
+_KNOWN = ("parallel", "threads", "provider", "provider_options", "custom_ops", "optimization", *_ON_CUDA)
 
 
 def load(
@@ -61,18 +35,28 @@ def load(
     provider_options: Mapping[str, Any] | None = None,
     custom_ops: str | Sequence[str] = (),
     optimization: str = "all",
-    **options: str,
-) -> OnnxRuntime:
+    **options: Any,
+) -> Runtime:
     """Load an .onnx file. `parallel` calls run at once (default: the cores we may use), each on `threads` threads.
 
     On few cores several calls of one thread each give more pictures a second than one call on all cores, because
     no thread waits for another at the end of a layer. `provider`: cpu, cuda, tensorrt, openvino (default: that of the
     device); `provider_options` are its own. `custom_ops`: libraries with operators of the user's. `optimization` of
-    the graph: none, basic, extended, all. Other options are session configuration entries ("session.…").
+    the graph: none, basic, extended, all.
+
+    With the CUDA provider, as for the torch runtime: `precision` (float32, or float16 for weights, activations and
+    inputs of a float32 model; default: as the file has it); `graphs`: CUDA graphs are recorded for batches of 1, 2, 4,
+    8, … when each first comes, `[4, 16]` for these when it is loaded, `false` for none; without the option a model
+    that cannot be recorded runs as it is, and says so; `tuned` (true) lets cuDNN try its kernels.
+
+    Other options are session configuration entries ("session.…").
     Raises ValueError for a provider that the installed package lacks and for a file that is not a model it can run.
     """
-    refuse("onnx", [key for key in options if "." not in key], _KNOWN)
+    refuse("onnx", [key for key in options if "." not in key and key not in _ON_CUDA], _KNOWN)
+    on_cuda = {key: options.pop(key) for key in _ON_CUDA if key in options}
     choose("optimization", optimization, _LEVELS)
+    given = dict(provider_options or {})
+    refuse_ours(given)
     if not Path(path).is_file():
         raise ValueError(f"there is no file {path}")
     config = ort.SessionOptions()
@@ -83,13 +67,13 @@ def load(
     for key, value in {"session.intra_op.allow_spinning": "0", **options}.items():
         config.add_session_config_entry(key, str(value))
     _register(config, [custom_ops] if isinstance(custom_ops, str) else custom_ops)
-    providers = _providers(device, provider, provider_options or {}, threads)
-    try:
-        session = ort.InferenceSession(os.fspath(path), config, providers=providers)
-    except _ERRORS as error:
-        raise ValueError(f"{path} is not a model that ONNX Runtime can run: {_reason(error)}") from error
-    if session.get_providers()[0] != providers[0][0]:
-        raise ValueError(f"{path}: ONNX Runtime could not start its {providers[0][0]}; a driver or library is missing")
+    wanted = choose_provider(device, provider)
+    _check(wanted, **on_cuda)
+    if wanted == "cuda":
+        from .onnx_cuda import load_cuda
+
+        return load_cuda(path, device, config, given, parallel or 2, **on_cuda)
+    session = open_session(path, config, chain_of(wanted, device, given, threads))
     return OnnxRuntime(session, parallel or (usable_cores() if device == "cpu" else 2), device)
 
 
@@ -97,7 +81,7 @@ class OnnxRuntime(PooledRuntime):
     """One session, shared by a pool of `parallel` threads: ONNX Runtime lets go of the GIL while it runs."""
 
     def __init__(self, session: ort.InferenceSession, parallel: int, device: str = "cpu") -> None:
-        inputs, outputs = [_info(node) for node in session.get_inputs()], [_info(o) for o in session.get_outputs()]
+        inputs, outputs = infos(session.get_inputs()), infos(session.get_outputs())
         super().__init__("onnx", inputs, outputs, parallel, device, session.get_modelmeta().custom_metadata_map)
         self.batches = self.on_gpu = device.startswith("cuda")
         self._names = [info.name for info in outputs]
@@ -109,12 +93,12 @@ class OnnxRuntime(PooledRuntime):
                 values = self._from_gpu(feed)
             else:
                 values = self._session.run(self._names, feed)
-        except _ERRORS as error:
-            raise ValueError(f"the model refused its input: {_reason(error)}") from error
+        except ERRORS as error:
+            raise ValueError(f"the model refused its input: {reason(error)}") from error
         return dict(zip(self._names, values, strict=True))
 
     def _from_gpu(self, feed: dict[str, Any]) -> list[Any]:
-        """Pictures that lie on the GPU are read where they are."""
+        """Pictures that lie on the GPU are read where they are (by TensorRT's provider)."""
         binding = self._session.io_binding()
         number = int(self.device.partition(":")[2] or 0)
         for name, value in feed.items():
@@ -131,53 +115,18 @@ class OnnxRuntime(PooledRuntime):
         return values
 
 
+def _check(
+    provider: str, precision: str | None = None, graphs: bool | Sequence[int] | None = None, tuned: object = True
+) -> None:
+    choose("precision", precision or "float32", ("float32", "float16") if provider == "cuda" else ("float32",))
+    graph_sizes(graphs)
+    if not isinstance(tuned, bool):
+        raise ValueError(f"tuned={tuned!r} is not allowed: true or false")
+
+
 def _register(config: ort.SessionOptions, libraries: Sequence[str]) -> None:
     for library in libraries:
         try:
             config.register_custom_ops_library(library)
-        except _ERRORS as error:
-            raise ValueError(f"custom_ops: {library} cannot be loaded: {_reason(error)}") from error
-
-
-def _providers(
-    device: str, provider: str | None, options: Mapping[str, Any], threads: int
-) -> list[tuple[str, dict[str, Any]]]:
-    """The wanted provider with its options first, then those that take over what it cannot run."""
-    kind, _, number = device.partition(":")
-    wanted = choose("provider", provider or _DEFAULT[kind], PROVIDERS)
-    name, package = PROVIDERS[wanted]
-    if (wanted in ("cuda", "tensorrt")) != (kind == "cuda"):
-        raise ValueError(f"the provider {wanted!r} does not run on the device {device!r}")
-    if name not in ort.get_available_providers():
-        have = ", ".join(ours for ours, (theirs, _) in PROVIDERS.items() if theirs in ort.get_available_providers())
-        raise ValueError(
-            f"the installed ONNX Runtime has no {name}, it has: {have}; install {package} in the place of onnxruntime"
-        )
-    first: dict[str, Any] = {}
-    if str(options.get("enable_cuda_graph", "0")).lower() not in ("0", "false"):
-        raise ValueError(
-            "provider_options: enable_cuda_graph would replay the first call, for pictures lie elsewhere each time; "
-            "the torch runtime records graphs"
-        )
-    if kind == "cuda":
-        first["device_id"] = number or "0"
-    elif wanted == "openvino":
-        first |= {"device_type": kind.upper() + (f".{number}" if number else ""), "num_of_threads": str(threads)}
-    chain = [(name, first | {key: str(value) for key, value in options.items()})]
-    if wanted == "tensorrt":
-        chain.append((PROVIDERS["cuda"][0], {"device_id": number or "0"}))
-    return chain if wanted == "cpu" else [*chain, (PROVIDERS["cpu"][0], {})]
-
-
-def _info(node: Any) -> TensorInfo:
-    shape = tuple(d if isinstance(d, int) and d >= 0 else None for d in node.shape or ())
-    return TensorInfo(node.name, shape, _DTYPES.get(node.type, node.type))
-
-
-def _reason(error: Exception) -> str:
-    """The sentence in ONNX Runtime's message, without its error code."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rpartition(" : ")[2][:300]
-
-
-ort.set_default_logger_severity(4)
+        except ERRORS as error:
+            raise ValueError(f"custom_ops: {library} cannot be loaded: {reason(error)}") from error

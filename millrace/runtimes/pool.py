@@ -83,6 +83,7 @@ def check_feed(inputs: Sequence[TensorInfo], feed: Mapping[str, Any]) -> None:
         fits = len(value.shape) == len(info.shape) and all(
             size is None or size == given for size, given in zip(info.shape, value.shape, strict=True)
         )
-        if not fits or str(value.dtype) != info.dtype:
-            got = TensorInfo(info.name, tuple(value.shape), str(value.dtype))
+        dtype = str(value.dtype).removeprefix("torch.")
+        if not fits or dtype != info.dtype:
+            got = TensorInfo(info.name, tuple(value.shape), dtype)
             raise ValueError(f"the model refused its input: it takes {info}, and got {got}")

@@ -75,6 +75,8 @@ def load(
     else:
         program = read(path, kind, device, **source, parallel=parallel or usable_cores())
         program = as_float16(program) if precision == "float16" else program
+    if on_gpu:  # what made the network may be under way there; it is used on streams that do not wait for that one
+        torch.cuda.current_stream(device).synchronize()
     if on_gpu and graphs and kind != "aoti" and not getattr(program.module, "open", False):
         module = kept_only(best_only(program, reads, candidates), program.outputs)
         facts = (module, program.inputs, program.outputs, program.metadata, owner)

@@ -2,10 +2,10 @@
 
 One stream of low priority, two CUDA graphs for each batch size that was used (1, 2, 4, 8, …; a batch runs on the
 next one up; where sizes were given to `warm`, on one of those up to four times as large; where `sizes` were given, on
-the next of those, whatever is left empty). A call copies its pictures
-in and replays; the results leave for pinned memory on a stream of their own while the next call runs. Nothing waits
-but one thread, which turns events into results, in order. Graphs are recorded on another stream, so that a compiled
-network can be recorded, and take over, while the one before runs.
+the next of those, whatever is left empty). A call copies its pictures in, unless they were written there (`lend`), and
+replays; the results leave for pinned memory on a stream of their own while the next call runs. Nothing waits but one
+thread, which turns events into results, in order. Graphs are recorded on another stream, so that a compiled network can
+be recorded, and take over, while the one before runs.
 """
 
 from __future__ import annotations
@@ -13,18 +13,21 @@ from __future__ import annotations
 import gc
 import queue
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
-from ..core.errors import said
 from ..cuda.context import Event, Gpu
+from ..cuda.memory import DeviceArray, add_reader
 from ..media import TensorInfo
 from .base import Inputs, Tensors
 from .pool import lies_on_gpu
+from .torch_background import Compiler
 from .torch_constants import Constants
 from .torch_fused import Fusion, roomy
+from .torch_lent import Lease, lease_of, lent
 from .torch_nms import few_left
 from .torch_program import release
 
@@ -97,11 +100,12 @@ class TorchRuntime:
         self._submitting = threading.Lock()  # a stream and its graphs are used by one thread at a time
         self._sizes = tuple(sorted(sizes))
         self._warm = self._sizes
+        self._lease: Callable[[], Lease | None] = lambda: None  # the one that was given last, while it is held
         self._pool: Any = None  # of memory, shared by the graphs: they never run at the same time
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._waiter = threading.Thread(target=self._wait, name="millrace-torch", daemon=True)
         self._waiter.start()
-        self._compiler = _Compiler(self) if compiled == "background" else None
+        self._compiler = Compiler(self) if compiled == "background" else None
 
     def run(self, inputs: Inputs) -> dict[str, Any]:
         return self.submit(inputs).result()
@@ -123,12 +127,17 @@ class TorchRuntime:
         self._gpu.use()
         values = [feed[info.name] for info in self._slots]
         count = int(values[0].shape[0])
-        captured = self._capture(count)
+        lease = lease_of(values)
+        lease = lease if lease is self._lease() else None
+        captured: _Captured = self._capture(count) if lease is None else lease.captured
         torch = self._torch
         stream = self._stream
         with torch.cuda.stream(self._torch_stream), torch.inference_mode():
             stream.wait(v.ready for v in values if getattr(v, "ready", None) is not None)
+            stream.wait(captured.uses)
             for slot, value in zip(captured.inputs, values, strict=True):
+                if lease is not None and getattr(value, "owner", None) is lease:
+                    continue  # it is the slot
                 there = torch.as_tensor(value, device=self.device if lies_on_gpu(value) else None)
                 slot[:count].copy_(there, non_blocking=True)  # else one of the CPU waits for all before it
             read = stream.record()
@@ -140,6 +149,9 @@ class TorchRuntime:
             captured.read.wait()
             captured.graph.replay()
             computed = stream.record()
+            add_reader(captured.uses, computed)
+            if lease is not None:
+                self._lease = lambda: None
         with torch.cuda.stream(self._torch_copies), torch.inference_mode():
             self._copies.wait((computed,))
             results = [_to_host(torch, out[:count]) for out in captured.outputs[: len(self._leaves)]]
@@ -147,6 +159,24 @@ class TorchRuntime:
         if self._larger:
             captured.read.clear()  # until the waiter has seen the results
         return _Call(captured, captured.taken, values, results, future)
+
+    def lend(self, name: str, count: int) -> DeviceArray | None:
+        """Where the network reads the first `count` pictures of an input, to be filled for one call and given to it.
+
+        Write there after the events `owner.uses`, as `to_tensor` does; once the call is submitted it may be another's.
+        One is lent at a time: None while somebody holds one, and where the network cannot be recorded.
+        """
+        self._gpu.use()
+        index = [info.name for info in self.inputs].index(name)
+        with self._submitting:
+            if self._lease() is not None:
+                return None
+            try:
+                lease = Lease(self._capture(count))
+            except (RuntimeError, ValueError):  # the call meets it, too, and says so
+                return None
+            self._lease = weakref.ref(lease)
+            return lent(self._gpu, lease, index, self.inputs[index], count)
 
     def warm(self, sizes: Sequence[int]) -> None:
         """Capture the graphs of these batch sizes now, not at their first call; of `sizes` where those were given."""
@@ -194,6 +224,9 @@ class TorchRuntime:
                 size = self._instead[size]
         pair = self._captured[size]
         pair.reverse()
+        lease = self._lease()
+        if lease is not None and lease.captured is pair[0]:  # somebody writes its pictures
+            pair.reverse()
         return pair[0]
 
     @property
@@ -218,15 +251,16 @@ class TorchRuntime:
             wider = getattr(program, "roomy", ())
             inputs = [roomy(slot) if place in wider else slot for place, slot in enumerate(inputs)]
             for _ in range(3):
-                self._once(program, inputs, constants)
+                found = self._once(program, inputs, constants)
+            # Not in the memory that graphs share: the next graph would write there before these were copied.
+            outputs = [torch.empty(out.shape, dtype=_to_read(torch, out), device=out.device) for out in found]
             self._recorder.synchronize()
             graph = torch.cuda.CUDAGraph()
             # Other threads go on allocating and decoding meanwhile: only this thread's calls are recorded or refused.
             graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
-                outputs = list(self._once(program, inputs, constants))
-                leaves = len(self._leaves)
-                outputs[:leaves] = [_plain(torch, out) for out in outputs[:leaves]]
+                for kept, out in zip(outputs, self._once(program, inputs, constants), strict=True):
+                    kept.copy_(out)
             except Exception as error:
                 with suppress(RuntimeError):
                     graph.capture_end()
@@ -242,7 +276,7 @@ class TorchRuntime:
         if (size, compiled) not in self._programs:
             with constants:
                 self._module(*inputs)  # now what it makes on the CPU is kept, and is not written down by the next run
-                fused = self._fusion.of(inputs)
+                fused = self._fusion.of(inputs, compiled)
             program = self._module if fused is None else fused
             if compiled:
                 program = self._torch.compile(program, dynamic=False) if fused is not None else self._compiled_whole()
@@ -290,38 +324,9 @@ class TorchRuntime:
         """The outputs of a call that seldom leave."""
         with self._torch.cuda.stream(self._torch_late), self._torch.inference_mode():
             outputs = call.captured.outputs[len(self._leaves) :]
-            copies = [_to_host(self._torch, _plain(self._torch, out[: len(call.results[0])])) for out in outputs]
+            copies = [_to_host(self._torch, out[: len(call.results[0])]) for out in outputs]
             self._late.record().synchronize()
         return {name: out.numpy() for name, out in zip(self._larger, copies, strict=True)}
-
-
-class _Compiler:
-    """Compiles a network beside its use, and has its graphs replaced by those of what was made."""
-
-    def __init__(self, runtime: TorchRuntime) -> None:
-        self._runtime = runtime
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="millrace-compile", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        done = set()
-        while not self._stop.wait(0.2):
-            for size in [size for size in self._runtime.sizes if size not in done]:
-                done.add(size)
-                try:
-                    self._runtime.replace(size, [self._runtime.record(size, compiled=True) for _ in range(2)])
-                except Exception as error:  # noqa: BLE001  # whatever the compiler raises: the network runs on as it is
-                    self._runtime.report(
-                        f"the network is not compiled for {size} pictures, it runs as it is: {said(error)}"
-                    )
-                    return
-                if self._stop.is_set():
-                    return
 
 
 @contextmanager
@@ -342,16 +347,17 @@ def _alone() -> Iterator[None]:
 
 
 class _Captured:
-    """A CUDA graph, the tensors that it reads and writes, and the event after which it may write them again.
+    """A CUDA graph, the tensors that it reads and writes, and the events after which they may be written again.
 
     `read`: nobody may want those of its outputs any more that seldom leave.
     """
 
-    __slots__ = ("constants", "graph", "inputs", "outputs", "read", "taken")
+    __slots__ = ("constants", "graph", "inputs", "outputs", "read", "taken", "uses")
 
     def __init__(self, inputs: list[Any], outputs: list[Any], graph: Any, constants: Constants) -> None:
         self.inputs, self.outputs, self.graph, self.constants = inputs, outputs, graph, constants
         self.taken: Event | None = None
+        self.uses: list[Event] = []  # the events after which its inputs may be written again
         self.read = threading.Event()
         self.read.set()
 
@@ -368,10 +374,9 @@ class _Call:
         self.inputs, self.results, self.future = inputs, results, future
 
 
-def _plain(torch: Any, values: Any) -> Any:
-    """An output as it leaves."""
-    values = values.contiguous()
-    return values.float() if values.dtype == torch.float16 else values
+def _to_read(torch: Any, out: Any) -> Any:
+    """The type in which an output is read."""
+    return torch.float32 if out.dtype == torch.float16 else out.dtype
 
 
 def _to_host(torch: Any, values: Any) -> Any:

@@ -18,6 +18,7 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from .torch_convolution import convolution_relu
+from .torch_pooling import pool_faster
 
 _aten = torch.ops.aten
 _CONVOLUTION = (_aten.convolution.default, _aten._convolution.default)  # the second: as TorchScript traced it
@@ -40,9 +41,9 @@ class Fusion:
         self._module = module
         self._shared: dict[Any, Any] = {}
 
-    def of(self, inputs: Sequence[Any]) -> Any | None:
+    def of(self, inputs: Sequence[Any], compiled: bool = False) -> Any | None:
         """The network for inputs of these shapes, on their device, to be called like it; None where it stays as it is:
-        nothing in it can be fused, or running it cannot be written down.
+        nothing in it can be fused, or running it cannot be written down. One that is `compiled` keeps its pooling.
 
         The inputs whose numbers are in its set `roomy` must be of the kind that `roomy` makes.
         """
@@ -50,7 +51,10 @@ class Fusion:
             traced = make_fx(lambda *tensors: tuple(self._module(*tensors)))(*inputs)
         except (RuntimeError, TypeError, ValueError, AssertionError, AttributeError, KeyError):
             return None  # it runs as it is, or the same error comes then, where it is told
-        return traced if _Network(traced, self._shared).fuse() else None
+        fused = _Network(traced, self._shared).fuse()
+        pooled = not compiled and pool_faster(traced.graph)
+        traced.recompile()
+        return traced if fused or pooled else None
 
 
 def roomy(pictures: Any) -> Any:
@@ -97,7 +101,6 @@ class _Network:
         self._graph.eliminate_dead_code(_has_effect)
         matches = [node for node in list(self._graph.nodes) if node.target in _RELU and self._fuse(node)]
         self._graph.eliminate_dead_code(_has_effect)
-        self._traced.recompile()
         return bool(matches)
 
     def _fuse(self, relu: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..core.errors import ConfigError
 from ..cuda.context import gpu
 from ..cuda.kernel import Module
 
@@ -19,21 +20,23 @@ class Kernels:
     def __init__(self, file: str) -> None:
         self._file = file
         self._compiling = threading.Lock()
-        self._modules: dict[int, Any] = {}  # by GPU
+        self._modules: dict[int, Module | None] = {}  # by GPU
 
     @property
     def source(self) -> str:
         return files(__package__).joinpath(self._file).read_text()
 
-    def launch(
-        self, name: str, device: Any, grid: tuple[int, int, int], block: tuple[int, int, int], arguments: list[Any]
-    ) -> None:
-        """Queue a kernel on PyTorch's present stream of a device; `arguments` are ctypes values."""
-        stream: Any = SimpleNamespace(handle=torch.cuda.current_stream(device).cuda_stream)
-        self._module(device.index)[name].launch(stream, grid, block, arguments)
-
-    def _module(self, ordinal: int) -> Any:
+    def on(self, ordinal: int) -> Module | None:
+        """The kernels of a GPU, compiled once in the process; None where they cannot be: without NVRTC, say."""
         with self._compiling:
             if ordinal not in self._modules:
-                self._modules[ordinal] = Module(gpu(f"cuda:{ordinal}"), self.source)
+                try:
+                    self._modules[ordinal] = Module(gpu(f"cuda:{ordinal}"), self.source)
+                except (ConfigError, RuntimeError):
+                    self._modules[ordinal] = None
             return self._modules[ordinal]
+
+
+def present_stream(device: Any) -> Any:
+    """PyTorch's stream of a device at the moment, to launch kernels on."""
+    return SimpleNamespace(handle=torch.cuda.current_stream(device).cuda_stream)

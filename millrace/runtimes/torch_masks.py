@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..media import FRACTIONS, Cells
-from .torch_kernels import Kernels
+from .torch_kernels import Kernels, present_stream
 
 ROOM: float = 2  # so many pictures of a prototype's size do the windows of one picture fill at most
 _kernels = Kernels("masks.cu")
@@ -83,6 +83,9 @@ def step_by_step(prototypes: Any, cells: Any, pixels: Any, rows: Any, first: int
 
 def by_kernel(prototypes: Any, cells: Any, pixels: Any, rows: Any, first: int) -> Any:
     """The same in one kernel, on PyTorch's present stream."""
+    kernels = _kernels.on(prototypes.device.index)
+    if kernels is None:
+        return step_by_step(prototypes, cells, pixels, rows, first)
     count, _, _, wide = prototypes.shape
     strides = prototypes.stride()
     if strides[2] != wide * strides[3]:
@@ -94,7 +97,8 @@ def by_kernel(prototypes: Any, cells: Any, pixels: Any, rows: Any, first: int) -
     arguments: list[Any] = [ctypes.c_void_p(each.data_ptr()) for each in (prototypes, cells, pixels, rows, logits)]
     arguments += map(ctypes.c_int, (size, cells.shape[1], cells.shape[2], first))
     arguments += map(ctypes.c_longlong, (strides[0], strides[1], strides[3]))
-    _kernels.launch("mask_logits", rows.device, (-(-size // _BLOCK), 1, count), (_BLOCK, 1, 1), arguments)
+    grid = (-(-size // _BLOCK), 1, count)
+    kernels["mask_logits"].launch(present_stream(rows.device), grid, (_BLOCK, 1, 1), arguments)
     return logits
 
 

@@ -16,7 +16,7 @@ import torch
 from ..media import ASKED, FRACTIONS, MASK_WINDOWS, MASKS, Cells, TensorInfo
 from . import torch_masks
 from .torch_best import BestCells, Rows
-from .torch_kernels import Kernels
+from .torch_kernels import Kernels, present_stream
 
 KEPT = 320  # rows of a picture that leave: somewhat more than the objects that readers give, 300
 ROWS_LEFT_OUT = "surest row left out"
@@ -190,15 +190,18 @@ def _fates(a: Any, b: Any, limit: Any) -> Any:
 def by_kernel(
     cells: Any, classes: Any, places: Any, asked: Any, kind: int, score: int, objectness: bool
 ) -> tuple[Any, Any, Any]:
-    """The same in one kernel, but for the order; on PyTorch's present stream."""
+    """The same in one kernel, but for the order; on PyTorch's present stream. Where there are no kernels, all stay."""
     order, scores = _in_order(cells, asked, score, objectness)
+    kernels = _kernels.on(cells.device.index)
+    if kernels is None:
+        return order, scores, (scores < asked[:, :1]).to(torch.uint8) * _GOES
     count, high, numbers = cells.shape
     boxes = torch.empty((count, high, 4), dtype=torch.float32, device=cells.device)
     fates = torch.empty((count, high), dtype=torch.uint8, device=cells.device)
     tensors = [each.contiguous() for each in (cells, classes, places, order, scores, asked)]
     arguments: list[Any] = [ctypes.c_void_p(each.data_ptr()) for each in (*tensors, boxes, fates)]
     arguments += map(ctypes.c_int, (high, numbers, kind))
-    _kernels.launch("suppress", cells.device, (count, 1, 1), (_THREADS, 1, 1), arguments)
+    kernels["suppress"].launch(present_stream(cells.device), (count, 1, 1), (_THREADS, 1, 1), arguments)
     return order, scores, fates
 
 

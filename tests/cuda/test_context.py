@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,3 +49,18 @@ def test_a_gpu_that_takes_no_further_process_says_why(monkeypatch: pytest.Monkey
     with pytest.raises(ConfigError):
         Gpu(0)
     assert os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] == "4"
+
+
+def test_a_thread_is_not_disturbed_by_graphs_that_others_record():
+    """It may allocate memory meanwhile: said once a thread, and again with the context."""
+    told: list[Any] = []
+    owner = Gpu.__new__(Gpu)
+    owner._local, owner.context = threading.local(), 5
+    owner.driver = SimpleNamespace(
+        CUstreamCaptureMode=SimpleNamespace(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL="own"),
+        cuCtxSetCurrent=lambda context: (told.append(context), (0,))[1],
+        cuThreadExchangeStreamCaptureMode=lambda mode: (told.append(mode), (0, "global"))[1],
+    )
+    for again in (False, False, True):
+        owner.use(again)
+    assert told == [5, "own", 5, "own"]

@@ -34,7 +34,11 @@ class Imaging:
     def to_tensor(self, images, spec, out=None, boxes=None):
         self.asked.append(len(images))
         rows, places = open_imaging("cpu").to_tensor([download(image) for image in images], spec, boxes=boxes)
-        return there(self.gpu, rows), places
+        array = there(self.gpu, rows)
+        if out is None:
+            return array, places
+        self.gpu.driver.cuMemcpyDtoDAsync(out.pointer, array.pointer, rows.nbytes, None)
+        return out, places
 
     def upload(self, image):
         return image if image.memory != "cpu" else upload(self.gpu, image)
@@ -77,6 +81,39 @@ def test_a_network_of_the_cpu_reads_pictures_of_a_gpu(gpu, tmp_path, batch):
     wanted = found(Infer(model=model), frames(None, 3))
     assert found(Infer(model=model), frames(gpu, 3)) == wanted and len(wanted[2]) == 2
     assert set(gpu.imaging.asked) == {batch or 1}  # one of a fixed batch is filled up where its pictures are made
+
+
+@pytest.mark.parametrize("where", ["cuda:0", "cuda:1"])
+def test_pictures_are_written_into_memory_that_the_runtime_lends(gpu, tmp_path, monkeypatch, where):
+    """Where it lies on their GPU."""
+    lends, given, run = [], [], PooledRuntime.run
+
+    def lend(self, name, count):
+        lends.append(memory.empty(gpu.copies, (count, 3, 64, 64), "float32"))
+        return lends[-1]
+
+    def seen(self, inputs):
+        given.append(inputs()["images"])
+        return run(self, {"images": given[-1]})
+
+    monkeypatch.setattr(OnnxRuntime, "lend", lend, raising=False)
+    monkeypatch.setattr(OnnxRuntime, "run", seen)
+    model = str(make_detector(tmp_path / "m.onnx", BOXES, "yolov8", classes=5, batch=1))
+    element = Infer(model=model)
+    monkeypatch.setattr(PooledRuntime, "device", property(lambda self: where, lambda self, value: None), raising=False)
+    assert found(element, frames(gpu, 2))[1]
+    assert all(any(each is array for each in lends) for array in given) == (where == gpu.name)
+    assert len(given) == 2 and len(lends) == (2 if where == gpu.name else 0)
+
+
+def test_an_array_whose_numbers_do_not_follow_each_other_is_read_as_it_is(gpu):
+    rows = np.arange(48, dtype=np.float16).reshape(2, 2, 3, 4)
+    all_of_it = there(gpu, rows)
+    array = memory.DeviceArray(gpu, all_of_it.pointer, (2, 3, 2, 3), "f2", (48, 2, 24, 8), all_of_it.owner)
+    want = rows[..., :3].transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(array.numpy(), want)
+    np.testing.assert_array_equal(array[1:].copy().numpy(), want[1:])
+    assert array.copy().strides == array.strides
 
 
 def test_pictures_of_both_kinds_in_one_batch(gpu, tmp_path, monkeypatch):

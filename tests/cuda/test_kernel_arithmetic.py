@@ -13,7 +13,7 @@ import pytest
 import millrace.imaging
 from millrace.cuda.memory import DeviceArray
 from millrace.imaging.cpu import open_imaging
-from millrace.imaging.cuda import Input, Rows, _input
+from millrace.imaging.cuda import Input, Rows, _input, _shape, _strides
 from millrace.media import Image, InputSpec
 
 STAND_INS = """
@@ -62,7 +62,7 @@ def kernels(tmp_path_factory):
     return ctypes.CDLL(str(folder / "kernels.so"))
 
 
-def by_kernel(kernels, images, spec, boxes=None):
+def by_kernel(kernels, images, spec, boxes=None, out=None):
     """What the kernel makes of pictures in ordinary memory."""
     there = []
     for image in images:
@@ -71,10 +71,9 @@ def by_kernel(kernels, images, spec, boxes=None):
             Image(image.format, planes, image.width, image.height, matrix=image.matrix, full_range=image.full_range)
         )
     rows, placements = Rows().of(there, spec, boxes)
-    to = _input(spec)
-    depth = to.channels
-    size = (spec.height, spec.width)
-    out = np.empty((len(images), *((depth, *size) if spec.layout == "NCHW" else (*size, depth))), spec.dtype)
+    out = np.empty(_shape(spec, len(images)), spec.dtype) if out is None else out
+    array = DeviceArray(None, out.ctypes.data, out.shape, out.dtype, out.strides)
+    to = _input(spec, _strides(array, spec, len(images)))
     run = getattr(kernels, f"run_to_{spec.dtype}")
     run.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.POINTER(Input), ctypes.c_int]
     run(rows.ctypes.data, out.ctypes.data, ctypes.byref(to), len(images))
@@ -87,8 +86,8 @@ def picture(rng, format, width, height, **how):
     return Image(format, planes, width, height, **how)
 
 
-def same(kernels, images, spec, boxes=None):
-    got, where = by_kernel(kernels, images, spec, boxes)
+def same(kernels, images, spec, boxes=None, out=None):
+    got, where = by_kernel(kernels, images, spec, boxes, out)
     want, places = open_imaging().to_tensor(images, spec, boxes=boxes)
     assert where == places
     assert np.array_equal(got, want), np.abs(got.astype(float) - want.astype(float)).max()
@@ -146,3 +145,42 @@ def test_boxes_that_cannot_be(boxes, words):
     image = Image("GRAY8", [plane], 64, 48)
     with pytest.raises(ValueError, match=words):
         Rows().of([image], InputSpec(8, 8), boxes)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "uint8", "int8"])
+@pytest.mark.parametrize("room", [0, 1])
+def test_pictures_where_channels_lie_together(kernels, dtype, room):
+    """As networks want it, in half precision with room for a fourth channel, which is nothing."""
+    rng = np.random.default_rng(11)
+    spec = InputSpec(37, 29, "BGR", dtype=dtype, **(IMAGENET if dtype == "float16" else {}))
+    memory = np.full((3, 29, 37, 3 + room), 77, dtype)
+    out = memory[..., :3].transpose(0, 3, 1, 2)
+    images = [picture(rng, format, 64, 48) for format in ("NV12", "RGB")]
+    same(kernels, images, spec, out=out[:2])
+    assert not memory[:2, ..., 3:].any()
+    assert (memory[2] == 77).all()
+
+
+def test_pictures_in_every_second_place(kernels):
+    """Memory between the numbers is not touched, where it is not one number behind a pixel's three."""
+    rng = np.random.default_rng(12)
+    frame = picture(rng, "NV12", 40, 30)
+    for shape, part in (
+        ((2, 3, 16, 44), np.s_[:, :, :, ::2]),
+        ((2, 3, 32, 22), np.s_[:, :, ::2]),
+        ((4, 3, 16, 22), np.s_[::2]),
+    ):
+        memory = np.full(shape, -5, np.float32)
+        same(kernels, [frame] * 2, InputSpec(22, 16), out=memory[part])
+        memory[part] = -5
+        assert (memory == -5).all()
+    grey = np.full((1, 16, 22, 4), 9, np.uint8)
+    same(kernels, [frame], InputSpec(22, 16, "GRAY", "NHWC", "uint8"), out=grey[..., :1])
+    assert (grey[..., 1:] == 9).all()
+
+
+def test_arrays_that_do_not_fit():
+    spec = InputSpec(22, 16)
+    for shape, dtype in (((2, 3, 16, 22), "float32"), ((1, 16, 22, 3), "float32"), ((1, 3, 16, 22), "float16")):
+        with pytest.raises(ValueError, match=r"out is .*, needed is float32\(1, 3, 16, 22\)"):
+            _strides(DeviceArray(None, 0, shape, dtype), spec, 1)

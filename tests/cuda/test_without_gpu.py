@@ -66,15 +66,17 @@ def test_the_kernels_compile(architecture):
         code = compile_source((here / "kernels.cu").read_text(), architecture)
         drawing = compile_source(shared + (here / "draw.cu").read_text(), architecture)
         planes = compile_source(shared + (here / "planes.cu").read_text(), architecture)
-        runtimes = here.parent / "runtimes"
-        kept = compile_source((runtimes / "nms.cu").read_text(), architecture)
-        masks = compile_source((runtimes / "masks.cu").read_text(), architecture)
+        runtimes = here.with_name("runtimes")
+        pooling, kept, masks = (
+            compile_source((runtimes / name).read_text(), architecture) for name in ("pooling.cu", "nms.cu", "masks.cu")
+        )
     except RuntimeError as error:  # the bindings are there, the compiler's library is not
         pytest.skip(str(error))
     assert b"draw" in drawing
     assert b"conceal_rows" in planes
     assert b"suppress" in kept
     assert b"mask_logits" in masks
+    assert b"max_pool_float16" in pooling and b"max_pool_float32" in pooling
     for name in (b"to_float32", b"to_float16", b"to_uint8", b"to_int8"):
         assert name in code
 

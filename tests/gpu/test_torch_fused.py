@@ -11,10 +11,13 @@ if os.environ.get("FAIL_WITHOUT_CUDA") != "1":
     pytest.importorskip("torch", reason="torch is an extra")
 
 import torch
+from drawn import picture
+from host_gpu import upload
 
 from millrace.cuda.context import gpu
-from millrace.media import TensorInfo
-from millrace.runtimes import torch_convolution
+from millrace.imaging.cuda import open_imaging
+from millrace.media import InputSpec, TensorInfo
+from millrace.runtimes import torch_convolution, torch_pooling
 from millrace.runtimes.torch_cuda import TorchRuntime
 
 
@@ -38,6 +41,52 @@ class Residual(torch.nn.Module):
         return (self.last(y) + 0,)
 
 
+def runtime_of(net, device, precision, size=(96, 160), **how):
+    infos = [TensorInfo("images", (None, 3, *size), precision)], [TensorInfo("out", (None, 4, 24, 40), precision)]
+    return TorchRuntime(net.to(getattr(torch, precision)), *infos, {}, gpu(device), **how)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_pictures_are_prepared_where_the_network_reads_them(device, precision):
+    """Half precision with room for a fourth channel."""
+    torch.manual_seed(4)
+    runtime, imaging = runtime_of(Residual().eval(), device, precision), open_imaging(device)
+    spec = InputSpec(160, 96, dtype=precision, scale=1 / 255)
+    for count in (3, 2, 3, 4):
+        images = [upload(gpu(device), picture("NV12", 320 - 2 * n, 200)) for n in range(count)]
+        tensor, places = imaging.to_tensor(images, spec)
+        want = runtime.run({"images": tensor})["out"]
+        lent = runtime.lend("images", count)
+        assert lent.strides[3] == (8 if precision == "float16" else 12)
+        filled, also = imaging.to_tensor(images, spec, out=lent)
+        assert filled is lent and also == places
+        assert np.array_equal(lent.numpy(), tensor.numpy())
+        assert np.array_equal(runtime.run({"images": lent})["out"], want)
+        del lent, filled
+    runtime.close()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize("pool", [((3, 3), (2, 2), (1, 1)), ((2, 2), (2, 2), (0, 0)), ((5, 5), (1, 1), (2, 2))])
+def test_max_pooling_gives_the_maxima_of_pytorch(device, dtype, pool):
+    """In a graph, too."""
+    generator = torch.Generator(device).manual_seed(6)
+    x = torch.randn((3, 64, 37, 50), generator=generator, device=device, dtype=torch.float32).to(dtype)
+    x = x.contiguous(memory_format=torch.channels_last)
+    x[0, :, 5:9, 7], x[1, 3:30, :20], x[2, :2] = float("nan"), float("inf"), -float("inf")
+    stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+    assert torch_pooling.fits(x) and torch_pooling._on(0)
+    torch.cuda.synchronize()
+    with torch.inference_mode(), torch.cuda.graph(graph, stream=stream):
+        got = torch_pooling.max_pool(x, *pool)
+    graph.replay()
+    torch.cuda.synchronize()
+    want = torch.nn.functional.max_pool2d(x, *pool)
+    assert got.stride() == want.stride()
+    assert torch.equal(got.isnan(), want.isnan()) and want.isnan().any()
+    assert torch.equal(got.nan_to_num(7.0, 9.0, -9.0), want.nan_to_num(7.0, 9.0, -9.0))
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize(("precision", "error"), [("float32", 1e-5), ("float16", 3e-3)])
 def test_fused_convolutions_give_what_the_network_gives(device, compiler, precision, error, compiled):
@@ -50,8 +99,7 @@ def test_fused_convolutions_give_what_the_network_gives(device, compiler, precis
     x = torch.rand(3, 3, 96, 160)
     with torch.inference_mode():
         want = net(x)[0].numpy()
-    infos = [TensorInfo("images", (None, 3, 96, 160), precision)], [TensorInfo("out", (None, 4, 24, 40), precision)]
-    runtime = TorchRuntime(net.to(getattr(torch, precision)), *infos, {}, gpu(device), compiled=compiled)
+    runtime = runtime_of(net, device, precision, compiled=compiled)
     refused = set(torch_convolution._refused)
     got = runtime.run({"images": x.numpy().astype(precision)})["out"]
     (program,) = runtime._programs.values()

@@ -14,6 +14,19 @@ from millrace.runtimes import load  # noqa: E402
 SIZE = (64, 96)
 
 
+class Slow(torch.nn.Module):
+    """A network whose trial runs keep the GPU busy for a moment, as other processes do."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(*[torch.nn.Conv2d(3, 3, 3, 1, 1) for _ in range(8)])
+
+    def forward(self, pictures):
+        if pictures.is_cuda and pictures.dtype == torch.float32:
+            torch.cuda._sleep(200_000_000)
+        return self.layers(pictures)
+
+
 @pytest.fixture
 def net():
     torch.manual_seed(3)
@@ -47,5 +60,21 @@ def test_programs(device, net, tmp_path, name, graphs, precision, limit):
             (got,) = runtime.run({info.name: x}).values()
             assert got.dtype == np.float32
             assert np.abs(got - want).max() < limit
+    finally:
+        runtime.close()
+
+
+def test_weights_are_there_before_they_are_used(device, tmp_path):
+    """They are made half on PyTorch's stream, and laid out anew on the runtime's, which waits for no other."""
+    torch.manual_seed(3)
+    net = Slow().eval()
+    torch.save(net.state_dict(), tmp_path / "net.pth")
+    options = {"model": f"{__file__}:Slow", "size": SIZE, "precision": "float16", "graphs": True}
+    runtime = load(tmp_path / "net.pth", device, prefer="torch", **options)
+    try:
+        x = np.random.default_rng(1).uniform(0, 1, (2, 3, *SIZE)).astype(np.float16)
+        (got,) = runtime.run({runtime.inputs[0].name: x}).values()
+        with torch.inference_mode():
+            assert np.abs(got - net(torch.from_numpy(x.astype(np.float32))).numpy()).max() < 5e-3
     finally:
         runtime.close()

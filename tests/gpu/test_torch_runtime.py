@@ -310,3 +310,24 @@ def test_pictures_that_the_gpu_still_makes_are_waited_for(device, net, graphs):
     finally:
         runtime.close()
         reference.close()
+
+
+def test_what_one_graph_answered_outlasts_the_replay_of_another(device, net):
+    """It is copied to the CPU on a stream of its own, while the next graph runs in the memory that they share."""
+    import torch
+
+    runtime = load(net, device, precision="float32")
+    graphs = [runtime.record(size) for size in (8, 8, 4)]
+    for graph in graphs:
+        graph.inputs[0].copy_(torch.as_tensor(pictures(len(graph.inputs[0])), device=device))
+    for graph in (*graphs, *graphs):
+        graph.graph.replay()
+        torch.cuda.synchronize()
+        answered = [out.clone() for out in graph.outputs]
+        for other in graphs:
+            if other is not graph:
+                other.inputs[0].mul_(0.5)
+                other.graph.replay()
+        torch.cuda.synchronize()
+        assert all(torch.equal(out, was) for out, was in zip(graph.outputs, answered, strict=True))
+    runtime.close()

@@ -85,7 +85,7 @@ def test_a_provider_that_the_package_lacks_is_named_with_what_to_install(tmp_pat
         load(model, provider="openvino")
     with pytest.raises(ValueError, match="'cuda' does not run on the device 'cpu'"):
         load(model, provider="cuda")
-    with pytest.raises(ValueError, match="enable_cuda_graph would replay the first call"):
+    with pytest.raises(ValueError, match="enable_cuda_graph cannot be set: the option `graphs`"):
         load(model, provider_options={"enable_cuda_graph": 1})
     with pytest.raises(ValueError, match="provider='tpu' is not allowed: cpu, cuda, tensorrt, openvino"):
         load(model, provider="tpu")
@@ -97,6 +97,13 @@ def test_options_that_do_not_exist_are_errors(tmp_path):
         load(model, thread=2)
     with pytest.raises(ValueError, match="optimization='most' is not allowed"):
         load(model, optimization="most")
+    with pytest.raises(ValueError, match="precision='float16' is not allowed: float32"):
+        load(model, precision="float16")
+    for wrong in (4, [], [0], ["a"]):
+        with pytest.raises(ValueError, match=r"graphs: .* is not allowed: true, false, or the sizes"):
+            load(model, graphs=wrong)
+    with pytest.raises(ValueError, match="tuned=1 is not allowed"):
+        load(model, tuned=1)
 
 
 def test_session_entries_and_optimization_reach_the_session(tmp_path):

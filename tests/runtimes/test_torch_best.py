@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -124,12 +125,13 @@ def test_the_option_is_a_number(value, tmp_path):
 
 
 def test_what_is_loaded_for_a_gpu_knows_what_is_read(monkeypatch, tmp_path):
-    made, path = [], tmp_path / "net.pt2"
+    made, waited, path = [], [], tmp_path / "net.pt2"
     torch.export.save(torch.export.export(torch.nn.Identity(), (torch.zeros(1, 3, 256, 256),)), str(path))
 
     class Runtime:
         def __init__(self, module, *rest):
             made.append(module)
+            assert len(waited) == len(made)  # for what made the network, before it is used on another stream
 
         def warm(self, sizes):
             pass
@@ -138,6 +140,8 @@ def test_what_is_loaded_for_a_gpu_knows_what_is_read(monkeypatch, tmp_path):
     monkeypatch.setattr("millrace.runtimes.torch_cuda.TorchRuntime", Runtime)
     monkeypatch.setattr(torch_runtime, "_gpu", lambda device: None)
     monkeypatch.setattr(torch_runtime, "read", lambda *args, **more: heads)
+    stream = SimpleNamespace(synchronize=lambda: waited.append(True))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)
     reads = CellsRead("yolov8", None, ["head", "other"], None, {})
     for options in ({}, {"candidates": 50}, {"candidates": 0}, {"candidates": False}):
         torch_runtime.load(path, "cuda:0", reads=reads, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import time
 import weakref
@@ -61,6 +62,7 @@ def make(host_gpu, monkeypatch):  # noqa: F811
     monkeypatch.setattr(host_gpu, "name", "cpu", raising=False)
     monkeypatch.setattr(torch.cuda, "ExternalStream", lambda handle, device: None)
     monkeypatch.setattr(torch_cuda, "_to_host", lambda torch, values: values.clone())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(synchronize=lambda: None))
     made = []
 
     def runtime(batch=None, module=None, infos=None, **settings):
@@ -127,6 +129,58 @@ def test_what_goes_wrong_with_an_answer_is_told_and_the_next_call_works(make):
     assert (runtime.submit(pictures(1)).result(20)["out"] == 2).all()
 
 
+def written(array, value):
+    """Lent memory, filled. On a GPU `to_tensor` does it."""
+    there = (ctypes.c_char * 4096).from_address(array.pointer)
+    np.ndarray(array.shape, array.dtype, there, strides=array.strides)[:] = value
+    return array
+
+
+def lender(make):
+    return make(infos=[TensorInfo("images", (None, 3, 4, 5), "float32")])
+
+
+def test_pictures_are_written_where_the_network_reads_them(make):
+    """The two graphs of a size in turn; whoever writes a picture waits for the network that read the last."""
+    runtime, places = lender(make), []
+    assert runtime.lend("images", 2).strides == (240, 4, 60, 12)
+    for value in range(4):
+        array = runtime.lend("images", 2)
+        places.append(array.pointer)
+        assert array.shape == (2, 3, 4, 5) and array.dtype == np.float32
+        waits = [*array.owner.uses]
+        assert len(waits) == (value > 1)
+        array.owner.written(runtime._stream.record())
+        assert (runtime.run({"images": written(array, value)})["images"] == 2 * value).all()
+        assert array.owner.uses[-1] not in waits
+    assert places[0] != places[1] and places[:2] == places[2:]
+
+
+def test_what_is_lent_is_nobody_elses_until_it_is_given_back(make):
+    runtime = lender(make)
+    array = written(runtime.lend("images", 2), 5)
+    assert runtime.lend("images", 2) is None
+    for value in (1, 2, 3):
+        other = {"images": np.full((2, 3, 4, 5), value, np.float32)}
+        assert (runtime.run(other)["images"] == 2 * value).all()
+    assert (runtime.run({"images": array})["images"] == 10).all()
+    del array
+    assert runtime.lend("images", 2) is not None  # and dropped
+    assert runtime.lend("images", 2) is not None
+
+
+def test_a_network_that_cannot_be_recorded_lends_nothing_and_says_why_when_called(make, monkeypatch):
+    runtime = lender(make)
+
+    def record(size, compiled=False):
+        raise ValueError("the network cannot be recorded")
+
+    monkeypatch.setattr(runtime, "record", record)
+    assert runtime.lend("images", 2) is None
+    with pytest.raises(ValueError, match="cannot be recorded"):
+        runtime.run({"images": np.zeros((2, 3, 4, 5), np.float32)})
+
+
 def test_a_closed_networks_weights_go_at_once_and_the_collector_may_find_the_rest(make):
     runtime = make()
     runtime.run(pictures(1))
@@ -176,7 +230,7 @@ def test_the_network_runs_once_before_it_is_written_down(make, monkeypatch):
     order, module = [], Double()
     runtime = make(module=module)
     monkeypatch.setattr(module, "forward", lambda x: order.append(type(x)) or (x,))
-    monkeypatch.setattr(runtime._fusion, "of", lambda inputs: order.append("written down"))
+    monkeypatch.setattr(runtime._fusion, "of", lambda inputs, compiled: order.append("written down"))
     runtime._program([torch.rand(1, 3)], Constants(), 1, False)
     assert order == [torch.Tensor, "written down"]
 
