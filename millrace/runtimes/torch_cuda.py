@@ -27,6 +27,7 @@ from .pool import lies_on_gpu
 from .torch_background import Compiler
 from .torch_constants import Constants
 from .torch_fused import Fusion, roomy
+from .torch_leaving import Leaving
 from .torch_lent import Lease, lease_of, lent
 from .torch_nms import few_left
 from .torch_program import release
@@ -154,7 +155,7 @@ class TorchRuntime:
                 self._lease = lambda: None
         with torch.cuda.stream(self._torch_copies), torch.inference_mode():
             self._copies.wait((computed,))
-            results = [_to_host(torch, out[:count]) for out in captured.outputs[: len(self._leaves)]]
+            results = [_to_host(torch, out) for out in captured.outputs.copied(count)]
             captured.taken = self._copies.record()
         if self._larger:
             captured.read.clear()  # until the waiter has seen the results
@@ -252,14 +253,13 @@ class TorchRuntime:
             inputs = [roomy(slot) if place in wider else slot for place, slot in enumerate(inputs)]
             for _ in range(3):
                 found = self._once(program, inputs, constants)
-            # Not in the memory that graphs share: the next graph would write there before these were copied.
-            outputs = [torch.empty(out.shape, dtype=_to_read(torch, out), device=out.device) for out in found]
+            outputs = Leaving(found, len(self._leaves))
             self._recorder.synchronize()
             graph = torch.cuda.CUDAGraph()
             # Other threads go on allocating and decoding meanwhile: only this thread's calls are recorded or refused.
             graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
-                for kept, out in zip(outputs, self._once(program, inputs, constants), strict=True):
+                for kept, out in zip(outputs.tensors, self._once(program, inputs, constants), strict=True):
                     kept.copy_(out)
             except Exception as error:
                 with suppress(RuntimeError):
@@ -310,7 +310,8 @@ class TorchRuntime:
                 for value in call.inputs:  # and so have the events that this call waited for
                     if getattr(value, "ready", None) is not None:
                         value.ready.happened = True
-                results = {name: out.numpy() for name, out in zip(self._leaves, call.results, strict=True)}
+                outputs = call.captured.outputs.arrays(call.results, int(call.inputs[0].shape[0]))
+                results = dict(zip(self._leaves, outputs, strict=True))
                 if self._larger and few_left(results, call.inputs[-1]):
                     results |= self._all_rows(call)
                 call.captured.read.set()
@@ -323,8 +324,8 @@ class TorchRuntime:
     def _all_rows(self, call: _Call) -> dict[str, Any]:
         """The outputs of a call that seldom leave."""
         with self._torch.cuda.stream(self._torch_late), self._torch.inference_mode():
-            outputs = call.captured.outputs[len(self._leaves) :]
-            copies = [_to_host(self._torch, out[: len(call.results[0])]) for out in outputs]
+            outputs = call.captured.outputs.tensors[len(self._leaves) :]
+            copies = [_to_host(self._torch, out[: len(call.inputs[-1])]) for out in outputs]
             self._late.record().synchronize()
         return {name: out.numpy() for name, out in zip(self._larger, copies, strict=True)}
 
@@ -354,7 +355,7 @@ class _Captured:
 
     __slots__ = ("constants", "graph", "inputs", "outputs", "read", "taken", "uses")
 
-    def __init__(self, inputs: list[Any], outputs: list[Any], graph: Any, constants: Constants) -> None:
+    def __init__(self, inputs: list[Any], outputs: Leaving, graph: Any, constants: Constants) -> None:
         self.inputs, self.outputs, self.graph, self.constants = inputs, outputs, graph, constants
         self.taken: Event | None = None
         self.uses: list[Event] = []  # the events after which its inputs may be written again
@@ -372,11 +373,6 @@ class _Call:
     ) -> None:
         self.captured, self.event = captured, event
         self.inputs, self.results, self.future = inputs, results, future
-
-
-def _to_read(torch: Any, out: Any) -> Any:
-    """The type in which an output is read."""
-    return torch.float32 if out.dtype == torch.float16 else out.dtype
 
 
 def _to_host(torch: Any, values: Any) -> Any:

@@ -25,6 +25,7 @@ from millrace.runtimes import torch_cuda  # noqa: E402
 from millrace.runtimes.torch import TorchThreads  # noqa: E402
 from millrace.runtimes.torch_best import BestCells  # noqa: E402
 from millrace.runtimes.torch_constants import Constants  # noqa: E402
+from millrace.runtimes.torch_leaving import Leaving  # noqa: E402
 from millrace.runtimes.torch_nms import KeptCells  # noqa: E402
 from millrace.runtimes.torch_program import Program  # noqa: E402
 
@@ -48,10 +49,10 @@ class Played(torch_cuda.TorchRuntime):
     def record(self, size, compiled=False):
         module = self._module
         inputs = [self._input(info, size) for info in self._slots]
-        outputs = [out.clone() for out in module(*inputs)]
+        outputs = Leaving(module(*inputs), len(self._leaves))
 
         def replay():
-            for out, new in zip(outputs, module(*inputs), strict=True):
+            for out, new in zip(outputs.tensors, module(*inputs), strict=True):
                 out.copy_(new)
 
         return torch_cuda._Captured(inputs, outputs, SimpleNamespace(replay=replay), None)
