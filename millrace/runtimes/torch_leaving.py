@@ -23,7 +23,7 @@ class Leaving:
         self._facts = [(out.shape, kind) for out, kind in zip(found, kinds, strict=True)]
         sizes = [math.prod(shape) * kind.itemsize for shape, kind in self._facts]
         small = [n for n, out in enumerate(found[:leaves]) if sizes[n] <= _SMALL * len(out)]
-        self._leaves = leaves
+        self._leaves = len(found[:leaves])
         self._starts: dict[int, int] = {}  # of outputs that lie together
         end = 0
         for n in small if len(small) > 1 else ():
