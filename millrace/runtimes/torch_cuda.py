@@ -147,7 +147,6 @@ class TorchRuntime:
                     value.used(read)
             if captured.taken is not None:
                 stream.wait((captured.taken,))
-            captured.read.wait()
             captured.graph.replay()
             computed = stream.record()
             add_reader(captured.uses, computed)
@@ -156,10 +155,9 @@ class TorchRuntime:
         with torch.cuda.stream(self._torch_copies), torch.inference_mode():
             self._copies.wait((computed,))
             results = [_to_host(torch, out) for out in captured.outputs.copied(count)]
+            rest = captured.outputs.kept(count)
             captured.taken = self._copies.record()
-        if self._larger:
-            captured.read.clear()  # until the waiter has seen the results
-        return _Call(captured, captured.taken, values, results, future)
+        return _Call(captured, values, results, rest, future)
 
     def lend(self, name: str, count: int) -> DeviceArray | None:
         """Where the network reads the first `count` pictures of an input, to be filled for one call and given to it.
@@ -310,22 +308,19 @@ class TorchRuntime:
                 for value in call.inputs:  # and so have the events that this call waited for
                     if getattr(value, "ready", None) is not None:
                         value.ready.happened = True
-                outputs = call.captured.outputs.arrays(call.results, int(call.inputs[0].shape[0]))
+                outputs = call.outputs.arrays(call.results, int(call.inputs[0].shape[0]))
                 results = dict(zip(self._leaves, outputs, strict=True))
                 if self._larger and few_left(results, call.inputs[-1]):
-                    results |= self._all_rows(call)
-                call.captured.read.set()
+                    results |= self._rest(call)
                 call.future.set_result(results)
             except Exception as error:  # noqa: BLE001 whatever it is, later calls must not hang for it
-                call.captured.read.set()
                 call.future.set_exception(error)
             del call  # or it would keep a batch alive until the next one is done
 
-    def _all_rows(self, call: _Call) -> dict[str, Any]:
+    def _rest(self, call: _Call) -> dict[str, Any]:
         """The outputs of a call that seldom leave."""
         with self._torch.cuda.stream(self._torch_late), self._torch.inference_mode():
-            outputs = call.captured.outputs.tensors[len(self._leaves) :]
-            copies = [_to_host(self._torch, out[: len(call.inputs[-1])]) for out in outputs]
+            copies = [_to_host(self._torch, out) for out in call.rest]
             self._late.record().synchronize()
         return {name: out.numpy() for name, out in zip(self._larger, copies, strict=True)}
 
@@ -348,31 +343,28 @@ def _alone() -> Iterator[None]:
 
 
 class _Captured:
-    """A CUDA graph, the tensors that it reads and writes, and the events after which they may be written again.
+    """A CUDA graph, the tensors that it reads and writes, and the events after which they may be written again."""
 
-    `read`: nobody may want those of its outputs any more that seldom leave.
-    """
-
-    __slots__ = ("constants", "graph", "inputs", "outputs", "read", "taken", "uses")
+    __slots__ = ("constants", "graph", "inputs", "outputs", "taken", "uses")
 
     def __init__(self, inputs: list[Any], outputs: Leaving, graph: Any, constants: Constants) -> None:
         self.inputs, self.outputs, self.graph, self.constants = inputs, outputs, graph, constants
         self.taken: Event | None = None
         self.uses: list[Event] = []  # the events after which its inputs may be written again
-        self.read = threading.Event()
-        self.read.set()
 
 
 class _Call:
     """A call under way; holds its inputs and results until the GPU is done with them."""
 
-    __slots__ = ("captured", "event", "future", "inputs", "results")
+    __slots__ = ("event", "future", "inputs", "outputs", "rest", "results")
 
     def __init__(
-        self, captured: _Captured, event: Event, inputs: Any, results: list[Any], future: Future[dict[str, Any]]
+        self, captured: _Captured, inputs: Any, results: list[Any], rest: list[Any], future: Future[dict[str, Any]]
     ) -> None:
-        self.captured, self.event = captured, event
-        self.inputs, self.results, self.future = inputs, results, future
+        self.event: Any = captured.taken
+        self.outputs, self.inputs, self.results, self.rest, self.future = (
+            captured.outputs, inputs, results, rest, future,
+        )  # fmt: skip
 
 
 def _to_host(torch: Any, values: Any) -> Any:

@@ -40,6 +40,10 @@ class Leaving:
         loose = [out[:count] for n, out in enumerate(self.tensors[: self._leaves]) if n not in self._starts]
         return [self._together, *loose] if self._starts else loose
 
+    def kept(self, count: int) -> list[Any]:
+        """The outputs that stay, out of the way of the next call: somebody may yet want them."""
+        return [out[:count].clone() for out in self.tensors[self._leaves :]]
+
     def arrays(self, copies: Sequence[Any], count: int) -> list[Any]:
         """The outputs that leave as NumPy arrays, from those copies on the host."""
         loose = iter(copies[1:] if self._starts else copies)

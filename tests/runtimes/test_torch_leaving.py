@@ -13,13 +13,15 @@ KINDS = [torch.float32, torch.int32, torch.uint8, torch.int64, torch.bool, torch
 
 
 def filled(found, leaves, count):
-    """What a call of `count` pictures gives after a graph wrote its outputs; and how many copies it took."""
+    """What a call of `count` pictures gives after a graph wrote its outputs; how many copies it took."""
     leaving = Leaving(found, leaves)
     for out, value in zip(leaving.tensors, found, strict=True):
         out.copy_(value)
-    copies = [each.clone() for each in leaving.copied(count)]
+    copies, kept = [each.clone() for each in leaving.copied(count)], leaving.kept(count)
     for out in leaving.tensors:
         out.zero_()  # by the next call
+    for out, value in zip(kept, found[leaves:], strict=True):
+        assert torch.equal(out, value[:count])
     return leaving, leaving.arrays(copies, count), len(copies)
 
 
