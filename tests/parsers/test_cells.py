@@ -9,7 +9,7 @@ from millrace import parsers
 from millrace.core.element import Context
 from millrace.elements._model import LoadedModel
 from millrace.elements.infer import Infer
-from millrace.media import CELL_CLASSES, CELL_NUMBERS, Frame, Image, TensorInfo
+from millrace.media import CELL_CLASSES, CELL_NUMBERS, MASK_WINDOWS, MASKS, Frame, Image, TensorInfo
 from millrace.parsers.base import ParserSettings
 from millrace.parsers.cells import asked_of_cells, cells_of
 
@@ -100,6 +100,30 @@ def test_the_same_to_the_bit_where_no_more_are_sure(name, dtype):
         whole = parsed(outputs, parser, extras, top_k=top_k)
         assert any(map(len, whole)) == (sure > 0)
         same(whole, parsed(fewer, parser, extras, top_k=top_k))
+
+
+def test_masks_that_were_worked_out_before_are_those_of_the_prototypes():
+    """Each in a window of its box, or a larger one; of a cell that has none: nothing."""
+    outputs, parser, extras = made("yolo_seg", 20, seed=7)
+    given = best(outputs, read_of(outputs, parser, extras), 30)
+    prototypes, head = given.pop("prototypes"), given["head"]
+    windows, products = np.zeros((3, 31, 4), np.int32), np.zeros((3, 90_000), np.float32)
+    windows[:, 30, 2:] = 64
+    for n in range(3):
+        at = 0
+        for cell in np.flatnonzero(head[n, 4] >= 0.3):
+            x, y, wide, high = head[n, :4, cell] / 4
+            sides = [x - wide / 2 - 2, y - high / 2 - 2, x + wide / 2 + 3, y + high / 2 + 3]
+            x1, y1, x2, y2 = windows[n, cell] = np.clip(sides, 0, 64).astype(int)
+            part = head[n, 5:, cell] @ prototypes[n, :, y1:y2, x1:x2].reshape(6, -1)
+            products[n, at : at + part.size], at = part, at + part.size
+    given |= {MASKS: products, MASK_WINDOWS: windows}
+    for mine, theirs in zip(parsed(given, parser, extras), parsed(outputs, parser, extras), strict=True):
+        assert len(theirs) > 3
+        assert np.array_equal(mine.boxes, theirs.boxes)
+        for a, b in zip(mine.masks, theirs.masks, strict=True):
+            assert a.shape == b.shape
+            assert np.abs(a - b).max() < 1e-5
 
 
 @pytest.mark.parametrize("name", CASES)
