@@ -303,6 +303,19 @@ def test_all_candidates_leave_where_nms_may_keep_more(keeps, monkeypatch):
         assert things < 21 or np.array_equal(np.sort(got["head"][1, :, 4]), surest)
 
 
+def test_what_is_asked_holds_for_its_call(keeps):
+    """Also where the graph was told something else before, for as many pictures or for fewer."""
+    feed = apart(5, 12)
+    for overlap, floor, count in ((0.45, 0.3, 2), (0.45, 0.3, 2), (0.45, 2.0, 1), (0.45, 0.3, 2), (np.inf, 0.3, 2)) * 2:
+        asked = np.array([[floor, overlap, 0]] * count, np.float32)
+        got = keeps.run({"head": feed["head"][:count], ASKED: asked})
+        assert got["head"].shape == (count, 50 if overlap > 1 else 20, 5)
+        sure = {score for score in got["head"][0, :, 4].tolist() if score > 0}
+        best = set(feed["head"][0, :48, 4].reshape(4, 12).max(axis=0).tolist())
+        assert (best <= sure) == (floor < 1)
+        assert got[ASKED] is asked
+
+
 def test_a_call_that_fails_holds_up_no_other(keeps, monkeypatch):
     monkeypatch.setattr(torch_cuda, "few_left", lambda *facts: 1 / 0)
     for _ in range(5):
