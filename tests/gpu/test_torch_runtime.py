@@ -317,6 +317,8 @@ def test_what_one_graph_answered_outlasts_the_replay_of_another(device, net):
     import torch
 
     runtime = load(net, device, precision="float32")
+    inside = torch.inference_mode()
+    inside.__enter__()
     graphs = [runtime.record(size) for size in (8, 8, 4)]
     for graph in graphs:
         graph.inputs[0].copy_(torch.as_tensor(pictures(len(graph.inputs[0])), device=device))
@@ -330,4 +332,5 @@ def test_what_one_graph_answered_outlasts_the_replay_of_another(device, net):
                 other.graph.replay()
         torch.cuda.synchronize()
         assert all(torch.equal(out, was) for out, was in zip(graph.outputs, answered, strict=True))
+    inside.__exit__(None, None, None)
     runtime.close()
