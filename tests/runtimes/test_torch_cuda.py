@@ -21,7 +21,7 @@ from millrace.elements._model import LoadedModel  # noqa: E402
 from millrace.elements.infer import Infer  # noqa: E402
 from millrace.media import ASKED, CELL_CLASSES, CELL_NUMBERS, LEFT_OUT, Cells, TensorInfo  # noqa: E402
 from millrace.runtimes import torch as torch_runtime  # noqa: E402
-from millrace.runtimes import torch_cuda  # noqa: E402
+from millrace.runtimes import torch_cuda, torch_kernels  # noqa: E402
 from millrace.runtimes.torch import TorchThreads  # noqa: E402
 from millrace.runtimes.torch_best import BestCells  # noqa: E402
 from millrace.runtimes.torch_constants import Constants  # noqa: E402
@@ -46,16 +46,16 @@ class Double(torch.nn.Module):
 class Played(torch_cuda.TorchRuntime):
     """Graphs are calls of the module."""
 
-    def record(self, size, compiled=False):
-        module = self._module
-        inputs = [self._input(info, size) for info in self._slots]
-        outputs = Leaving(module(*inputs), len(self._leaves))
+    def _record(self, network, size, compiled=False):
+        module = network.module
+        inputs = [self._input(info, size) for info in network.slots]
+        outputs = Leaving(module(*inputs), len(network.leaves))
 
         def replay():
             for out, new in zip(outputs.tensors, module(*inputs), strict=True):
                 out.copy_(new)
 
-        return torch_cuda._Captured(inputs, outputs, SimpleNamespace(replay=replay), None)
+        return torch_cuda._Captured(network, inputs, outputs, SimpleNamespace(replay=replay), None)
 
 
 @pytest.fixture
@@ -122,11 +122,11 @@ def test_no_call_waits_for_ever_when_there_is_no_memory_for_an_answer(make, monk
 
 def test_what_goes_wrong_with_an_answer_is_told_and_the_next_call_works(make):
     runtime = make()
-    leaves = runtime._leaves
-    runtime._leaves = [*leaves, "more"]
+    (network,) = runtime._networks
+    leaves, network.leaves = network.leaves, [*network.leaves, "more"]
     with pytest.raises(ValueError, match="zip"):
         runtime.submit(pictures(1)).result(20)
-    runtime._leaves = leaves
+    network.leaves = leaves
     assert (runtime.submit(pictures(1)).result(20)["out"] == 2).all()
 
 
@@ -185,7 +185,7 @@ def test_a_network_that_cannot_be_recorded_lends_nothing_and_says_why_when_calle
 def test_a_closed_networks_weights_go_at_once_and_the_collector_may_find_the_rest(make):
     runtime = make()
     runtime.run(pictures(1))
-    module = runtime._module
+    module = runtime._networks[0].module
     weights, network = list(module.parameters()), weakref.ref(module)
     with torch_cuda._alone():
         pass  # another network was recorded since
@@ -218,7 +218,7 @@ def test_each_batch_size_has_its_fused_form_and_what_cannot_be_fused_is_one_for_
     with torch.inference_mode():
         for size in (1, 2, 1, 2):
             for compiled in (False, True):
-                program = runtime._program([torch.rand(size, 3, 4, 4)], Constants(), size, compiled)
+                program = runtime._networks[0].program([torch.rand(size, 3, 4, 4)], Constants(), size, compiled)
                 assert made.setdefault((size, compiled), program) is program
     for compiled in (False, True):
         assert (made[1, compiled] is made[2, compiled]) == (not fused)
@@ -231,8 +231,8 @@ def test_the_network_runs_once_before_it_is_written_down(make, monkeypatch):
     order, module = [], Double()
     runtime = make(module=module)
     monkeypatch.setattr(module, "forward", lambda x: order.append(type(x)) or (x,))
-    monkeypatch.setattr(runtime._fusion, "of", lambda inputs, compiled: order.append("written down"))
-    runtime._program([torch.rand(1, 3)], Constants(), 1, False)
+    monkeypatch.setattr(runtime._networks[0]._fusion, "of", lambda inputs, compiled: order.append("written down"))
+    runtime._networks[0].program([torch.rand(1, 3)], Constants(), 1, False)
     assert order == [torch.Tensor, "written down"]
 
 
@@ -338,6 +338,7 @@ def test_the_objects_are_those_of_all_cells(make, host_gpu, corpus, monkeypatch,
     from_onnx, sizes = torch_runtime._onnx, []
     monkeypatch.setattr(torch_runtime, "_onnx", lambda path, precision, device: from_onnx(path, precision, "cpu"))
     monkeypatch.setattr(torch_runtime, "_gpu", lambda device: host_gpu)
+    monkeypatch.setattr(torch_kernels.Kernels, "on", lambda self, device: self)
     monkeypatch.setattr(torch_cuda, "TorchRuntime", Played)
     monkeypatch.setattr("millrace.engines.load.load_runtime", lambda path, device, runtime, **options: (
         torch_runtime.load(path, device, precision="float32", **options)
