@@ -78,7 +78,7 @@ def load(
     if on_gpu:  # what made the network may be under way there; it is used on streams that do not wait for that one
         torch.cuda.current_stream(device).synchronize()
     if on_gpu and graphs and kind != "aoti" and not getattr(program.module, "open", False):
-        module = kept_only(best_only(program, reads, candidates), program.outputs)
+        module = kept_only(best_only(program, reads, candidates), program.outputs, torch.device(device))
         facts = (module, program.inputs, program.outputs, program.metadata, owner)
         how = compiled if compiled == "background" else bool(compiled)
         return _recorded(*facts, parallel or 2, how, tuned, sizes)

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
+from ..cuda.kernel import Module
 from ..media import FRACTIONS, Cells
-from .torch_kernels import Kernels, present_stream
+from .torch_kernels import Kernels, place_of, present_stream, same
 
 ROOM: float = 2  # so many pictures of a prototype's size do the windows of one picture fill at most
-_kernels = Kernels("masks.cu")
 _BLOCK = 256
 
 
@@ -43,9 +43,8 @@ def small_boxes(boxes: Any, counts: Any, cells: Cells) -> Any:
 
 def with_whole(parts: Any, size: tuple[int, int]) -> Any:
     """Windows as readers get them, int32, behind them that of a whole prototype."""
-    last = torch.zeros_like(parts[:, :1])
-    last[..., 2], last[..., 3] = size
-    return torch.cat([parts, last], 1).int()
+    sides = [parts.new_full((len(parts), 1), side) for side in (0, 0, *size)]
+    return torch.cat([parts, torch.stack(sides, 2)], 1).int()
 
 
 def cut(prototypes: Any, cells: Any, first: int, parts: Any) -> tuple[Any, Any]:
@@ -82,26 +81,48 @@ def step_by_step(prototypes: Any, cells: Any, pixels: Any, rows: Any, first: int
 
 
 def by_kernel(prototypes: Any, cells: Any, pixels: Any, rows: Any, first: int) -> Any:
-    """The same in one kernel, on PyTorch's present stream."""
-    kernels = _kernels.on(prototypes.device.index)
-    if kernels is None:
-        return step_by_step(prototypes, cells, pixels, rows, first)
-    count, _, _, wide = prototypes.shape
-    strides = prototypes.stride()
-    if strides[2] != wide * strides[3]:
+    """The same in one kernel, on PyTorch's present stream. Raises RuntimeError where it cannot be had."""
+    return launched(kernels.needed(prototypes.device), prototypes, cells, pixels, rows, first)
+
+
+def launched(module: Module, prototypes: Any, cells: Any, pixels: Any, rows: Any, first: int) -> Any:
+    """Queue the kernel."""
+    count, channels, _, wide = prototypes.shape
+    if prototypes.stride(2) != wide * prototypes.stride(3):
         prototypes = prototypes.contiguous()
-        strides = prototypes.stride()
     cells, pixels, rows = (each.contiguous() for each in (cells, pixels, rows))
+    size, (_, high, numbers) = rows.shape[1], cells.shape
+    if prototypes.dtype != torch.float32 or not 0 < first <= numbers <= first + channels:
+        raise RuntimeError(f"{numbers} numbers of a cell are not for {channels} prototypes of {prototypes.dtype}")
     logits = torch.empty(rows.shape, dtype=torch.float32, device=rows.device)
-    size = rows.shape[1]
-    arguments: list[Any] = [ctypes.c_void_p(each.data_ptr()) for each in (prototypes, cells, pixels, rows, logits)]
-    arguments += map(ctypes.c_int, (size, cells.shape[1], cells.shape[2], first))
-    arguments += map(ctypes.c_longlong, (strides[0], strides[1], strides[3]))
+    arguments: list[Any] = [
+        ctypes.c_void_p(prototypes.data_ptr()),
+        place_of(cells, torch.float32, count, high, numbers),
+        place_of(pixels, torch.int64, count, size),
+        place_of(rows, torch.int64, count, size),
+        place_of(logits, torch.float32, count, size),
+        *map(ctypes.c_int, (size, high, numbers, first)),
+        *map(ctypes.c_longlong, (prototypes.stride(0), prototypes.stride(1), prototypes.stride(3))),
+    ]
     grid = (-(-size // _BLOCK), 1, count)
-    kernels["mask_logits"].launch(present_stream(rows.device), grid, (_BLOCK, 1, 1), arguments)
+    module["mask_logits"].launch(present_stream(rows.device), grid, (_BLOCK, 1, 1), arguments)
     return logits
 
 
+def _agree(module: Module, device: Any) -> bool:
+    """Whether it gives the sums that PyTorch gives: of whole numbers, which are exact in any order."""
+    numbers = torch.arange(2 * 5 * 700).mul(7919)
+    prototypes = numbers[: 2 * 5 * 42].remainder(17).sub(8).reshape(2, 5, 6, 7).float()
+    cells = numbers[: 2 * 3 * 11].remainder(13).sub(6).reshape(2, 3, 11).float()
+    pixels, rows = (numbers[:1400].remainder(most).reshape(2, 700) for most in (42, 4))  # row 3: nobody's
+    wanted = step_by_step(prototypes, cells, pixels, rows, 6)
+    both = prototypes, prototypes.contiguous(memory_format=torch.channels_last)
+    there, places, whose = (each.to(device) for each in (cells, pixels, rows))
+    found = [launched(module, each.to(device), there, places, whose, 6) for each in both]
+    return same(found, [wanted, wanted])
+
+
+kernels = Kernels("masks.cu", _agree)
 _library.impl("mask_logits", by_kernel, "CUDA")
 _library.impl("mask_logits", step_by_step, "CPU")
 torch.library.register_fake(

@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 
+from ..cuda.kernel import Module
 from ..media import ASKED, FRACTIONS, MASK_WINDOWS, MASKS, Cells, TensorInfo
 from . import torch_masks
 from .torch_best import BestCells, Rows
-from .torch_kernels import Kernels, present_stream
+from .torch_kernels import Kernels, place_of, present_stream, same
 
 KEPT = 320  # rows of a picture that leave: somewhat more than the objects that readers give, 300
 ROWS_LEFT_OUT = "surest row left out"
@@ -24,7 +25,6 @@ _STAYS, _MAY_STAY, _GOES = range(3)
 _KINDS = ("centres", "corners", "grid")
 _CLOSE, _NEAR, _HUGE = 2.0**-19, 2.0**-18, 1e15  # as in nms.cu
 _THREADS = 512
-_kernels = Kernels("nms.cu")
 
 
 class KeptCells(torch.nn.Module):  # type: ignore[misc]
@@ -84,9 +84,12 @@ class KeptCells(torch.nn.Module):  # type: ignore[misc]
         return logits, torch_masks.with_whole(parts, size), total <= logits.shape[1]
 
 
-def kept_only(best: Any, outputs: Sequence[TensorInfo]) -> Any:
-    """What `best_only` made, without what NMS removes, where that can be known."""
+def kept_only(best: Any, outputs: Sequence[TensorInfo], device: Any = None) -> Any:
+    """What `best_only` made, without what NMS removes, where that can be known, and this GPU has what it takes."""
     if not isinstance(best, BestCells) or best.cells.boxes is None:
+        return best
+    needed = (_kernels, torch_masks.kernels) if best.cells.prototypes else (_kernels,)
+    if device is not None and any(each.on(device) is None for each in needed):
         return best
     numbers = outputs[best.place].shape[3 - best.cells.axis]
     most = max(KEPT, (numbers or 0) + 1)  # as in best_only
@@ -190,19 +193,71 @@ def _fates(a: Any, b: Any, limit: Any) -> Any:
 def by_kernel(
     cells: Any, classes: Any, places: Any, asked: Any, kind: int, score: int, objectness: bool
 ) -> tuple[Any, Any, Any]:
-    """The same in one kernel, but for the order; on PyTorch's present stream. Where there are no kernels, all stay."""
+    """The same in one kernel, but for the order; on PyTorch's present stream. Raises RuntimeError without a kernel."""
+    return _launched(_kernels.needed(cells.device), cells, classes, places, asked, kind, score, objectness)
+
+
+def _launched(
+    module: Module, cells: Any, classes: Any, places: Any, asked: Any, kind: int, score: int, objectness: bool
+) -> tuple[Any, Any, Any]:
     order, scores = _in_order(cells, asked, score, objectness)
-    kernels = _kernels.on(cells.device.index)
-    if kernels is None:
-        return order, scores, (scores < asked[:, :1]).to(torch.uint8) * _GOES
     count, high, numbers = cells.shape
     boxes = torch.empty((count, high, 4), dtype=torch.float32, device=cells.device)
     fates = torch.empty((count, high), dtype=torch.uint8, device=cells.device)
-    tensors = [each.contiguous() for each in (cells, classes, places, order, scores, asked)]
-    arguments: list[Any] = [ctypes.c_void_p(each.data_ptr()) for each in (*tensors, boxes, fates)]
-    arguments += map(ctypes.c_int, (high, numbers, kind))
-    kernels["suppress"].launch(present_stream(cells.device), (count, 1, 1), (_THREADS, 1, 1), arguments)
+    cells, classes, places, order, scores, asked = (
+        each.contiguous() for each in (cells, classes, places, order, scores, asked)
+    )
+    arguments: list[Any] = [
+        place_of(cells, torch.float32, count, high, numbers),
+        place_of(classes, torch.int32, count, high),
+        place_of(places, torch.float32, *((count, high, 3) if kind == _KINDS.index("grid") else places.shape)),
+        place_of(order, torch.int64, count, high),
+        place_of(scores, torch.float32, count, high),
+        place_of(asked, torch.float32, count, 3),
+        place_of(boxes, torch.float32, count, high, 4),
+        place_of(fates, torch.uint8, count, high),
+        *map(ctypes.c_int, (high, numbers, kind)),
+    ]
+    module["suppress"].launch(present_stream(cells.device), (count, 1, 1), (_THREADS, 1, 1), arguments)
     return order, scores, fates
+
+
+def _agree(module: Module, device: Any) -> bool:
+    """Whether the kernel says what `step_by_step` says of cells for which the last bits of numbers do not matter."""
+    results: list[tuple[Any, Any]] = []
+    for kind in range(len(_KINDS)):
+        tensors, facts = made_up(kind), (kind, 5, True)
+        cells, classes, places, asked = (each.to(device) for each in tensors)
+        mine = _launched(module, cells, classes, places, asked, *facts)
+        results += zip(mine, step_by_step(*tensors, *facts), strict=True)
+    return same(*zip(*results, strict=True))
+
+
+def made_up(kind: int) -> tuple[Any, Any, Any, Any]:
+    """Cells of four pictures, with what else `suppress` is given: 600, more than a block has threads, of 40 things 100
+    pixels apart; boxes of 40 pixels, whole steps of 4 apart; some of them no numbers, or infinite."""
+    i = torch.arange(600) + 31 * torch.arange(4)[:, None]
+    column, row, mixed = i % 8, i // 8 % 5, i * 7919 % 1009
+    x, y = 100 * column + mixed % 6 * 4 + 48, 100 * row + mixed // 6 % 5 * 4 + 48
+    side = torch.full_like(x, 40)
+    places = torch.stack([column, row, side // 5], 2).float()
+    first, second = torch.stack([x, y], 2).float(), torch.stack([side, side], 2).float()
+    if kind == _KINDS.index("corners"):
+        second = first + second
+    if kind == _KINDS.index("grid"):
+        first, second = first / places[..., 2:] - places[..., :2], (second / places[..., 2:]).log()
+    sure = torch.stack([1 - mixed % 2 / 4, i * 613 % 997 // 8 / 128], 2)
+    cells = torch.cat([first, second, sure], 2)
+    cells[:, 20, 4:] = 1.0  # the surest are twice the same
+    cells[:, 140] = cells[:, 20]
+    for number, special in enumerate((torch.nan, torch.inf, -torch.inf)):
+        cells[::3, 7 + 50 * number, 4:] = 0.75
+        cells[::3, 7 + 50 * number, number] = cells[::3, 300 + number, 5] = special
+    asked = torch.tensor([[0.3, 0.45, 0], [0.02, 0.45, 0], [0.1, 0.45, 1], [0.3, torch.inf, 0]])
+    return cells, (i * 11 % 3).int(), places, asked
+
+
+_kernels = Kernels("nms.cu", _agree)
 
 
 def _shapes(cells: Any, *_: Any) -> tuple[Any, Any, Any]:

@@ -15,15 +15,14 @@ from typing import Any
 import torch
 
 from ..cuda.context import Stream
-from ..cuda.kernel import Kernel
-from .torch_kernels import Kernels, present_stream
+from ..cuda.kernel import Kernel, Module
+from .torch_kernels import Kernels, present_stream, same
 
 _POOLS = (torch.ops.aten.max_pool2d_with_indices.default, torch.ops.aten.max_pool2d.default)
 _KINDS = {torch.float16: "max_pool_float16", torch.float32: "max_pool_float32"}
 _PIECE = 16  # bytes of channels that a thread reads
 _BLOCK = 256
 _MOST = 65535  # rows, or pictures, of one launch
-_kernels = Kernels("pooling.cu")
 
 
 class Pool(ctypes.Structure):
@@ -71,7 +70,7 @@ def _pair(values: Sequence[int]) -> tuple[int, int]:
 
 def max_pool(x: Any, window: tuple[int, int], step: tuple[int, int], border: tuple[int, int]) -> Any:
     """max_pool2d of [N, C, H, W], on PyTorch's current stream; where our kernel does not fit, PyTorch's own."""
-    kernels = _kernels.on(x.device.index) if x.is_cuda and fits(x) else None
+    kernels = _kernels.on(x.device) if x.is_cuda and fits(x) else None
     if kernels is None:
         return torch.nn.functional.max_pool2d(x, window, step, border)
     return by_kernel(kernels[_KINDS[x.dtype]], present_stream(x.device), x, window, step, border)
@@ -85,6 +84,7 @@ def fits(x: Any) -> bool:
         and x.is_contiguous(memory_format=torch.channels_last)
         and x.shape[1] * size % _PIECE == 0 == x.data_ptr() % _PIECE
         and 0 < x.shape[0] <= _MOST
+        and x.numel()
         and x.shape[2] < _MOST // 2
     )
 
@@ -108,3 +108,20 @@ def pool_of(x: Any, window: Sequence[int], step: Sequence[int], border: Sequence
     pair = ctypes.c_int * 2
     pieces = x.shape[1] * x.element_size() // _PIECE
     return Pool(pieces, height, width, rows, columns, pair(*window), pair(*step), pair(*border))
+
+
+def _agree(kernels: Module, device: Any) -> bool:
+    """Whether they find the maxima that PyTorch finds, NaN and infinite numbers among them."""
+    made_up = torch.arange(2 * 24 * 13 * 211).mul(7919).remainder(1009).sub(504).reshape(2, 24, 13, 211).float()
+    for number, special in ((77, torch.nan), (78, torch.inf), (79, -torch.inf)):
+        made_up[made_up == number] = special
+    results = []
+    for dtype, name in _KINDS.items():
+        x = made_up.to(device, dtype).contiguous(memory_format=torch.channels_last)
+        for window, step, border in (((3, 3), (2, 2), (1, 1)), ((2, 5), (1, 2), (0, 2)), ((5, 5), (1, 1), (2, 2))):
+            mine = by_kernel(kernels[name], present_stream(device), x, window, step, border)
+            results.append((mine, torch.nn.functional.max_pool2d(x, window, step, border).cpu()))
+    return same(*zip(*results, strict=True))
+
+
+_kernels = Kernels("pooling.cu", _agree)

@@ -75,7 +75,7 @@ def test_max_pooling_gives_the_maxima_of_pytorch(device, dtype, pool):
     x = x.contiguous(memory_format=torch.channels_last)
     x[0, :, 5:9, 7], x[1, 3:30, :20], x[2, :2] = float("nan"), float("inf"), -float("inf")
     stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
-    assert torch_pooling.fits(x) and torch_pooling._on(0)
+    assert torch_pooling.fits(x) and torch_pooling._kernels.on(x.device)
     torch.cuda.synchronize()
     with torch.inference_mode(), torch.cuda.graph(graph, stream=stream):
         got = torch_pooling.max_pool(x, *pool)
@@ -102,7 +102,7 @@ def test_fused_convolutions_give_what_the_network_gives(device, compiler, precis
     runtime = runtime_of(net, device, precision, compiled=compiled)
     refused = set(torch_convolution._refused)
     got = runtime.run({"images": x.numpy().astype(precision)})["out"]
-    (program,) = runtime._programs.values()
+    (program,) = runtime._networks[0]._programs.values()
     fused = getattr(program, "_orig_mod", program)
     calls = [node.target for node in fused.graph.nodes].count(torch_convolution.convolution_relu)
     runtime.close()

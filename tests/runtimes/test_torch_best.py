@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="needs millrace[torch]")
 from millrace.elements._model import CellsRead, load_model  # noqa: E402
 from millrace.media import CELL_CLASSES, LEFT_OUT, Cells, TensorInfo  # noqa: E402
 from millrace.runtimes import torch as torch_runtime  # noqa: E402
+from millrace.runtimes import torch_kernels  # noqa: E402
 from millrace.runtimes.torch_best import BestCells, best_only  # noqa: E402
 from millrace.runtimes.torch_nms import KeptCells  # noqa: E402
 from millrace.runtimes.torch_program import InOrder, Program  # noqa: E402
@@ -139,6 +140,7 @@ def test_what_is_loaded_for_a_gpu_knows_what_is_read(monkeypatch, tmp_path):
     heads = program(9, CELLS)
     monkeypatch.setattr("millrace.runtimes.torch_cuda.TorchRuntime", Runtime)
     monkeypatch.setattr(torch_runtime, "_gpu", lambda device: None)
+    monkeypatch.setattr(torch_kernels.Kernels, "on", lambda self, device: self)
     monkeypatch.setattr(torch_runtime, "read", lambda *args, **more: heads)
     stream = SimpleNamespace(synchronize=lambda: waited.append(True))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)

@@ -34,7 +34,7 @@ def logits(request, monkeypatch, tmp_path):
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed: kernels are compiled for the CPU with it")
     HostModule.folder = tmp_path
-    monkeypatch.setattr(torch_kernels.Kernels, "on", lambda self, ordinal: HostModule(None, self.source))
+    monkeypatch.setattr(torch_kernels.Kernels, "on", lambda self, device: HostModule(None, self.source))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=0))
     return torch_masks.by_kernel
 

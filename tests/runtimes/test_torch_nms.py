@@ -38,7 +38,7 @@ def suppress(request, monkeypatch, tmp_path):
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed: kernels are compiled for the CPU with it")
     HostModule.folder = tmp_path
-    monkeypatch.setattr(torch_kernels.Kernels, "on", lambda self, ordinal: HostModule(None, self.source))
+    monkeypatch.setattr(torch_kernels.Kernels, "on", lambda self, device: HostModule(None, self.source))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=0))
     monkeypatch.setattr(torch_nms, "_THREADS", 1)
     return torch_nms.by_kernel
@@ -62,16 +62,6 @@ def test_the_kernel_says_the_same_step_by_step(suppress):
     facts = (torch.from_numpy(cells), classes, torch.zeros((0, 3)), asked, 1, 5, True)
     for mine, theirs in zip(suppress(*facts), torch_nms.step_by_step(*facts), strict=True):
         assert mine.numpy().tobytes() == theirs.numpy().tobytes()
-
-
-def test_without_kernels_all_who_are_sure_stay(monkeypatch):
-    monkeypatch.setattr(torch_kernels.Kernels, "on", lambda self, ordinal: None)
-    cells = torch.tensor([[10.0, 10, 20, 20, 0.9]] * 3 + [[10, 10, 20, 20, 0.4]])[None]
-    facts = (torch.zeros((1, 4), dtype=torch.int32), torch.zeros((0, 3)), torch.tensor([[0.5, 0.45, 0]]), 1, 4, False)
-    assert torch_nms.by_kernel(cells, *facts)[2][0].tolist() == [0, 0, 0, 2]
-    prototypes, pixels, rows = torch.rand(1, 2, 3, 3), torch.arange(6)[None], torch.ones((1, 6), dtype=torch.int64)
-    given = prototypes, cells, pixels, rows, 3
-    assert torch.equal(torch_masks.by_kernel(*given), torch_masks.step_by_step(*given))
 
 
 def test_what_is_no_number_stays_and_removes_nothing(suppress):
