@@ -7,48 +7,37 @@ a push by anyone else waits, or drops, by the channel's policy.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Container, Iterable, Mapping
+from typing import Any, Literal, Protocol
 
 from .errors import Cancelled, Closed
-from .item import Item
+from .item import Item, StreamStart, leads, streams_of
+from .signal import Signal
 
 Policy = Literal["wait", "drop_oldest", "drop_newest"]
 
 OVERRUN = 32  # items that one step of a worker may push beyond `size` (a decoder's flush) before it must wait
+FIRST = 8  # items of each stream that come before one that begins: a GPU's decoder takes 0.1 s to be made
 REMEMBERED = 1024  # streams whose drops are kept apart
 _NOTHING: Any = object()
 _AWAKE: Any = object()  # the reader is at work and will look again by itself
 
 
-class Signal:
-    """Wakes one waiting thread; a wake-up that comes first is not lost. A lock is the cheapest binary semaphore."""
+class Admits(Protocol):
+    """Says whether there is room for what an item of `stream` becomes; of one that spans streams (None), `of` these."""
 
-    __slots__ = ("_lock",)
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lock.acquire()
-
-    def set(self) -> None:
-        if self._lock.locked():
-            with contextlib.suppress(RuntimeError):  # another thread was quicker
-                self._lock.release()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """True when it was set, and then it is clear again; False when `timeout` seconds passed."""
-        return self._lock.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
+    def __call__(self, stream: str | None, of: Iterable[str] = ()) -> bool: ...
 
 
 class Channel:
     """Items on their way to one reader, first in first out within a stream.
 
     Among streams the oldest item comes first; with `rotate`, the stream that has waited longest for its turn: senders
-    bring several items at a time, and a decoder that gets them in a row leaves the other streams' engines idle.
+    bring several items at a time, and a decoder that gets them in a row leaves the other streams' engines idle. Streams
+    that begin come last then, so that those that are running do not stand still while many are added.
     """
 
     def __init__(
@@ -69,6 +58,7 @@ class Channel:
         self._depth: dict[str | None, int] = {}  # waiting items of a stream, without markers
         self._broken: set[str | None] = set()  # streams that wait for an item that leads
         self._waiters: dict[str | None, set[Signal]] = {}  # who found no room for an item of which stream
+        self._before = 0  # items that were taken since a stream began
         self._cancelled = False
         self._closed = False
         self._rests: Any = None  # the one stream whose items the reader rests for, None: any, or _AWAKE
@@ -110,26 +100,33 @@ class Channel:
             self.senders -= 1
         self.reader.set()
 
-    def room(self, stream: str | None, waiter: Signal | None = None) -> bool:
+    def room(self, stream: str | None, waiter: Signal | None = None, of: Iterable[str] = ()) -> bool:
         """Whether an item of `stream` may be pushed now; if not, `waiter` is set when that may have changed.
 
-        An item that spans streams (stream None) needs room for all of them.
+        An item that spans streams (stream None) needs room for those that it is `of`, for it may be unpacked on its
+        way here; others do not hold it up: the reader may be waiting for it before it takes what it has of them. One of
+        a single stream needs room for one that spans streams, for it may be packed.
         """
-        if self._has_room(stream) or self.policy != "wait" or self._cancelled:
+        if self.policy != "wait" or self._lacking(stream, of) is _NOTHING or self._cancelled:
             return True
         if waiter is None:
             return False
         with self._lock:  # look again: it may have come in between
-            if self._cancelled or self._has_room(stream):
+            lacking = self._lacking(stream, of)
+            if self._cancelled or lacking is _NOTHING:
                 return True
-            self._waiters.setdefault(stream, set()).add(waiter)
+            for each in {stream, lacking}:
+                self._waiters.setdefault(each, set()).add(waiter)
             return False
 
-    def _has_room(self, stream: str | None) -> bool:
+    def _lacking(self, stream: str | None, of: Iterable[str]) -> Any:
+        """A share that is full and should not be, or _NOTHING."""
         depth, size = self._depth, self.size
-        if stream is None:
-            return all(count < size for count in list(depth.values()))
-        return depth.get(stream, 0) < size and depth.get(None, 0) < size
+        if depth.get(None, 0) >= size:
+            return None
+        if stream is not None and depth.get(stream, 0) >= size:
+            return stream
+        return next((each for each in of if depth.get(each, 0) >= size), _NOTHING) if of else _NOTHING
 
     def push(self, item: Item, wait: bool = True, policy: Policy | None = None, size: int | None = None) -> None:
         """Add an item. Full: wait, or drop by policy; a marker is never dropped and never waits.
@@ -192,9 +189,9 @@ class Channel:
         picture; a decoded frame needs no other). Where none has come yet, what waits is still good, and new items
         are dropped until one leads.
         """
-        stream, leads = item.stream, _leads(item)
+        stream, leading = item.stream, leads(item)
         if stream in self._broken:
-            if not leads:
+            if not leading:
                 return False
             self._broken.discard(stream)
         if self._depth.get(stream, 0) < size:
@@ -203,8 +200,8 @@ class Channel:
             self._broken.add(stream)
             return False
         waiting = [n for n, each in enumerate(share) if each.droppable]
-        stop = next((n for n in waiting[1:] if _leads(share[n])), None)
-        if stop is None and not leads:
+        stop = next((n for n in waiting[1:] if leads(share[n])), None)
+        if stop is None and not leading:
             self._broken.add(stream)
             return False
         for n in reversed(waiting if stop is None else waiting[: waiting.index(stop)]):
@@ -232,9 +229,7 @@ class Channel:
 
     # the reader
 
-    def take(
-        self, wanted: Container[str] | None = None, admits: Callable[[str | None], bool] | None = None
-    ) -> Item | None:
+    def take(self, wanted: Container[str] | None = None, admits: Admits | None = None) -> Item | None:
         """The next item, or None when there is none now.
 
         `wanted`: only items and markers of these streams (items that span streams come all the same).
@@ -252,7 +247,7 @@ class Channel:
                 self._wake((None,))  # before the reader rests: a bundle may have had room for long
             elif self._depth.get(stream, 0) <= self.size >> 1:
                 # not for every single place: a sender that is woken brings several items
-                self._wake((stream, None) if stream is not None else None)
+                self._wake((stream,))
         return item
 
     def tell(self, occupied: bool) -> None:
@@ -262,7 +257,7 @@ class Channel:
         if before and not occupied:
             self._wake((None,))
 
-    def _choose(self, wanted: Container[str] | None, admits: Callable[[str | None], bool] | None) -> Any:
+    def _choose(self, wanted: Container[str] | None, admits: Admits | None) -> Any:
         """The stream whose turn it is among those that are wanted and admitted."""
         only = _only(wanted)
         if only is not None and None not in self._shares:  # a usual case, made quick
@@ -278,9 +273,10 @@ class Channel:
             if stream is None:
                 bundle = self._shares[None][bundles]
                 bundles += 1
-                if bundles == 1 and refused.isdisjoint(_streams(bundle)) and (admits is None or admits(None)):
+                mine = streams_of(bundle)
+                if bundles == 1 and refused.isdisjoint(mine) and (admits is None or admits(None, mine)):
                     return None
-                refused |= _streams(bundle)  # nothing overtakes a bundle that has frames of its stream
+                refused |= mine  # nothing overtakes a bundle that has frames of its stream
             elif stream not in refused:
                 if (wanted is None or stream in wanted) and (admits is None or admits(stream)):
                     return stream
@@ -290,9 +286,9 @@ class Channel:
                     break
         return self._before_bundle(admits) if None in self._shares else _NOTHING
 
-    def _before_bundle(self, admits: Callable[[str | None], bool] | None) -> Any:
+    def _before_bundle(self, admits: Admits | None) -> Any:
         """The stream of what keeps the first bundle back: a bundle comes whatever is wanted, so this does, too."""
-        mine = _streams(self._shares[None][0])
+        mine = streams_of(self._shares[None][0])
         for stream in self.turns:
             if stream is None:
                 break
@@ -300,12 +296,20 @@ class Channel:
                 return stream
         return _NOTHING
 
-    def _in_turn(self, wanted: Container[str] | None, admits: Callable[[str | None], bool] | None) -> Any:
-        """Shares stand in the order of their turns: see _remove."""
-        for stream in self._shares:
+    def _in_turn(self, wanted: Container[str] | None, admits: Admits | None) -> Any:
+        """Shares stand in the order of their turns: see _remove. What begins lets the others go first for a while."""
+        begins: Any = _NOTHING
+        for stream, share in self._shares.items():
             if (wanted is None or stream in wanted) and (admits is None or admits(stream)):
-                return stream
-        return _NOTHING
+                if share[0].__class__ is not StreamStart:
+                    self._before += 1
+                    return stream
+                if begins is _NOTHING:
+                    begins = stream
+                    if self._before >= FIRST * len(self._shares):
+                        break
+        self._before = 0
+        return begins
 
     def _remove(self, stream: str | None) -> Item:
         share = self._shares[stream]
@@ -374,19 +378,6 @@ class Channel:
         """How many items of each stream were dropped."""
         with self._lock:
             return dict(self.lost)
-
-    def stats(self) -> dict[str, Any]:
-        return {"depth": len(self.turns), "peak": self.peak, "drops": self.drops}
-
-
-def _leads(item: Item) -> bool:
-    """Whether what follows it needs nothing that came before; true of all that do not say."""
-    return getattr(item, "leads", True)
-
-
-def _streams(bundle: Any) -> set[str]:
-    """The streams of an item that spans streams."""
-    return {frame.stream for frame in getattr(bundle, "frames", ())}
 
 
 def _only(wanted: Container[str] | None) -> str | None:

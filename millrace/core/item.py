@@ -68,3 +68,13 @@ class StreamEnd:
 
     def fork(self) -> StreamEnd:
         return self
+
+
+def leads(item: Item) -> bool:
+    """Whether what follows it needs nothing that came before; true of all that do not say."""
+    return getattr(item, "leads", True)
+
+
+def streams_of(bundle: Any) -> set[str]:
+    """The streams of an item that spans streams."""
+    return {frame.stream for frame in getattr(bundle, "frames", ())}

@@ -10,14 +10,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .channel import Signal
+from .channel import Admits
 from .element import Element
 from .item import StreamEnd, StreamStart
 from .node import Host, Node, OnError, Target
+from .signal import Signal
 
 
 @dataclass(slots=True, eq=False)
@@ -116,7 +117,7 @@ class Window:
 
     # the fork's side
 
-    def room(self, stream: str | None, waiter: Signal | None = None) -> bool:
+    def room(self, stream: str | None, waiter: Signal | None = None, of: Iterable[str] = ()) -> bool:
         with self._lock:
             if stream is not None:
                 there = self._counts.get(stream, 0) < self.frames
@@ -204,7 +205,7 @@ class Window:
                 self._add((StreamEnd,), end.stream, {link}, self._moved)
                 self._settle(link, end.stream, (StreamEnd,), end)
 
-    def ready(self, admits: Callable[[str | None], bool] | None, refused: set[str]) -> Iterator[tuple[_Entry, bool]]:
+    def ready(self, admits: Admits | None, refused: set[str]) -> Iterator[tuple[_Entry, bool]]:
         """What may leave the join now, and whether a branch was not waited for.
 
         Streams that `admits` says no to are passed over and noted in `refused`.
@@ -229,7 +230,7 @@ class Window:
         if left:
             self._wake_waiters()
 
-    def _next(self, admits: Callable[[str | None], bool] | None, refused: set[str]) -> _Entry | None:
+    def _next(self, admits: Admits | None, refused: set[str]) -> _Entry | None:
         for entry in self._order:
             if entry.stream in refused:
                 continue

@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from .channel import Channel, Policy, Signal
+from .channel import Channel, Policy
 from .item import StreamEnd, StreamStart
 from .node import Target
+from .signal import Signal
 
 
 class Outlet(Protocol):
     """What limits a worker: it takes an item of a stream only when every outlet of its chain has room."""
 
-    def room(self, stream: str | None, waiter: Signal | None = None) -> bool: ...
+    def room(self, stream: str | None, waiter: Signal | None = None, of: Iterable[str] = ()) -> bool: ...
 
     def gather(self) -> None:
         """Keep what is pushed, as far as it may wait, until `send`."""
@@ -39,11 +40,13 @@ class Link:
     Behind an element that sheds, `inlets` are the channel before it and those before that. There a live stream waits
     as a file does, so that a burst after a stall of the network loses nothing, until it is late: more than LOW items
     of it have been waiting in the inlets for PATIENCE seconds. Then it drops, so that it stays LOW items behind, until
-    it has been in time for as long.
+    it has been in time for as long. One that begins has STARTING seconds for what came before it could: many GPU
+    decoders are made one after the other.
     """
 
     LOW = 4
     PATIENCE = 1.0
+    STARTING = 5.0
 
     def __init__(
         self, channel: Channel, live: Policy | None = None, burst: int | None = None, inlets: Sequence[Channel] = ()
@@ -86,6 +89,8 @@ class Link:
             self.channel.push(item, wait=False)
             return
         if item.__class__ is StreamStart:
+            if item.live and item.stream not in self._live and self._inlets:
+                self._behind[item.stream] = time.monotonic() + self.STARTING - self.PATIENCE
             (self._live.add if item.live else self._live.discard)(item.stream)
         elif item.__class__ is StreamEnd:
             self._live.discard(item.stream)
@@ -96,10 +101,10 @@ class Link:
         else:
             self.channel.push(item, wait=False)
 
-    def room(self, stream: str | None, waiter: Signal | None = None) -> bool:
+    def room(self, stream: str | None, waiter: Signal | None = None, of: Iterable[str] = ()) -> bool:
         if stream not in self._live:
-            return self.channel.room(stream, waiter)
-        return not self._inlets or self.channel.room(stream, waiter) or self._drops(stream)
+            return self.channel.room(stream, waiter, of)
+        return not self._inlets or self.channel.room(stream, waiter, of) or self._drops(stream)
 
     def _drops(self, stream: str) -> bool:
         """Whether a live stream that finds no room is so late that it drops."""
@@ -109,7 +114,8 @@ class Link:
             self._behind.pop(stream, None)
             return False
         since = self._behind.setdefault(stream, now)
-        if now - since < self.PATIENCE and now >= self._late.get(stream, 0.0) and waiting < self._inlets[0].size * 16:
+        most = self._inlets[0].size * (16 if now >= since else 28)  # at 32 packets are dropped before a decoder
+        if now - since < self.PATIENCE and now >= self._late.get(stream, 0.0) and waiting < most:
             return False
         self._late[stream] = now + self.PATIENCE
         return True
@@ -206,11 +212,11 @@ class Partition:
         if kind is StreamEnd:
             self.seats.leave(stream)
 
-    def room(self, stream: str | None, waiter: Signal | None = None) -> bool:
+    def room(self, stream: str | None, waiter: Signal | None = None, of: Iterable[str] = ()) -> bool:
         seat = self.seats.of(stream) if stream is not None else None
         if seat is None:  # not assigned yet
-            return all(each.room(stream, waiter) for each in self.links)
-        return self.links[seat].room(stream, waiter)
+            return all(each.room(stream, waiter, of) for each in self.links)
+        return self.links[seat].room(stream, waiter, of)
 
     def gather(self) -> None:
         for link in self.links:

@@ -13,6 +13,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Literal, Protocol
 
+from .channel import Admits
 from .element import Context, Element
 from .errors import Cancelled, ConfigError, ElementError, MillraceError, OutputError, StreamError, said
 from .item import Item, StreamEnd, StreamStart
@@ -36,7 +37,7 @@ class Host(Protocol):
     def output_failed(self, node: Node, error: OutputError) -> None: ...
     def item_skipped(self, node: Node, error: Exception, stream: str | None) -> None: ...
     def warned(self, node: Node, message: str, stream: str | None) -> None: ...
-    def finish(self, stream: str, again: bool = False) -> None: ...
+    def unwanted(self, node: Node, stream: str, again: bool = False) -> None: ...
     def stream_passed(self, node: Node, stream: str) -> bool: ...
     def expected(self, node: Node) -> Sequence[str]: ...
 
@@ -57,7 +58,7 @@ class Node:
         self.refused: set[str] = set()  # streams that ended here with an error, until they start again
         self.woken = False
         self.closed = False
-        self.admits: Callable[[str | None], bool] | None = None  # for nodes that release what they hold: is there room?
+        self.admits: Admits | None = None  # for nodes that release what they hold: is there room?
         self.stuck = False  # it holds something for which there was none
         self.broken = False  # an output that failed: all that comes passes by it
         self._process_frame = getattr(element, "process_frame", None)
@@ -80,7 +81,8 @@ class Node:
         def warn(text: str, stream: str | None) -> None:
             self.host.warned(self, text, stream)
 
-        context = Context(self.name, woken, warn, self.host.finish, partial(self.host.finish, again=True))
+        finish = partial(self.host.unwanted, self)
+        context = Context(self.name, woken, warn, finish, partial(finish, again=True))
         try:
             self.element.open(context)
         except ConfigError:
@@ -278,7 +280,6 @@ class Node:
 
     def _end(self, end: StreamEnd) -> None:
         stream = end.stream
-        again = self.expects and self.host.stream_passed(self, stream)
         known = self.started.pop(stream, None) is not None
         if stream in self.refused:
             self.refused.discard(stream)  # its end went on when it was refused
@@ -289,7 +290,8 @@ class Node:
                 self.emit(end if last is end.last else replace(end, last=last))
         else:
             self._tell(end)
-        if again or (self.expects and not known):
+        again = self.host.stream_passed(self, stream)  # not before: what is raised until here is of the life that ends
+        if self.expects and (again or not known):
             self.expect()
 
     def _closing(self, end: StreamEnd) -> Any:
@@ -345,6 +347,7 @@ class Node:
                 return
         elif kind is StreamEnd:
             self.started.pop(item.stream, None)
+            self.host.stream_passed(self, item.stream)
             if self.open_streams.pop(item.stream, None) is None:
                 self._tell(item)
                 return

@@ -20,12 +20,13 @@ from .graph import Graph
 from .node import Node
 from .reader import SourceWorker, source_error
 from .roll import Roll
+from .sources import Sources
 from .stats import NodeStats
-from .worker import Worker, stats_of
+from .worker import Worker
 
 State = Literal["idle", "starting", "running", "paused", "draining", "stopped", "failed"]
 ENDED = ("stopped", "failed")
-REMEMBERED = 1024  # ended sources whose counts are kept; errors, too
+REMEMBERED = 1024  # errors that are kept
 STOP_TIMEOUT = 30.0  # seconds that stop() waits for elements that do not return
 
 
@@ -52,11 +53,10 @@ class Pipeline:
         self._opening = True  # until start() is through, the end of a worker is not the end of the pipeline
         self._lock = threading.RLock()
         self._plant = Plant(graph, self)
-        self._sources: dict[str, SourceWorker] = {}
+        self._sources = Sources()
         self._running: set[Worker] = set()
         self._roll = Roll()
         self._drain_asked = False
-        self._ended_sources: dict[str, NodeStats] = {}
         self._finished = threading.Event()
 
     # life
@@ -69,7 +69,7 @@ class Pipeline:
             self._plant.keep_entries()
             self._keep_open = self._keep_open or not self._sources
             workers = self._plant.all_workers()
-            sources = list(self._sources.values())
+            sources = list(self._sources)
             self._running = {*workers, *sources}
         try:
             for worker in reversed(workers):
@@ -136,7 +136,7 @@ class Pipeline:
             self.paused = False
             self._to("draining")
             self._plant.close_entries()
-            sources = list(self._sources.values())
+            sources = list(self._sources)
             for worker in self._running:
                 worker.signal.set()
         for source in sources:
@@ -185,7 +185,7 @@ class Pipeline:
 
     def _workers(self) -> list[Worker]:
         with self._lock:
-            return [*self._plant.all_workers(), *self._sources.values()]
+            return [*self._plant.all_workers(), *self._sources]
 
     # sources and branches
     def add_source(self, name: str, source: Source, into: str) -> None:
@@ -194,18 +194,20 @@ class Pipeline:
             if into not in self.graph.entries():
                 self.graph.named(into)
                 raise ConfigError(f"{into}: other elements feed it; sources go into: {', '.join(self.graph.entries())}")
-            if name in self._sources:
+            if name in self._sources.names():
                 raise ConfigError(f"a source named {name!r} is there already; remove it first or take another name")
             if self.state not in ("idle", "running", "paused"):
                 raise MillraceError(f"no source can be added to a pipeline that is {self.state}")
             try:
-                worker = self._sources[name] = self._plant.reader(name, source, into)
+                self._sources.add(worker := self._plant.reader(name, source, into))
             except Closed:
                 raise MillraceError("no source can be added: the last one has ended, and the pipeline ends") from None
             merged = {spec.element.merges for spec in self.graph.nodes.values()}
             for stream, reached in self.graph.reached(into, name).items():
-                asking = [each for each in reached if any(n.expects for n in self._plant.nodes[each])]
-                (self._roll.announce_once if stream in merged else self._roll.announce)(stream, asking)
+                if stream in merged:
+                    self._roll.announce_once(stream, [n for n in reached if self._plant.nodes[n][0].expects])
+                else:
+                    self._roll.announce(stream, reached)
             if self.state == "idle":
                 return
             self._running.add(worker)
@@ -215,11 +217,9 @@ class Pipeline:
     def remove_source(self, name: str, timeout: float = 10.0) -> None:
         """End a source and its streams; what it has sent goes through. False hopes: a read that never returns."""
         with self._lock:
-            worker = self._sources.get(name)
-            if worker is None:
-                raise ConfigError(f"no source is named {name!r}; there are: {', '.join(self._sources) or 'none'}")
+            worker = self._sources.named(name)
             if self.state == "idle":
-                others = [each for each in self._sources.values() if each is not worker]
+                others = [each for each in self._sources if each is not worker]
                 left = {stream for each in others for stream in self.graph.reached(each.into, each.name)}
                 for stream, reached in self.graph.reached(worker.into, name).items():
                     for element in reached if stream not in left else ():
@@ -233,7 +233,7 @@ class Pipeline:
     def sources(self) -> list[str]:
         """The sources that have not ended."""
         with self._lock:
-            return list(self._sources)
+            return self._sources.names()
 
     def add_target(self, after: str, name: str, element: Element, policy: Any = "wait") -> None:
         """A new branch while running: what `after` yields goes to `element` too, in a thread of its own.
@@ -256,25 +256,27 @@ class Pipeline:
             with self._lock:
                 self._plant.remove_branch(name)
             raise
-        expects = [name] if worker.nodes[0].expects else []
         calls = [
-            host.call(partial(host.attach, sender, way, lambda stream: self._roll.announce(stream, expects)))
+            host.call(partial(host.attach, sender, way, lambda stream: self._roll.announce(stream, [name])))
             for sender, host, way in ways
         ]
         for call in calls:
             call.result()
-        if expects:
+        if worker.nodes[0].expects:
             worker.call(worker.nodes[0].expect)
 
     def finish(self, stream: str, again: bool = False) -> None:
         """No more of this stream is wanted: its source ends soon. `again`: it opens the stream anew, if it can."""
-        elements = [spec.element for spec in list(self.graph.nodes.values())]
-        merged = any(element.merges == stream for element in elements)
-        for worker in list(self._sources.values()):
-            names = {worker.name, *worker.seen}
-            split = any(stream in element.splits(name) for element in elements for name in names)
-            if merged or split or stream in names:
-                (worker.source.restart if again else worker.stop_reading)()
+        self._finish(None, stream, again)
+
+    def _finish(self, node: Node | None, stream: str, again: bool) -> None:
+        """Said by a node, it means the life of the stream that has come to it; the next may have begun elsewhere."""
+        with self._lock:
+            over = node is not None and self._roll.follows(node.name, stream)
+            elements = [spec.element for spec in self.graph.nodes.values()]
+            workers = [] if over else self._sources.behind(stream, elements)
+        for worker in workers:
+            (worker.source.restart if again else worker.stop_reading)()
 
     def _announce(self, whole: Sequence[str] = ()) -> None:
         """Tell the elements that ask which streams to expect, in order; before that, which the whole run has."""
@@ -317,12 +319,7 @@ class Pipeline:
     def stats(self) -> dict[str, NodeStats]:
         """What was counted so far, by element, sources by the name of their stream."""
         with self._lock:
-            out = {name: NodeStats(name) for name in self._ended_sources}
-            for name, ended in self._ended_sources.items():
-                out[name].add(ended)
-            for source in self._sources.values():
-                out.setdefault(source.name, NodeStats(source.name)).add(stats_of(source.nodes[0], source, True))
-            return out | self._plant.stats()
+            return self._sources.stats() | self._plant.stats()
 
     def _post(self, kind: Kind, element: str, text: str, stream: str | None = None, error: Any = None) -> None:
         message = Message(kind, element, redact(text), stream, error)
@@ -344,7 +341,10 @@ class Pipeline:
 
     def stream_failed(self, node: Node, error: StreamError) -> None:
         self._post("error", node.name, f"{node.name}: {error}", error.stream, error)
-        self.finish(error.stream)
+        self._finish(node, error.stream, False)
+
+    def unwanted(self, node: Node, stream: str, again: bool = False) -> None:
+        self._finish(node, stream, again)
 
     def output_failed(self, node: Node, error: OutputError) -> None:
         if not self._plant.wanted():  # it was the last: there is nothing left to run for
@@ -389,12 +389,7 @@ class Pipeline:
     def worker_ended(self, worker: Worker) -> None:
         with self._changing():
             self._running.discard(worker)
-            if isinstance(worker, SourceWorker) and self._sources.get(worker.name) is worker:
-                del self._sources[worker.name]
-                counts = stats_of(worker.nodes[0], worker, True)
-                self._ended_sources.setdefault(worker.name, NodeStats(worker.name)).add(counts)
+            if self._sources.end(worker):
                 self.bus.add(Message("stream-end", worker.name, f"{worker.name}: the source has ended", worker.name))
                 if not (self._sources or self._keep_open):
                     self._plant.close_entries()
-                if len(self._ended_sources) > REMEMBERED:
-                    del self._ended_sources[next(iter(self._ended_sources))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class Roll:
@@ -16,10 +16,8 @@ class Roll:
     def __len__(self) -> int:
         return len(self._lives)
 
-    def announce(self, stream: str, elements: Sequence[str]) -> None:
+    def announce(self, stream: str, elements: Iterable[str]) -> None:
         """A new stream, the last in order, that will come by these elements."""
-        if not elements:
-            return
         with self._lock:
             lives = self._lives.pop(stream, {})
             for name in elements:
@@ -48,6 +46,11 @@ class Roll:
             if not lives:
                 del self._lives[stream]
             return False
+
+    def follows(self, element: str, stream: str) -> bool:
+        """Whether another life of the stream is expected after the one that comes by now."""
+        with self._lock:
+            return self._lives.get(stream, {}).get(element, 0) > 1
 
     def expected(self, element: str) -> tuple[str, ...]:
         with self._lock:

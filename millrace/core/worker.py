@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from .channel import Channel, Signal
+from .channel import Admits, Channel
 from .element import Element
 from .errors import Cancelled
 from .link import Link, Outlet, Partition
 from .node import Host, Node
+from .signal import Signal
 from .stats import NodeStats
 
 ROUND = 0.001  # seconds in which items follow each other without a look at what else there is to do
@@ -188,7 +189,7 @@ class Worker:
     def _run(self) -> None:
         assert self.channel is not None
         channel, head = self.channel, self.nodes[0]
-        admits: Callable[[str | None], bool] | None = self._admits
+        admits: Admits | None = self._admits
         if head.element.joins:  # it takes all that comes, its window bounds it, and asks for room when it releases
             admits, head.admits = None, admits
         if not self.outlets:
@@ -205,7 +206,7 @@ class Worker:
                 return
             self._wait(len(channel) > 0)
 
-    def _bring(self, head: Node, channel: Channel, admits: Callable[[str | None], bool] | None) -> bool:
+    def _bring(self, head: Node, channel: Channel, admits: Admits | None) -> bool:
         """Push some items, guests and the channel in turn; False when there is none that may come now."""
         skip = self._fed and len(channel) > 0
         self._fed = not skip and len(self.guests) > 0 and self._feed(head, channel, admits)
@@ -228,7 +229,7 @@ class Worker:
         """Whether something other than items is to be looked at."""
         return bool(self._calls) or self.cancelled or self.owner.paused or time.perf_counter() >= late
 
-    def _feed(self, head: Node, channel: Channel, admits: Callable[[str | None], bool] | None) -> bool:
+    def _feed(self, head: Node, channel: Channel, admits: Admits | None) -> bool:
         """Read each guest that is wanted and admitted once, in turn, and send together what comes of it.
 
         A round ends early when something else is to be done, or has become late. Where an element has its own times
@@ -304,14 +305,18 @@ class Worker:
         else:
             self.idle += waited
 
-    def _admits(self, stream: str | None) -> bool:
-        """Whether everything that this chain pushes to has room for what it makes of an item of this stream."""
+    def _admits(self, stream: str | None, of: Iterable[str] = ()) -> bool:
+        """Whether everything that this chain pushes to has room for what it makes of an item of this stream.
+
+        Of one that spans streams (None): `of` these.
+        """
         signal = self.signal
-        stream = self.merges or stream
+        if self.merges:
+            stream, of = self.merges, ()
         if self.splits and stream is not None:
             return self._admits_parts(stream)
         for outlet in self.outlets:
-            if not outlet.room(stream, signal):
+            if not outlet.room(stream, signal, of):
                 self._refused = True
                 return False
         return True

@@ -43,6 +43,7 @@ class Stream:
     concealed: int = 0
     failed: bool = False  # that it ended for another reason was told
     unseen: Unseen | None = None  # live: packets that have given no picture
+    key_interval: int = 0  # ns, the longest that was told: where only key pictures are decoded
     damaged_before: int = 0  # what the decoder had counted before these
     came: dict[int, tuple[int, int | None]] = field(default_factory=dict)  # pts of packets → (arrived, wall)
 
@@ -125,6 +126,8 @@ class Decode(Element):
         stream = self.streams[item.stream]
         stream.packets += 1
         if not item.key and stream.wanted.skip_frames == "non_key":
+            if stream.start.live:
+                self._miss(stream, item)
             return []
         if item.arrived and item.pts is not None:
             stream.came[item.pts] = (item.arrived, item.wall)
@@ -154,8 +157,10 @@ class Decode(Element):
         if known is None:
             return
         damaged = known.decoder.damaged
-        if known.packets and not known.pictures and known.wanted.skip_frames == "none" and not known.failed:
-            raise StreamError(stream, f"no picture in {known.packets} packets ({damaged} of them damaged)")
+        if known.packets and not known.pictures and known.wanted.skip_frames != "non_reference" and not known.failed:
+            text = f"no picture in {known.packets} packets ({damaged} of them damaged)"
+            keys_only = known.wanted.skip_frames == "non_key"
+            raise StreamError(stream, f"{text}; only key pictures are decoded" if keys_only else text)
         if (damaged or known.concealed) and self.context is not None:
             concealed = f", {known.concealed} of {known.pictures} pictures with concealed damage"
             self.context.warn(f"{damaged} damaged packets{concealed if known.concealed else ''}", stream)
@@ -192,17 +197,21 @@ class Decode(Element):
         arrived = packet.arrived or time.monotonic_ns()
         unseen = stream.unseen
         if unseen is None or unseen.pictures != stream.pictures:  # a flush gave some
-            unseen = stream.unseen = Unseen(stream.pictures, arrived, arrived)
+            held = getattr(stream.source.get("parameters"), "reorder", 0) + (self.threads or os.cpu_count() or 1) - 1
+            unseen = stream.unseen = Unseen(stream.pictures, arrived, arrived, held, stream.key_interval)
         if unseen.add(packet, arrived):
             damaged = max(0, stream.decoder.damaged - stream.damaged_before)
-            self._say(packet.stream, unseen.text(stream.source["codec"], damaged, self.device))
+            keys_only = stream.wanted.skip_frames == "non_key"
+            self._say(packet.stream, unseen.text(stream.source["codec"], damaged, self.device, keys_only))
 
     def _see(self, stream: Stream, packet: Packet) -> None:
         """A packet gave pictures after one that gave none."""
         unseen, stream.unseen, stream.damaged_before = stream.unseen, None, stream.decoder.damaged
         if unseen is not None and unseen.told:
-            lasted = ((packet.arrived or time.monotonic_ns()) - unseen.since) / SECOND
-            self._say(packet.stream, f"pictures come again after {lasted:.0f} s")
+            lasted = (packet.arrived or time.monotonic_ns()) - unseen.since
+            if stream.wanted.skip_frames == "non_key" and not unseen.keys:
+                stream.key_interval = lasted
+            self._say(packet.stream, f"pictures come again after {lasted / SECOND:.0f} s")
 
     def _say(self, stream: str, what: str) -> None:
         if self.context is not None:

@@ -119,8 +119,8 @@ class Shared:
         return None if lend is None else lend(name, count)
 
     def cancel(self) -> None:
-        """For runtimes that wait for a server; those are never shared (see `key_of`)."""
-        if hasattr(self._runtime, "cancel"):
+        """For runtimes that wait: for a server, for a compiler. One that others use is left alone."""
+        if self._slot.users == 1 and hasattr(self._runtime, "cancel"):
             self._runtime.cancel()
 
     def close(self) -> None:

@@ -47,7 +47,8 @@ def load(
     With the CUDA provider, as for the torch runtime: `precision` (float32, or float16 for weights, activations and
     inputs of a float32 model; default: as the file has it); `graphs`: CUDA graphs are recorded for batches of 1, 2, 4,
     8, … when each first comes, `[4, 16]` for these when it is loaded, `false` for none; without the option a model
-    that cannot be recorded runs as it is, and says so; `tuned` (true) lets cuDNN try its kernels.
+    that cannot be recorded (onnx_recordable) runs as it is, and says so; `tuned` (true) lets cuDNN try its kernels,
+    ten seconds for a batch size of some networks.
 
     Other options are session configuration entries ("session.…").
     Raises ValueError for a provider that the installed package lacks and for a file that is not a model it can run.

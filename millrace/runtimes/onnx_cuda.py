@@ -8,19 +8,17 @@ stream of their own, while the next call runs. Another thread waits for them.
 
 Facts: https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html, ONNX Runtime's
 onnxruntime_run_options_config_keys.h, and its pull request 28686: since then a replay returns when it is queued, before
-it waited. Written against these and tested with a provider that is played; not run on a GPU so far.
+it waited. Measured on an H200: docs/benchmarks.md, "Networks on a GPU".
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import redirect_stdout, suppress
-from functools import cache
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,7 +31,8 @@ from ..media import TensorInfo
 from .base import Inputs, Tensors, graph_sizes
 from .onnx_float16 import as_float16
 from .onnx_memory import Place, address, bring, lay_out, leave
-from .onnx_session import ERRORS, chain_of, infos, open_session, reason
+from .onnx_recordable import Unrecorded, compare, prove_recordable, random_inputs
+from .onnx_session import ERRORS, chain_of, find_libraries, infos, open_session, reason
 from .pool import check_feed, lies_on_gpu
 
 _SPARE = 4  # so many times the pictures of a call may one of the sizes be that were given to `warm`
@@ -56,7 +55,7 @@ def load_cuda(
     """See onnx.load. Raises ValueError for a file that cannot be run, ConfigError where there is no GPU."""
     owner = gpu(device)  # before ONNX Runtime touches CUDA: it sets how waiting threads wait
     content = as_float16(path) if precision == "float16" else None
-    _find_libraries()
+    find_libraries()
     options = {
         "use_tf32": "0",  # float32 means float32: the short products of "TF32" would move boxes
         "cudnn_conv_algo_search": "EXHAUSTIVE" if tuned else "HEURISTIC",
@@ -65,7 +64,10 @@ def load_cuda(
     def opened(stream: Stream, recorded: bool) -> ort.InferenceSession:
         ours = {"user_compute_stream": stream.handle, "enable_cuda_graph": int(recorded)}
         with _recording:  # it waits for the whole GPU
-            return open_session(path, config, chain_of("cuda", device, options | ours), content)
+            session = open_session(path, config, chain_of("cuda", device, options | ours), content)
+        if recorded:
+            prove_recordable(path)
+        return session
 
     runtime = OnnxCudaRuntime(opened, owner, parallel, graphs, graph_sizes(graphs))
     try:
@@ -74,18 +76,6 @@ def load_cuda(
         runtime.close()
         raise
     return runtime
-
-
-@cache
-def _find_libraries() -> None:
-    """Load CUDA's libraries from where pip has put them; which it lacks, ONNX Runtime says on stdout."""
-    if hasattr(ort, "preload_dlls"):  # since 1.21
-        with redirect_stdout(sys.stderr):
-            ort.preload_dlls()
-
-
-class Unrecorded(Exception):
-    """A network cannot be recorded, for this reason."""
 
 
 class OnnxCudaRuntime:
@@ -190,6 +180,9 @@ class OnnxCudaRuntime:
             values = [feed[info.name] for info in self.inputs]
             count = self._count(values)
             slot = self._slot(count)
+            if self._untold:
+                self.report(f"the network cannot be recorded as a CUDA graph ({self._untold}): it runs as it is")
+                self._untold = ""
             self._stream.wait(v.ready for v in values if getattr(v, "ready", None) is not None)
             results, event, kept = self._plainly(values) if slot is None else self._replay(slot, values, count)
             self._waiter.submit(_finish, _Call(event, values, results, kept, future))
@@ -197,9 +190,6 @@ class OnnxCudaRuntime:
             future.set_exception(ValueError(f"the model refused its input: {reason(error)}"))
         except Exception as error:  # noqa: BLE001 whatever it is, it is this call's own
             future.set_exception(error)
-        if self._untold:
-            self.report(f"the network cannot be recorded as a CUDA graph ({self._untold}): it runs as it is")
-            self._untold = ""
 
     def _count(self, values: Sequence[Any]) -> int:
         """The pictures of a call."""
@@ -234,11 +224,14 @@ class OnnxCudaRuntime:
                 binding.bind_cpu_input(info.name, np.ascontiguousarray(value))
         outputs = self._run_unrecorded(binding)
         self._tell_read(values)
+        results, event = self._leave(outputs)
+        return results, event, (binding, outputs)
+
+    def _leave(self, outputs: Sequence[Any]) -> tuple[dict[str, Any], Event]:
+        """Queue the copies of a session's own outputs to the CPU."""
         self._copies.wait((self._stream.record(),))
         places, size = lay_out(self.outputs, [out.shape() for out in outputs])
-        sources = [out.data_ptr() for out in outputs]
-        results, event = leave(self._copies, self._pinned, places, sources, size)
-        return results, event, (binding, outputs)
+        return leave(self._copies, self._pinned, places, [out.data_ptr() for out in outputs], size)
 
     def _bind_input(self, binding: Any, info: TensorInfo, shape: Sequence[int], pointer: int) -> None:
         binding.bind_input(info.name, "cuda", self._gpu.ordinal, np.dtype(info.dtype), list(shape), pointer)
@@ -298,7 +291,10 @@ class OnnxCudaRuntime:
         return self._slots[size]
 
     def _record(self, size: int) -> list[_Slot]:
-        """Run once without a graph (libraries choose their kernels, outputs show their shapes), then record."""
+        """Run once without a graph (libraries choose their kernels, outputs show their shapes), then record.
+
+        That is over zeros: the replay of noise shows whether anything else was fixed by them.
+        """
         shapes = [tuple(size if n == 0 and d is None else d or 0 for n, d in enumerate(i.shape)) for i in self.inputs]
         places, room = lay_out(self.inputs, shapes)
         source = Memory(self._stream, room)
@@ -313,22 +309,44 @@ class OnnxCudaRuntime:
                 self._bind_input(made, info, shape, pointer)
             return made
 
-        made = [out.shape() for out in self._run_unrecorded(binding())]
-        self._stream.synchronize()
         slots = []
-        for _ in range(2):
-            places, room = lay_out(self.outputs, made)
-            slot = _Slot(source, inputs, Memory(self._stream, room), places, room, binding(), next(self._ids))
-            slot.bind_outputs(self._gpu.ordinal)
-            try:
+        try:
+            made = [out.shape() for out in self._run_unrecorded(binding())]
+            self._stream.synchronize()
+            for info, shape in zip(self.outputs, made, strict=True):
+                said = zip(info.shape, (size, *shape[1:]), strict=False)
+                if list(shape) != [found if fixed is None else fixed for fixed, found in said]:
+                    raise Unrecorded(f"its output {info} has the shape {list(shape)} for {size} pictures")
+            for _ in range(2):
+                places, room = lay_out(self.outputs, made)
+                slot = _Slot(source, inputs, Memory(self._stream, room), places, room, binding(), next(self._ids))
+                slot.bind_outputs(self._gpu.ordinal)
                 self._session.run_with_iobinding(slot.binding, slot.options)
-            except (*ERRORS, RuntimeError) as error:
-                if any(each in str(error) for each in _FULL):
-                    raise
-                raise Unrecorded(reason(error)) from error
-            slots.append(slot)
-        self._stream.synchronize()
+                slots.append(slot)
+            self._stream.synchronize()
+            self._check(slots, random_inputs(self.inputs, shapes), size, binding())
+        except (*ERRORS, RuntimeError) as error:
+            if any(each in str(error) for each in _FULL):
+                raise
+            raise Unrecorded(reason(error)) from error
         return slots
+
+    def _check(self, slots: Sequence[_Slot], noise: Sequence[Any], size: int, binding: Any) -> None:
+        """Raises Unrecorded where graphs give other results than the network; `binding` reads what they read."""
+        replayed = []
+        for slot in slots:
+            replayed.append(_copied(*self._replay(slot, noise, size)[:2]))
+            slot.taken = None
+        outputs = self._run_unrecorded(binding)  # after the replays: they write where the session keeps these
+        wanted = _copied(*self._leave(outputs))
+        for results in replayed:
+            compare(results, wanted)
+
+
+def _copied(results: dict[str, Any], event: Event) -> dict[str, Any]:
+    """Results, in memory that is not pinned."""
+    event.synchronize()
+    return {name: value.copy() for name, value in results.items()}
 
 
 class _Slot:

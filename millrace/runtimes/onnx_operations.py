@@ -16,17 +16,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from .onnx_layers import LAYERS
+from .onnx_recordable import NUMBERS as SIZES
 
 Attributes = Mapping[str, Any]
 Operation = Callable[..., Any]
 
-NUMBERS: dict[str, tuple[int, ...]] = {  # inputs that are numbers for the CPU
-    "Reshape": (1,), "Slice": (1, 2, 3, 4), "Resize": (1, 2, 3), "Upsample": (1,), "Clip": (1, 2), "Unsqueeze": (1,),
-    "Squeeze": (1,), "Pad": (1, 2, 3), "Split": (1,), "Expand": (1,), "Tile": (1,), "TopK": (1,), "CumSum": (1,),
-    "ConstantOfShape": (0,), "Range": (0, 1, 2), "Trilu": (1,), "OneHot": (1,), "NonMaxSuppression": (2, 3, 4),
-    **dict.fromkeys(("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2",
-                     "ReduceSumSquare", "ReduceLogSumExp"), (1,)),
-}  # fmt: skip
+NUMBERS = {**SIZES, "NonMaxSuppression": (2, 3, 4)}  # inputs that are numbers for the CPU
 OPEN = ("NonMaxSuppression", "NonZero")  # how much they give depends on the data
 
 

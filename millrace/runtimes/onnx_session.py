@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from functools import cache
 from typing import Any
 
 import onnxruntime as ort
@@ -82,6 +85,14 @@ def refuse_ours(options: Mapping[str, Any]) -> None:
     for name, instead in _OURS.items():
         if name in options:
             raise ValueError(f"provider_options: {name} cannot be set: {instead}")
+
+
+@cache
+def find_libraries() -> None:
+    """Load CUDA's libraries from where pip has put them; which it lacks, ONNX Runtime says on stdout."""
+    if hasattr(ort, "preload_dlls"):  # since 1.21
+        with redirect_stdout(sys.stderr):
+            ort.preload_dlls()
 
 
 def open_session(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ..core.errors import MissingExtraError
-from .base import Runtime, choose, counted, refuse, usable_cores
+from .base import Runtime, choose, counted, graph_sizes, refuse, usable_cores
 from .files import format_of
 from .pool import PooledRuntime, check_feed, wait_for
 from .torch_best import CANDIDATES, Reads, best_only
@@ -68,7 +68,7 @@ def load(
     on_gpu = device != "cpu"
     precision = precision or ("float16" if on_gpu and kind == "onnx" else "float32")
     choose("precision", precision, ("float32", "float16") if on_gpu else ("float32",))
-    sizes = _sizes(graphs)
+    sizes = graph_sizes(graphs)
     owner: Any = _gpu(device) if on_gpu else None  # before torch touches CUDA: it sets how waiting threads wait
     if kind == "onnx":
         program = _onnx(path, precision, device)
@@ -77,7 +77,7 @@ def load(
         program = as_float16(program) if precision == "float16" else program
     if on_gpu:  # what made the network may be under way there; it is used on streams that do not wait for that one
         torch.cuda.current_stream(device).synchronize()
-    if on_gpu and graphs and kind != "aoti" and not getattr(program.module, "open", False):
+    if on_gpu and graphs is not False and kind != "aoti" and not getattr(program.module, "open", False):
         module = kept_only(best_only(program, reads, candidates), program.outputs, torch.device(device))
         facts = (module, program.inputs, program.outputs, program.metadata, owner)
         how = compiled if compiled == "background" else bool(compiled)
@@ -138,14 +138,6 @@ def _check(threads: int, tuned: object, compiled: object, candidates: object) ->
         raise ValueError(f"candidates={candidates!r} is not allowed: a whole number from 1 on; 0 or false: all cells")
     if not isinstance(tuned, bool) or not isinstance(compiled, (bool, str)):
         raise ValueError("tuned is true or false; compiled is that, a folder, or background")
-
-
-def _sizes(graphs: bool | Sequence[int]) -> list[int]:
-    if isinstance(graphs, bool):
-        return []
-    if not isinstance(graphs, list) or not graphs or not all(type(each) is int and each > 0 for each in graphs):
-        raise ValueError(f"graphs: {graphs!r} is not allowed: true, false, or the sizes of batches, such as [4, 16]")
-    return graphs
 
 
 def _owned(array: Any) -> Any:

@@ -15,9 +15,9 @@ import logging
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from ..core.errors import said
@@ -26,12 +26,12 @@ from ..cuda.memory import DeviceArray, add_reader
 from ..media import TensorInfo
 from .base import Inputs, Tensors
 from .pool import lies_on_gpu
-from .torch_background import Compiler
+from .torch_background import Breakable, Compiler
 from .torch_constants import Constants
 from .torch_fused import roomy
 from .torch_leaving import Leaving
 from .torch_lent import Lease, lease_of, lent
-from .torch_network import Network, once
+from .torch_network import Network, alone, once, recording
 from .torch_nms import few_left
 
 _log = logging.getLogger("millrace.runtimes")
@@ -41,7 +41,6 @@ _SIMPLER = (
     "{} pictures: NMS stays on the CPU, for the network cannot be recorded with it ({}); the results are the same, and "
     "more is copied"
 )
-_recording = threading.Lock()  # one graph at a time in the process: PyTorch's allocator knows one recording
 
 
 class TorchRuntime:
@@ -186,21 +185,36 @@ class TorchRuntime:
             for size in self._warm:
                 self._capture(size)
 
+    def cancel(self) -> None:
+        """By any thread: who has this network closes it soon. A call may be waiting for what is being compiled."""
+        compiler = self._compiler
+        if compiler is not None:
+            compiler.break_off()
+
     def close(self) -> None:
-        """Wait for the calls under way and free the graphs. May be called twice."""
-        if self._compiler is not None:
-            self._compiler.stop()
+        """Wait for the calls under way and free the graphs. May be called twice.
+
+        What is being compiled is broken off; where that takes more than a moment, all is freed when it has ended.
+        """
         if self._waiter.is_alive():
             self._calls.put(None)
             self._waiter.join()
-            self._captured.clear()
-            for network in self._networks:
-                network.release()
-            self._networks.clear()
-            self._compiler = None
-            with _recording:  # PyTorch gives nothing back while a graph is recorded
+            if self._compiler is not None:
+                self._compiler.stop(self._free)
+            else:
+                self._free()
+
+    def _free(self) -> None:
+        self._captured.clear()
+        for network in self._networks:
+            network.release()
+        self._compiler = None
+        if recording.acquire(timeout=1.0):  # PyTorch gives nothing back while a graph is recorded
+            try:
                 gc.unfreeze()  # what is garbage now may be found
                 self._torch.cuda.empty_cache()  # decoders may want it
+            finally:
+                recording.release()
 
     def _capture(self, count: int) -> _Captured:
         """A graph for so many pictures: one of a size given to `warm`, else the next power of two; two in turn."""
@@ -238,39 +252,43 @@ class TorchRuntime:
         """Replay these graphs from the next call of this size on; by any thread."""
         self._captured[size] = pair
 
-    def record(self, size: int, compiled: bool = False) -> _Captured:
-        """A graph of the network for so many pictures; of its simpler form where it cannot be recorded as it is."""
+    def record(self, size: int, compiled: bool = False, breakable: Breakable | None = None) -> _Captured:
+        """A graph of the network for so many pictures; of its simpler form where it cannot be recorded as it is.
+
+        Its first run compiles it where it is to be `compiled`, and may be broken off.
+        """
         network = self._networks[-1]
         simpler = network.simpler()
         if simpler is None:
-            return self._record(network, size, compiled)
+            return self._record(network, size, compiled, breakable)
         try:
-            return self._record(network, size, compiled)
+            return self._record(network, size, compiled, breakable)
         except self._torch.OutOfMemoryError as error:
             if any(each >= size for each in self._captured):  # that one does as well
                 raise
             reason = said(error)
         except Exception as error:  # noqa: BLE001  # whatever it is: the simpler form meets it as well, or runs
             reason = said(error.__cause__ or error)
-        captured = self._record(simpler, size, compiled)
+        captured = self._record(simpler, size, compiled, breakable)
         self._networks.append(simpler)
         self.report(_SIMPLER.format(size, reason.partition("\n")[0]))
         return captured
 
-    def _record(self, network: Network, size: int, compiled: bool) -> _Captured:
+    def _record(self, network: Network, size: int, compiled: bool, breakable: Breakable | None) -> _Captured:
         """Run the network a few times (libraries choose their kernels), then record one run as a graph."""
         torch = self._torch
         self._gpu.use()
         # float32 means float32: the short products of "TF32" would move boxes. cuDNN tries its kernels when `tuned`.
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=self._tuned, allow_tf32=False)
         constants = Constants()
-        with _alone(), torch.cuda.stream(self._recorder), torch.inference_mode(), exact:
+        with alone(), torch.cuda.stream(self._recorder), torch.inference_mode(), exact:
             inputs = [self._input(info, size) for info in network.slots]
             program = network.program(inputs, constants, size, compiled)
             wider = getattr(program, "roomy", ())
             inputs = [roomy(slot) if place in wider else slot for place, slot in enumerate(inputs)]
-            for _ in range(3):
-                found = once(program, inputs, constants)
+            with breakable.part() if breakable is not None else nullcontext():
+                for _ in range(3):
+                    found = once(program, inputs, constants)
             outputs = Leaving(found, len(network.leaves))
             self._recorder.synchronize()
             graph = torch.cuda.CUDAGraph()
@@ -324,23 +342,6 @@ class TorchRuntime:
             copies = [_to_host(self._torch, out) for out in call.rest]
             self._late.record().synchronize()
         return {name: out.numpy() for name, out in zip(call.network.larger, copies, strict=True)}
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """While a graph is recorded no other is, and no array is freed in the middle of it.
-
-    What is loaded by then stays: the collector need not look at it again (with PyTorch a look takes 100 ms and more).
-    """
-    with _recording:
-        collects = gc.isenabled()
-        gc.disable()
-        try:
-            yield
-        finally:
-            gc.freeze()
-            if collects:
-                gc.enable()
 
 
 class _Captured:

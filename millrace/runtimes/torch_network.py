@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+import gc
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -12,6 +14,8 @@ from ..media import TensorInfo
 from .torch_constants import Constants
 from .torch_fused import Fusion
 from .torch_program import release
+
+recording = threading.Lock()  # one graph at a time in the process: PyTorch's allocator knows one recording
 
 
 class Network:
@@ -66,3 +70,20 @@ def once(program: Any, inputs: Sequence[Any], constants: Constants) -> Any:
     """Run a program. A compiler has kept its constants itself, and would take ours for a part of the network."""
     with nullcontext() if hasattr(program, "_orig_mod") else constants:
         return program(*inputs)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """While a graph is recorded no other is, and no array is freed in the middle of it.
+
+    What is loaded by then stays: the collector need not look at it again (with PyTorch a look takes 100 ms and more).
+    """
+    with recording:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            gc.freeze()
+            if collects:
+                gc.enable()

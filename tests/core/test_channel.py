@@ -9,8 +9,9 @@ import pytest
 from toys import WAIT, Group, Num
 
 from millrace.core import Caps, Channel, StreamEnd, StreamStart
-from millrace.core.channel import Signal
+from millrace.core.channel import FIRST
 from millrace.core.errors import Cancelled, Closed
+from millrace.core.signal import Signal
 
 
 def test_first_in_first_out():
@@ -112,15 +113,38 @@ def test_bundles_come_whatever_is_wanted():
     assert isinstance(channel.take(wanted={"b"}), StreamStart)
 
 
-def test_room_of_a_bundle_is_room_of_everyone():
+def test_room_of_a_bundle_is_room_of_its_streams_and_no_others():
     channel = Channel(size=1)
-    assert channel.room(None) and channel.room("a")
+    assert channel.room(None, of="ab") and channel.room("a")
     channel.push(Num("a", 0))
-    assert not channel.room(None) and not channel.room("a") and channel.room("b")
+    assert not channel.room(None, of="ab") and not channel.room("a") and channel.room("b")
+    assert channel.room(None, of="b"), "what others have waiting may be wanted after it"
+    for asked in ({"stream": "a"}, {"stream": None, "of": "ba"}):
+        signal = Signal()
+        assert not channel.room(**asked, waiter=signal)
+        channel.take()
+        assert signal.wait(WAIT) and channel.room(**asked)
+        channel.push(Num("a", 0))
+
+
+def test_who_has_a_bundle_is_woken_when_the_reader_rests_for_another_stream():
+    channel = Channel(size=4)
+    for index in range(4):
+        channel.push(Num("a", index))
     signal = Signal()
-    assert not channel.room("a", signal)
+    assert not channel.room(None, signal, of="ab")
+    channel.take()  # one place: nobody is woken for that while the reader goes on
+    assert channel.take(frozenset({"b"})) is None
+    assert signal.wait(WAIT) and channel.room(None, of="ab")
+
+
+def test_room_of_an_item_is_room_of_a_bundle_for_it_may_be_packed():
+    channel = Channel(size=1)
+    channel.push(Group([Num("a", 0)]))
+    signal = Signal()
+    assert not channel.room(None) and not channel.room("b", signal)
     channel.take()
-    assert signal.wait(WAIT) and channel.room("a")
+    assert signal.wait(WAIT) and channel.room("b")
 
 
 def test_get_ends_at_its_deadline_and_when_senders_are_gone():
@@ -175,3 +199,18 @@ def test_streams_take_turns_where_that_is_asked_for():
     assert [item.stream for item in order] == ["a", "b", "a", "b", "a", "a", "a"]
     assert [item.index for item in order[:-1]] == [0, 0, 1, 1, 2, 3]
     assert isinstance(order[-1], StreamEnd) and channel.take() is None
+
+
+def test_where_streams_take_turns_those_that_begin_come_last_but_not_never():
+    channel = Channel(size=10, rotate=True)
+    starts = [StreamStart(stream, Caps("numbers")) for stream in "bc"]
+    for item in [*starts, Num("b", 0), Num("a", 0), Num("a", 1), Num("a", 2)]:
+        channel.push(item)
+    order = [channel.take() for _ in range(len(channel))]
+    assert [item.stream for item in order] == ["a", "a", "a", "b", "b", "c"] and order[3::2] == starts
+    channel.push(starts[0])
+    for index in range(100):  # there is always something of another stream
+        channel.push(Num("a", index))
+        if channel.take() is starts[0]:
+            break
+    assert 2 * FIRST - 3 <= index <= 2 * FIRST

@@ -154,7 +154,7 @@ class World:
         self.exact = True  # no element loses what a live stream may lose
         self.skipped = self.given_up = -1  # the index that an element skips, that from which streams `p` are refused
         count = rng.choice([1, 1, 2])
-        self.entries = [self.graph.add(f"entry{n}", self.entry(count == 1)) for n in range(count)]
+        self.entries = [self.graph.add(f"entry{n}", self.entry()) for n in range(count)]
         self.views = self.breaks = False
         self.merges = False
         last = self.line()
@@ -172,13 +172,12 @@ class World:
         self.branches: list[str] = []
         self.stopping = False  # while others still add and remove
 
-    def entry(self, alone: bool) -> Element:
-        """Batches beside single items have to wait for each other's room, so where there are two, none gathers."""
+    def entry(self) -> Element:
         rng = self.rng
         kinds: list[Any] = [
             lambda: Pass(), lambda: Note(), lambda: Slow(delay=rng.uniform(0, 0.0005)),
             lambda: Split(workers=rng.randint(2, 5)), lambda: Split(workers=rng.randint(2, 5)),
-            lambda: Batch(size=rng.randint(1, 4), timeout=0.004) if alone else Pass(),
+            lambda: Batch(size=rng.randint(1, 4), timeout=0.004),
         ]  # fmt: skip
         return rng.choice(kinds)()
 

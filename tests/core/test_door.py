@@ -103,6 +103,7 @@ def test_behind_an_element_that_sheds_a_burst_waits_and_lateness_drops(monkeypat
     for n in range(2):
         assert link.room("a")
         link.push(Piece(n, True))
+    assert not link.room("a"), "in time"
     for n in range(10):
         inlet.push(Piece(n, True), wait=False)
     assert not link.room("a"), "a burst waits"
@@ -119,4 +120,43 @@ def test_behind_an_element_that_sheds_a_burst_waits_and_lateness_drops(monkeypat
         assert link.room("b")
         link.push(Piece(n, True, "b"))
     assert not link.room("b"), "a stream that is not live waits"
+    link.close()
+
+
+def test_what_came_before_a_live_stream_could_begin_has_time_and_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("millrace.core.link.time.monotonic", lambda: now[0])
+
+    def begun(waiting: int) -> tuple[Link, Channel]:
+        inlet = Channel(4)
+        link = Link(Channel(1), "drop_oldest", inlets=[inlet])
+        for n in range(waiting):
+            inlet.push(Piece(n, True), wait=False, size=128, policy="drop_oldest")
+        link.push(StreamStart("a", Caps("x"), live=True))
+        link.push(Piece(0, True))
+        return link, inlet
+
+    link, inlet = begun(100)
+    for _ in range(4):
+        assert not link.room("a"), "it waits"
+        now[0] += 1.1
+        link.push(StreamStart("a", Caps("x"), live=True, epoch=1))  # no new beginning
+    for _ in range(40):
+        inlet.take()
+    assert not link.room("a")
+    now[0] += 0.7
+    assert link.room("a"), "after five seconds it drops as any other"
+    link.close()
+    link, inlet = begun(120)
+    assert link.room("a"), "before packets are dropped, pictures are"
+    link.close()
+    link, inlet = begun(10)
+    for _ in range(6):
+        inlet.take()
+    assert not link.room("a"), "it is in time, and from now on like any other"
+    for n in range(10):
+        inlet.push(Piece(n, True), wait=False)
+    assert not link.room("a")
+    now[0] += 1.1
+    assert link.room("a")
     link.close()

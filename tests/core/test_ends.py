@@ -26,6 +26,7 @@ from millrace.core import (
     StreamError,
     StreamStart,
     setting,
+    state,
 )
 from millrace.elements.batch import Batch
 from millrace.media import Frame
@@ -582,6 +583,73 @@ def test_no_state_is_kept_of_thousands_of_streams():
         assert pipeline.wait(WAIT)
 
 
+class Held(Element):
+    """Holds the first life of a stream until it is let go, and then wants no more of it."""
+
+    threaded = True
+    how: str = setting(default="process")
+    came: Any = state(threading.Event)
+    go: Any = state(threading.Event)
+    lives: int = state(int)
+
+    def open(self, context: Context) -> None:
+        self.context = context
+
+    def start_stream(self, start: StreamStart) -> StreamStart:
+        self.lives += 1
+        return start
+
+    def process(self, item: Num) -> Iterator[Num]:
+        if self.lives == 1:
+            self.came.set()
+            assert self.go.wait(WAIT)
+            if self.how == "process":
+                raise StreamError(item.stream, "too late")
+            if self.how == "finish":
+                self.context.finish(item.stream)
+        item.notes.append(str(self.lives))
+        yield item
+
+    def end_stream(self, stream: str) -> Iterator[Num]:
+        if self.lives == 1 and self.how == "end":
+            raise StreamError(stream, "too late")
+        yield from ()
+
+
+@pytest.mark.parametrize("how", ["process", "finish", "end"])
+def test_what_is_said_of_the_earlier_life_of_a_stream_ends_not_its_new_one(how: str):
+    graph, _ = chain(Pass(), held := Held(how=how), sink := Sink())
+    pipeline = Pipeline(graph, keep_open=True)
+    pipeline.add_source("a", Forever(delay=0.001), "e0")
+    with pipeline:
+        assert held.came.wait(WAIT)
+        pipeline.remove_source("a", WAIT)
+        pipeline.add_source("a", Count(count=50), "e0")
+        held.go.set()
+        until(lambda: not pipeline.sources())
+        pipeline.drain()
+        assert pipeline.wait(WAIT)
+    assert [item.index for item in sink.got if item.notes == ["2"]] == list(range(50))
+    assert not pipeline._roll
+
+
+def test_a_bundle_that_is_waited_for_passes_single_items_that_wait():
+    graph = Graph()
+    for name, element in {"bundles": Batch(size=2), "singles": Pass(), "meet": Pass(), "batch": Batch(size=4)}.items():
+        graph.add(name, element)
+    graph.add("sink", sink := Sink())
+    for before, after in [("bundles", "meet"), ("singles", "meet"), ("meet", "batch"), ("batch", "sink")]:
+        graph.link(before, after)
+    pipeline = Pipeline(graph)
+    pipeline.add_source("x", Count(stream="x", count=10, delay=0.01), "bundles")
+    pipeline.add_source("y", Count(stream="y", count=50), "singles")
+    with pipeline:
+        assert pipeline.wait(WAIT), pipeline.stats()
+    got = [frame for batch in sink.got for frame in batch.frames]
+    for name, count in {"x": 10, "y": 50}.items():
+        assert [frame.index for frame in got if frame.stream == name] == list(range(count))
+
+
 def test_markers_do_not_overtake_bundles_and_bundles_do_not_overtake_their_streams():
     channel = Channel(size=10)
     channel.push(StreamStart("a", Caps("numbers")))
@@ -590,9 +658,9 @@ def test_markers_do_not_overtake_bundles_and_bundles_do_not_overtake_their_strea
     channel.push(StreamEnd("a"))
     channel.push(Num("c", 0))
     assert isinstance(channel.take(), StreamStart)
-    assert channel.take(admits=lambda s: s not in (None, "b")).stream == "c"
-    assert channel.take(admits=lambda s: s not in (None, "b")) is None
-    assert channel.take(admits=lambda s: s != "b") is None  # the bundle has a frame of b
+    assert channel.take(admits=lambda s, of=(): s not in (None, "b")).stream == "c"
+    assert channel.take(admits=lambda s, of=(): s not in (None, "b")) is None
+    assert channel.take(admits=lambda s, of=(): s != "b") is None  # the bundle has a frame of b
     assert channel.take().stream == "b"
     assert isinstance(channel.take(), Group) and isinstance(channel.take(), StreamEnd)
 

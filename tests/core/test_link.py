@@ -8,9 +8,10 @@ import pytest
 from toys import Num
 
 from millrace.core import Caps, StreamEnd, StreamStart
-from millrace.core.channel import Channel, Signal
+from millrace.core.channel import Channel
 from millrace.core.errors import Cancelled
 from millrace.core.link import Link, Partition
+from millrace.core.signal import Signal
 
 
 def drain(channel: Channel) -> list[Any]:

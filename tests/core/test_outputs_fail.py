@@ -95,7 +95,7 @@ def test_frames_pass_by_a_broken_output_and_none_is_lost(make: Callable[[], Elem
     assert sum(isinstance(item, StreamStart | StreamEnd) for item in passed) == 2
     [error] = made.errors
     assert isinstance(error.error, OutputError) and error.text == "e0: cannot write out.bin: No space left on device"
-    assert made.state == "stopped"
+    assert made.state == "stopped" and not made._roll
 
 
 def test_a_broken_output_is_closed_at_once_and_gets_nothing_more() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from itertools import pairwise
+from typing import Any
 
-from toys import Count, Forever, until
+from toys import WAIT, Count, Forever, until
 
 from millrace.core import Graph, Pipeline
-from millrace.core.element import Element, setting
+from millrace.core.element import Element, setting, state
 
 
 class Spread(Element):
@@ -57,3 +59,45 @@ def test_sources_that_come_later_find_the_workers_that_had_none():
     assert sorted(len(own) for own in Spread.where.values()) == [1, 1, 2]
     assert pipeline.stats()["s3"].items_out == 20
     assert not pipeline.errors
+
+
+class Slow(Spread):
+    """To begin a stream takes until another one has given three items more."""
+
+    workers: int = setting(default=1)
+    added: Any = state(threading.Event)
+    log: list[Any] = state(list)
+    waiting: Any = state(lambda: None)  # how many items of the other stream wait
+
+    def start_stream(self, start):
+        if start.stream != "running":
+            assert self.added.wait(WAIT)
+            before = self.waiting()
+            until(lambda: self.waiting() >= before + 3)
+        self.log.append(start.stream)
+        return start
+
+    def process(self, item):
+        self.log.append(item)
+        yield item
+
+
+def test_a_stream_that_runs_goes_on_while_many_begin():
+    graph, slow = Graph(), Slow()
+    graph.add("slow", slow)
+    pipeline = Pipeline(graph)
+    (channel,) = pipeline._plant.entry("slow")
+    channel.size = 1000
+    slow.waiting = lambda: channel.depth("running")
+    pipeline.add_source("running", Forever(stream="running", delay=0.001), "slow")
+    names = [f"s{n}" for n in range(8)]
+    with pipeline:
+        for name in names:
+            pipeline.add_source(name, Count(stream=name, count=2), "slow")
+        until(lambda: sum(map(channel.holds, names)) >= len(names) - 1)  # the first may have begun
+        slow.added.set()
+        until(lambda: all(name in slow.log for name in names))
+    begun = [slow.log.index(name) for name in names]
+    for one, next_one in pairwise(sorted(begun)):
+        between = [item for item in slow.log[one + 1 : next_one] if item.stream == "running"]
+        assert len(between) >= 3, "those that waited came before the next one began"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -283,16 +284,61 @@ def test_what_is_not_told_to_be_without_pictures(clip, monkeypatch):
     send(hand, b"nothing", 3)
     hand.last += 60_000_000_000  # the camera was silent
     send(hand, b"nothing", 3)
-    send(hand, b"picture", 0.1)
-    send(hand, b"nothing", 40, fps=1)
     for _ in range(20):
         send(hand, b"picture", 0.1)
         send(hand, b"nothing", 5)
-    hand.push(StreamStart("a", caps.replace(decoding=Decoding("non_key")), live=True, epoch=1))
-    send(hand, b"nothing", 30, key_every=250)
-    hand.push(StreamStart("a", caps, live=False, epoch=2))
+    reorders = caps.replace(parameters=replace(caps["parameters"], reorder=16))
+    hand.push(StreamStart("a", reorders, live=True, epoch=1))
+    send(hand, b"picture", 0.1)
+    send(hand, b"nothing", 38, fps=1)
+    hand.push(StreamStart("a", caps.replace(decoding=Decoding("non_key")), live=True, epoch=2))
+    for _ in range(20):
+        send(hand, b"picture", 0.04, key_every=1)
+        send(hand, b"nothing", 9)
+    hand.push(StreamStart("a", caps, live=False, epoch=3))
     send(hand, b"nothing", 30)
     assert not hand.warnings
+
+
+@pytest.mark.parametrize(("fps", "after"), [(6, 10), (2, 10), (1, 10), (0.25, 28)])
+def test_a_slow_live_stream_without_a_picture_is_told_as_soon(clip, monkeypatch, fps, after):
+    hand, _ = live(clip, monkeypatch)
+    send(hand, b"nothing", after - 1, fps)
+    assert not hand.warnings
+    send(hand, b"nothing", 2 + 1 / fps, fps)
+    assert len(hand.warnings) == 1 and hand.warnings[0].startswith("no picture for")
+
+
+def test_where_only_key_pictures_are_decoded_and_none_comes_that_is_told(clip, monkeypatch):
+    """A long interval is told once, not again and again; a much longer one is."""
+    hand, caps = live(clip, monkeypatch)
+    hand.push(StreamStart("a", caps.replace(decoding=Decoding("non_key")), live=True, epoch=1))
+    send(hand, b"nothing", 11)
+    assert hand.warnings == [
+        "no picture for 10 s, though packets come: 251 packets (1757 bytes, 0 key pictures, 0 damaged); only those are "
+        "decoded (`skip_frames: non_key`): set a shorter interval of key pictures (GOP, I-frame interval) in the "
+        "camera, or `skip_frames: none`"
+    ]
+    send(hand, b"nothing", 9)
+    for _ in range(5):
+        send(hand, b"picture", 0.04, key_every=1)
+        send(hand, b"nothing", 25)
+    assert hand.warnings[1:] == ["pictures come again after 20 s"]
+    send(hand, b"nothing", 20)
+    assert len(hand.warnings) == 3 and hand.warnings[2].startswith("no picture for 40 s")
+    assert len(hand.frames) == 5
+
+
+def test_where_only_key_pictures_are_decoded_a_stream_without_one_is_an_error(clip):
+    start, *packets = open_source("a", str(clip())).read()
+    hand = Hand()
+    hand.push(StreamStart("a", start.caps.replace(decoding=Decoding("non_key"))))
+    for packet in packets[1:]:
+        hand.push(packet)
+    with pytest.raises(
+        StreamError, match=r"a: no picture in 9 packets \(0 of them damaged\); only key pictures are dec"
+    ):
+        hand.end()
 
 
 def test_a_stream_without_pictures_is_told_once_over_its_epochs(clip, monkeypatch):

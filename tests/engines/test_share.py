@@ -111,3 +111,19 @@ def test_a_share_makes_its_runtime_ready_for_sizes():
     plain = shared("plain", Fake)
     plain.warm([1])  # a runtime that needs no warming is left alone
     plain.close()
+
+
+@pytest.mark.parametrize("users", [1, 2])
+def test_a_session_that_others_use_is_not_cancelled(users):
+    class Waits(Fake):
+        cancelled = 0
+
+        def cancel(self):
+            self.cancelled += 1
+
+    runtime = Waits()
+    shares = [shared("key", lambda: runtime) for _ in range(users)]
+    shares[0].cancel()
+    for share in shares:
+        share.close()
+    assert runtime.cancelled == (users == 1)

@@ -166,6 +166,27 @@ def test_a_compiled_network_takes_over_while_the_plain_one_runs(compiler, device
         reference.close()
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's, about itself
+def test_a_compile_beside_the_use_is_broken_off_when_the_network_is_closed(compiler, device, net):
+    for seconds in (0.05, 1.0):
+        runtime = load(net, device, precision="float32", compiled="background")
+        runtime.run({"images": pictures(2)})
+        thread, until = runtime._compiler._thread, time.monotonic() + 20
+        while runtime._compiler._breakable._thread is None and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(seconds)
+        runtime.close()
+        assert not thread.is_alive()
+    runtime = load(net, device, precision="float32", compiled=True)  # PyTorch can compile it still
+    try:
+        reference = cpu.load(net)
+        want = reference.run({"images": pictures(2)})["out"]
+        assert np.abs(runtime.run({"images": pictures(2)})["out"] - want).max() < 1e-4
+        reference.close()
+    finally:
+        runtime.close()
+
+
 NETWORK = """
 import torch
 

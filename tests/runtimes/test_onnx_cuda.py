@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import sys
 import threading
 
@@ -38,6 +39,10 @@ def net(path, batch="n", height=4):
     graph = helper.make_graph(
         nodes, "g", [tensor("x", TensorProto.FLOAT, [batch, 3, height, 5])], outputs, constants
     )  # fmt: skip
+    return save(path, graph)
+
+
+def save(path, graph):
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
     return str(path)
 
@@ -91,7 +96,8 @@ def test_two_graphs_of_a_size_are_recorded_once_and_replayed_in_turn(played, ope
     runtime = opened(graphs=[3, 2])
     assert runtime.sizes == [2, 3]
     session = played.session
-    assert session.runs == [-1, 1, 2, -1, 3, 4]  # without a graph to see the shapes, then both
+    once = [-1, 1, 2, 1, 2, -1]  # to see the shapes; both graphs; what both give, and what they should
+    assert session.runs == [*once, *(n + 2 if n > 0 else n for n in once)]
     session.runs.clear()
     for count in (3, 3, 3, 1, 2):
         right(runtime.run({"x": pictures(count)}), pictures(count))
@@ -181,6 +187,73 @@ def test_what_fails_while_it_is_recorded_runs_as_it_is(played, opened, monkeypat
     forced = opened(graphs=True)
     with pytest.raises(ValueError, match="cannot be recorded as a CUDA graph"):
         forced.run({"x": pictures(1)})
+
+
+def test_a_size_that_depends_on_pictures_is_not_fixed_by_a_recording(opened, tmp_path):
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 3, 4, 5])
+    where = helper.make_tensor_value_info("where", TensorProto.INT64, [4, "k"])
+    nodes = [helper.make_node("NonZero", ["x"], ["where"], name="last")]
+    path = save(tmp_path / "found.onnx", helper.make_graph(nodes, "g", [given], [where]))
+    runtime, said = opened(path), []
+    runtime.report = said.append
+    for x in (pictures(2), pictures(2) * 0, pictures(3)):
+        assert np.array_equal(runtime.run({"x": x})["where"], np.nonzero(x))
+    why = r"\(how much the operator NonZero \(last\) gives may depend on the pictures\)"
+    assert len(said) == 1
+    assert re.search(why, said[0])
+    with pytest.raises(ValueError, match=f"cannot be recorded as a CUDA graph {why}; the option `graphs: false`"):
+        opened(path, graphs=[2])
+
+
+def test_without_onnx_nothing_is_recorded_and_it_says_what_to_install(opened, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    runtime, said = opened(), []
+    runtime.report = said.append
+    right(runtime.run({"x": pictures(2)}), pictures(2))
+    assert len(said) == 1
+    assert "(finding out whether it can needs onnx: pip install 'millrace[convert]')" in said[0]
+    with pytest.raises(ValueError, match="needs onnx"):
+        opened(graphs=True)
+
+
+def test_a_recording_that_answers_otherwise_than_the_network_is_not_used(played, opened):  # noqa: F811
+    played.stuck = True
+    runtime, said = opened(), []
+    runtime.report = said.append
+    for count in (2, 3):
+        right(runtime.run({"x": pictures(count)}), pictures(count))
+    assert said == [
+        "the network cannot be recorded as a CUDA graph (its output twice was another when it was replayed for other"
+        " pictures): it runs as it is"
+    ]
+    with pytest.raises(ValueError, match="its output twice was another"):
+        opened(graphs=[2])
+
+
+def with_output(path, nodes, shape):
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 4, 5])
+    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)
+    numbers = numpy_helper.from_array(np.array([-1, 3, 4]), "rows")
+    return save(path, helper.make_graph(nodes, "g", [given], [made], [numbers]))
+
+
+def test_an_output_of_other_rows_than_one_for_each_picture_needs_no_graph(opened, tmp_path):
+    nodes = [helper.make_node("Reshape", ["x", "rows"], ["y"])]
+    runtime, said = opened(with_output(tmp_path / "m.onnx", nodes, ["M", 3, 4])), []
+    runtime.report = said.append
+    assert np.array_equal(runtime.run({"x": pictures(2)})["y"], pictures(2).reshape(-1, 3, 4))
+    assert len(said) == 1
+    assert "its output y float32[?, 3, 4] has the shape [10, 3, 4] for 2 pictures" in said[0]
+
+
+def test_sizes_that_the_file_leaves_open_are_no_hindrance_where_they_follow_from_shapes(opened, tmp_path):
+    nodes = [("Shape", ["x"], "s", {}), ("Cast", ["s"], "f", {"to": 1}), ("Abs", ["f"], "a", {})]
+    nodes += [("Cast", ["a"], "i", {"to": 7}), ("ConstantOfShape", ["i"], "y", {})]
+    made = [helper.make_node(operator, given, [name], **facts) for operator, given, name, facts in nodes]
+    runtime = opened(with_output(tmp_path / "m.onnx", made, ["n", "c", "h", 5]))
+    assert runtime.outputs[0].shape == (None, None, None, 5)
+    assert runtime.run({"x": pictures(3)})["y"].shape == (3, 3, 4, 5)
+    assert runtime.sizes == [4]
 
 
 def test_a_picture_of_any_size_needs_no_graph(played, opened, tmp_path):  # noqa: F811

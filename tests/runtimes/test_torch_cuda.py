@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import threading
 import time
 import weakref
 from itertools import islice
@@ -11,10 +12,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from host_gpu import host_gpu  # noqa: F401
 from together import together
 
 torch = pytest.importorskip("torch", reason="needs millrace[torch]")
+
+import host_torch  # noqa: E402
+from host_torch import Double, Played  # noqa: E402
 
 import millrace  # noqa: E402
 from millrace.elements._model import LoadedModel  # noqa: E402
@@ -25,56 +28,11 @@ from millrace.runtimes import torch_cuda, torch_kernels  # noqa: E402
 from millrace.runtimes.torch import TorchThreads  # noqa: E402
 from millrace.runtimes.torch_best import BestCells  # noqa: E402
 from millrace.runtimes.torch_constants import Constants  # noqa: E402
-from millrace.runtimes.torch_leaving import Leaving  # noqa: E402
+from millrace.runtimes.torch_network import alone  # noqa: E402
 from millrace.runtimes.torch_nms import KeptCells  # noqa: E402
 from millrace.runtimes.torch_program import Program  # noqa: E402
 
-
-class Double(torch.nn.Module):
-    """Twice its input, after a moment in which other threads run."""
-
-    def __init__(self):
-        super().__init__()
-        self.itself = [self]  # a circle, as exported programs have them
-        self.weight = torch.nn.Parameter(torch.ones(8))
-
-    def forward(self, pictures):
-        time.sleep(0.001)
-        return (pictures * 2,)
-
-
-class Played(torch_cuda.TorchRuntime):
-    """Graphs are calls of the module."""
-
-    def _record(self, network, size, compiled=False):
-        module = network.module
-        inputs = [self._input(info, size) for info in network.slots]
-        outputs = Leaving(module(*inputs), len(network.leaves))
-
-        def replay():
-            for out, new in zip(outputs.tensors, module(*inputs), strict=True):
-                out.copy_(new)
-
-        return torch_cuda._Captured(network, inputs, outputs, SimpleNamespace(replay=replay), None)
-
-
-@pytest.fixture
-def make(host_gpu, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(host_gpu, "name", "cpu", raising=False)
-    monkeypatch.setattr(torch.cuda, "ExternalStream", lambda handle, device: None)
-    monkeypatch.setattr(torch_cuda, "_to_host", lambda torch, values: values.clone())
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(synchronize=lambda: None))
-    made = []
-
-    def runtime(batch=None, module=None, infos=None, **settings):
-        inputs, outputs = ([TensorInfo(name, (batch, 3), "float32")] for name in ("images", "out"))
-        facts = (module or Double(), infos or inputs, infos or outputs, {})
-        made.append(Played(*facts, host_gpu, **settings))
-        return made[-1]
-
-    yield runtime
-    for each in made:
-        each.close()
+host_gpu, make = host_torch.host_gpu, host_torch.make
 
 
 def pictures(count, value=1.0):
@@ -105,6 +63,32 @@ def test_others_are_recorded_for_powers_of_two(make):
     for count in (1, 3, 4, 5):
         assert runtime.run(pictures(count))["out"].shape == (count, 3)
     assert runtime.sizes == [1, 4, 8]
+
+
+def test_a_network_that_is_being_compiled_beside_its_use_is_closed_at_once(make, monkeypatch):
+    compiling, plain = threading.Event(), Played.record
+
+    def record(self, size, compiled=False, breakable=None):
+        while compiled:
+            with breakable.part():
+                compiling.set()
+                time.sleep(0.001)
+        return plain(self, size)
+
+    monkeypatch.setattr(Played, "record", record)
+    for end in ("close", "cancel"):
+        runtime = make(compiled="background")
+        assert (runtime.run(pictures(3))["out"] == 2).all()
+        assert compiling.wait(20)
+        thread = runtime._compiler._thread
+        getattr(runtime, end)()
+        thread.join(20)
+        assert not thread.is_alive()
+        compiling.clear()
+        if end == "cancel":  # it goes on as it is, until it is closed
+            assert (runtime.run(pictures(5))["out"] == 2).all()
+        runtime.close()
+        assert runtime._networks[-1].module is None
 
 
 def test_no_call_waits_for_ever_when_there_is_no_memory_for_an_answer(make, monkeypatch):
@@ -187,7 +171,7 @@ def test_a_closed_networks_weights_go_at_once_and_the_collector_may_find_the_res
     runtime.run(pictures(1))
     module = runtime._networks[0].module
     weights, network = list(module.parameters()), weakref.ref(module)
-    with torch_cuda._alone():
+    with alone():
         pass  # another network was recorded since
     given_back = []
     runtime._torch = SimpleNamespace(cuda=SimpleNamespace(empty_cache=lambda: given_back.append(weights[0].numel())))
@@ -332,7 +316,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_objects_are_those_of_all_cells(make, host_gpu, corpus, monkeypatch, model):  # noqa: F811
+def test_the_objects_are_those_of_all_cells(make, host_gpu, corpus, monkeypatch, model):
     """What `infer` finds in a clip, of all cells and of the best: the GPU is played, the rest is what runs with one."""
     pytest.importorskip("onnx", reason="needs millrace[convert]")
     from_onnx, sizes = torch_runtime._onnx, []
