@@ -23,7 +23,7 @@ from typing import Any
 from ..core.errors import said
 from ..cuda.context import Event, Gpu
 from ..cuda.memory import DeviceArray, add_reader
-from ..media import TensorInfo
+from ..media import ASKED, TensorInfo
 from .base import Inputs, Tensors
 from .pool import lies_on_gpu
 from .torch_background import Breakable, Compiler
@@ -32,7 +32,7 @@ from .torch_fused import roomy
 from .torch_leaving import Leaving
 from .torch_lent import Lease, lease_of, lent
 from .torch_network import Network, alone, once, recording
-from .torch_nms import few_left
+from .torch_nms import all_asked, few_left
 
 _log = logging.getLogger("millrace.runtimes")
 _SPARE = 4  # so many times the pictures of a call may one of the sizes be that were given to `warm`
@@ -123,8 +123,10 @@ class TorchRuntime:
     def _enqueue(self, feed: Tensors, future: Future[dict[str, Any]]) -> _Call:
         """Queue everything that the call needs on our stream; nothing here waits for the GPU."""
         self._gpu.use()
-        values = [feed[info.name] for info in self._networks[0].slots]
+        values = [feed[info.name] for info in self.inputs]
         count = int(values[0].shape[0])
+        if self.asks:
+            values.append(feed[ASKED] if ASKED in feed else all_asked(count))
         lease = lease_of(values)
         lease = lease if lease is self._lease() else None
         captured: _Captured = self._capture(count) if lease is None else lease.captured

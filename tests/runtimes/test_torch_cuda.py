@@ -300,6 +300,15 @@ def test_what_is_asked_holds_for_its_call(keeps):
         assert got[ASKED] is asked
 
 
+def test_who_asks_for_nothing_gets_all_candidates(keeps):
+    feed = apart(3, 4)
+    asked = feed.pop(ASKED)
+    got = keeps.run(feed)
+    assert got["head"].shape == (2, 50, 5)
+    assert keeps.run({**feed, ASKED: asked})["head"].shape == (2, 20, 5)
+    assert np.array_equal(np.sort(got["head"][..., 4]), np.sort(feed["head"][..., 4:].max(axis=2))[:, -50:])
+
+
 def test_a_call_that_fails_holds_up_no_other(keeps, monkeypatch):
     monkeypatch.setattr(torch_cuda, "few_left", lambda *facts: 1 / 0)
     for _ in range(5):
