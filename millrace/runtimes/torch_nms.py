@@ -89,12 +89,13 @@ def kept_only(best: Any, outputs: Sequence[TensorInfo], device: Any = None) -> A
     """What `best_only` made, without what NMS removes, where that can be known, and this GPU has what it takes."""
     if not isinstance(best, BestCells) or best.cells.boxes is None:
         return best
-    needed = (_kernels, torch_masks.kernels) if best.cells.prototypes else (_kernels,)
-    if device is not None and any(each.on(device) is None for each in needed):
+    cells, shape = best.cells, outputs[best.place].shape
+    most = max(KEPT, (shape[3 - cells.axis] or 0) + 1)  # as in best_only
+    kept = KeptCells(best, [info.name for info in outputs], most)
+    if best.count <= most or (cells.boxes == "grid" and len(kept.places) != shape[cells.axis]):
         return best
-    numbers = outputs[best.place].shape[3 - best.cells.axis]
-    most = max(KEPT, (numbers or 0) + 1)  # as in best_only
-    return KeptCells(best, [info.name for info in outputs], most) if best.count > most else best
+    needed = (_kernels, torch_masks.kernels) if cells.prototypes else (_kernels,)
+    return best if device is not None and any(each.on(device) is None for each in needed) else kept
 
 
 def all_asked(count: int) -> Any:

@@ -142,6 +142,8 @@ def test_without_its_kernels_nms_stays_on_the_cpu(played, lies, masks, kept):
     more = {"prototypes": "prototypes", "size": (64, 64)} if masks else {}
     best = BestCells(torch.nn.Identity(), 0, Cells("head", 1, 4, 6, boxes="corners", **more), 400)
     infos = [TensorInfo("head", (None, 900, 14), "float32"), TensorInfo("prototypes", (None, 8, 16, 16), "float32")]
+    assert kept_only(BestCells(torch.nn.Identity(), 0, best.cells, 320), infos, DEVICE).count == 320
+    assert not played.tried  # they are not needed
     made = kept_only(best, infos, DEVICE)
     assert (type(made) is KeptCells) == kept
     assert kept or made is best

@@ -208,8 +208,8 @@ def test_of_which_networks_something_is_left_out():
     infos = [TensorInfo("head", (None, 5000, 9), "float32")]
     program = Program(Same(), infos, infos)
 
-    def made(boxes, candidates=1024):
-        cells = Cells("head", 1, 4, 9, boxes=boxes)
+    def made(boxes, candidates=1024, grids=()):
+        cells = Cells("head", 1, 4, 9, boxes=boxes, grids=grids)
         return kept_only(best_only(program, lambda *_: cells, candidates), infos)
 
     assert type(made("centres")) is KeptCells
@@ -218,3 +218,5 @@ def test_of_which_networks_something_is_left_out():
     assert type(made(None)) is BestCells
     assert type(made("centres", 300)) is BestCells  # they are few already
     assert type(made("centres", 0)) is InOrder
+    assert type(made("grid", grids=((8, 100, 50),))) is KeptCells
+    assert type(made("grid", grids=((8, 100, 49),))) is BestCells  # a GPU would read beyond them
