@@ -55,7 +55,7 @@ def cells_of(count, how, kind, scores):
 
 SCORES = {"many": [0.1, 0.5, 0.6, 0.7, 0.8, 0.9], "equal": [0.5], "none": [0.1], "not a number": [np.nan]}
 CASES = [
-    *((count, "clusters", "many") for count in (1, 2, 31, 33, 130, 511, 513)),
+    *((count, "clusters", "many") for count in (1, 2, 31, 33, 511, 513)),
     *((130, how, "many") for how in HOW),
     *((65, "clusters", scores) for scores in SCORES),
     (33, "not a number", "many"),
@@ -73,7 +73,7 @@ def test_any_number_of_threads_says_the_same_of_hard_cases(played, monkeypatch, 
         cells[..., :4] = torch.tensor([2.0, 2, 2.5, 2.5])
     asked = torch.tensor([[0.3, 0.45, 0], [0.3, 0.45, 1]])
     found = []
-    for threads in (1, 32, 512)[: 2 if WATCHED else 3]:  # so many are slow then
+    for threads in (1, 32, 512) if count > 500 and not WATCHED else (1, 32):  # so many are slow
         monkeypatch.setattr(torch_nms, "_THREADS", threads)
         found.append(torch_nms.by_kernel(cells, classes, places, asked, KINDS.index(kind), 4, False))
     for one, *others in zip(*found, strict=True):
