@@ -47,12 +47,24 @@ class Module:
     def __getitem__(self, name: str) -> Kernel:
         return Kernel(self._gpu, check(self._gpu.driver.cuModuleGetFunction(self._module, name.encode())))
 
+    def with_memory(self, name: str, size: int) -> Kernel:
+        """A kernel whose blocks share so many bytes besides those that it declares, which may be more than 48 KB.
+
+        Raises RuntimeError where this GPU has no room for them.
+        """
+        driver = self._gpu.driver
+        function = check(driver.cuModuleGetFunction(self._module, name.encode()))
+        most = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+        check(driver.cuFuncSetAttribute(function, most, size))
+        return Kernel(self._gpu, function, size)
+
 
 class Kernel:
     """A kernel; arguments are ctypes values in the order of its parameters."""
 
-    def __init__(self, gpu: Gpu, function: Any) -> None:
+    def __init__(self, gpu: Gpu, function: Any, shared: int = 0) -> None:
         self._launch = gpu.calls.cuLaunchKernel
+        self._shared = shared
         self._function = int(function)
 
     def launch(
@@ -60,4 +72,6 @@ class Kernel:
     ) -> None:
         """Queue it on a stream."""
         pointers = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(a) for a in arguments))
-        succeed(self._launch(self._function, *grid, *block, 0, stream.handle, ctypes.addressof(pointers), None))
+        succeed(
+            self._launch(self._function, *grid, *block, self._shared, stream.handle, ctypes.addressof(pointers), None)
+        )

@@ -79,7 +79,7 @@ class Recorder(Protocol):
     @property
     def sizes(self) -> Sequence[int]: ...
     def record(self, size: int, compiled: bool, breakable: Breakable) -> Any: ...
-    def replace(self, size: int, pair: list[Any]) -> None: ...
+    def replace(self, size: int, pair: list[Any]) -> bool: ...
 
 
 class Compiler:
@@ -135,7 +135,10 @@ class Compiler:
             for size in [size for size in network.sizes if size not in done]:
                 done.add(size)
                 try:
-                    network.replace(size, [network.record(size, True, self._breakable) for _ in range(2)])
+                    pair = [network.record(size, True, self._breakable) for _ in range(2)]
+                    while not network.replace(size, pair):
+                        if self._stop.wait(0.01):
+                            return
                 except Exception as error:  # noqa: BLE001  # whatever the compiler raises: the network runs on as it is
                     told = f"the network is not compiled for {size} pictures, it runs as it is: {said(error)}"
                     return network.report(told)

@@ -18,6 +18,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext, suppress
+from traceback import clear_frames
 from typing import Any
 
 from ..core.errors import said
@@ -117,7 +118,9 @@ class TorchRuntime:
             with self._submitting:
                 self._calls.put(self._enqueue(feed, future))
         except (KeyError, RuntimeError, TypeError, ValueError) as error:  # RuntimeError is CUDA's, torch's, a decoder's
-            future.set_exception(error)
+            # Else what was lent to the function, and its pictures, would live as long as somebody remembers the error.
+            clear_frames(error.__traceback__)
+            future.set_exception(error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
         return future
 
     def _enqueue(self, feed: Tensors, future: Future[dict[str, Any]]) -> _Call:
@@ -127,8 +130,7 @@ class TorchRuntime:
         count = int(values[0].shape[0])
         if self.asks:
             values.append(feed[ASKED] if ASKED in feed else all_asked(count))
-        lease = lease_of(values)
-        lease = lease if lease is self._lease() else None
+        lease = lease_of(values, self._lease())
         captured: _Captured = self._capture(count) if lease is None else lease.captured
         torch = self._torch
         stream = self._stream
@@ -250,9 +252,20 @@ class TorchRuntime:
         """The batch sizes that have graphs."""
         return list(self._captured)
 
-    def replace(self, size: int, pair: list[_Captured]) -> None:
-        """Replay these graphs from the next call of this size on; by any thread."""
-        self._captured[size] = pair
+    def replace(self, size: int, pair: list[_Captured]) -> bool:
+        """Replay these graphs from the next call of this size on, by any thread; False while one of the old is lent.
+
+        The GPU is waited for, which may be at work on the old: PyTorch gives their memory to whoever asks next.
+        """
+        with self._submitting:
+            old, lease = self._captured.get(size, []), self._lease()
+            if lease is not None and lease.captured in old:
+                return False
+            self._captured[size] = pair
+        for each in old:
+            for event in (*each.uses, *filter(None, [each.taken])):
+                event.synchronize()
+        return True
 
     def record(self, size: int, compiled: bool = False, breakable: Breakable | None = None) -> _Captured:
         """A graph of the network for so many pictures; of its simpler form where it cannot be recorded as it is.
@@ -336,7 +349,7 @@ class TorchRuntime:
                 call.future.set_result(results)
             except Exception as error:  # noqa: BLE001 whatever it is, later calls must not hang for it
                 call.future.set_exception(error)
-            del call  # or it would keep a batch alive until the next one is done
+            call = value = None  # or they would keep a batch alive until the next one is done
 
     def _rest(self, call: _Call) -> dict[str, Any]:
         """The outputs of a call that seldom leave."""

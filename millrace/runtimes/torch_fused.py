@@ -19,12 +19,14 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from .torch_convolution import convolution_relu
 from .torch_pooling import pool_faster
+from .torch_stem import join_stem
 
 _aten = torch.ops.aten
 _CONVOLUTION = (_aten.convolution.default, _aten._convolution.default)  # the second: as TorchScript traced it
 _RELU = (_aten.relu.default, _aten.relu_.default)
 _ADD, _MUL = (_aten.add.Tensor, _aten.add_.Tensor), (_aten.mul.Tensor, _aten.mul_.Tensor)
-_NORM = (_aten.native_batch_norm.default, _aten.cudnn_batch_norm.default)
+_INFERRING = _aten._native_batch_norm_legit_no_training.default  # as PyTorch 2.6 writes it down
+_NORM = (_aten.native_batch_norm.default, _aten.cudnn_batch_norm.default, _INFERRING)
 _FIXED = (  # what may be worked out once, if it is asked of fixed numbers
     *(_ADD[0], _MUL[0], _aten.sub.Tensor, _aten.div.Tensor, _aten.neg.default, _aten.reciprocal.default),
     *(_aten.sqrt.default, _aten.rsqrt.default, _aten.view.default, _aten.reshape.default, _aten.unsqueeze.default),
@@ -52,6 +54,7 @@ class Fusion:
         except (RuntimeError, TypeError, ValueError, AssertionError, AttributeError, KeyError):
             return None  # it runs as it is, or the same error comes then, where it is told
         fused = _Network(traced, self._shared).fuse()
+        join_stem(traced)
         pooled = not compiled and pool_faster(traced.graph)
         traced.recompile()
         return traced if fused or pooled else None
@@ -154,9 +157,10 @@ class _Network:
             norm = node.args[0]
             source, *values = norm.args[:5]
             given = [*filter(None, values[:2]), *values[2:]]  # scale and shift may be None, mean and variance not
-            if norm.args[5] or len(norm.users) != 1 or not all(map(self._is_fixed, given)):
+            trains = norm.target is not _INFERRING and norm.args[5]
+            if trains or len(norm.users) != 1 or not all(map(self._is_fixed, given)):
                 return None
-            return source, [node, norm], _Step("norm", (*values, norm.args[7]))
+            return source, [node, norm], _Step("norm", (*values, norm.args[-1]))  # the last is epsilon
         kind = "sum" if node.target in _ADD else "product" if node.target in _MUL else None
         if kind is None or node.kwargs:
             return None

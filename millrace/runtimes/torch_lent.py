@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from ..cuda.context import Event, Gpu
@@ -41,7 +41,9 @@ def lent(gpu: Gpu, lease: Lease, index: int, info: TensorInfo, count: int) -> De
     return DeviceArray(gpu, slot.data_ptr(), shape, info.dtype, strides, lease)
 
 
-def lease_of(values: Iterable[Any]) -> Lease | None:
-    """The lease among a call's inputs, if one was lent."""
-    owners = (getattr(value, "owner", None) for value in values)
-    return next((owner for owner in owners if isinstance(owner, Lease)), None)
+def lease_of(values: Sequence[Any], lease: Lease | None) -> Lease | None:
+    """The lease, if what was lent is among a call's inputs, each array where the network reads it: it may be a part of
+    what was lent, from another picture than the first on."""
+    places = zip(values, lease.captured.inputs, strict=False) if lease is not None else ()
+    filled = [value.pointer == slot.data_ptr() for value, slot in places if getattr(value, "owner", None) is lease]
+    return lease if filled and all(filled) else None

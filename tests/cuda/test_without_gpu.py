@@ -76,6 +76,8 @@ def test_the_kernels_compile(architecture):
     assert b"conceal_rows" in planes
     assert b"suppress" in kept
     assert b"mask_logits" in masks
+    if architecture != "sm_75":  # without these products of matrices
+        assert b"stem_float16" in compile_source((here.with_name("runtimes") / "stem.cu").read_text(), architecture)
     assert b"max_pool_float16" in pooling and b"max_pool_float32" in pooling
     for name in (b"to_float32", b"to_float16", b"to_uint8", b"to_int8"):
         assert name in code

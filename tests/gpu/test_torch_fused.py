@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,11 +15,12 @@ if os.environ.get("FAIL_WITHOUT_CUDA") != "1":
 import torch
 from drawn import picture
 from host_gpu import upload
+from together import together
 
 from millrace.cuda.context import gpu
 from millrace.imaging.cuda import open_imaging
 from millrace.media import InputSpec, TensorInfo
-from millrace.runtimes import torch_convolution, torch_pooling
+from millrace.runtimes import torch_convolution, torch_pooling, torch_stem
 from millrace.runtimes.torch_cuda import TorchRuntime
 
 
@@ -66,6 +69,42 @@ def test_pictures_are_prepared_where_the_network_reads_them(device, precision):
     runtime.close()
 
 
+def test_threads_get_their_own_answers_while_graphs_are_replaced(device):
+    """Two threads prepare pictures in memory that is lent to one of them at a time; a third records graphs anew."""
+    torch.manual_seed(4)
+    runtime, imaging = runtime_of(Residual().eval(), device, "float16"), open_imaging(device)
+    spec = InputSpec(160, 96, dtype="float16", scale=1 / 255)
+    images = [upload(gpu(device), picture("NV12", 320 - 60 * n, 200)) for n in range(4)]
+    want = [runtime.run({"images": imaging.to_tensor([image] * 2, spec)[0]})["out"] for image in images]
+    near = 3e-3 * np.linalg.norm(want[0])
+    assert all(np.linalg.norm(want[0] - each) > 10 * near for each in want[1:])
+    wrong, lent, running = [], [], [True, True]
+
+    def prepare(image):
+        room = runtime.lend("images", 2)
+        lent.append(room is not None)
+        return {"images": imaging.to_tensor([image] * 2, spec, out=room)[0]}
+
+    def ask(number):
+        if number == 2:
+            while any(running):
+                pair = [runtime.record(2) for _ in range(2)]
+                while not runtime.replace(2, pair):
+                    time.sleep(0.001)
+            return
+        try:
+            for turn in range(300):
+                which = (turn + number) % 4
+                if np.linalg.norm(runtime.run(partial(prepare, images[which]))["out"] - want[which]) > near:
+                    wrong.append((number, turn))
+        finally:
+            running[number] = False
+
+    together(ask)
+    runtime.close()
+    assert not wrong and any(lent)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
 @pytest.mark.parametrize("pool", [((3, 3), (2, 2), (1, 1)), ((2, 2), (2, 2), (0, 0)), ((5, 5), (1, 1), (2, 2))])
 def test_max_pooling_gives_the_maxima_of_pytorch(device, dtype, pool):
@@ -85,6 +124,75 @@ def test_max_pooling_gives_the_maxima_of_pytorch(device, dtype, pool):
     assert got.stride() == want.stride()
     assert torch.equal(got.isnan(), want.isnan()) and want.isnan().any()
     assert torch.equal(got.nan_to_num(7.0, 9.0, -9.0), want.nan_to_num(7.0, 9.0, -9.0))
+
+
+class Stem(torch.nn.Module):
+    """Layers that one kernel takes."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.body = torch.nn.Sequential(
+            torch.nn.Conv2d(3, channels, 7, 2, 3), torch.nn.ReLU(), torch.nn.MaxPool2d(3, 2, 1)
+        )
+
+    def forward(self, x):
+        return (self.body(x),)
+
+
+@pytest.mark.parametrize(("size", "channels", "count"), [((96, 160), 64, 3), ((99, 62), 128, 1), ((544, 960), 64, 5)])
+def test_first_layers_in_one_kernel_give_what_the_layers_give(device, size, channels, count):
+    torch.manual_seed(7)
+    net = Stem(channels)
+    x = torch.rand(count, 3, *size)
+    with torch.inference_mode():
+        want = net(x)[0].numpy()
+    infos = [TensorInfo("images", (None, 3, *size), "float16")], [TensorInfo("out", (None, *want.shape[1:]), "float16")]
+    runtime = TorchRuntime(net.half(), *infos, {}, gpu(device))
+    got = runtime.run({"images": x.numpy().astype("float16")})["out"]
+    (program,) = runtime._programs.values()
+    runtime.close()
+    kind = channels, min(size[0], 160 + size[0] % 16), min(size[1], 120 + size[1] % 60)
+    assert kind in torch_stem._kernels[0].right_for and torch_stem.stem in [node.target for node in program.graph.nodes]
+    assert np.linalg.norm(got - want) <= 2e-3 * np.linalg.norm(want)
+    assert np.abs(got - want).max() <= 5e-3 * np.abs(want).max()
+
+
+def first_layers(device, count, height, width):
+    """Pictures, packed weights and bias of random numbers."""
+    generator = torch.Generator(device).manual_seed(5)
+    x = torch.randn((count, 4, height, width), generator=generator, device=device).half()
+    weight = torch.randn((64, 4, 7, 7), generator=generator, device=device).half() / 12
+    bias = torch.randn(64, generator=generator, device=device).half()
+    return x.contiguous(memory_format=torch.channels_last), torch_stem.packed(weight), bias
+
+
+@torch.inference_mode()
+def test_the_kernel_is_not_tried_while_a_graph_is_recorded(device, monkeypatch):
+    """What is recorded then are PyTorch's own steps."""
+    inputs = first_layers(device, 3, 98, 130)
+    want = torch_stem.step_by_step(*inputs)
+    monkeypatch.setattr(torch_stem, "_kernels", {})
+    stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+    torch.cuda.synchronize()
+    with torch.cuda.graph(graph, stream=stream):
+        got = torch_stem.stem(*inputs)
+    graph.replay()
+    torch.cuda.synchronize()
+    assert torch.allclose(got, want, rtol=2e-3, atol=2e-3) and not torch_stem._kernels
+    used = torch_stem.stem(*inputs)
+    assert torch_stem._kernels[0] and torch.allclose(used, want, rtol=2e-3, atol=2e-3)
+
+
+@torch.inference_mode()
+def test_a_kernel_that_gives_other_numbers_is_not_used(device, monkeypatch, caplog):
+    inputs = first_layers(device, 2, 98, 130)
+    want = torch_stem.step_by_step(*inputs)
+    monkeypatch.setattr(torch_stem, "_kernels", {})
+    packed = torch_stem.packed
+    monkeypatch.setattr(torch_stem, "packed", lambda weight: packed(weight.flip(3)))  # of the pictures that are tried
+    for _ in range(2):
+        assert torch.allclose(torch_stem.stem(*inputs), want, rtol=2e-3, atol=2e-3)
+    assert torch_stem._kernels == {0: None} and len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("compiled", [False, True])

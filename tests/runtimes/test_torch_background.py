@@ -115,6 +115,7 @@ class Network:
 
     def replace(self, size, pair):
         self.replaced.append((size, pair))
+        return True
 
     def free(self):
         self.freed.append(threading.current_thread().name)

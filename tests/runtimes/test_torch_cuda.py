@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import threading
 import time
@@ -112,58 +111,6 @@ def test_what_goes_wrong_with_an_answer_is_told_and_the_next_call_works(make):
         runtime.submit(pictures(1)).result(20)
     network.leaves = leaves
     assert (runtime.submit(pictures(1)).result(20)["out"] == 2).all()
-
-
-def written(array, value):
-    """Lent memory, filled. On a GPU `to_tensor` does it."""
-    there = (ctypes.c_char * 4096).from_address(array.pointer)
-    np.ndarray(array.shape, array.dtype, there, strides=array.strides)[:] = value
-    return array
-
-
-def lender(make):
-    return make(infos=[TensorInfo("images", (None, 3, 4, 5), "float32")])
-
-
-def test_pictures_are_written_where_the_network_reads_them(make):
-    """The two graphs of a size in turn; whoever writes a picture waits for the network that read the last."""
-    runtime, places = lender(make), []
-    assert runtime.lend("images", 2).strides == (240, 4, 60, 12)
-    for value in range(4):
-        array = runtime.lend("images", 2)
-        places.append(array.pointer)
-        assert array.shape == (2, 3, 4, 5) and array.dtype == np.float32
-        waits = [*array.owner.uses]
-        assert len(waits) == (value > 1)
-        array.owner.written(runtime._stream.record())
-        assert (runtime.run({"images": written(array, value)})["images"] == 2 * value).all()
-        assert array.owner.uses[-1] not in waits
-    assert places[0] != places[1] and places[:2] == places[2:]
-
-
-def test_what_is_lent_is_nobody_elses_until_it_is_given_back(make):
-    runtime = lender(make)
-    array = written(runtime.lend("images", 2), 5)
-    assert runtime.lend("images", 2) is None
-    for value in (1, 2, 3):
-        other = {"images": np.full((2, 3, 4, 5), value, np.float32)}
-        assert (runtime.run(other)["images"] == 2 * value).all()
-    assert (runtime.run({"images": array})["images"] == 10).all()
-    del array
-    assert runtime.lend("images", 2) is not None  # and dropped
-    assert runtime.lend("images", 2) is not None
-
-
-def test_a_network_that_cannot_be_recorded_lends_nothing_and_says_why_when_called(make, monkeypatch):
-    runtime = lender(make)
-
-    def record(size, compiled=False):
-        raise ValueError("the network cannot be recorded")
-
-    monkeypatch.setattr(runtime, "record", record)
-    assert runtime.lend("images", 2) is None
-    with pytest.raises(ValueError, match="cannot be recorded"):
-        runtime.run({"images": np.zeros((2, 3, 4, 5), np.float32)})
 
 
 def test_a_closed_networks_weights_go_at_once_and_the_collector_may_find_the_rest(make):

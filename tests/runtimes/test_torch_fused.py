@@ -150,6 +150,13 @@ def frozen(net, x):
     ).relu()
 
 
+def inferring(net, x):
+    """The normalisation as PyTorch 2.6 writes it down."""
+    norm = net.norm
+    facts = norm.weight, norm.bias, norm.running_mean, norm.running_var, 0.1, norm.eps
+    return torch.ops.aten._native_batch_norm_legit_no_training(net.conv(x), *facts)[0].relu()
+
+
 NOT_FUSED = {
     "read twice": read_twice,
     "its input written over": written_over,
@@ -168,6 +175,7 @@ NOT_FUSED = {
 FUSED_CASES = {
     "a relu": lambda net, x: net.conv(x).relu(),
     "a normalisation": lambda net, x: net.norm(net.conv(x)).relu_(),
+    "a normalisation of another name": inferring,
     "a sum": lambda net, x: (net.conv(x) + x).relu(),
     "a sum the other way round": lambda net, x: torch.relu(x + net.norm(net.conv(x))),
     "a sum in place": lambda net, x: net.conv(x).add_(x).relu_(),
