@@ -149,7 +149,7 @@ def test_first_layers_in_one_kernel_give_what_the_layers_give(device, size, chan
     infos = [TensorInfo("images", (None, 3, *size), "float16")], [TensorInfo("out", (None, *want.shape[1:]), "float16")]
     runtime = TorchRuntime(net.half(), *infos, {}, gpu(device))
     got = runtime.run({"images": x.numpy().astype("float16")})["out"]
-    (program,) = runtime._programs.values()
+    (program,) = runtime._networks[0]._programs.values()
     runtime.close()
     kind = channels, min(size[0], 160 + size[0] % 16), min(size[1], 120 + size[1] % 60)
     assert kind in torch_stem._kernels[0].right_for and torch_stem.stem in [node.target for node in program.graph.nodes]
