@@ -9,6 +9,7 @@ once, in the order in which it is queued.
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import shutil
 import subprocess
@@ -134,7 +135,8 @@ class HostGpu:
 
 
 class HostModule:
-    """See millrace.cuda.kernel.Module."""
+    """See millrace.cuda.kernel.Module. With MILLRACE_SANITIZE=address,undefined g++ checks what kernels do: see
+    tests/runtimes/test_kernel_memory.py."""
 
     folder: Path
     made: dict[int, ctypes.CDLL] = {}
@@ -142,42 +144,52 @@ class HostModule:
     def __init__(self, gpu: Any, source: str) -> None:
         key = hash(source)
         if key not in self.made:
-            names = re.findall(r'^extern "C" __global__ void (\w+)\(', source, re.M)
-            calls = "\n".join(
-                f'extern "C" void run_{name}(int* g, int* b, void** a) {{ launch(MILLRACE_KERNELS::{name}, g, b, a); }}'
-                for name in names
-            )
-            text = f'#include "{HEADER}"\nnamespace MILLRACE_KERNELS {{\n{source}\n}}\n{calls}\n'
             path = self.folder / f"k{abs(key)}.cpp"
-            path.write_text(text)
+            path.write_text(as_cpp(source))
             library = path.with_suffix(".so")
-            command = [
-                "g++",
-                "-O2",
-                "-std=c++17",
-                "-ffp-contract=off",
-                "-shared",
-                "-fPIC",
-                "-w",
-                str(path),
-                "-o",
-                str(library),
-            ]
-            done = subprocess.run(command, capture_output=True, text=True)
+            done = subprocess.run(
+                [*COMPILE, "-shared", "-fPIC", *sanitized(), str(path), "-o", str(library)],
+                capture_output=True, text=True,
+            )  # fmt: skip
             if done.returncode:
                 pytest.fail(done.stderr[:4000])
             self.made[key] = ctypes.CDLL(str(library))
         self._library = self.made[key]
 
     def __getitem__(self, name: str) -> HostKernel:
-        return HostKernel(getattr(self._library, f"run_{name}"))
+        return HostKernel(getattr(self._library, f"run_{name}"), getattr(self._library, f"sizes_{name}"))
+
+
+COMPILE = ("g++", "-O2", "-std=c++17", "-ffp-contract=off", "-w", "-pthread")
+
+
+def as_cpp(source: str) -> str:
+    """A .cu file as C++, with two functions for each kernel: one launches it, one tells the sizes of its parameters."""
+    names = re.findall(r'^extern "C" __global__ void (\w+)\(', source, re.M)
+    calls = "\n".join(
+        f'extern "C" void run_{name}(int* g, int* b, void** a) {{ launch(MILLRACE_KERNELS::{name}, g, b, a); }}\n'
+        f'extern "C" int sizes_{name}(int* out) {{ return sizes(MILLRACE_KERNELS::{name}, out); }}'
+        for name in names
+    )
+    together = "#define TOGETHER\n" if "__syncthreads()" in source else ""
+    return f'{together}#include "{HEADER}"\nnamespace MILLRACE_KERNELS {{\n{source}\n}}\n{calls}\n'
+
+
+def sanitized() -> tuple[str, ...]:
+    what = os.environ.get("MILLRACE_SANITIZE")
+    return (f"-fsanitize={what}", "-fno-sanitize-recover=all", "-g") if what else ()
 
 
 class HostKernel:
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, sizes: Any) -> None:
         self.function = function
+        found = (ctypes.c_int * 64)()
+        self.sizes = found[: sizes(found)]
 
     def launch(self, stream: Any, grid: Any, block: Any, arguments: list[Any]) -> None:
+        assert [ctypes.sizeof(each) for each in arguments] == self.sizes
+        assert all(0 < side < 65536 for side in (*grid[1:], *block)) and 0 < grid[0] < 1 << 31
+        assert block[0] * block[1] * block[2] <= 1024
         pointers = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(a) for a in arguments))
         self.function((ctypes.c_int * 3)(*grid), (ctypes.c_int * 3)(*block), pointers)
 

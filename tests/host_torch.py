@@ -11,6 +11,7 @@ from host_gpu import host_gpu  # noqa: F401
 
 from millrace.media import TensorInfo
 from millrace.runtimes import torch_cuda
+from millrace.runtimes.torch_leaving import Leaving
 
 
 class Double(torch.nn.Module):
@@ -29,16 +30,16 @@ class Double(torch.nn.Module):
 class Played(torch_cuda.TorchRuntime):
     """Graphs are calls of the module."""
 
-    def record(self, size, compiled=False, breakable=None):
-        module = self._module
-        inputs = [self._input(info, size) for info in self.inputs]
-        outputs = [out.clone() for out in module(*inputs)]
+    def _record(self, network, size, compiled, breakable):
+        module = network.module
+        inputs = [self._input(info, size) for info in network.slots]
+        outputs = Leaving(module(*inputs), len(network.leaves))
 
         def replay():
-            for out, new in zip(outputs, module(*inputs), strict=True):
+            for out, new in zip(outputs.tensors, module(*inputs), strict=True):
                 out.copy_(new)
 
-        return torch_cuda._Captured(inputs, outputs, SimpleNamespace(replay=replay), None)
+        return torch_cuda._Captured(network, inputs, outputs, SimpleNamespace(replay=replay), None)
 
 
 @pytest.fixture

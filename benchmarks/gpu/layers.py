@@ -125,7 +125,7 @@ def differences(out: Out, net: Any, compiled: bool) -> None:
                 torch.cuda.synchronize()
                 captured.graph.replay()
                 torch.cuda.synchronize()
-                found[way + ", compiled" * each] = captured.outputs[0].float().clone()
+                found[way + ", compiled" * each] = captured.outputs.tensors[0].float().clone()
         made.close()
     want = found.pop("as it is")
     for way, maps in found.items():

@@ -15,7 +15,7 @@ from .. import parsers
 from ..core.errors import ConfigError
 from ..devices import kind
 from ..engines import Opened, Use, open_engine
-from ..media import CPU, LEFT_OUT, Cells, InputSpec, TensorInfo
+from ..media import ASKED, CPU, LEFT_OUT, Cells, InputSpec, TensorInfo
 from ..models import SHIPPED, labels, model_file
 from ..models.card import SUFFIXES, ModelCard, find_card, read_card
 from ..models.deepstream import read_model, where_else
@@ -23,7 +23,7 @@ from ..models.mean_file import read_mean
 from ..parsers.base import Guess, Model
 from ..parsers.cells import cells_of
 from ..parsers.classifier import flat
-from ..parsers.common import image_input, is_nhwc
+from ..parsers.common import image_input, input_size, is_nhwc
 from ..parsers.custom import is_custom
 from ..runtimes.base import Runtime
 from ..runtimes.files import is_remote
@@ -54,7 +54,7 @@ class CellsRead:
         known = {info.name: info for info in outputs}
         if self.outputs and set(self.outputs) <= set(known):
             outputs = [known[name] for name in self.outputs]
-        return cells_of(guess.parser, outputs, {**guess.extras, **self.extras}, self.cluster)
+        return cells_of(guess.parser, outputs, {**guess.extras, **self.extras}, self.cluster, input_size(model))
 
 
 @dataclass(slots=True)
@@ -85,7 +85,8 @@ class LoadedModel:
         if self.batch is not None and count < self.batch:
             pictures = np.concatenate([pictures, np.repeat(pictures[-1:], self.batch - count, axis=0)])
             count = self.batch
-        return {self.image_name: pictures} | {k: np.repeat(v, count, axis=0) for k, v in self.others.items()}
+        asked = {ASKED: self.reader.asked(count)} if getattr(self.runtime, "asks", False) else {}
+        return {self.image_name: pictures, **{k: np.repeat(v, count, axis=0) for k, v in self.others.items()}, **asked}
 
     def room(self, memory: str, count: int) -> Any:
         """Where the runtime reads so many pictures of a GPU's memory; None: it takes them from anywhere."""

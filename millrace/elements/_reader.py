@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import ConfigError, did_you_mean
-from ..media import CELL_NUMBERS, LEFT_OUT
+from ..media import ASKED, CELL_CLASSES, CELL_NUMBERS, LEFT_OUT, MASK_WINDOWS, MASKS
 from ..models.card import ClassCard, ModelCard
 from ..models.labels import Labels
 from ..parsers import kind_of
 from ..parsers.base import Guess, Head, Outputs, Parser, ParserSettings
+from ..parsers.cells import asked_of_cells
 from ..parsers.custom import ParserError
 
 _LOOKED_AT = 64  # one call in so many is searched for NaN, and the first ones
@@ -51,12 +53,13 @@ class Reader:
 
         Raises ParserError for outputs that cannot be read, and for numbers that are none (NaN).
         """
+        settings = self._as_asked(outputs)
         outputs = self.given(outputs)
         if self.calls < 4 or self.calls % _LOOKED_AT == 0:
             self._check_numbers(outputs)
         self.calls += 1
         try:
-            return self.parser(outputs, count, self.settings)
+            return self.parser(outputs, count, settings)
         except ParserError as error:
             raise ParserError(f"{self.title}: {error}") from error
         except _FAILS as error:
@@ -65,11 +68,22 @@ class Reader:
             raise ParserError(f"{self.title}: parser {self.guess.parser!r} cannot read {shapes}: {what}") from error
 
     def given(self, outputs: Outputs) -> Outputs:
-        """What the parser is given: the outputs that the card names, else all; the numbers of cells where there are."""
-        if self.card.outputs:
-            named = {name: outputs[name] for name in self.card.outputs}
-            return {**named, CELL_NUMBERS: outputs[CELL_NUMBERS]} if CELL_NUMBERS in outputs else named
-        return {name: value for name, value in outputs.items() if name != LEFT_OUT}
+        """What the parser is given: the outputs that the card names, else all; what is told of cells besides them."""
+        told = [name for name in (CELL_NUMBERS, CELL_CLASSES, MASKS, MASK_WINDOWS) if name in outputs]
+        networks = self.card.outputs or [name for name in outputs if name not in (*told, LEFT_OUT, ASKED)]
+        if MASKS in outputs:  # and not the prototypes
+            networks = [name for name in networks if name in outputs]
+        return {name: outputs[name] for name in (*networks, *told)}
+
+    def asked(self, count: int) -> NDArray[np.float32]:
+        """What is ASKED of the cells of so many pictures."""
+        return np.tile(np.array(asked_of_cells(self.settings), np.float32), (count, 1))
+
+    def _as_asked(self, outputs: Outputs) -> ParserSettings:
+        """The settings, with the overlap that was asked of the cells: somebody may have changed it since."""
+        overlap = float(outputs[ASKED][0, 1]) if ASKED in outputs else math.inf
+        changed = overlap not in (math.inf, np.float32(self.settings.iou))
+        return replace(self.settings, iou=overlap) if changed else self.settings
 
     def _check_numbers(self, outputs: Outputs) -> None:
         for name, value in outputs.items():

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from .. import engines, folders, parsers
 from ..core.errors import MillraceError, said
 from ..engines.machine import digest
-from ..metrics.agreement import agreement
+from ..metrics.agreement import BOXES, agreement, f1
 from ..models.card import find_card
 from ._model import LoadedModel
 
@@ -209,13 +209,14 @@ class Optimizer(Renewal):
 
     def _agreement(self, loaded: LoadedModel) -> float:
         """How much another model agrees with ours on some of the samples."""
-        calls = [self._loaded.feed(sample, 1) for sample in self._samples[:: max(1, len(self._samples) // CHECKED)]]
-        return agreement(
-            parsers.kind_of(self._loaded.reader.guess.parser),
-            [self._loaded.runtime.run(call) for call in calls],
-            [loaded.runtime.run(call) for call in calls],
-            lambda outputs: self._loaded.parse(outputs),
+        samples = self._samples[:: max(1, len(self._samples) // CHECKED)]
+        mine, theirs = (
+            [each.runtime.run(each.feed(sample, 1)) for sample in samples] for each in (self._loaded, loaded)
         )
+        kind, parse = parsers.kind_of(self._loaded.reader.guess.parser), self._loaded.parse
+        if kind in BOXES:  # on a GPU each may give other cells of a grid
+            return f1(list(map(parse, mine)), list(map(parse, theirs)))[0]
+        return agreement(kind, mine, theirs, parse)
 
 
 def _untried(built: engines.Built) -> int:

@@ -84,6 +84,11 @@ class Shared:
         )  # fmt: skip
 
     @property
+    def asks(self) -> bool:
+        """Whether it wants to be told what is ASKED of cells."""
+        return getattr(self._runtime, "asks", False)
+
+    @property
     def report(self) -> Callable[[str], None]:
         """Whom the runtime tells of trouble: of several users the last who said so."""
         return self._runtime.report

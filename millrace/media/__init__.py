@@ -5,9 +5,23 @@ from .frame import Batch, Frame, Packet
 from .image import CPU, Image
 from .objects import Event, Label, Object, box
 from .reading import Reading
-from .tensor import CELL_NUMBERS, LEFT_OUT, Cells, Detections, InputSpec, Placement, TensorInfo
+from .tensor import (
+    ASKED,
+    CELL_CLASSES,
+    CELL_NUMBERS,
+    FRACTIONS,
+    LEFT_OUT,
+    MASK_WINDOWS,
+    MASKS,
+    Cells,
+    Detections,
+    InputSpec,
+    Placement,
+    TensorInfo,
+)  # fmt: skip
 
 __all__ = [
-    "CELL_NUMBERS", "CPU", "LEFT_OUT", "Batch", "Cells", "CodecParameters", "Decoding", "Detections", "Event", "Frame",
-    "Image", "InputSpec", "Label", "Object", "Packet", "Placement", "Reading", "SoundParameters", "TensorInfo", "box",
+    "ASKED", "CELL_CLASSES", "CELL_NUMBERS", "CPU", "FRACTIONS", "LEFT_OUT", "MASKS", "MASK_WINDOWS", "Batch", "Cells",
+    "CodecParameters", "Decoding", "Detections", "Event", "Frame", "Image", "InputSpec", "Label", "Object", "Packet",
+    "Placement", "Reading", "SoundParameters", "TensorInfo", "box",
 ]  # fmt: skip

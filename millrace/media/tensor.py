@@ -27,9 +27,17 @@ class TensorInfo:
         return f"{self.name} {self.dtype}[{', '.join('?' if d is None else str(d) for d in self.shape)}]"
 
 
-# Outputs beside one of which some cells were left out: which are there, [N, cells], ascending; and how sure the surest
-# of the others is, float32 [N].
-CELL_NUMBERS, LEFT_OUT = "cell numbers", "surest cell left out"
+# Outputs beside one of which some cells were left out: which are there, [N, cells], ascending; the classes that they
+# are surest of, [N, cells], where the output has only their scores; and how sure the surest other is, float32 [N].
+CELL_NUMBERS, CELL_CLASSES, LEFT_OUT = "cell numbers", "cell classes", "surest cell left out"
+# An input beside the pictures, float32 [N, 3]: how sure a cell must be, the overlap above which the less sure of two
+# goes (infinite: none goes), and whether (1) that holds for any two or (0) only for those of a class.
+ASKED = "asked of cells"
+# Outputs in place of prototypes of masks: what the coefficients of the given cells make of them, float32 [N, room],
+# each in a window x1 y1 x2 y2 of a prototype's places, row by row, one cell after the other; and these windows, int32
+# [N, cells + 1, 4], empty for a cell without, the last that of a whole prototype.
+MASKS, MASK_WINDOWS = "masks of cells", "windows of masks"
+FRACTIONS = 2.0  # no box of fractions of a model's input reaches beyond it
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +45,13 @@ class Cells:
     """A model's output with one candidate a cell, and how sure a reader takes a cell to be.
 
     Of its three dimensions `axis` (1 or 2) counts the cells, the other the numbers of a cell. Those from `first` to
-    before `end` are class scores. A cell is as sure as the best of them; where there is an `objectness`, as the lesser
-    of that and its product with the best. `numbered`: the reader needs to know which cells it was given.
+    before `end` are class scores, of which the reader needs the best alone. A cell is as sure as that; where there is
+    an `objectness`, as the lesser of that and its product with the best. `numbered`: the reader needs to know which
+    cells it was given. `boxes`: how the first four numbers tell the box by which less sure ones are suppressed; None
+    where they do not. `grids` of the third kind: (stride, columns, rows) of each, in the order of the cells.
+    `prototypes`: the output [N, k, h, w] that covers the input of `size` (width, height), for whose masks the numbers
+    behind the class scores are coefficients; None where they are not known. `normalised`: boxes are fractions of the
+    input, None: see FRACTIONS.
     """
 
     output: str
@@ -47,6 +60,11 @@ class Cells:
     end: int
     objectness: int | None = None
     numbered: bool = False
+    boxes: Literal["centres", "corners", "grid"] | None = None  # cx cy w h; x1 y1 x2 y2; as YOLOX has them
+    grids: tuple[tuple[int, int, int], ...] = ()
+    prototypes: str | None = None
+    size: tuple[int, int] | None = None
+    normalised: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

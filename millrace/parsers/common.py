@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..media import Detections, TensorInfo
-from .base import Model, ParserSettings, empty
+from ..media import CELL_CLASSES, FRACTIONS, Detections, TensorInfo
+from .base import Model, Outputs, ParserSettings, empty
 from .cluster import cluster
 
 Floats = NDArray[np.float32]
-FRACTIONS = 2.0  # no box of fractions of the input reaches beyond it
 
 
 def finish(
@@ -94,6 +93,14 @@ def wanted(scores: Any, classes: Any, settings: ParserSettings) -> NDArray[np.bo
         for class_id in np.unique(classes[keep]).tolist():
             keep &= (classes != class_id) | (scores >= settings.rule(class_id, "confidence"))
     return np.asarray(keep)
+
+
+def classes_of(scores: Any, outputs: Outputs, *where: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """In which column of its scores [n, C] each candidate is surest, and of which class: the same, but where a runtime
+    left the best score alone, which tells (CELL_CLASSES) the class `where` the candidate stands."""
+    columns = scores.argmax(axis=1)
+    told = outputs.get(CELL_CLASSES)
+    return columns, columns if told is None else np.asarray(told[where], np.int64)
 
 
 def sigmoid(values: Any) -> Floats:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..media import Detections
+from ..media import FRACTIONS, Detections
 from .base import Guess, Model, Outputs, ParserSettings
-from .common import FRACTIONS, finish_all, image_input, is_nhwc, split, to_input
+from .common import finish_all, image_input, is_nhwc, split, to_input
 
 try:
     from . import _rows as native

@@ -29,10 +29,37 @@ def from_prototypes(
     y2 = min(rows, max(y1 + 1, math.ceil(box[3] * per_y) + 1))
     if x1 >= x2 or y1 >= y2:
         return np.zeros((1, 1), np.float32)
-    window = prototypes[:, y1:y2, x1:x2].reshape(count, -1)
-    weights = sigmoid(coefficients.astype(np.float32) @ window).reshape(y2 - y1, x2 - x1)
+    products = coefficients.astype(np.float32) @ prototypes[:, y1:y2, x1:x2].reshape(count, -1)
+    return in_window(products, (x1, y1, x2, y2), box, (per_x, per_y))
+
+
+def from_windows(
+    products: NDArray[np.float32],
+    windows: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    boxes: Any,
+    size: tuple[int, int],
+) -> list[Floats]:
+    """The same for cells of a picture and their boxes, of what a runtime worked out: MASKS and MASK_WINDOWS."""
+    _, _, wide, high = windows[-1].tolist()
+    starts = np.concatenate([[0], np.prod(windows[:-1, 2:] - windows[:-1, :2], axis=1, dtype=np.int64).cumsum()])
+    masks = []
+    for row, box in zip(rows.tolist(), boxes, strict=True):
+        start, end = starts[row : row + 2].tolist()
+        part = tuple(windows[row].tolist())
+        per = (wide / size[0], high / size[1])
+        masks.append(in_window(products[start:end], part, box, per) if end > start else np.zeros((1, 1), np.float32))
+    return masks
+
+
+def in_window(
+    products: NDArray[np.float32], window: tuple[int, ...], box: NDArray[np.float32], per: tuple[float, float]
+) -> Floats:
+    """The mask in a box, of products in a window x1 y1 x2 y2 about it; there are `per` of them to an input pixel."""
+    x1, y1, x2, y2 = window
+    weights = sigmoid(products).reshape(y2 - y1, x2 - x1)
     wide, high = _pixels(box[2] - box[0]), _pixels(box[3] - box[1])
-    part = ((box[0] * per_x - x1), (box[1] * per_y - y1), (box[2] * per_x - x1), (box[3] * per_y - y1))
+    part = ((box[0] * per[0] - x1), (box[1] * per[1] - y1), (box[2] * per[0] - x1), (box[3] * per[1] - y1))
     return sampled(weights, part, wide, high)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..media import Detections, TensorInfo
 from .base import Guess, Model, Outputs, ParserSettings, empty
-from .common import corners, finish_all, image_input, input_size, is_nhwc, strides_for, to_input
+from .common import classes_of, corners, finish_all, image_input, input_size, is_nhwc, strides_for, to_input
 
 INPUT: Mapping[str, Any] = {"colour": "RGB", "scale": 1 / 255, "fit": "letterbox", "pad": 114}
 
@@ -24,8 +24,8 @@ def parse_v5(outputs: Outputs, count: int, settings: ParserSettings) -> list[Det
     if not len(chosen):
         return [empty() for _ in range(count)]
     rows = np.asarray(cells[pictures, chosen], np.float32)
-    classes = rows[:, 5:].argmax(axis=1)
-    scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + classes]
+    columns, classes = classes_of(rows[:, 5:], outputs, pictures, chosen)
+    scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + columns]
     boxes = to_input(corners(rows[:, :4]), settings)
     return finish_all(pictures, count, boxes, scores, classes, settings)
 
@@ -43,8 +43,8 @@ def parse_v8(outputs: Outputs, count: int, settings: ParserSettings) -> list[Det
     if not len(chosen):
         return [empty() for _ in range(count)]
     candidates = scores[pictures, :, chosen]
-    classes = candidates.argmax(axis=1)
-    best = candidates[np.arange(len(chosen)), classes]
+    columns, classes = classes_of(candidates, outputs, pictures, chosen)
+    best = candidates[np.arange(len(chosen)), columns]
     boxes = to_input(corners(heads[pictures, :4, chosen]), settings)
     return finish_all(pictures, count, boxes, best, classes, settings)
 

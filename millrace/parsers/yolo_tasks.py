@@ -10,10 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..media import Detections, TensorInfo
+from ..media import CELL_CLASSES, MASK_WINDOWS, MASKS, Detections, TensorInfo
 from .base import Guess, Model, Outputs, ParserSettings, empty
-from .common import Floats, choose, corners, finish, image_input, input_size, is_nhwc, strides_for, to_input, wanted
-from .masks import from_prototypes
+from .common import (
+    Floats,
+    choose,
+    classes_of,
+    corners,
+    finish,
+    image_input,
+    input_size,
+    is_nhwc,
+    strides_for,
+    to_input,
+    wanted,
+)  # fmt: skip
+from .masks import from_prototypes, from_windows
 from .oriented import rotated_nms
 from .yolo import INPUT
 
@@ -23,17 +35,26 @@ PERSON_POINTS = 17
 def parse_seg(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Detections]:
     """[N, 4 + C + k, boxes] (cx cy w h, class scores, coefficients) and prototypes [N, k, h, w]."""
     heads = next(value for value in outputs.values() if value.ndim == 3)
+    if MASKS in outputs:
+        return [_masked(outputs, heads, n, None, settings) for n in range(count)]
     prototypes = next(value for value in outputs.values() if value.ndim == 4)
     if prototypes.shape[-1] < prototypes.shape[1]:
         prototypes = prototypes.transpose(0, 3, 1, 2)
-    return [_masked(heads[n], np.asarray(prototypes[n], np.float32), settings) for n in range(count)]
+    return [_masked(outputs, heads, n, np.asarray(prototypes[n], np.float32), settings) for n in range(count)]
 
 
-def _masked(head: NDArray[Any], prototypes: Floats, settings: ParserSettings) -> Detections:
-    boxes, scores, classes, rest = _candidates(head, len(prototypes), settings)
+def _masked(
+    outputs: Outputs, heads: NDArray[Any], picture: int, prototypes: Floats | None, settings: ParserSettings
+) -> Detections:
+    """Without prototypes: a runtime has worked out MASKS, and left one class score to each cell."""
+    behind = min(heads.shape[1:]) - 5 if prototypes is None else len(prototypes)
+    boxes, scores, classes, rest, cells = _candidates(outputs, heads, picture, behind, settings)
     rows, merged = choose(boxes, scores, classes, settings)
     size = (settings.width, settings.height)
-    masks = [from_prototypes(prototypes, rest[row], box, size) for row, box in zip(rows, merged, strict=True)]
+    if prototypes is None:
+        masks = from_windows(outputs[MASKS][picture], outputs[MASK_WINDOWS][picture], cells[rows], merged, size)
+    else:
+        masks = [from_prototypes(prototypes, rest[row], box, size) for row, box in zip(rows, merged, strict=True)]
     return Detections(merged, scores[rows], classes[rows], masks)
 
 
@@ -44,13 +65,13 @@ def parse_pose(outputs: Outputs, count: int, settings: ParserSettings) -> Sequen
     how many there are where a card must tell; `point_size` 2 where they have no confidence.
     """
     heads = next(iter(outputs.values()))
-    return [_posed(heads[picture], settings) for picture in range(count)]
+    return [_posed(outputs, heads, picture, settings) for picture in range(count)]
 
 
-def _posed(head: NDArray[Any], settings: ParserSettings) -> Detections:
+def _posed(outputs: Outputs, heads: NDArray[Any], picture: int, settings: ParserSettings) -> Detections:
     size = int(settings.extras.get("point_size", 3))
-    points = int(settings.extras.get("points", (min(head.shape) - 5) // size))
-    boxes, scores, classes, rest = _candidates(head, points * size, settings)
+    points = int(settings.extras.get("points", (min(heads.shape[1:]) - 5) // size))
+    boxes, scores, classes, rest, _ = _candidates(outputs, heads, picture, points * size, settings)
     places = rest.reshape(len(rest), points, size)
     if size == 2:
         places = np.concatenate([places, np.ones((*places.shape[:2], 1), np.float32)], axis=2)
@@ -65,7 +86,7 @@ def parse_face(outputs: Outputs, count: int, settings: ParserSettings) -> Sequen
 
     Boxes are cx cy w h; `corners: true` where they are x1 y1 x2 y2.
     """
-    if len(outputs) == 1:
+    if len(outputs) == 1 or CELL_CLASSES in outputs:
         return parse_pose(outputs, count, settings)
     boxes = next(v for v in outputs.values() if v.shape[-1] == 4)
     scores = next(v for v in outputs.values() if v.shape[-1] == 1 or v.ndim == 2)
@@ -79,11 +100,11 @@ def parse_face(outputs: Outputs, count: int, settings: ParserSettings) -> Sequen
 def parse_obb(outputs: Outputs, count: int, settings: ParserSettings) -> Sequence[Detections]:
     """[N, 4 + C + 1, boxes]: cx cy w h of the box before it is turned, class scores, the angle in radians."""
     heads = next(iter(outputs.values()))
-    return [_turned(heads[picture], settings) for picture in range(count)]
+    return [_turned(outputs, heads, picture, settings) for picture in range(count)]
 
 
-def _turned(head: NDArray[Any], settings: ParserSettings) -> Detections:
-    boxes, scores, classes, rest = _candidates(head, 1, settings)
+def _turned(outputs: Outputs, heads: NDArray[Any], picture: int, settings: ParserSettings) -> Detections:
+    boxes, scores, classes, rest, _ = _candidates(outputs, heads, picture, 1, settings)
     keep = wanted(scores, classes, settings)
     if not keep.any():
         return empty()
@@ -97,21 +118,22 @@ def _turned(head: NDArray[Any], settings: ParserSettings) -> Detections:
 
 
 def _candidates(
-    head: NDArray[Any], behind: int, settings: ParserSettings
-) -> tuple[Floats, Floats, NDArray[np.int64], Floats]:
-    """Boxes, scores, classes and what stands behind the class scores, of the cells that are sure enough."""
+    outputs: Outputs, heads: NDArray[Any], picture: int, behind: int, settings: ParserSettings
+) -> tuple[Floats, Floats, NDArray[np.int64], Floats, NDArray[np.int64]]:
+    """Of a picture's cells that are sure enough: boxes, scores, classes, what is behind those scores, their places."""
+    head = heads[picture]
     if settings.extras.get("transposed", head.shape[0] > head.shape[1]):
         head = head.T
     scores = head[4 : head.shape[0] - behind]
     if len(scores) < 1:
         raise ValueError(f"{head.shape[0]} numbers of a cell are not 4 of a box, class scores, and {behind} more")
     chosen = np.flatnonzero(scores.max(axis=0) >= settings.floor)
-    classes = scores[:, chosen].argmax(axis=0)
-    best = np.asarray(scores[classes, chosen], np.float32)
+    columns, classes = classes_of(scores[:, chosen].T, outputs, picture, chosen)
+    best = np.asarray(scores[columns, chosen], np.float32)
     rest = np.asarray(head[head.shape[0] - behind :, chosen].T, np.float32)
     sides = head[:4, chosen].T
     boxes = np.asarray(sides, np.float32) if settings.extras.get("corners") else corners(sides)
-    return to_input(boxes, settings), best, classes, rest
+    return to_input(boxes, settings), best, classes, rest, chosen
 
 
 def guess(model: Model) -> Guess | None:

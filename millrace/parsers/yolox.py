@@ -6,7 +6,7 @@ import numpy as np
 
 from ..media import CELL_NUMBERS, Detections
 from .base import Guess, Model, Outputs, ParserSettings, empty
-from .common import corners, finish_all, grid, image_input, input_size, is_nhwc, strides_for
+from .common import classes_of, corners, finish_all, grid, image_input, input_size, is_nhwc, strides_for
 
 
 def parse(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detections]:
@@ -25,8 +25,8 @@ def parse(outputs: Outputs, count: int, settings: ParserSettings) -> list[Detect
     if not len(chosen):
         return [empty() for _ in range(count)]
     rows = np.asarray(cells[pictures, chosen], np.float32)
-    classes = rows[:, 5:].argmax(axis=1)
-    scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + classes]
+    columns, classes = classes_of(rows[:, 5:], outputs, pictures, chosen)
+    scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + columns]
     points, steps = grid(settings.width, settings.height, strides)
     where = chosen if numbers is None else numbers[pictures, chosen]
     centres = (rows[:, :2] + points[where]) * steps[where]

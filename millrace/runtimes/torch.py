@@ -19,6 +19,7 @@ from .base import Runtime, choose, counted, graph_sizes, refuse, usable_cores
 from .files import format_of
 from .pool import PooledRuntime, check_feed, wait_for
 from .torch_best import CANDIDATES, Reads, best_only
+from .torch_nms import kept_only
 from .torch_program import Program, as_float16, compiled_package, read, release
 
 _KNOWN = ("parallel", "threads", "precision", "compiled", "graphs", "tuned", "candidates")
@@ -54,8 +55,9 @@ def load(
     (and much more where it is compiled); `graphs=[4, 16]` records it for these when it is loaded, and a smaller batch
     runs on the next of them. `graphs=False` runs one that cannot be recorded. `tuned` lets cuDNN try its kernels and
     take the fastest: two runs may then differ in the last bits. Where `reads` says that an output holds one candidate a
-    cell (a detector's grid), graphs give only the `candidates` best cells of each picture (1024; 0 or false: all), how
-    sure the next best was and, where `reads` asks, the cells' numbers (torch_best); `outputs` are the network's own.
+    cell (a detector's grid), graphs give only the `candidates` best cells of each picture (1024; 0 or false: all), of
+    these what NMS does not remove (torch_nms), of a cell's class scores the best, how sure the next best cell was and,
+    where `reads` asks, the cells' numbers (torch_best); `outputs` are the network's own.
     Raises ValueError for a file that is not a model it can run and for options that it does not know.
     """
     refuse("torch", [key for key in source if key not in _SOURCE], (*_KNOWN, *_SOURCE))
@@ -76,7 +78,8 @@ def load(
     if on_gpu:  # what made the network may be under way there; it is used on streams that do not wait for that one
         torch.cuda.current_stream(device).synchronize()
     if on_gpu and graphs is not False and kind != "aoti" and not getattr(program.module, "open", False):
-        facts = (best_only(program, reads, candidates), program.inputs, program.outputs, program.metadata, owner)
+        module = kept_only(best_only(program, reads, candidates), program.outputs, torch.device(device))
+        facts = (module, program.inputs, program.outputs, program.metadata, owner)
         how = compiled if compiled == "background" else bool(compiled)
         return _recorded(*facts, parallel or 2, how, tuned, sizes)
     parallel = parallel or (2 if on_gpu else max(1, usable_cores() // threads))

@@ -11,29 +11,37 @@ be recorded, and take over, while the one before runs.
 from __future__ import annotations
 
 import gc
+import logging
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from traceback import clear_frames
 from typing import Any
 
+from ..core.errors import said
 from ..cuda.context import Event, Gpu
 from ..cuda.memory import DeviceArray, add_reader
-from ..media import TensorInfo
+from ..media import ASKED, TensorInfo
 from .base import Inputs, Tensors
 from .pool import lies_on_gpu
 from .torch_background import Breakable, Compiler
 from .torch_constants import Constants
-from .torch_fused import Fusion, roomy
+from .torch_fused import roomy
+from .torch_leaving import Leaving
 from .torch_lent import Lease, lease_of, lent
-from .torch_program import release
+from .torch_network import Network, alone, once, recording
+from .torch_nms import all_asked, few_left
 
+_log = logging.getLogger("millrace.runtimes")
 _SPARE = 4  # so many times the pictures of a call may one of the sizes be that were given to `warm`
 _UNRECORDED = "the network cannot be recorded as a CUDA graph ({}); the option `graphs: false` runs it as it is"
-_recording = threading.Lock()  # one graph at a time in the process: PyTorch's allocator knows one recording
+_SIMPLER = (
+    "{} pictures: NMS stays on the CPU, for the network cannot be recorded with it ({}); the results are the same, and "
+    "more is copied"
+)
 
 
 class TorchRuntime:
@@ -66,8 +74,7 @@ class TorchRuntime:
         self.parallel = parallel
         self.batches = True
         self.device = gpu.name
-        self.report: Callable[[str], None] = lambda message: None
-        self._further: Sequence[str] = getattr(module, "further", ())  # outputs besides the network's: see torch_best
+        self.report: Callable[[str], None] = _log.warning  # until somebody listens
         self._torch = torch
         self._gpu = gpu
         self._tuned = tuned
@@ -76,13 +83,13 @@ class TorchRuntime:
         with torch.cuda.stream(self._torch_stream):
             module = module.to(gpu.name).to(memory_format=torch.channels_last)
         self._stream.synchronize()
-        self._module = module
-        self._fusion: Any = Fusion(module)
-        self._programs: dict[tuple[int, bool], Any] = {}  # the network as it runs, for a batch size; compiled or not
-        self._whole: Any = None  # compiled, for all sizes, where nothing in it is fused
+        self._networks = [Network(module, inputs, outputs)]  # the last is recorded; graphs of the others are replayed
+        self.asks = self._networks[0].asks
         self._compiled = compiled is True
         self._copies = gpu.stream("middle")  # results leave while the next batch is inferred
         self._torch_copies = torch.cuda.ExternalStream(self._copies.handle, device=gpu.name)
+        self._late = gpu.stream("middle")  # the waiter's, for results that seldom leave
+        self._torch_late = torch.cuda.ExternalStream(self._late.handle, device=gpu.name)
         self._recordings = gpu.stream("low")
         self._recorder = torch.cuda.ExternalStream(self._recordings.handle, device=gpu.name)
         self._captured: dict[int, list[_Captured]] = {}
@@ -121,6 +128,8 @@ class TorchRuntime:
         self._gpu.use()
         values = [feed[info.name] for info in self.inputs]
         count = int(values[0].shape[0])
+        if self.asks:
+            values.append(feed[ASKED] if ASKED in feed else all_asked(count))
         lease = lease_of(values, self._lease())
         captured: _Captured = self._capture(count) if lease is None else lease.captured
         torch = self._torch
@@ -128,11 +137,14 @@ class TorchRuntime:
         with torch.cuda.stream(self._torch_stream), torch.inference_mode():
             stream.wait(v.ready for v in values if getattr(v, "ready", None) is not None)
             stream.wait(captured.uses)
-            for slot, value in zip(captured.inputs, values, strict=True):
+            for slot, value in zip(captured.inputs, values[: len(self.inputs)], strict=False):
                 if lease is not None and getattr(value, "owner", None) is lease:
                     continue  # it is the slot
                 there = torch.as_tensor(value, device=self.device if lies_on_gpu(value) else None)
                 slot[:count].copy_(there, non_blocking=True)  # else one of the CPU waits for all before it
+            if captured.network.asks and captured.asked != (asked := values[-1].tobytes()):  # it seldom changes
+                captured.inputs[-1][:count].copy_(torch.as_tensor(values[-1]), non_blocking=True)
+                captured.asked = asked
             read = stream.record()
             for value in values:
                 if hasattr(value, "used"):
@@ -146,9 +158,10 @@ class TorchRuntime:
                 self._lease = lambda: None
         with torch.cuda.stream(self._torch_copies), torch.inference_mode():
             self._copies.wait((computed,))
-            results = [_to_host(torch, out[:count]) for out in captured.outputs]
+            results = [_to_host(torch, out) for out in captured.outputs.copied(count)]
+            rest = captured.outputs.kept(count)
             captured.taken = self._copies.record()
-        return _Call(captured.taken, values, results, future)
+        return _Call(captured, values, results, rest, future)
 
     def lend(self, name: str, count: int) -> DeviceArray | None:
         """Where the network reads the first `count` pictures of an input, to be filled for one call and given to it.
@@ -197,16 +210,15 @@ class TorchRuntime:
 
     def _free(self) -> None:
         self._captured.clear()
-        for program in (self._module, *self._programs.values()):
-            release(program)
-        self._programs.clear()
-        self._module = self._fusion = self._whole = self._compiler = None
-        if _recording.acquire(timeout=1.0):  # PyTorch gives nothing back while a graph is recorded
+        for network in self._networks:
+            network.release()
+        self._compiler = None
+        if recording.acquire(timeout=1.0):  # PyTorch gives nothing back while a graph is recorded
             try:
                 gc.unfreeze()  # what is garbage now may be found
                 self._torch.cuda.empty_cache()  # decoders may want it
             finally:
-                _recording.release()
+                recording.release()
 
     def _capture(self, count: int) -> _Captured:
         """A graph for so many pictures: one of a size given to `warm`, else the next power of two; two in turn."""
@@ -256,64 +268,63 @@ class TorchRuntime:
         return True
 
     def record(self, size: int, compiled: bool = False, breakable: Breakable | None = None) -> _Captured:
-        """Run the network a few times (libraries choose their kernels), then record one run as a graph.
+        """A graph of the network for so many pictures; of its simpler form where it cannot be recorded as it is.
 
         Its first run compiles it where it is to be `compiled`, and may be broken off.
         """
+        network = self._networks[-1]
+        simpler = network.simpler()
+        if simpler is None:
+            return self._record(network, size, compiled, breakable)
+        try:
+            return self._record(network, size, compiled, breakable)
+        except self._torch.OutOfMemoryError as error:
+            if any(each >= size for each in self._captured):  # that one does as well
+                raise
+            reason = said(error)
+        except Exception as error:  # noqa: BLE001  # whatever it is: the simpler form meets it as well, or runs
+            reason = said(error.__cause__ or error)
+        captured = self._record(simpler, size, compiled, breakable)
+        self._networks.append(simpler)
+        self.report(_SIMPLER.format(size, reason.partition("\n")[0]))
+        return captured
+
+    def _record(self, network: Network, size: int, compiled: bool, breakable: Breakable | None) -> _Captured:
+        """Run the network a few times (libraries choose their kernels), then record one run as a graph."""
         torch = self._torch
         self._gpu.use()
         # float32 means float32: the short products of "TF32" would move boxes. cuDNN tries its kernels when `tuned`.
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=self._tuned, allow_tf32=False)
         constants = Constants()
-        with _alone(), torch.cuda.stream(self._recorder), torch.inference_mode(), exact:
-            inputs = [self._input(info, size) for info in self.inputs]
-            program = self._program(inputs, constants, size, compiled)
+        with alone(), torch.cuda.stream(self._recorder), torch.inference_mode(), exact:
+            inputs = [self._input(info, size) for info in network.slots]
+            program = network.program(inputs, constants, size, compiled)
             wider = getattr(program, "roomy", ())
             inputs = [roomy(slot) if place in wider else slot for place, slot in enumerate(inputs)]
             with breakable.part() if breakable is not None else nullcontext():
                 for _ in range(3):
-                    found = self._once(program, inputs, constants)
-            # Not in the memory that graphs share: the next graph would write there before these were copied.
-            outputs = [torch.empty(out.shape, dtype=_to_read(torch, out), device=out.device) for out in found]
+                    found = once(program, inputs, constants)
+            outputs = Leaving(found, len(network.leaves))
             self._recorder.synchronize()
             graph = torch.cuda.CUDAGraph()
             # Other threads go on allocating and decoding meanwhile: only this thread's calls are recorded or refused.
             graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
-                for kept, out in zip(outputs, self._once(program, inputs, constants), strict=True):
+                for kept, out in zip(outputs.tensors, once(program, inputs, constants), strict=True):
                     kept.copy_(out)
+                graph.capture_end()
             except Exception as error:
                 with suppress(RuntimeError):
                     graph.capture_end()
+                self._pool = None  # PyTorch may take it for one that is still recorded into
                 if isinstance(error, torch.OutOfMemoryError):
                     raise
                 raise ValueError(_UNRECORDED.format(str(error).partition("\n")[0])) from error
-            graph.capture_end()
             self._pool = graph.pool()
-        return _Captured(inputs, outputs, graph, constants)
-
-    def _program(self, inputs: list[Any], constants: Constants, size: int, compiled: bool) -> Any:
-        """The network as it runs for a batch size: convolutions fused where they can be, then compiled where asked."""
-        if (size, compiled) not in self._programs:
-            with constants:
-                self._module(*inputs)  # now what it makes on the CPU is kept, and is not written down by the next run
-                fused = self._fusion.of(inputs, compiled)
-            program = self._module if fused is None else fused
-            if compiled:
-                program = self._torch.compile(program, dynamic=False) if fused is not None else self._compiled_whole()
-            self._programs[size, compiled] = program
-        return self._programs[size, compiled]
-
-    def _compiled_whole(self) -> Any:
-        """The network compiled, the same for all sizes: each is one more form of it for the compiler."""
-        if self._whole is None:
-            self._whole = self._torch.compile(self._module, dynamic=False)
-        return self._whole
-
-    def _once(self, program: Any, inputs: list[Any], constants: Constants) -> Any:
-        """Run the network. A compiler has kept its constants itself, and would take ours for a part of the network."""
-        with nullcontext() if hasattr(program, "_orig_mod") else constants:
-            return program(*inputs)
+            with torch.cuda.stream(self._torch_copies):  # memory for what calls will keep is found now or not at all
+                held = [outputs.kept(size) for _ in range(self.parallel + 1 if network.larger else 0)]
+            del held
+        return _Captured(network, inputs, outputs, graph, constants)
 
     def _input(self, info: TensorInfo, size: int) -> Any:
         torch = self._torch
@@ -326,42 +337,38 @@ class TorchRuntime:
     def _wait(self) -> None:
         self._gpu.use()
         while (call := self._calls.get()) is not None:
-            names = (*(info.name for info in self.outputs), *self._further)
             try:
                 call.event.synchronize()
                 for value in call.inputs:  # and so have the events that this call waited for
                     if getattr(value, "ready", None) is not None:
                         value.ready.happened = True
-                call.future.set_result({name: out.numpy() for name, out in zip(names, call.results, strict=True)})
+                outputs = call.outputs.arrays(call.results, int(call.inputs[0].shape[0]))
+                results = dict(zip(call.network.leaves, outputs, strict=True))
+                if call.network.asks and few_left(results, call.inputs[-1]):
+                    results |= self._rest(call)
+                call.future.set_result(results)
             except Exception as error:  # noqa: BLE001 whatever it is, later calls must not hang for it
                 call.future.set_exception(error)
             call = value = None  # or they would keep a batch alive until the next one is done
 
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """While a graph is recorded no other is, and no array is freed in the middle of it.
-
-    What is loaded by then stays: the collector need not look at it again (with PyTorch a look takes 100 ms and more).
-    """
-    with _recording:
-        collects = gc.isenabled()
-        gc.disable()
-        try:
-            yield
-        finally:
-            gc.freeze()
-            if collects:
-                gc.enable()
+    def _rest(self, call: _Call) -> dict[str, Any]:
+        """The outputs of a call that seldom leave."""
+        with self._torch.cuda.stream(self._torch_late), self._torch.inference_mode():
+            copies = [_to_host(self._torch, out) for out in call.rest]
+            self._late.record().synchronize()
+        return {name: out.numpy() for name, out in zip(call.network.larger, copies, strict=True)}
 
 
 class _Captured:
     """A CUDA graph, the tensors that it reads and writes, and the events after which they may be written again."""
 
-    __slots__ = ("constants", "graph", "inputs", "outputs", "taken", "uses")
+    __slots__ = ("asked", "constants", "graph", "inputs", "network", "outputs", "taken", "uses")
 
-    def __init__(self, inputs: list[Any], outputs: list[Any], graph: Any, constants: Constants) -> None:
-        self.inputs, self.outputs, self.graph, self.constants = inputs, outputs, graph, constants
+    def __init__(self, network: Network, inputs: list[Any], outputs: Leaving, graph: Any, constants: Constants) -> None:
+        self.network, self.inputs, self.outputs, self.graph, self.constants = (
+            network, inputs, outputs, graph, constants,
+        )  # fmt: skip
+        self.asked = b""  # what its last input holds, where that is asked for
         self.taken: Event | None = None
         self.uses: list[Event] = []  # the events after which its inputs may be written again
 
@@ -369,15 +376,14 @@ class _Captured:
 class _Call:
     """A call under way; holds its inputs and results until the GPU is done with them."""
 
-    __slots__ = ("event", "future", "inputs", "results")
+    __slots__ = ("event", "future", "inputs", "network", "outputs", "rest", "results")
 
-    def __init__(self, event: Event, inputs: Any, results: list[Any], future: Future[dict[str, Any]]) -> None:
-        self.event, self.inputs, self.results, self.future = event, inputs, results, future
-
-
-def _to_read(torch: Any, out: Any) -> Any:
-    """The type in which an output is read."""
-    return torch.float32 if out.dtype == torch.float16 else out.dtype
+    def __init__(
+        self, captured: _Captured, inputs: Any, results: list[Any], rest: list[Any], future: Future[dict[str, Any]]
+    ) -> None:
+        self.event: Any = captured.taken
+        self.network, self.outputs = captured.network, captured.outputs
+        self.inputs, self.results, self.rest, self.future = inputs, results, rest, future
 
 
 def _to_host(torch: Any, values: Any) -> Any:

@@ -44,6 +44,6 @@ def lent(gpu: Gpu, lease: Lease, index: int, info: TensorInfo, count: int) -> De
 def lease_of(values: Sequence[Any], lease: Lease | None) -> Lease | None:
     """The lease, if what was lent is among a call's inputs, each array where the network reads it: it may be a part of
     what was lent, from another picture than the first on."""
-    places = zip(values, lease.captured.inputs, strict=True) if lease is not None else ()
+    places = zip(values, lease.captured.inputs, strict=False) if lease is not None else ()
     filled = [value.pointer == slot.data_ptr() for value, slot in places if getattr(value, "owner", None) is lease]
     return lease if filled and all(filled) else None

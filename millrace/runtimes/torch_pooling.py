@@ -9,25 +9,20 @@ from __future__ import annotations
 
 import ctypes
 import operator
-import threading
 from collections.abc import Sequence
-from importlib.resources import files
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 
-from ..core.errors import ConfigError
-from ..cuda.context import Stream, gpu
+from ..cuda.context import Stream
 from ..cuda.kernel import Kernel, Module
+from .torch_kernels import Kernels, present_stream, same
 
 _POOLS = (torch.ops.aten.max_pool2d_with_indices.default, torch.ops.aten.max_pool2d.default)
 _KINDS = {torch.float16: "max_pool_float16", torch.float32: "max_pool_float32"}
 _PIECE = 16  # bytes of channels that a thread reads
 _BLOCK = 256
 _MOST = 65535  # rows, or pictures, of one launch
-_kernels: dict[int, dict[Any, Kernel] | None] = {}  # by GPU; None: they could not be compiled there
-_lock = threading.Lock()
 
 
 class Pool(ctypes.Structure):
@@ -75,11 +70,10 @@ def _pair(values: Sequence[int]) -> tuple[int, int]:
 
 def max_pool(x: Any, window: tuple[int, int], step: tuple[int, int], border: tuple[int, int]) -> Any:
     """max_pool2d of [N, C, H, W], on PyTorch's current stream; where our kernel does not fit, PyTorch's own."""
-    kernels = _on(x.device.index) if x.is_cuda and fits(x) else None
+    kernels = _kernels.on(x.device) if x.is_cuda and fits(x) else None
     if kernels is None:
         return torch.nn.functional.max_pool2d(x, window, step, border)
-    stream: Any = SimpleNamespace(handle=torch.cuda.current_stream(x.device).cuda_stream)
-    return by_kernel(kernels[x.dtype], stream, x, window, step, border)
+    return by_kernel(kernels[_KINDS[x.dtype]], present_stream(x.device), x, window, step, border)
 
 
 def fits(x: Any) -> bool:
@@ -90,6 +84,7 @@ def fits(x: Any) -> bool:
         and x.is_contiguous(memory_format=torch.channels_last)
         and x.shape[1] * size % _PIECE == 0 == x.data_ptr() % _PIECE
         and 0 < x.shape[0] <= _MOST
+        and x.numel()
         and x.shape[2] < _MOST // 2
     )
 
@@ -115,13 +110,18 @@ def pool_of(x: Any, window: Sequence[int], step: Sequence[int], border: Sequence
     return Pool(pieces, height, width, rows, columns, pair(*window), pair(*step), pair(*border))
 
 
-def _on(ordinal: int) -> dict[Any, Kernel] | None:
-    """The kernels of a GPU; compiled once in the process."""
-    with _lock:
-        if ordinal not in _kernels:
-            try:
-                module = Module(gpu(f"cuda:{ordinal}"), files(__package__).joinpath("pooling.cu").read_text())
-                _kernels[ordinal] = {kind: module[name] for kind, name in _KINDS.items()}
-            except (ConfigError, RuntimeError):  # without NVRTC, say
-                _kernels[ordinal] = None
-        return _kernels[ordinal]
+def _agree(kernels: Module, device: Any) -> bool:
+    """Whether they find the maxima that PyTorch finds, NaN and infinite numbers among them."""
+    made_up = torch.arange(2 * 24 * 13 * 211).mul(7919).remainder(1009).sub(504).reshape(2, 24, 13, 211).float()
+    for number, special in ((77, torch.nan), (78, torch.inf), (79, -torch.inf)):
+        made_up[made_up == number] = special
+    results = []
+    for dtype, name in _KINDS.items():
+        x = made_up.to(device, dtype).contiguous(memory_format=torch.channels_last)
+        for window, step, border in (((3, 3), (2, 2), (1, 1)), ((2, 5), (1, 2), (0, 2)), ((5, 5), (1, 1), (2, 2))):
+            mine = by_kernel(kernels[name], present_stream(device), x, window, step, border)
+            results.append((mine, torch.nn.functional.max_pool2d(x, window, step, border).cpu()))
+    return same(*zip(*results, strict=True))
+
+
+_kernels = Kernels("pooling.cu", _agree)

@@ -66,11 +66,16 @@ def test_the_kernels_compile(architecture):
         code = compile_source("".join((here / name).read_text() for name in ("kernels.cu", "strips.cu")), architecture)
         drawing = compile_source(shared + (here / "draw.cu").read_text(), architecture)
         planes = compile_source(shared + (here / "planes.cu").read_text(), architecture)
-        pooling = compile_source((here.with_name("runtimes") / "pooling.cu").read_text(), architecture)
+        runtimes = here.with_name("runtimes")
+        pooling, kept, masks = (
+            compile_source((runtimes / name).read_text(), architecture) for name in ("pooling.cu", "nms.cu", "masks.cu")
+        )
     except RuntimeError as error:  # the bindings are there, the compiler's library is not
         pytest.skip(str(error))
     assert b"draw" in drawing
     assert b"conceal_rows" in planes
+    assert b"suppress" in kept
+    assert b"mask_logits" in masks
     if architecture != "sm_75":  # without these products of matrices
         assert b"stem_float16" in compile_source((here.with_name("runtimes") / "stem.cu").read_text(), architecture)
     assert b"max_pool_float16" in pooling and b"max_pool_float32" in pooling

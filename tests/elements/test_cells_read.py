@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from millrace.elements._model import CellsRead, load_model
 from millrace.elements.infer import Infer
 from millrace.engines import Opened
 from millrace.engines.share import key_of
-from millrace.media import CELL_NUMBERS, LEFT_OUT, Cells, TensorInfo
+from millrace.media import ASKED, CELL_CLASSES, CELL_NUMBERS, LEFT_OUT, MASK_WINDOWS, MASKS, Cells, TensorInfo
 from millrace.runtimes import load
 from millrace.testing.models import make_level_model
 
@@ -62,21 +64,22 @@ def read(loaded, reads):
 def test_a_recognised_detector(opened):
     loaded, reads = opened()
     assert loaded.reader.guess.parser == "yolov8"
-    assert read(loaded, reads) == Cells("head", 2, 4, 9)
+    assert read(loaded, reads) == Cells("head", 2, 4, 9, boxes="centres")
     loaded, reads = opened(shape=(CELLS, 85))
     assert loaded.reader.guess.parser == "yolox"
-    assert read(loaded, reads) == Cells("head", 1, 5, 85, 4, True)
+    grids = ((8, 32, 32), (16, 16, 16), (32, 8, 8))
+    assert read(loaded, reads) == Cells("head", 1, 5, 85, 4, True, "grid", grids)
 
 
 def test_what_the_card_says_counts(opened):
     loaded, reads = opened("parser: yolov5\n", (CELLS, 85))
-    assert read(loaded, reads) == Cells("head", 1, 5, 85, 4)
+    assert read(loaded, reads) == Cells("head", 1, 5, 85, 4, boxes="centres")
     loaded, reads = opened("parser: yolov8\nextras: {coefficients: 2}\n")
-    assert read(loaded, reads) == Cells("head", 2, 4, 7)
+    assert read(loaded, reads) == Cells("head", 2, 4, 7, boxes="centres")
     loaded, reads = opened("clustering: groups\n")
     assert read(loaded, reads) is None
     loaded, reads = opened("outputs: [head]\n")
-    assert read(loaded, reads) == Cells("head", 2, 4, 9)
+    assert read(loaded, reads) == Cells("head", 2, 4, 9, boxes="centres")
 
 
 def test_who_wants_the_outputs_gets_them(opened, tmp_path):
@@ -146,12 +149,45 @@ def test_that_too_many_were_sure_is_said_once(opened):
 
 
 @pytest.mark.parametrize("outputs", ["", "outputs: [head]\n"])
-def test_parsers_get_the_numbers_and_nothing_else_that_is_not_the_networks(opened, outputs):
+def test_parsers_get_what_is_told_of_cells_and_nothing_else_that_is_not_the_networks(opened, outputs):
     loaded, _ = opened(outputs)
     seen = []
     loaded.reader.parser = lambda outputs, count, settings: seen.append(list(outputs)) or [None]
     numbers = np.zeros((1, 40), np.int32)
     loaded.read(outputs_of(1, [0.0], numbers), 1)
     loaded.parse(outputs_of(1, [0.0], numbers))
+    loaded.read({**outputs_of(1, [0.0]), CELL_CLASSES: numbers, ASKED: np.zeros((1, 3), np.float32)}, 1)
+    assert seen == [["head", CELL_NUMBERS], ["head", CELL_NUMBERS], ["head", CELL_CLASSES]]
+
+
+@pytest.mark.parametrize("outputs", ["", "outputs: [head, prototypes]\n"])
+def test_masks_stand_for_their_prototypes(opened, outputs):
+    loaded, _ = opened()
+    loaded.reader.card = replace(loaded.reader.card, outputs=["head", "prototypes"] if outputs else None)
+    masks = {MASKS: np.zeros((1, 9), np.float32), MASK_WINDOWS: np.zeros((1, 41, 4), np.int32)}
+    given = loaded.reader.given({**outputs_of(1, [0.0]), **masks})
+    assert list(given) == ["head", MASKS, MASK_WINDOWS]
+    whole = loaded.reader.given({**outputs_of(1, [0.0]), "prototypes": masks[MASKS]})
+    assert list(whole) == ["head", "prototypes"]
+
+
+def test_a_runtime_that_asks_is_told_what_counts_at_the_time(opened):
+    loaded, _ = opened("confidence: 0.25\niou: 0.5\n")
+    pictures = np.zeros((3, 3, 256, 256), np.float32)
+    assert list(loaded.feed(pictures, 3)) == ["images"]
+    loaded.runtime.asks = True
+    assert loaded.feed(pictures, 3)[ASKED].tolist() == [[0.25, 0.5, 0.0]] * 3
+    loaded.reader.configure(confidence=0.5, iou=0.625)
+    feed = loaded.feed(pictures, 3)
+    assert (feed[ASKED].dtype, feed[ASKED].tolist()) == (np.float32, [[0.5, 0.625, 0.0]] * 3)
+
+
+def test_an_answer_is_read_by_the_overlap_that_was_asked_for(opened):
+    """Who changes it gets the answers that are under way as they were asked for, and not half of each."""
+    loaded, _ = opened("iou: 0.45\n")
+    used = []
+    loaded.reader.parser = lambda outputs, count, settings: used.append(settings.iou) or [None]
+    for overlap in (0.45, np.inf, 0.7):
+        loaded.read({**outputs_of(1, [0.0]), ASKED: np.array([[0.3, overlap, 0]], np.float32)}, 1)
     loaded.read(outputs_of(1, [0.0]), 1)
-    assert seen == [["head", CELL_NUMBERS], ["head", CELL_NUMBERS], ["head"]]
+    assert used == [0.45, 0.45, float(np.float32(0.7)), 0.45]

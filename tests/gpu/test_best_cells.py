@@ -1,55 +1,18 @@
-"""Of a detector's 8400 cells the best leave the GPU, and the objects are those that the CPU finds in all."""
+"""Of a detector's 8400 cells those that NMS may keep leave the GPU; the objects are those that a CPU finds in all."""
 
 from __future__ import annotations
 
 import os
-import warnings
 
-import numpy as np
 import pytest
+from crowds import HOW, KINDS, check
 
 if os.environ.get("FAIL_WITHOUT_CUDA") != "1":
     pytest.importorskip("torch", reason="torch is an extra")
 
-import torch
+from heads import CELLS, KEPT, network, pictures, same
 
 from millrace.elements._model import load_model
-
-SIZE, CELLS, CLASSES = 640, 8400, 80
-
-
-class Heads(torch.nn.Module):
-    """A cell is as sure of a class as the red of one of its pixels times the class's weight: exact on every machine."""
-
-    def __init__(self, objectness: bool):
-        super().__init__()
-        generator = torch.Generator().manual_seed(5)
-        self.objectness = objectness
-        sides = torch.rand((4, CELLS), generator=generator)
-        sides = sides if objectness else 20 + 600 * sides
-        self.boxes = torch.nn.Parameter(sides[None])
-        self.weights = torch.nn.Parameter(torch.rand((1, CLASSES, 1), generator=generator))
-
-    def forward(self, images):
-        levels = torch.cat([images[:, 0, ::step, ::step].flatten(1) for step in (8, 16, 32)], 1)[:, None]
-        boxes = self.boxes.expand(images.shape[0], -1, -1)
-        if not self.objectness:
-            return torch.cat([boxes, levels * self.weights], 1)  # YOLOv8's [N, 84, 8400]
-        return torch.cat([boxes, levels, levels * self.weights], 1).transpose(1, 2)  # YOLOX's [N, 8400, 85]
-
-
-def network(folder, objectness=False):
-    free = ({0: torch.export.Dim("batch", min=1, max=64)},)
-    with warnings.catch_warnings():  # PyTorch's own, about PyTorch
-        warnings.simplefilter("ignore")
-        exported = torch.export.export(Heads(objectness), (torch.zeros(2, 3, SIZE, SIZE),), dynamic_shapes=free)
-        torch.export.save(exported, str(folder / "net.pt2"))
-    return str(folder / "net.pt2")
-
-
-def pictures(count):
-    """Noise, of which a few hundred cells are sure."""
-    return np.random.default_rng(count).random((count, 3, SIZE, SIZE), np.float32) ** 8
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's, about itself, when it compiles
@@ -64,17 +27,39 @@ def test_the_objects_of_all_cells(compiler, device, tmp_path, objectness, option
             outputs = there.runtime.run(there.feed(pictures(count), count))
             whole = here.runtime.run(here.feed(pictures(count), count))
             name = there.runtime.outputs[0].name
-            kept = options.get("candidates", 1024)
-            assert outputs[name].shape == ((count, kept, 85) if objectness else (count, 84, kept))
+            assert outputs[name].shape == ((count, KEPT, 6) if objectness else (count, 5, KEPT))
             assert whole[name].shape == ((count, CELLS, 85) if objectness else (count, 84, CELLS))
-            found, wanted = there.read(outputs, count), here.read(whole, count)
-            assert all(len(each) > 20 for each in wanted)
-            for mine, theirs in zip(found, wanted, strict=True):
-                for column in ("boxes", "scores", "classes"):
-                    assert np.array_equal(getattr(mine, column), getattr(theirs, column))
+            same(there.read(outputs, count), here.read(whole, count))
     finally:
         there.runtime.close()
         here.runtime.close()
+
+
+def test_settings_may_change_from_call_to_call(device, tmp_path):
+    """Where more may stay than 320, and where NMS is none that the GPU can do, all candidates are read."""
+    path = network(tmp_path)
+    there, here = load_model(path, device, "yolov8", tensors=None), load_model(path, "cpu", "yolov8", runtime="torch")
+    heights = []
+    try:
+        for settings in ({"iou": 0.05}, {"iou": 0.5}, {"iou": 0.95}, {"classes": [3, 5]}, {"iou": 0.05}):
+            for loaded in (there, here):
+                loaded.reader.configure(**settings)
+            outputs = there.runtime.run(there.feed(pictures(4), 4))
+            whole = here.runtime.run(here.feed(pictures(4), 4))
+            heights.append(outputs[there.runtime.outputs[0].name].shape[2])
+            same(there.read(outputs, 4), here.read(whole, 4), 1)
+    finally:
+        there.runtime.close()
+        here.runtime.close()
+    assert heights == [KEPT, KEPT, 1024, KEPT, KEPT]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("how", HOW)
+def test_what_stays_is_enough(device, kind, how):
+    from millrace.runtimes.torch_nms import suppress
+
+    check(suppress, kind, how, 1500, device)
 
 
 def test_all_where_that_is_asked_for(device, tmp_path):

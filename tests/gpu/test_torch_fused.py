@@ -114,7 +114,7 @@ def test_max_pooling_gives_the_maxima_of_pytorch(device, dtype, pool):
     x = x.contiguous(memory_format=torch.channels_last)
     x[0, :, 5:9, 7], x[1, 3:30, :20], x[2, :2] = float("nan"), float("inf"), -float("inf")
     stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
-    assert torch_pooling.fits(x) and torch_pooling._on(0)
+    assert torch_pooling.fits(x) and torch_pooling._kernels.on(x.device)
     torch.cuda.synchronize()
     with torch.inference_mode(), torch.cuda.graph(graph, stream=stream):
         got = torch_pooling.max_pool(x, *pool)
@@ -149,7 +149,7 @@ def test_first_layers_in_one_kernel_give_what_the_layers_give(device, size, chan
     infos = [TensorInfo("images", (None, 3, *size), "float16")], [TensorInfo("out", (None, *want.shape[1:]), "float16")]
     runtime = TorchRuntime(net.half(), *infos, {}, gpu(device))
     got = runtime.run({"images": x.numpy().astype("float16")})["out"]
-    (program,) = runtime._programs.values()
+    (program,) = runtime._networks[0]._programs.values()
     runtime.close()
     kind = channels, min(size[0], 160 + size[0] % 16), min(size[1], 120 + size[1] % 60)
     assert kind in torch_stem._kernels[0].right_for and torch_stem.stem in [node.target for node in program.graph.nodes]
@@ -210,7 +210,7 @@ def test_fused_convolutions_give_what_the_network_gives(device, compiler, precis
     runtime = runtime_of(net, device, precision, compiled=compiled)
     refused = set(torch_convolution._refused)
     got = runtime.run({"images": x.numpy().astype(precision)})["out"]
-    (program,) = runtime._programs.values()
+    (program,) = runtime._networks[0]._programs.values()
     fused = getattr(program, "_orig_mod", program)
     calls = [node.target for node in fused.graph.nodes].count(torch_convolution.convolution_relu)
     runtime.close()

@@ -346,12 +346,12 @@ def test_what_one_graph_answered_outlasts_the_replay_of_another(device, net):
     for graph in (*graphs, *graphs):
         graph.graph.replay()
         torch.cuda.synchronize()
-        answered = [out.clone() for out in graph.outputs]
+        answered = [out.clone() for out in graph.outputs.tensors]
         for other in graphs:
             if other is not graph:
                 other.inputs[0].mul_(0.5)
                 other.graph.replay()
         torch.cuda.synchronize()
-        assert all(torch.equal(out, was) for out, was in zip(graph.outputs, answered, strict=True))
+        assert all(torch.equal(out, was) for out, was in zip(graph.outputs.tensors, answered, strict=True))
     inside.__exit__(None, None, None)
     runtime.close()

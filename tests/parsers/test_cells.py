@@ -9,9 +9,9 @@ from millrace import parsers
 from millrace.core.element import Context
 from millrace.elements._model import LoadedModel
 from millrace.elements.infer import Infer
-from millrace.media import CELL_NUMBERS, Frame, Image, TensorInfo
+from millrace.media import CELL_CLASSES, CELL_NUMBERS, MASK_WINDOWS, MASKS, Frame, Image, TensorInfo
 from millrace.parsers.base import ParserSettings
-from millrace.parsers.cells import cells_of
+from millrace.parsers.cells import asked_of_cells, cells_of
 
 CELLS = 1344  # of a 256x256 input
 PROTOTYPES = {"prototypes": (6, 64, 64)}
@@ -61,15 +61,19 @@ def read_of(outputs, parser, extras):
 
 
 def best(outputs, cells, count):
-    """Only so many cells of each picture."""
+    """Only so many cells of each picture, and of their class scores the best."""
     head = np.moveaxis(outputs[cells.output], cells.axis, 1)
     sure = head[..., cells.first : cells.end].max(axis=2).astype(np.float32)
     if cells.objectness is not None:
         objectness = head[..., cells.objectness].astype(np.float32)
         sure = np.minimum(objectness, objectness * sure)
     numbers = np.sort(np.argsort(-sure, axis=1, kind="stable")[:, :count], axis=1)
-    fewer = np.moveaxis(np.take_along_axis(head, numbers[..., None], axis=1), 1, cells.axis)
-    return {**outputs, cells.output: fewer} | ({CELL_NUMBERS: numbers.astype(np.int32)} if cells.numbered else {})
+    rows = np.take_along_axis(head, numbers[..., None], axis=1)
+    scores = rows[..., cells.first : cells.end]
+    rows = np.concatenate([rows[..., : cells.first], scores.max(2, keepdims=True), rows[..., cells.end :]], axis=2)
+    classes = {CELL_CLASSES: scores.argmax(axis=2).astype(np.int32)} if scores.shape[2] > 1 else {}
+    told = classes | ({CELL_NUMBERS: numbers.astype(np.int32)} if cells.numbered else {})
+    return {**outputs, cells.output: np.moveaxis(rows, 1, cells.axis), **told}
 
 
 def parsed(outputs, parser, extras, **settings):
@@ -98,6 +102,30 @@ def test_the_same_to_the_bit_where_no_more_are_sure(name, dtype):
         same(whole, parsed(fewer, parser, extras, top_k=top_k))
 
 
+def test_masks_that_were_worked_out_before_are_those_of_the_prototypes():
+    """Each in a window of its box, or a larger one; of a cell that has none: nothing."""
+    outputs, parser, extras = made("yolo_seg", 20, seed=7)
+    given = best(outputs, read_of(outputs, parser, extras), 30)
+    prototypes, head = given.pop("prototypes"), given["head"]
+    windows, products = np.zeros((3, 31, 4), np.int32), np.zeros((3, 90_000), np.float32)
+    windows[:, 30, 2:] = 64
+    for n in range(3):
+        at = 0
+        for cell in np.flatnonzero(head[n, 4] >= 0.3):
+            x, y, wide, high = head[n, :4, cell] / 4
+            sides = [x - wide / 2 - 2, y - high / 2 - 2, x + wide / 2 + 3, y + high / 2 + 3]
+            x1, y1, x2, y2 = windows[n, cell] = np.clip(sides, 0, 64).astype(int)
+            part = head[n, 5:, cell] @ prototypes[n, :, y1:y2, x1:x2].reshape(6, -1)
+            products[n, at : at + part.size], at = part, at + part.size
+    given |= {MASKS: products, MASK_WINDOWS: windows}
+    for mine, theirs in zip(parsed(given, parser, extras), parsed(outputs, parser, extras), strict=True):
+        assert len(theirs) > 3
+        assert np.array_equal(mine.boxes, theirs.boxes)
+        for a, b in zip(mine.masks, theirs.masks, strict=True):
+            assert a.shape == b.shape
+            assert np.abs(a - b).max() < 1e-5
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_of_too_many_the_best_stay(name):
     outputs, parser, extras = made(name, 90)
@@ -121,6 +149,36 @@ def test_a_cell_is_as_sure_as_the_parser_takes_it():
         whole = parsers.get(parser)(outputs, 1, settings)
         assert 10 < len(whole[0]) <= 30
         same(whole, parsers.get(parser)(best(outputs, read_of(outputs, parser, extras), 30), 1, settings))
+
+
+def test_how_a_cell_tells_its_box():
+    boxes = {name: read_of(*made(name, 1)).boxes for name in CASES}
+    assert boxes.pop("yolo_pose in rows, corners") == "corners"
+    assert boxes.pop("yolo_obb") is None  # turned boxes overlap otherwise
+    assert boxes.pop("yolox") is None  # nobody said how large the input is
+    assert set(boxes.values()) == {"centres"}
+    rows = [TensorInfo("head", (None, CELLS, 11), "float32")]
+    cells = cells_of("yolox", rows, {"cells": CELLS}, size=(256, 256))
+    assert (cells.boxes, cells.grids) == ("grid", ((8, 32, 32), (16, 16, 16), (32, 8, 8)))
+    assert cells_of("yolox", rows, {"cells": CELLS}, size=(320, 256)).boxes is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "overlap"),
+    [
+        ({}, 0.45), ({"iou": 0.6, "cluster": "nms"}, 0.6), ({"cluster": "none"}, np.inf), ({"top_k": 3}, 0.45),
+        ({"classes": frozenset([1]), "drop": frozenset([2]), "thresholds": {1: 0.2}}, 0.45),
+        ({"rules": {1: {"confidence": 0.5, "class_top_k": 3}}}, 0.45), ({"rules": {1: {"iou": 0.5}}}, np.inf),
+        ({"class_agnostic": True, "rules": {1: {"class_top_k": 3}}}, 0.45),
+        ({"class_agnostic": True, "classes": frozenset([1])}, np.inf),
+        ({"class_agnostic": True, "drop": frozenset([1])}, np.inf),
+        ({"class_agnostic": True, "thresholds": {1: 0.5}}, np.inf),
+        ({"class_agnostic": True, "rules": {1: {"confidence": 0.5}}}, np.inf),
+    ],
+)  # fmt: skip
+def test_when_what_nms_removes_may_be_left_out(settings, overlap):
+    settings = ParserSettings(256, 256, confidence=0.3, **settings)
+    assert asked_of_cells(settings) == (min([0.3, *settings.thresholds.values()]), overlap, settings.class_agnostic)
 
 
 def test_others_are_given_everything():

@@ -13,9 +13,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs millrace[torch]")
 
 from millrace.elements._model import CellsRead, load_model  # noqa: E402
-from millrace.media import LEFT_OUT, Cells, TensorInfo  # noqa: E402
+from millrace.media import CELL_CLASSES, LEFT_OUT, Cells, TensorInfo  # noqa: E402
 from millrace.runtimes import torch as torch_runtime  # noqa: E402
+from millrace.runtimes import torch_kernels  # noqa: E402
 from millrace.runtimes.torch_best import BestCells, best_only  # noqa: E402
+from millrace.runtimes.torch_nms import KeptCells  # noqa: E402
 from millrace.runtimes.torch_program import InOrder, Program  # noqa: E402
 
 CELLS = 1344  # of a 256x256 input
@@ -54,18 +56,41 @@ def test_the_best_cells_in_their_order(dtype, axis, objectness):
         scores = head[..., 4].float().numpy() * scores
     whole = head if axis == 1 else head.movedim(1, 2).contiguous()
     module = best_only(program(*whole.shape[1:]), reading(Cells("head", axis, 5, 9, objectness, True)), 40)
-    other, got, left_out, numbers = module(whole)
+    other, got, classes, numbers, left_out = module(whole)
     assert torch.equal(other, whole * 2)
-    assert got.dtype == dtype
-    assert numbers.dtype == torch.int32
-    assert torch.equal(got, torch.take_along_dim(whole, numbers.long().unsqueeze(3 - axis), axis))
+    assert (got.dtype, classes.dtype, numbers.dtype, left_out.dtype) == (
+        torch.float32, torch.int32, torch.int32, torch.float32,
+    )  # fmt: skip
+    cells = head.float().take_along_dim(numbers.long().unsqueeze(2), 1).numpy()
+    got = got if axis == 1 else got.movedim(1, 2)
+    assert np.array_equal(got[..., :5], cells[..., :5])
+    assert np.array_equal(got[..., 5], cells[..., 5:].max(axis=2))
+    assert np.array_equal(classes, cells[..., 5:].argmax(axis=2))
     assert (numbers.diff(dim=1) > 0).all()
     kept, wanted = (np.take_along_axis(scores, rows, 1) for rows in (numbers.long().numpy(), surest(scores, 40)))
     assert np.array_equal(np.sort(kept), np.sort(wanted))
     assert np.array_equal(left_out.numpy(), np.sort(scores, axis=1)[:, -41])
-    assert left_out.dtype == torch.float32
     if dtype == torch.float32:  # no ties
         assert np.array_equal(numbers.numpy(), surest(scores, 40))
+
+
+def test_of_equal_classes_the_first_counts_and_what_is_behind_them_leaves():
+    head = torch.rand((2, 60, 9))
+    head[..., 4:7] = torch.tensor([[0.75, 0.25, 0.75], [0.25, 0.75, 0.75]]).repeat(30, 1)
+    _, got, classes, _ = best_only(program(60, 9), reading(Cells("head", 1, 4, 7)), 59)(head)
+    places = [(head[0, :, 0] == cell[0]).nonzero().item() for cell in got[0]]
+    assert classes[0].tolist() == [place % 2 for place in places]
+    assert torch.equal(got[0], head[0, places][:, [0, 1, 2, 3, 6, 7, 8]])
+
+
+def test_of_one_class_nothing_is_told():
+    module = best_only(program(60, 9), reading(Cells("head", 1, 4, 5)), 20)
+    assert module.further == (LEFT_OUT,)
+    head = torch.rand((1, 60, 9))
+    _, got, left_out = module(head)
+    order = head[0, :, 4].argsort(descending=True)
+    assert torch.equal(got[0], head[0, order[:20].sort().values])
+    assert left_out.item() == head[0, order[20], 4]
 
 
 def test_neither_objectness_nor_classes_alone_make_a_cell_sure():
@@ -89,7 +114,7 @@ def test_when_nothing_is_left_out():
         assert type(best_only(program(500, 9), reads, most)) is InOrder
     assert best_only(program(500, 9), reading(cells), 499).count == 499
     assert best_only(program(500, 9), reading(cells), 3).count == 10  # the larger dimension still counts the cells
-    assert best_only(program(500, 9), reading(Cells("head", 1, 5, 9)), 40).further == (LEFT_OUT,)
+    assert best_only(program(500, 9), reading(Cells("head", 1, 5, 9)), 40).further == (CELL_CLASSES, LEFT_OUT)
 
 
 @pytest.mark.parametrize("value", [True, -1, 2.5, "many"])
@@ -115,6 +140,7 @@ def test_what_is_loaded_for_a_gpu_knows_what_is_read(monkeypatch, tmp_path):
     heads = program(9, CELLS)
     monkeypatch.setattr("millrace.runtimes.torch_cuda.TorchRuntime", Runtime)
     monkeypatch.setattr(torch_runtime, "_gpu", lambda device: None)
+    monkeypatch.setattr(torch_kernels.Kernels, "on", lambda self, device: self)
     monkeypatch.setattr(torch_runtime, "read", lambda *args, **more: heads)
     stream = SimpleNamespace(synchronize=lambda: waited.append(True))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)
@@ -122,8 +148,9 @@ def test_what_is_loaded_for_a_gpu_knows_what_is_read(monkeypatch, tmp_path):
     for options in ({}, {"candidates": 50}, {"candidates": 0}, {"candidates": False}):
         torch_runtime.load(path, "cuda:0", reads=reads, **options)
     torch_runtime.load(path, "cuda:0")
-    assert [getattr(module, "count", None) for module in made] == [1024, 50, None, None, None]
-    assert (made[0].place, made[0].cells) == (1, Cells("head", 2, 4, 9))
+    assert [type(module) for module in made] == [KeptCells, BestCells, InOrder, InOrder, InOrder]
+    assert (made[0].best.count, made[0].count, made[1].count) == (1024, 320, 50)
+    assert (made[1].place, made[1].cells) == (1, Cells("head", 2, 4, 9, boxes="centres"))
 
 
 MODELS = [

@@ -21,12 +21,14 @@ from host_torch import Double, Played  # noqa: E402
 import millrace  # noqa: E402
 from millrace.elements._model import LoadedModel  # noqa: E402
 from millrace.elements.infer import Infer  # noqa: E402
-from millrace.media import CELL_NUMBERS, LEFT_OUT, Cells, TensorInfo  # noqa: E402
+from millrace.media import ASKED, CELL_CLASSES, CELL_NUMBERS, LEFT_OUT, Cells, TensorInfo  # noqa: E402
 from millrace.runtimes import torch as torch_runtime  # noqa: E402
-from millrace.runtimes import torch_cuda  # noqa: E402
+from millrace.runtimes import torch_cuda, torch_kernels  # noqa: E402
 from millrace.runtimes.torch import TorchThreads  # noqa: E402
 from millrace.runtimes.torch_best import BestCells  # noqa: E402
 from millrace.runtimes.torch_constants import Constants  # noqa: E402
+from millrace.runtimes.torch_network import alone  # noqa: E402
+from millrace.runtimes.torch_nms import KeptCells  # noqa: E402
 from millrace.runtimes.torch_program import Program  # noqa: E402
 
 host_gpu, make = host_torch.host_gpu, host_torch.make
@@ -85,7 +87,7 @@ def test_a_network_that_is_being_compiled_beside_its_use_is_closed_at_once(make,
         if end == "cancel":  # it goes on as it is, until it is closed
             assert (runtime.run(pictures(5))["out"] == 2).all()
         runtime.close()
-        assert runtime._module is None
+        assert runtime._networks[-1].module is None
 
 
 def test_no_call_waits_for_ever_when_there_is_no_memory_for_an_answer(make, monkeypatch):
@@ -103,20 +105,20 @@ def test_no_call_waits_for_ever_when_there_is_no_memory_for_an_answer(make, monk
 
 def test_what_goes_wrong_with_an_answer_is_told_and_the_next_call_works(make):
     runtime = make()
-    outputs = runtime.outputs
-    runtime.outputs = [*outputs, TensorInfo("more", (None, 3), "float32")]
+    (network,) = runtime._networks
+    leaves, network.leaves = network.leaves, [*network.leaves, "more"]
     with pytest.raises(ValueError, match="zip"):
         runtime.submit(pictures(1)).result(20)
-    runtime.outputs = outputs
+    network.leaves = leaves
     assert (runtime.submit(pictures(1)).result(20)["out"] == 2).all()
 
 
 def test_a_closed_networks_weights_go_at_once_and_the_collector_may_find_the_rest(make):
     runtime = make()
     runtime.run(pictures(1))
-    module = runtime._module
+    module = runtime._networks[0].module
     weights, network = list(module.parameters()), weakref.ref(module)
-    with torch_cuda._alone():
+    with alone():
         pass  # another network was recorded since
     given_back = []
     runtime._torch = SimpleNamespace(cuda=SimpleNamespace(empty_cache=lambda: given_back.append(weights[0].numel())))
@@ -147,7 +149,7 @@ def test_each_batch_size_has_its_fused_form_and_what_cannot_be_fused_is_one_for_
     with torch.inference_mode():
         for size in (1, 2, 1, 2):
             for compiled in (False, True):
-                program = runtime._program([torch.rand(size, 3, 4, 4)], Constants(), size, compiled)
+                program = runtime._networks[0].program([torch.rand(size, 3, 4, 4)], Constants(), size, compiled)
                 assert made.setdefault((size, compiled), program) is program
     for compiled in (False, True):
         assert (made[1, compiled] is made[2, compiled]) == (not fused)
@@ -160,8 +162,8 @@ def test_the_network_runs_once_before_it_is_written_down(make, monkeypatch):
     order, module = [], Double()
     runtime = make(module=module)
     monkeypatch.setattr(module, "forward", lambda x: order.append(type(x)) or (x,))
-    monkeypatch.setattr(runtime._fusion, "of", lambda inputs, compiled: order.append("written down"))
-    runtime._program([torch.rand(1, 3)], Constants(), 1, False)
+    monkeypatch.setattr(runtime._networks[0]._fusion, "of", lambda inputs, compiled: order.append("written down"))
+    runtime._networks[0].program([torch.rand(1, 3)], Constants(), 1, False)
     assert order == [torch.Tensor, "written down"]
 
 
@@ -177,11 +179,88 @@ def test_graphs_give_the_best_cells_and_their_numbers(make, numbered):
         got = runtime.run({"head": head})
         order = np.argsort(-head[..., 4] * head[..., 5:].max(axis=2), axis=1, kind="stable")
         numbers = np.sort(order[:, :50], axis=1)
-        assert list(got) == ["head", LEFT_OUT, *([CELL_NUMBERS] if numbered else [])]
-        assert np.array_equal(got["head"], np.take_along_axis(head, numbers[..., None], axis=1))
+        assert list(got) == ["head", CELL_CLASSES, *([CELL_NUMBERS] if numbered else []), LEFT_OUT]
+        rows = np.take_along_axis(head, numbers[..., None], axis=1)
+        assert np.array_equal(got["head"], np.concatenate([rows[..., :5], rows[..., 5:].max(axis=2, keepdims=True)], 2))
+        assert np.array_equal(got[CELL_CLASSES], rows[..., 5:].argmax(axis=2))
         assert np.array_equal(got.get(CELL_NUMBERS, numbers), numbers)
         assert got[LEFT_OUT].shape == (count,)
     assert runtime.outputs == infos
+
+
+@pytest.fixture
+def keeps(make):
+    """A runtime whose graphs leave out what NMS removes, and give 20 of the 50 best cells."""
+    infos = [TensorInfo("head", (None, 200, 9), "float32")]
+    best = BestCells(torch.nn.Sequential(), 0, Cells("head", 1, 4, 9, boxes="corners"), 50)
+    best.module.forward = lambda head: (head,)
+    runtime = make(module=KeptCells(best, ["head"], 20), infos=infos)
+    assert (runtime.inputs, runtime.outputs, runtime.asks) == (infos, infos, True)
+    return runtime
+
+
+def apart(seed, things):
+    """Heads of two pictures with 200 cells, of which four times `things` are sure, four for each thing."""
+    random = np.random.default_rng(seed)
+    head = np.zeros((2, 200, 9), np.float32)
+    sure = np.arange(4 * things)
+    head[:, sure, :4] = np.array([0, 0, 10, 10])[None, None] + 20.0 * (sure % things)[None, :, None]
+    head[:, sure, 4] = random.uniform(0.5, 1, (2, len(sure)))
+    return {"head": head, ASKED: np.array([[0.3, 0.45, 0]] * 2, np.float32)}
+
+
+def test_graphs_give_what_nms_does_not_remove(keeps):
+    for things in (3, 10, 3, 12):
+        got = keeps.run(apart(things, things))
+        assert list(got) == ["head", CELL_CLASSES, LEFT_OUT, ASKED]
+        assert got["head"].shape == (2, 20, 5)
+        for picture, whole in zip(got["head"], apart(things, things)["head"], strict=True):
+            best = whole[: 4 * things, 4].reshape(4, things).max(axis=0)
+            assert set(best) <= set(picture[:, 4])
+
+
+def test_all_candidates_leave_where_nms_may_keep_more(keeps, monkeypatch):
+    """Also when other calls are already made, whose graphs would write over them."""
+    few = torch_cuda.few_left
+    monkeypatch.setattr(torch_cuda, "few_left", lambda *facts: time.sleep(0.02) or few(*facts))
+    keeps.run(apart(0, 1))
+    feeds = [apart(seed, things) for seed, things in enumerate((21, 40, 4, 30, 21, 35))]
+    calls = [keeps.submit(feed) for feed in feeds]
+    for call, feed in zip(calls, feeds, strict=True):
+        got, things = call.result(), np.count_nonzero(feed["head"][0, :, 4]) // 4
+        assert got["head"].shape == (2, 50 if things > 20 else 20, 5)
+        assert got[CELL_CLASSES].shape == got["head"].shape[:2]
+        surest = np.sort(feed["head"][1, :, 4])[-50:]
+        assert things < 21 or np.array_equal(np.sort(got["head"][1, :, 4]), surest)
+
+
+def test_what_is_asked_holds_for_its_call(keeps):
+    """Also where the graph was told something else before, for as many pictures or for fewer."""
+    feed = apart(5, 12)
+    for overlap, floor, count in ((0.45, 0.3, 2), (0.45, 0.3, 2), (0.45, 2.0, 1), (0.45, 0.3, 2), (np.inf, 0.3, 2)) * 2:
+        asked = np.array([[floor, overlap, 0]] * count, np.float32)
+        got = keeps.run({"head": feed["head"][:count], ASKED: asked})
+        assert got["head"].shape == (count, 50 if overlap > 1 else 20, 5)
+        sure = {score for score in got["head"][0, :, 4].tolist() if score > 0}
+        best = set(feed["head"][0, :48, 4].reshape(4, 12).max(axis=0).tolist())
+        assert (best <= sure) == (floor < 1)
+        assert got[ASKED] is asked
+
+
+def test_who_asks_for_nothing_gets_all_candidates(keeps):
+    feed = apart(3, 4)
+    asked = feed.pop(ASKED)
+    got = keeps.run(feed)
+    assert got["head"].shape == (2, 50, 5)
+    assert keeps.run({**feed, ASKED: asked})["head"].shape == (2, 20, 5)
+    assert np.array_equal(np.sort(got["head"][..., 4]), np.sort(feed["head"][..., 4:].max(axis=2))[:, -50:])
+
+
+def test_a_call_that_fails_holds_up_no_other(keeps, monkeypatch):
+    monkeypatch.setattr(torch_cuda, "few_left", lambda *facts: 1 / 0)
+    for _ in range(5):
+        with pytest.raises(ZeroDivisionError):
+            keeps.submit(apart(0, 2)).result(timeout=20)
 
 
 CLIP = "videos/road_640x352_vfr.mp4"
@@ -199,6 +278,7 @@ def test_the_objects_are_those_of_all_cells(make, host_gpu, corpus, monkeypatch,
     from_onnx, sizes = torch_runtime._onnx, []
     monkeypatch.setattr(torch_runtime, "_onnx", lambda path, precision, device: from_onnx(path, precision, "cpu"))
     monkeypatch.setattr(torch_runtime, "_gpu", lambda device: host_gpu)
+    monkeypatch.setattr(torch_kernels.Kernels, "on", lambda self, device: self)
     monkeypatch.setattr(torch_cuda, "TorchRuntime", Played)
     monkeypatch.setattr("millrace.engines.load.load_runtime", lambda path, device, runtime, **options: (
         torch_runtime.load(path, device, precision="float32", **options)
@@ -222,7 +302,7 @@ def test_the_objects_are_those_of_all_cells(make, host_gpu, corpus, monkeypatch,
     assert objects(candidates=400) == whole
     assert any(whole)
     assert min(everything) > 5000
-    assert set(sizes) == {400}
+    assert set(sizes) == {320}
 
 
 def test_without_graphs_pictures_are_waited_for():
