@@ -13,8 +13,9 @@ from typing import Any
 import onnxruntime as ort
 
 from .base import Runtime, choose, graph_sizes, refuse, usable_cores
+from .onnx_memory import address
 from .onnx_session import ERRORS, chain_of, choose_provider, infos, open_session, reason, refuse_ours
-from .pool import PooledRuntime, lies_on_gpu, wait_for
+from .pool import PooledRuntime, check_feed, lies_on_gpu, wait_for
 
 _LEVELS = {
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -102,13 +103,14 @@ class OnnxRuntime(PooledRuntime):
         """Pictures that lie on the GPU are read where they are (by TensorRT's provider)."""
         binding = self._session.io_binding()
         number = int(self.device.partition(":")[2] or 0)
-        for name, value in feed.items():
+        check_feed(self.inputs, feed)
+        for info in self.inputs:
+            value = feed[info.name]
             if not lies_on_gpu(value):
-                binding.bind_cpu_input(name, value)
+                binding.bind_cpu_input(info.name, value)
                 continue
             wait_for(value)
-            found = value.__cuda_array_interface__
-            binding.bind_input(name, "cuda", number, found["typestr"], list(found["shape"]), found["data"][0])
+            binding.bind_input(info.name, "cuda", number, info.dtype, list(value.shape), address(info, value))
         for name in self._names:
             binding.bind_output(name, "cpu")
         self._session.run_with_iobinding(binding)

@@ -266,15 +266,14 @@ class OnnxCudaRuntime:
         try:
             pair = self._slots.get(size) or self._recorded(size, count)
         except Unrecorded as error:
-            with suppress(RuntimeError):  # or the stream would be of no use to anybody
-                check(self._gpu.driver.cuStreamEndCapture(self._stream.native))
             self._forgo(error)
-            self._slots.clear()
-            self._session = None  # its memory first
-            self._session, self._records = self._opened(self._stream, False), False
-            return None
-        pair.reverse()
-        return pair[0]
+        else:
+            pair.reverse()
+            return pair[0]
+        self._slots.clear()
+        self._session = None  # its memory first: here, where the error no longer holds what was to be recorded
+        self._session, self._records = self._opened(self._stream, False), False
+        return None
 
     def _recorded(self, size: int, count: int) -> list[_Slot]:
         """The two graphs of a size, recorded now; where there is no memory for them, those of a larger one."""
@@ -326,6 +325,8 @@ class OnnxCudaRuntime:
             self._stream.synchronize()
             self._check(slots, random_inputs(self.inputs, shapes), size, binding())
         except (*ERRORS, RuntimeError) as error:
+            with suppress(RuntimeError):  # or the stream would be of no use to anybody
+                check(self._gpu.driver.cuStreamEndCapture(self._stream.native))
             if any(each in str(error) for each in _FULL):
                 raise
             raise Unrecorded(reason(error)) from error

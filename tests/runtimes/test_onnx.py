@@ -68,6 +68,22 @@ def test_an_error_while_preparing_reaches_the_caller(runtime):
         runtime.submit(broken).result(timeout=10)
 
 
+def test_a_picture_with_gaps_on_the_gpu_is_refused(runtime):
+    """TensorRT's provider reads pictures where they lie, and knows of no strides."""
+
+    class Spread:
+        shape, dtype = (1, 3, 32, 32), np.dtype("float32")
+        __cuda_array_interface__ = {
+            "shape": shape,
+            "typestr": "<f4",
+            "strides": (24576, 8192, 256, 8),
+            "data": (64, False),
+        }
+
+    with pytest.raises(ValueError, match=r"images .*lies on the GPU with gaps"):
+        runtime.call({"images": Spread()})
+
+
 @pytest.mark.parametrize("content", [b"", b"not a model at all", None])
 def test_a_bad_file_is_named(tmp_path, content):
     path = tmp_path / "bad.onnx"

@@ -6,6 +6,7 @@ import gc
 import re
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from together import together
 
 from millrace.core.errors import MissingExtraError
 from millrace.cuda.context import Stream
+from millrace.runtimes import onnx_cuda
 from millrace.runtimes.onnx import load
 
 onnx = pytest.importorskip("onnx", reason="the models are made with it")
@@ -301,14 +303,36 @@ def test_wrong_inputs_are_the_calls_own_errors(played, opened):  # noqa: F811
         runtime.run({"x": pictures(2)})
 
 
-def test_without_memory_for_a_graph_a_larger_one_is_used(played, opened):  # noqa: F811
+def test_what_was_to_be_recorded_is_gone_before_it_is_opened_as_it_is(played, opened, monkeypatch):  # noqa: F811
+    played.problem = lambda binding: "no such kernel"
+    opening, plain, alive = onnx_cuda.open_session, [], []
+
+    def seen(path, config, chain, content=None):
+        if plain:
+            alive.append(plain[0]())
+        session = opening(path, config, chain, content)
+        plain.append(weakref.ref(session))
+        return session
+
+    monkeypatch.setattr(onnx_cuda, "open_session", seen)
+    runtime = opened()
+    played.sessions.clear()
+    right(runtime.run({"x": pictures(2)}), pictures(2))
+    assert alive == [None]
+
+
+def test_without_memory_for_a_graph_a_larger_one_is_used(played, opened, monkeypatch):  # noqa: F811
+    ended = []
+    monkeypatch.setattr(
+        played.gpu.driver, "cuStreamEndCapture", lambda stream: (ended.append(stream), (0, 1))[1], False
+    )
     runtime = opened()
     runtime.run({"x": pictures(4)})
     tried = []
     played.problem = lambda binding: tried.append(1) or "Failed to allocate memory for requested buffer of size 9"
     for _ in range(2):
         right(runtime.run({"x": pictures(2)}), pictures(2))
-    assert (tried, runtime.sizes) == ([1], [4])
+    assert (tried, runtime.sizes, len(ended)) == ([1], [4], 1)  # nothing goes on being recorded on the stream
     with pytest.raises(ValueError, match="Failed to allocate memory"):
         runtime.run({"x": pictures(5)})
     played.problem = lambda binding: None
