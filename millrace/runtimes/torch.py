@@ -78,7 +78,7 @@ def load(
     if on_gpu:  # what made the network may be under way there; it is used on streams that do not wait for that one
         torch.cuda.current_stream(device).synchronize()
     if on_gpu and graphs is not False and kind != "aoti" and not getattr(program.module, "open", False):
-        module = kept_only(best_only(program, reads, candidates), program.outputs, torch.device(device))
+        module = kept_only(best_only(program, reads, candidates), program.outputs, torch.device(owner.name))
         facts = (module, program.inputs, program.outputs, program.metadata, owner)
         how = compiled if compiled == "background" else bool(compiled)
         return _recorded(*facts, parallel or 2, how, tuned, sizes)
@@ -119,6 +119,8 @@ class TorchThreads(PooledRuntime):
         check_feed(self.inputs, feed)
         if not hasattr(self._set, "done"):
             torch.set_num_threads(self._threads)  # for this thread, and for those that will be made
+            if self.on_gpu:
+                _gpu(self.device)
             self._set.done = True
         with torch.inference_mode():
             arrays = [feed[info.name] for info in self.inputs]
@@ -153,9 +155,12 @@ def _array(result: Any) -> Any:
 
 
 def _gpu(device: str) -> Any:
+    """The GPU, for the calling thread: what it allocates disturbs no graph that ONNX Runtime records meanwhile."""
     from ..cuda.context import gpu
 
-    return gpu(device)
+    owner = gpu(device)
+    owner.use()
+    return owner
 
 
 def _onnx(path: str | os.PathLike[str], precision: str, device: str) -> Program:

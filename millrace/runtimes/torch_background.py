@@ -140,6 +140,8 @@ class Compiler:
                         if self._stop.wait(0.01):
                             return
                 except Exception as error:  # noqa: BLE001  # whatever the compiler raises: the network runs on as it is
+                    if self._stop.is_set():  # it may make an error of its own of what broke it off
+                        return
                     told = f"the network is not compiled for {size} pictures, it runs as it is: {said(error)}"
                     return network.report(told)
                 if self._stop.is_set():

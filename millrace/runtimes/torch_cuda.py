@@ -279,7 +279,7 @@ class TorchRuntime:
         try:
             return self._record(network, size, compiled, breakable)
         except self._torch.OutOfMemoryError as error:
-            if any(each >= size for each in self._captured):  # that one does as well
+            if any(each >= size for each in self.sizes):  # that one does as well
                 raise
             reason = said(error)
         except Exception as error:  # noqa: BLE001  # whatever it is: the simpler form meets it as well, or runs

@@ -10,6 +10,7 @@ import torch
 
 _SMALL = 1 << 16  # bytes of a picture; of a large output only the pictures of the call are copied
 _PIECE = 16  # bytes: where an output may begin
+_HALVES = torch.float16, torch.bfloat16  # they leave as float32; NumPy has no such thing as the second
 
 
 class Leaving:
@@ -19,7 +20,7 @@ class Leaving:
     """
 
     def __init__(self, found: Sequence[Any], leaves: int) -> None:
-        kinds = [torch.float32 if out.dtype == torch.float16 else out.dtype for out in found]
+        kinds = [torch.float32 if out.dtype in _HALVES else out.dtype for out in found]
         self._facts = [(out.shape, kind) for out, kind in zip(found, kinds, strict=True)]
         sizes = [math.prod(shape) * kind.itemsize for shape, kind in self._facts]
         small = [n for n, out in enumerate(found[:leaves]) if sizes[n] <= _SMALL * len(out)]

@@ -154,6 +154,23 @@ def test_what_the_compiler_raises_is_told_and_a_stop_has_nothing_to_wait_for():
     assert len(network.freed) == 1
 
 
+def test_what_a_library_makes_of_being_broken_off_is_not_told():
+    network = Network()
+    plain = network.record
+
+    def record(*told):
+        try:
+            return plain(*told)
+        except BrokenOff:
+            raise RuntimeError("an internal error") from None
+
+    network.record = record
+    compiler = Compiler(network)
+    assert network.compiling.wait(WAIT)
+    compiler.stop(network.free)
+    assert (network.told, len(network.freed)) == ([], 1)
+
+
 def test_a_process_that_ends_breaks_it_off():
     """Without a stop: the thread is no reason to live, and ends before the interpreter does."""
     program = """

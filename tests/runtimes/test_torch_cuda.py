@@ -305,6 +305,54 @@ def test_the_objects_are_those_of_all_cells(make, host_gpu, corpus, monkeypatch,
     assert set(sizes) == {320}
 
 
+def test_kernels_are_tried_once_whether_the_gpu_is_numbered_or_not(monkeypatch, tmp_path):
+    """`cuda` and `cuda:0` are one; networks ask for kernels by the second."""
+    (tmp_path / "net.onnx").write_bytes(b"played")
+    asked, owner = [], SimpleNamespace(name="cuda:0")
+    program = Program(Double(), [TensorInfo("images", (None, 3), "float32")], [], {})
+    for name, instead in {
+        "_gpu": lambda device: owner, "_onnx": lambda *_: program, "_recorded": lambda *_: None,
+        "kept_only": lambda best, outputs, device: asked.append(str(device)),
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch_runtime, name, instead)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(synchronize=lambda: None))
+    torch_runtime.load(tmp_path / "net.onnx", "cuda")
+    assert asked == ["cuda:0"]
+
+
+def test_each_thread_that_calls_a_network_without_graphs_tells_the_driver_whose_recordings_concern_it(monkeypatch):
+    used, owner = [], SimpleNamespace(use=lambda: used.append(threading.current_thread().name))
+    monkeypatch.setattr("millrace.cuda.context.gpu", lambda device: owner)
+    tensor = TensorInfo("images", (None, 3), "float32")
+    runtime = TorchThreads(Program(Double(), [tensor], [TensorInfo("out", (None, 3), "float32")]), "cpu", 1)
+    runtime.on_gpu = True
+    try:
+        for _ in range(3):
+            runtime.submit(pictures(1)).result(20)
+    finally:
+        runtime.close()
+    assert len(used) == 1 and used[0].startswith("millrace-torch")
+
+
+def test_a_compiler_without_memory_is_not_disturbed_by_a_new_size(make, monkeypatch):
+    """Calls add sizes while another thread looks whether one of them is large enough."""
+    runtime = make()
+
+    class Size(int):
+        def __ge__(self, other):
+            runtime._captured[64] = []
+            return int(self) >= other
+
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(runtime._networks[-1], "simpler", lambda: runtime._networks[-1])
+    monkeypatch.setattr(Played, "_record", full)
+    runtime._captured = {Size(1): [], Size(2): []}
+    with pytest.raises(torch.OutOfMemoryError):
+        runtime.record(4)
+
+
 def test_without_graphs_pictures_are_waited_for():
     tensor = TensorInfo("images", (None, 3), "float32")
     runtime = TorchThreads(Program(Double(), [tensor], [TensorInfo("out", (None, 3), "float32")]), "cpu", 1)
