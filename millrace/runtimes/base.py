@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol
 
@@ -75,12 +75,3 @@ def choose(name: str, value: str, allowed: Iterable[str]) -> str:
     if value not in allowed:
         raise ValueError(f"{name}={value!r} is not allowed: {', '.join(allowed)}")
     return value
-
-
-def graph_sizes(graphs: bool | Sequence[int] | None) -> list[int]:
-    """The batches that the option `graphs` asks to record. Raises ValueError for what it cannot be."""
-    if graphs is None or isinstance(graphs, bool):
-        return []
-    if not isinstance(graphs, list) or not graphs or not all(type(each) is int and each > 0 for each in graphs):
-        raise ValueError(f"graphs: {graphs!r} is not allowed: true, false, or the sizes of batches, such as [4, 16]")
-    return sorted(graphs)

@@ -12,7 +12,8 @@ from typing import Any
 
 import onnxruntime as ort
 
-from .base import Runtime, choose, graph_sizes, refuse, usable_cores
+from .base import Runtime, choose, refuse, usable_cores
+from .graph_sizes import asked_sizes
 from .onnx_memory import address
 from .onnx_session import ERRORS, chain_of, choose_provider, infos, open_session, reason, refuse_ours
 from .pool import PooledRuntime, check_feed, lies_on_gpu, wait_for
@@ -122,7 +123,7 @@ def _check(
     provider: str, precision: str | None = None, graphs: bool | Sequence[int] | None = None, tuned: object = True
 ) -> None:
     choose("precision", precision or "float32", ("float32", "float16") if provider == "cuda" else ("float32",))
-    graph_sizes(graphs)
+    asked_sizes(graphs)
     if not isinstance(tuned, bool):
         raise ValueError(f"tuned={tuned!r} is not allowed: true or false")
 

@@ -28,15 +28,14 @@ from ..cuda.context import Event, Gpu, Stream, check, gpu
 from ..cuda.memory import Memory
 from ..cuda.pinned import Pinned
 from ..media import TensorInfo
-from .base import Inputs, Tensors, graph_sizes
+from .base import Inputs, Tensors
+from .graph_sizes import UNRECORDED, GraphSizes, asked_sizes
 from .onnx_float16 import as_float16
 from .onnx_memory import Place, address, bring, lay_out, leave
 from .onnx_recordable import Unrecorded, compare, prove_recordable, random_inputs
 from .onnx_session import ERRORS, chain_of, find_libraries, infos, open_session, reason
 from .pool import check_feed, lies_on_gpu
 
-_SPARE = 4  # so many times the pictures of a call may one of the sizes be that were given to `warm`
-_UNRECORDED = "the network cannot be recorded as a CUDA graph ({}); the option `graphs: false` runs it as it is"
 _FULL = ("allocate memory", "OUT_OF_MEMORY", "out of memory")
 _recording = threading.Lock()  # ONNX Runtime records for the whole process: one graph at a time, and nothing beside it
 Open = Callable[[Stream, bool], ort.InferenceSession]
@@ -69,7 +68,7 @@ def load_cuda(
             prove_recordable(path)
         return session
 
-    runtime = OnnxCudaRuntime(opened, owner, parallel, graphs, graph_sizes(graphs))
+    runtime = OnnxCudaRuntime(opened, owner, parallel, graphs, asked_sizes(graphs))
     try:
         runtime.warm(())
     except BaseException:
@@ -103,12 +102,10 @@ class OnnxCudaRuntime:
         self._session, self._records = self._open(graphs is not False)
         self.inputs, self.outputs = infos(self._session.get_inputs()), infos(self._session.get_outputs())
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
-        firsts = [info.shape[0] if info.shape else None for info in self.inputs]
-        self._fixed = None if None in firsts else firsts[0]  # pictures of every call, where the network says how many
+        self._sizes = GraphSizes(self.inputs, sizes)
         self._slots: dict[int, list[_Slot]] = {}
         self._instead: dict[int, int] = {}  # a larger size for one whose graphs found no memory
         self._ids = itertools.count(1)  # 0 is ONNX Runtime's own
-        self._sizes = self._warm = tuple(sorted(sizes))
         self._caller = ThreadPoolExecutor(1, thread_name_prefix="millrace-onnx")
         self._waiter = ThreadPoolExecutor(1, thread_name_prefix="millrace-onnx-wait")
 
@@ -129,8 +126,7 @@ class OnnxCudaRuntime:
 
     def warm(self, sizes: Sequence[int]) -> None:
         """Record the graphs of these batch sizes now, not at their first call; of `sizes` where those were given."""
-        self._warm = self._sizes or tuple(sizes)
-        self._caller.submit(lambda: [self._slot(size) for size in self._warm]).result()
+        self._caller.submit(lambda: [self._slot(size) for size in self._sizes.warm(sizes)]).result()
 
     @property
     def sizes(self) -> list[int]:
@@ -168,7 +164,7 @@ class OnnxCudaRuntime:
     def _forgo(self, error: Unrecorded) -> None:
         """Go on without graphs, where that is allowed. Raises ValueError where it is not."""
         if self._must:
-            raise ValueError(_UNRECORDED.format(error)) from error
+            raise ValueError(UNRECORDED.format(error)) from error
         self._untold = str(error)
 
     # in the thread that makes all calls
@@ -197,7 +193,7 @@ class OnnxCudaRuntime:
         counts = {int(value.shape[0]) for info, value in free if info.shape[:1] == (None,)}
         if len(counts) > 1:
             raise ValueError(f"the model refused its input: its inputs are for {sorted(counts)} pictures")
-        return counts.pop() if counts else self._fixed or 1
+        return counts.pop() if counts else self._sizes.fixed or 1
 
     def _replay(self, slot: _Slot, values: Sequence[Any], count: int) -> tuple[dict[str, Any], Event, Any]:
         kept = [
@@ -252,16 +248,13 @@ class OnnxCudaRuntime:
     # recording
 
     def _slot(self, count: int) -> _Slot | None:
-        """A graph for so many pictures: one of a size given to `warm`, else the next power of two; two in turn.
+        """A graph for so many pictures, two in turn. None where the network runs without.
 
-        None where the network runs without. Raises ValueError where it should not.
+        Raises ValueError where it should not.
         """
         if not self._records:
             return None
-        size = self._fixed
-        if size is None:
-            size = min((n for n in self._warm if count <= n and (self._sizes or n <= _SPARE * count)), default=0)
-            size = size or 1 << max(0, count - 1).bit_length()
+        size = self._sizes.fixed or self._sizes.of(count)
         size = self._instead.get(size, size)
         try:
             pair = self._slots.get(size) or self._recorded(size, count)

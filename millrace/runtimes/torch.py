@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from ..core.errors import MissingExtraError
-from .base import Runtime, choose, counted, graph_sizes, refuse, usable_cores
+from .base import Runtime, choose, counted, refuse, usable_cores
 from .files import format_of
+from .graph_sizes import asked_sizes
 from .pool import PooledRuntime, check_feed, wait_for
 from .torch_best import CANDIDATES, Reads, best_only
 from .torch_nms import kept_only
@@ -68,7 +69,7 @@ def load(
     on_gpu = device != "cpu"
     precision = precision or ("float16" if on_gpu and kind == "onnx" else "float32")
     choose("precision", precision, ("float32", "float16") if on_gpu else ("float32",))
-    sizes = graph_sizes(graphs)
+    sizes = asked_sizes(graphs)
     owner: Any = _gpu(device) if on_gpu else None  # before torch touches CUDA: it sets how waiting threads wait
     if kind == "onnx":
         program = _onnx(path, precision, device)

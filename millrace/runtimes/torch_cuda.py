@@ -26,6 +26,7 @@ from ..cuda.context import Event, Gpu
 from ..cuda.memory import DeviceArray, add_reader
 from ..media import ASKED, TensorInfo
 from .base import Inputs, Tensors
+from .graph_sizes import UNRECORDED, GraphSizes
 from .pool import lies_on_gpu
 from .torch_background import Breakable, Compiler
 from .torch_constants import Constants
@@ -36,8 +37,6 @@ from .torch_network import Network, alone, once, recording
 from .torch_nms import all_asked, few_left
 
 _log = logging.getLogger("millrace.runtimes")
-_SPARE = 4  # so many times the pictures of a call may one of the sizes be that were given to `warm`
-_UNRECORDED = "the network cannot be recorded as a CUDA graph ({}); the option `graphs: false` runs it as it is"
 _SIMPLER = (
     "{} pictures: NMS stays on the CPU, for the network cannot be recorded with it ({}); the results are the same, and "
     "more is copied"
@@ -94,11 +93,8 @@ class TorchRuntime:
         self._recorder = torch.cuda.ExternalStream(self._recordings.handle, device=gpu.name)
         self._captured: dict[int, list[_Captured]] = {}
         self._instead: dict[int, int] = {}  # a larger size for one whose graph found no memory
-        firsts = [info.shape[0] if info.shape else None for info in self.inputs]
-        self._fixed = None if None in firsts else firsts[0]  # pictures of every call, where the network says how many
         self._submitting = threading.Lock()  # a stream and its graphs are used by one thread at a time
-        self._sizes = tuple(sorted(sizes))
-        self._warm = self._sizes
+        self._sizes = GraphSizes(self.inputs, sizes)
         self._lease: Callable[[], Lease | None] = lambda: None  # the one that was given last, while it is held
         self._pool: Any = None  # of memory, shared by the graphs: they never run at the same time
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
@@ -184,9 +180,8 @@ class TorchRuntime:
     def warm(self, sizes: Sequence[int]) -> None:
         """Capture the graphs of these batch sizes now, not at their first call; of `sizes` where those were given."""
         self._gpu.use()
-        self._warm = self._sizes or tuple(sizes)
         with self._submitting:
-            for size in self._warm:
+            for size in self._sizes.warm(sizes):
                 self._capture(size)
 
     def cancel(self) -> None:
@@ -221,15 +216,8 @@ class TorchRuntime:
                 recording.release()
 
     def _capture(self, count: int) -> _Captured:
-        """A graph for so many pictures: one of a size given to `warm`, else the next power of two; two in turn."""
-        if self._fixed is not None and count <= self._fixed:
-            return self._of_size(self._fixed, count)
-        size = min((n for n in self._warm if count <= n and (self._sizes or n <= _SPARE * count)), default=0)
-        size = size or 1 << max(0, count - 1).bit_length()
-        return self._of_size(size, count)
-
-    def _of_size(self, size: int, count: int) -> _Captured:
-        """The next of the two graphs of a size, recorded where they are not there yet."""
+        """A graph for so many pictures: the next of the two of its size, recorded where they are not there yet."""
+        size = self._sizes.of(count)
         size = self._instead.get(size, size)
         if size not in self._captured:
             try:
@@ -319,7 +307,7 @@ class TorchRuntime:
                 self._pool = None  # PyTorch may take it for one that is still recorded into
                 if isinstance(error, torch.OutOfMemoryError):
                     raise
-                raise ValueError(_UNRECORDED.format(str(error).partition("\n")[0])) from error
+                raise ValueError(UNRECORDED.format(str(error).partition("\n")[0])) from error
             self._pool = graph.pool()
             with torch.cuda.stream(self._torch_copies):  # memory for what calls will keep is found now or not at all
                 held = [outputs.kept(size) for _ in range(self.parallel + 1 if network.larger else 0)]

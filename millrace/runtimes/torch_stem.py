@@ -19,7 +19,6 @@ import operator
 import threading
 from dataclasses import dataclass, field
 from importlib.resources import files
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -28,6 +27,7 @@ from ..core.errors import ConfigError
 from ..cuda.context import gpu
 from ..cuda.kernel import Kernel, Module
 from .torch_convolution import convolution_relu
+from .torch_kernels import present_stream
 from .torch_pooling import max_pool
 
 _POOL = torch.ops.aten.max_pool2d_with_indices.default
@@ -137,9 +137,8 @@ def _launched(made: _Made, pictures: Any, weight: Any, bias: Any) -> Any:
     """Queue it on PyTorch's current stream."""
     facts, grid = layout(pictures, weight.shape[0], made.processors)
     out = _empty(pictures, facts)
-    stream: Any = SimpleNamespace(handle=torch.cuda.current_stream(pictures.device).cuda_stream)
     tensors = [ctypes.c_uint64(each.data_ptr()) for each in (pictures, weight, bias, out)]
-    made.kernel.launch(stream, grid, (_THREADS, 1, 1), [*tensors, facts])
+    made.kernel.launch(present_stream(pictures.device), grid, (_THREADS, 1, 1), [*tensors, facts])
     return out
 
 
