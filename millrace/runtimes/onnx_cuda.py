@@ -91,7 +91,6 @@ class OnnxCudaRuntime:
         self, opened: Open, owner: Gpu, parallel: int = 2, graphs: object = None, sizes: Sequence[int] = ()
     ) -> None:
         self.parallel = parallel
-        self.batches = True
         self.device = owner.name
         self.report: Callable[[str], None] = lambda message: None
         self._gpu, self._opened = owner, opened
@@ -252,20 +251,21 @@ class OnnxCudaRuntime:
 
         Raises ValueError where it should not.
         """
-        if not self._records:
-            return None
-        size = self._sizes.fixed or self._sizes.of(count)
-        size = self._instead.get(size, size)
-        try:
-            pair = self._slots.get(size) or self._recorded(size, count)
-        except Unrecorded as error:
-            self._forgo(error)
-        else:
-            pair.reverse()
-            return pair[0]
-        self._slots.clear()
-        self._session = None  # its memory first: here, where the error no longer holds what was to be recorded
-        self._session, self._records = self._opened(self._stream, False), False
+        if self._records:
+            size = self._sizes.fixed or self._sizes.of(count)
+            size = self._instead.get(size, size)
+            try:
+                pair = self._slots.get(size) or self._recorded(size, count)
+            except Unrecorded as error:
+                self._forgo(error)
+            else:
+                pair.reverse()
+                return pair[0]
+            self._copies.synchronize()  # results of calls before may be leaving the memory of their graphs
+            self._slots.clear()
+            self._session, self._records = None, False
+        if self._session is None:  # only now: the error held what was to be recorded, and its memory
+            self._session = self._opened(self._stream, False)
         return None
 
     def _recorded(self, size: int, count: int) -> list[_Slot]:

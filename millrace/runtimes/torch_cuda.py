@@ -71,7 +71,6 @@ class TorchRuntime:
         self.inputs, self.outputs = list(inputs), list(outputs)
         self.metadata = metadata
         self.parallel = parallel
-        self.batches = True
         self.device = gpu.name
         self.report: Callable[[str], None] = _log.warning  # until somebody listens
         self._torch = torch

@@ -303,22 +303,39 @@ def test_wrong_inputs_are_the_calls_own_errors(played, opened):  # noqa: F811
         runtime.run({"x": pictures(2)})
 
 
+def test_results_that_are_leaving_are_waited_for_before_their_graphs_go(played, opened, monkeypatch):  # noqa: F811
+    runtime, waited, wait = opened(), [], Stream.synchronize
+    right(runtime.run({"x": pictures(1)}), pictures(1))
+    played.problem = lambda binding: "no such kernel"
+    monkeypatch.setattr(
+        Stream, "synchronize", lambda self: (waited.append((self, list(runtime._slots))), wait(self))[1]
+    )
+    right(runtime.run({"x": pictures(3)}), pictures(3))
+    assert (runtime._copies, [1]) in waited
+    assert runtime.sizes == []
+
+
 def test_what_was_to_be_recorded_is_gone_before_it_is_opened_as_it_is(played, opened, monkeypatch):  # noqa: F811
     played.problem = lambda binding: "no such kernel"
-    opening, plain, alive = onnx_cuda.open_session, [], []
+    opening, first, alive = onnx_cuda.open_session, [], []
 
     def seen(path, config, chain, content=None):
-        if plain:
-            alive.append(plain[0]())
+        if first:
+            alive.append(first[0]())
+            if len(alive) == 1:
+                raise ValueError("no memory for a model")
         session = opening(path, config, chain, content)
-        plain.append(weakref.ref(session))
+        first.append(weakref.ref(session))
         return session
 
     monkeypatch.setattr(onnx_cuda, "open_session", seen)
     runtime = opened()
     played.sessions.clear()
-    right(runtime.run({"x": pictures(2)}), pictures(2))
-    assert alive == [None]
+    with pytest.raises(ValueError, match="no memory for a model"):
+        runtime.run({"x": pictures(2)})
+    for _ in range(2):
+        right(runtime.run({"x": pictures(2)}), pictures(2))
+    assert alive == [None, None]
 
 
 def test_without_memory_for_a_graph_a_larger_one_is_used(played, opened, monkeypatch):  # noqa: F811
