@@ -275,9 +275,11 @@ class OnnxCudaRuntime:
             with _recording:
                 self._slots[size] = self._record(size)
         except (*ERRORS, RuntimeError) as error:
-            larger = [each for each in self._slots if each >= count]
-            if not larger or not any(each in str(error) for each in _FULL):
+            if not any(each in str(error) for each in _FULL):
                 raise
+            larger = [each for each in self._slots if each >= count]
+            if not larger:
+                raise ValueError(f"{self.device} has no memory to record {size} pictures: {reason(error)}") from error
             self._instead[size] = min(larger)
             size = self._instead[size]
         return self._slots[size]

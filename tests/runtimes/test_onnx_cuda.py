@@ -350,8 +350,9 @@ def test_without_memory_for_a_graph_a_larger_one_is_used(played, opened, monkeyp
     for _ in range(2):
         right(runtime.run({"x": pictures(2)}), pictures(2))
     assert (tried, runtime.sizes, len(ended)) == ([1], [4], 1)  # nothing goes on being recorded on the stream
-    with pytest.raises(ValueError, match="Failed to allocate memory"):
-        runtime.run({"x": pictures(5)})
+    for without in (lambda: runtime.run({"x": pictures(5)}), lambda: runtime.warm([8])):
+        with pytest.raises(ValueError, match=r"^cuda:0 has no memory to record 8 pictures: Failed to allocate memory"):
+            without()
     played.problem = lambda binding: None
     right(runtime.run({"x": pictures(5)}), pictures(5))
 
