@@ -64,6 +64,32 @@ def test_programs(device, net, tmp_path, name, graphs, precision, limit):
         runtime.close()
 
 
+@pytest.mark.parametrize("graphs", [True, False])
+def test_outputs_of_bfloat16_leave_as_float32(device, net, tmp_path, graphs):
+    torch.jit.save(torch.jit.trace(net.bfloat16(), torch.zeros(1, 3, *SIZE).bfloat16()), str(tmp_path / "net.pt"))
+    script = torch.jit.load(tmp_path / "net.pt")
+
+    class Whole(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = script
+
+        def forward(self, pictures):
+            return self.net(pictures.bfloat16())
+
+    x = np.random.default_rng(1).uniform(0, 1, (3, 3, *SIZE)).astype(np.float32)
+    torch.jit.save(torch.jit.trace(Whole(), torch.from_numpy(x)), str(tmp_path / "whole.pt"))
+    runtime = load(tmp_path / "whole.pt", device, prefer="torch", graphs=graphs, size=SIZE)
+    try:
+        with torch.inference_mode():
+            want = Whole()(torch.from_numpy(x)).float().numpy()
+        (got,) = runtime.run({runtime.inputs[0].name: x}).values()
+        assert got.dtype == np.float32
+        assert np.abs(got - want).max() < 2e-2
+    finally:
+        runtime.close()
+
+
 def test_weights_are_there_before_they_are_used(device, tmp_path):
     """They are made half on PyTorch's stream, and laid out anew on the runtime's, which waits for no other."""
     torch.manual_seed(3)
