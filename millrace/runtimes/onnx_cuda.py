@@ -235,7 +235,7 @@ class OnnxCudaRuntime:
         """Run with these inputs, no graph; gives the outputs, on the GPU in memory of the session's."""
         for info in self.outputs:
             binding.bind_output(info.name, "cuda", self._gpu.ordinal)
-        self._session.run_with_iobinding(binding, _run_options(-1))
+        self._session.run_with_iobinding(binding, _run_options(-1, waits=not self._records))
         return binding.get_outputs()
 
     def _tell_read(self, values: Sequence[Any]) -> None:
@@ -361,11 +361,16 @@ class _Slot:
             self.binding.bind_output(info.name, "cuda", ordinal, np.dtype(info.dtype), list(shape), pointer)
 
 
-def _run_options(graph: int) -> Any:
-    """For the graph of this number; -1: none. The call returns when all is queued."""
+def _run_options(graph: int, waits: bool = False) -> Any:
+    """For the graph of this number; -1: none. The call returns when all is queued, or, where it `waits`, done.
+
+    Only calls that wait give back the pinned memory from which kernels copy small tables, and only after them may the
+    CPU's nodes write anew what the GPU reads of theirs (CudaStream::CleanUpOnRunEnd in ONNX Runtime's
+    cuda_stream_handle.cc). Where graphs are recorded that memory must stay: they read it at every replay.
+    """
     options = ort.RunOptions()
     options.add_run_config_entry("gpu_graph_id", str(graph))
-    options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+    options.add_run_config_entry("disable_synchronize_execution_providers", str(int(not waits)))
     return options
 
 
