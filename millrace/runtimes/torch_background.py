@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import math
 import sys
 import threading
 import time
@@ -94,27 +95,29 @@ class Compiler:
         self._free: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._main, name="millrace-compile", daemon=True)
         self._thread.start()
-        atexit.register(self._end)  # a thread that is at work in PyTorch when the interpreter goes crashes it
+        atexit.register(self._end, PATIENCE)  # a thread that is at work in PyTorch when the interpreter goes crashes it
 
     def break_off(self) -> None:
-        """By any thread: nothing more is compiled, and what is being compiled ends soon."""
+        """By any thread, which does not wait: nothing more is compiled, and what is being compiled ends soon."""
         self._stop.set()
-        self._breakable.break_off()
+        threading.Thread(target=self._end, args=(math.inf,), name="millrace-compile-end", daemon=True).start()
 
     def stop(self, free: Callable[[], None]) -> None:
         """Break off, then call `free`; what cannot be broken off within PATIENCE is left, and calls it at its end."""
         atexit.unregister(self._end)
-        self._end()
+        self._end(PATIENCE)
         with self._lock:
             if not self._ended:
                 self._free = free
                 return
         free()
 
-    def _end(self) -> None:
-        late = time.monotonic() + PATIENCE
+    def _end(self, patience: float) -> None:
+        """Again and again, for what is importing at the moment is not broken off."""
+        self._stop.set()
+        late = time.monotonic() + patience
         while self._thread.is_alive() and time.monotonic() < late:
-            self.break_off()
+            self._breakable.break_off()
             self._thread.join(0.05)
 
     def _main(self) -> None:

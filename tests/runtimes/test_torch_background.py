@@ -154,6 +154,35 @@ def test_what_the_compiler_raises_is_told_and_a_stop_has_nothing_to_wait_for():
     assert len(network.freed) == 1
 
 
+def test_what_imports_when_it_is_to_be_broken_off_is_when_it_has_imported(tmp_path, monkeypatch):
+    """Nobody need say it again: who would may be waiting for what is compiled."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "slow_to_load.py").write_text("import threading\nthreading.slow_to_load()\nwhole = True\n")
+    network, begun, go = Network(), threading.Event(), threading.Event()
+    monkeypatch.setattr(threading, "slow_to_load", lambda: (begun.set(), go.wait(WAIT)), raising=False)
+
+    def record(size, compiled, breakable):
+        with breakable.part():
+            import slow_to_load
+
+            network.told.append(slow_to_load.whole)
+            while True:
+                time.sleep(0.001)
+
+    network.record = record
+    compiler = Compiler(network)
+    assert begun.wait(WAIT)
+    compiler.break_off()
+    time.sleep(0.1)
+    go.set()
+    compiler._thread.join(WAIT)
+    assert not compiler._thread.is_alive() and network.told == [True]
+    compiler.stop(network.free)
+    for thread in threading.enumerate():
+        if thread.name == "millrace-compile-end":
+            thread.join(WAIT)
+
+
 def test_what_a_library_makes_of_being_broken_off_is_not_told():
     network = Network()
     plain = network.record
