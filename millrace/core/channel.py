@@ -20,7 +20,7 @@ from .signal import Signal
 Policy = Literal["wait", "drop_oldest", "drop_newest"]
 
 OVERRUN = 32  # items that one step of a worker may push beyond `size` (a decoder's flush) before it must wait
-FIRST = 8  # items of each stream that come before one that begins: a GPU's decoder takes 0.1 s to be made
+FIRST = 8  # items of each stream that runs come before one that begins: a GPU's decoder takes 0.1 s to be made
 REMEMBERED = 1024  # streams whose drops are kept apart
 _NOTHING: Any = object()
 _AWAKE: Any = object()  # the reader is at work and will look again by itself
@@ -300,16 +300,22 @@ class Channel:
         """Shares stand in the order of their turns: see _remove. What begins lets the others go first for a while."""
         begins: Any = _NOTHING
         for stream, share in self._shares.items():
+            starts = share[0].__class__ is StreamStart
+            if starts and begins is not _NOTHING:
+                continue  # one begins at a time: the others need not be asked for
             if (wanted is None or stream in wanted) and (admits is None or admits(stream)):
-                if share[0].__class__ is not StreamStart:
+                if not starts:
                     self._before += 1
                     return stream
-                if begins is _NOTHING:
-                    begins = stream
-                    if self._before >= FIRST * len(self._shares):
-                        break
+                begins = stream
+                if self._before >= FIRST * self._running():
+                    break
         self._before = 0
         return begins
+
+    def _running(self) -> int:
+        """How many streams have something waiting and do not begin with it."""
+        return sum(share[0].__class__ is not StreamStart for share in self._shares.values())
 
     def _remove(self, stream: str | None) -> Item:
         share = self._shares[stream]

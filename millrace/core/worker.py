@@ -313,20 +313,21 @@ class Worker:
         signal = self.signal
         if self.merges:
             stream, of = self.merges, ()
-        if self.splits and stream is not None:
-            return self._admits_parts(stream)
+        if self.splits:
+            return self._admits_parts(stream, of)
         for outlet in self.outlets:
             if not outlet.room(stream, signal, of):
                 self._refused = True
                 return False
         return True
 
-    def _admits_parts(self, stream: str) -> bool:
-        """The same where the chain makes several streams of this one."""
-        made = [stream]
+    def _admits_parts(self, stream: str | None, of: Iterable[str]) -> bool:
+        """The same where the chain makes several streams of one."""
+        made = [*of] if stream is None else [stream]
         for splits in self.splits:
             made = [part for name in made for part in splits(name)]
-        if all(outlet.room(name, self.signal) for outlet in self.outlets for name in made):
+        asked = [(None, made)] if stream is None else [(name, ()) for name in made]
+        if all(outlet.room(name, self.signal, parts) for outlet in self.outlets for name, parts in asked):
             return True
         self._refused = True
         return False
