@@ -247,7 +247,7 @@ class Channel:
                 self._wake((None,))  # before the reader rests: a bundle may have had room for long
             elif self._depth.get(stream, 0) <= self.size >> 1:
                 # not for every single place: a sender that is woken brings several items
-                self._wake((stream,))
+                self._wake((stream,) if self.turns else (stream, None))  # who waits until it is idle, too
         return item
 
     def tell(self, occupied: bool) -> None:

@@ -138,6 +138,17 @@ def test_who_has_a_bundle_is_woken_when_the_reader_rests_for_another_stream():
     assert signal.wait(WAIT) and channel.room(None, of="ab")
 
 
+def test_who_waits_until_nothing_waits_is_woken_by_the_last_item_and_not_when_its_work_is_done():
+    channel = Channel(size=4)
+    for stream in "ab":
+        channel.push(Num(stream, 0))
+    signal = Signal()
+    channel.take()
+    assert not channel.idle(signal) and not signal.wait(0)
+    channel.take()
+    assert signal.wait(0) and channel.idle(signal)
+
+
 def test_room_of_an_item_is_room_of_a_bundle_for_it_may_be_packed():
     channel = Channel(size=1)
     channel.push(Group([Num("a", 0)]))
