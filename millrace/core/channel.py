@@ -100,29 +100,31 @@ class Channel:
             self.senders -= 1
         self.reader.set()
 
-    def room(self, stream: str | None, waiter: Signal | None = None, of: Iterable[str] = ()) -> bool:
+    def room(
+        self, stream: str | None, waiter: Signal | None = None, of: Iterable[str] = (), packs: bool = True
+    ) -> bool:
         """Whether an item of `stream` may be pushed now; if not, `waiter` is set when that may have changed.
 
         An item that spans streams (stream None) needs room for those that it is `of`, for it may be unpacked on its
         way here; others do not hold it up: the reader may be waiting for it before it takes what it has of them. One of
-        a single stream needs room for one that spans streams, for it may be packed.
+        a single stream needs room for one that spans streams where the sender `packs`.
         """
-        if self.policy != "wait" or self._lacking(stream, of) is _NOTHING or self._cancelled:
+        if self.policy != "wait" or self._lacking(stream, of, packs) is _NOTHING or self._cancelled:
             return True
         if waiter is None:
             return False
         with self._lock:  # look again: it may have come in between
-            lacking = self._lacking(stream, of)
+            lacking = self._lacking(stream, of, packs)
             if self._cancelled or lacking is _NOTHING:
                 return True
             for each in {stream, lacking}:
                 self._waiters.setdefault(each, set()).add(waiter)
             return False
 
-    def _lacking(self, stream: str | None, of: Iterable[str]) -> Any:
+    def _lacking(self, stream: str | None, of: Iterable[str], packs: bool) -> Any:
         """A share that is full and should not be, or _NOTHING."""
         depth, size = self._depth, self.size
-        if depth.get(None, 0) >= size:
+        if (packs or stream is None) and depth.get(None, 0) >= size:
             return None
         if stream is not None and depth.get(stream, 0) >= size:
             return stream

@@ -149,11 +149,12 @@ def test_who_waits_until_nothing_waits_is_woken_by_the_last_item_and_not_when_it
     assert signal.wait(0) and channel.idle(signal)
 
 
-def test_room_of_an_item_is_room_of_a_bundle_for_it_may_be_packed():
+def test_room_of_an_item_is_room_of_a_bundle_where_it_may_be_packed():
     channel = Channel(size=1)
     channel.push(Group([Num("a", 0)]))
     signal = Signal()
     assert not channel.room(None) and not channel.room("b", signal)
+    assert channel.room("b", packs=False), "others' bundles do not hold it up"
     channel.take()
     assert signal.wait(WAIT) and channel.room("b")
 

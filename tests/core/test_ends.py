@@ -650,6 +650,30 @@ def test_a_bundle_that_is_waited_for_passes_single_items_that_wait():
         assert [frame.index for frame in got if frame.stream == name] == list(range(count))
 
 
+class Apart(Element):
+    """Takes bundles apart."""
+
+    def process(self, item: Any) -> Iterator[Num]:
+        yield from item.frames if item.stream is None else [item]
+
+
+def test_single_items_that_are_waited_for_pass_bundles_that_wait():
+    graph = Graph()
+    for name, element in {"bundles": Batch(size=2), "singles": Pass(), "meet": Apart(), "batch": Batch(size=4)}.items():
+        graph.add(name, element)
+    graph.add("sink", sink := Sink())
+    for before, after in [("bundles", "meet"), ("singles", "meet"), ("meet", "batch"), ("batch", "sink")]:
+        graph.link(before, after)
+    pipeline = Pipeline(graph)
+    pipeline.add_source("x", Count(stream="x", count=50), "bundles")
+    pipeline.add_source("y", Count(stream="y", count=10, delay=0.01), "singles")
+    with pipeline:
+        assert pipeline.wait(WAIT), pipeline.stats()
+    got = [frame for batch in sink.got for frame in batch.frames]
+    for name, count in {"x": 50, "y": 10}.items():
+        assert [frame.index for frame in got if frame.stream == name] == list(range(count))
+
+
 def test_markers_do_not_overtake_bundles_and_bundles_do_not_overtake_their_streams():
     channel = Channel(size=10)
     channel.push(StreamStart("a", Caps("numbers")))
