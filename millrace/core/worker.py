@@ -77,6 +77,7 @@ class Worker:
         self._bursts = self.merges is None and not any(node.wakes or node.element.joins for node in nodes)
         self._rounds = self._bursts and not self._gated and not any(node.timed for node in nodes)
         self._fed = False  # the last item came from a guest
+        self._fed_for = 0.0  # seconds that it took, and that the channel has now
 
     # any thread
 
@@ -207,17 +208,24 @@ class Worker:
             self._wait(len(channel) > 0)
 
     def _bring(self, head: Node, channel: Channel, admits: Admits | None) -> bool:
-        """Push some items, guests and the channel in turn; False when there is none that may come now."""
+        """Push some items, guests and the channel in turn; False when there is none that may come now.
+
+        The channel has as long as the guest before it, one item at least, for a guest that begins may take its time;
+        where an element has its own times to be asked at, one item.
+        """
+        began = time.perf_counter()
         skip = self._fed and len(channel) > 0
         self._fed = not skip and len(self.guests) > 0 and self._feed(head, channel, admits)
         if self._fed:
+            self._fed_for = time.perf_counter() - began if self._rounds else 0.0
             return True
-        late = time.perf_counter() + ROUND
+        late, came = began + (self._fed_for if skip else 0.0 if self.guests else ROUND), False
         while (item := channel.take(head.element.wanted, admits)) is not None:
             head.push(item)
-            if not self._bursts or self.guests or self._interrupted(late) or not self._ready():
+            came = True
+            if not self._bursts or self._interrupted(late) or not self._ready():
                 return True
-        return skip
+        return skip or (came and len(self.guests) > 0)  # what has come may have been in a guest's way
 
     def _ready(self) -> bool:
         for element in self._gated:  # noqa: SIM110 - asked for every item
