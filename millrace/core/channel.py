@@ -106,8 +106,8 @@ class Channel:
         """Whether an item of `stream` may be pushed now; if not, `waiter` is set when that may have changed.
 
         An item that spans streams (stream None) needs room for those that it is `of`, for it may be unpacked on its
-        way here; others do not hold it up: the reader may be waiting for it before it takes what it has of them. One of
-        a single stream needs room for one that spans streams where the sender `packs`.
+        way here; others do not hold it up: the reader may be waiting for it before it takes what it has of them. Where
+        the sender `packs`, any item needs room for one that spans streams, for as such it may come.
         """
         if self.policy != "wait" or self._lacking(stream, of, packs) is _NOTHING or self._cancelled:
             return True
@@ -124,7 +124,7 @@ class Channel:
     def _lacking(self, stream: str | None, of: Iterable[str], packs: bool) -> Any:
         """A share that is full and should not be, or _NOTHING."""
         depth, size = self._depth, self.size
-        if (packs or stream is None) and depth.get(None, 0) >= size:
+        if packs and depth.get(None, 0) >= size:
             return None
         if stream is not None and depth.get(stream, 0) >= size:
             return stream

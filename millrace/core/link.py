@@ -59,7 +59,7 @@ class Link:
         self._behind: dict[str, float] = {}  # since when a stream has had too much waiting in the inlets
         self._late: dict[str, float] = {}  # until when a stream counts as late
         self._live: set[str] = set()
-        self._packs = False  # bundles come by here, so what is taken of one stream may leave as one
+        self._packs = False  # bundles have come by here: what its sender takes may leave as one
         self._gathers = False
         self._held: dict[str | None, Any] = {}  # one item of each stream, for which there was room
         channel.add_sender()

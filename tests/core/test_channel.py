@@ -154,7 +154,7 @@ def test_room_of_an_item_is_room_of_a_bundle_where_it_may_be_packed():
     channel.push(Group([Num("a", 0)]))
     signal = Signal()
     assert not channel.room(None) and not channel.room("b", signal)
-    assert channel.room("b", packs=False), "others' bundles do not hold it up"
+    assert channel.room("b", packs=False) and channel.room(None, of="b", packs=False), "others' bundles do not matter"
     channel.take()
     assert signal.wait(WAIT) and channel.room("b")
 
