@@ -20,7 +20,7 @@ from .signal import Signal
 Policy = Literal["wait", "drop_oldest", "drop_newest"]
 
 OVERRUN = 32  # items that one step of a worker may push beyond `size` (a decoder's flush) before it must wait
-FIRST = 8  # items of each stream that come before one that begins: a GPU's decoder takes 0.1 s to be made
+FIRST = 8  # items of each stream that runs come before one that begins: a GPU's decoder takes 0.1 s to be made
 REMEMBERED = 1024  # streams whose drops are kept apart
 _NOTHING: Any = object()
 _AWAKE: Any = object()  # the reader is at work and will look again by itself
@@ -100,29 +100,31 @@ class Channel:
             self.senders -= 1
         self.reader.set()
 
-    def room(self, stream: str | None, waiter: Signal | None = None, of: Iterable[str] = ()) -> bool:
+    def room(
+        self, stream: str | None, waiter: Signal | None = None, of: Iterable[str] = (), packs: bool = True
+    ) -> bool:
         """Whether an item of `stream` may be pushed now; if not, `waiter` is set when that may have changed.
 
         An item that spans streams (stream None) needs room for those that it is `of`, for it may be unpacked on its
-        way here; others do not hold it up: the reader may be waiting for it before it takes what it has of them. One of
-        a single stream needs room for one that spans streams, for it may be packed.
+        way here; others do not hold it up: the reader may be waiting for it before it takes what it has of them. Where
+        the sender `packs`, any item needs room for one that spans streams, for as such it may come.
         """
-        if self.policy != "wait" or self._lacking(stream, of) is _NOTHING or self._cancelled:
+        if self.policy != "wait" or self._lacking(stream, of, packs) is _NOTHING or self._cancelled:
             return True
         if waiter is None:
             return False
         with self._lock:  # look again: it may have come in between
-            lacking = self._lacking(stream, of)
+            lacking = self._lacking(stream, of, packs)
             if self._cancelled or lacking is _NOTHING:
                 return True
             for each in {stream, lacking}:
                 self._waiters.setdefault(each, set()).add(waiter)
             return False
 
-    def _lacking(self, stream: str | None, of: Iterable[str]) -> Any:
+    def _lacking(self, stream: str | None, of: Iterable[str], packs: bool) -> Any:
         """A share that is full and should not be, or _NOTHING."""
         depth, size = self._depth, self.size
-        if depth.get(None, 0) >= size:
+        if packs and depth.get(None, 0) >= size:
             return None
         if stream is not None and depth.get(stream, 0) >= size:
             return stream
@@ -247,7 +249,7 @@ class Channel:
                 self._wake((None,))  # before the reader rests: a bundle may have had room for long
             elif self._depth.get(stream, 0) <= self.size >> 1:
                 # not for every single place: a sender that is woken brings several items
-                self._wake((stream,))
+                self._wake((stream,) if self.turns else (stream, None))  # who waits until it is idle, too
         return item
 
     def tell(self, occupied: bool) -> None:
@@ -300,16 +302,22 @@ class Channel:
         """Shares stand in the order of their turns: see _remove. What begins lets the others go first for a while."""
         begins: Any = _NOTHING
         for stream, share in self._shares.items():
+            starts = share[0].__class__ is StreamStart
+            if starts and begins is not _NOTHING:
+                continue  # one begins at a time: the others need not be asked for
             if (wanted is None or stream in wanted) and (admits is None or admits(stream)):
-                if share[0].__class__ is not StreamStart:
+                if not starts:
                     self._before += 1
                     return stream
-                if begins is _NOTHING:
-                    begins = stream
-                    if self._before >= FIRST * len(self._shares):
-                        break
+                begins = stream
+                if self._before >= FIRST * self._running():
+                    break
         self._before = 0
         return begins
+
+    def _running(self) -> int:
+        """How many streams have something waiting and do not begin with it."""
+        return sum(share[0].__class__ is not StreamStart for share in self._shares.values())
 
     def _remove(self, stream: str | None) -> Item:
         share = self._shares[stream]

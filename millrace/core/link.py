@@ -59,6 +59,7 @@ class Link:
         self._behind: dict[str, float] = {}  # since when a stream has had too much waiting in the inlets
         self._late: dict[str, float] = {}  # until when a stream counts as late
         self._live: set[str] = set()
+        self._packs = False  # bundles have come by here: what its sender takes may leave as one
         self._gathers = False
         self._held: dict[str | None, Any] = {}  # one item of each stream, for which there was room
         channel.add_sender()
@@ -80,6 +81,8 @@ class Link:
             self.channel.push_all(held)
 
     def push(self, item: Any) -> None:
+        if item.stream is None:
+            self._packs = True
         if self._gathers:
             if item.droppable and item.stream not in self._held and item.stream not in self._live:
                 self._held[item.stream] = item
@@ -103,8 +106,8 @@ class Link:
 
     def room(self, stream: str | None, waiter: Signal | None = None, of: Iterable[str] = ()) -> bool:
         if stream not in self._live:
-            return self.channel.room(stream, waiter, of)
-        return not self._inlets or self.channel.room(stream, waiter, of) or self._drops(stream)
+            return self.channel.room(stream, waiter, of, self._packs)
+        return not self._inlets or self.channel.room(stream, waiter, of, self._packs) or self._drops(stream)
 
     def _drops(self, stream: str) -> bool:
         """Whether a live stream that finds no room is so late that it drops."""

@@ -77,6 +77,7 @@ class Worker:
         self._bursts = self.merges is None and not any(node.wakes or node.element.joins for node in nodes)
         self._rounds = self._bursts and not self._gated and not any(node.timed for node in nodes)
         self._fed = False  # the last item came from a guest
+        self._fed_for = 0.0  # seconds that it took, and that the channel has now
 
     # any thread
 
@@ -207,17 +208,24 @@ class Worker:
             self._wait(len(channel) > 0)
 
     def _bring(self, head: Node, channel: Channel, admits: Admits | None) -> bool:
-        """Push some items, guests and the channel in turn; False when there is none that may come now."""
+        """Push some items, guests and the channel in turn; False when there is none that may come now.
+
+        The channel has as long as the guest before it, one item at least, for a guest that begins may take its time;
+        where an element has its own times to be asked at, one item.
+        """
+        began = time.perf_counter()
         skip = self._fed and len(channel) > 0
         self._fed = not skip and len(self.guests) > 0 and self._feed(head, channel, admits)
         if self._fed:
+            self._fed_for = time.perf_counter() - began if self._rounds else 0.0
             return True
-        late = time.perf_counter() + ROUND
+        late, came = began + (self._fed_for if skip else 0.0 if self.guests else ROUND), False
         while (item := channel.take(head.element.wanted, admits)) is not None:
             head.push(item)
-            if not self._bursts or self.guests or self._interrupted(late) or not self._ready():
+            came = True
+            if not self._bursts or self._interrupted(late) or not self._ready():
                 return True
-        return skip
+        return skip or (came and len(self.guests) > 0)  # what has come may have been in a guest's way
 
     def _ready(self) -> bool:
         for element in self._gated:  # noqa: SIM110 - asked for every item
@@ -313,20 +321,21 @@ class Worker:
         signal = self.signal
         if self.merges:
             stream, of = self.merges, ()
-        if self.splits and stream is not None:
-            return self._admits_parts(stream)
+        if self.splits:
+            return self._admits_parts(stream, of)
         for outlet in self.outlets:
             if not outlet.room(stream, signal, of):
                 self._refused = True
                 return False
         return True
 
-    def _admits_parts(self, stream: str) -> bool:
-        """The same where the chain makes several streams of this one."""
-        made = [stream]
+    def _admits_parts(self, stream: str | None, of: Iterable[str]) -> bool:
+        """The same where the chain makes several streams of one."""
+        made = [*of] if stream is None else [stream]
         for splits in self.splits:
             made = [part for name in made for part in splits(name)]
-        if all(outlet.room(name, self.signal) for outlet in self.outlets for name in made):
+        asked = [(None, made)] if stream is None else [(name, ()) for name in made]
+        if all(outlet.room(name, self.signal, parts) for outlet in self.outlets for name, parts in asked):
             return True
         self._refused = True
         return False

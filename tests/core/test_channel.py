@@ -138,11 +138,23 @@ def test_who_has_a_bundle_is_woken_when_the_reader_rests_for_another_stream():
     assert signal.wait(WAIT) and channel.room(None, of="ab")
 
 
-def test_room_of_an_item_is_room_of_a_bundle_for_it_may_be_packed():
+def test_who_waits_until_nothing_waits_is_woken_by_the_last_item_and_not_when_its_work_is_done():
+    channel = Channel(size=4)
+    for stream in "ab":
+        channel.push(Num(stream, 0))
+    signal = Signal()
+    channel.take()
+    assert not channel.idle(signal) and not signal.wait(0)
+    channel.take()
+    assert signal.wait(0) and channel.idle(signal)
+
+
+def test_room_of_an_item_is_room_of_a_bundle_where_it_may_be_packed():
     channel = Channel(size=1)
     channel.push(Group([Num("a", 0)]))
     signal = Signal()
     assert not channel.room(None) and not channel.room("b", signal)
+    assert channel.room("b", packs=False) and channel.room(None, of="b", packs=False), "others' bundles do not matter"
     channel.take()
     assert signal.wait(WAIT) and channel.room("b")
 
@@ -208,9 +220,13 @@ def test_where_streams_take_turns_those_that_begin_come_last_but_not_never():
         channel.push(item)
     order = [channel.take() for _ in range(len(channel))]
     assert [item.stream for item in order] == ["a", "a", "a", "b", "b", "c"] and order[3::2] == starts
-    channel.push(starts[0])
+    many = [StreamStart(f"s{number}", Caps("numbers")) for number in range(20)]
+    for start in many:
+        channel.push(start)
+    asked: list[str] = []
     for index in range(100):  # there is always something of another stream
         channel.push(Num("a", index))
-        if channel.take() is starts[0]:
+        if channel.take(admits=lambda stream: not asked.append(stream)) is many[0]:
             break
-    assert 2 * FIRST - 3 <= index <= 2 * FIRST
+    assert index == FIRST, "those that begin do not wait for each other"
+    assert len(asked) <= 2 * (FIRST + 1), "one of them is asked for"

@@ -7,6 +7,7 @@ import functools
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -647,6 +648,36 @@ def test_a_bundle_that_is_waited_for_passes_single_items_that_wait():
         assert pipeline.wait(WAIT), pipeline.stats()
     got = [frame for batch in sink.got for frame in batch.frames]
     for name, count in {"x": 10, "y": 50}.items():
+        assert [frame.index for frame in got if frame.stream == name] == list(range(count))
+
+
+class Apart(Element):
+    """Takes bundles apart."""
+
+    threaded = True
+
+    def process(self, item: Any) -> Iterator[Num]:
+        yield from item.frames if item.stream is None else [item]
+
+
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_single_items_that_are_waited_for_pass_bundles_that_wait(unpacked: bool):
+    """Items that were never in a bundle, or were taken out of one on their way."""
+    graph = Graph()
+    singles = {"singles": Batch(size=1), "unpack": Apart()} if unpacked else {"singles": Pass()}
+    for name, element in {"bundles": Batch(size=2), **singles, "meet": Apart(), "batch": Batch(size=4)}.items():
+        graph.add(name, element)
+    graph.add("sink", sink := Sink())
+    for before, after in pairwise([*singles, "meet", "batch", "sink"]):
+        graph.link(before, after)
+    graph.link("bundles", "meet")
+    pipeline = Pipeline(graph)
+    pipeline.add_source("x", Count(stream="x", count=50), "bundles")
+    pipeline.add_source("y", Count(stream="y", count=10, delay=0.01), "singles")
+    with pipeline:
+        assert pipeline.wait(WAIT), pipeline.stats()
+    got = [frame for batch in sink.got for frame in batch.frames]
+    for name, count in {"x": 50, "y": 10}.items():
         assert [frame.index for frame in got if frame.stream == name] == list(range(count))
 
 

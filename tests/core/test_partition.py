@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from toys import WAIT, Count, Forever, until
 
 from millrace.core import Graph, Pipeline
@@ -65,6 +67,7 @@ class Slow(Spread):
     """To begin a stream takes until another one has given three items more."""
 
     workers: int = setting(default=1)
+    pause: float = setting(default=0.0)
     added: Any = state(threading.Event)
     log: list[Any] = state(list)
     waiting: Any = state(lambda: None)  # how many items of the other stream wait
@@ -74,6 +77,7 @@ class Slow(Spread):
             assert self.added.wait(WAIT)
             before = self.waiting()
             until(lambda: self.waiting() >= before + 3)
+            time.sleep(self.pause)
         self.log.append(start.stream)
         return start
 
@@ -82,8 +86,9 @@ class Slow(Spread):
         yield item
 
 
-def test_a_stream_that_runs_goes_on_while_many_begin():
-    graph, slow = Graph(), Slow()
+@pytest.mark.parametrize("guest", [False, True])
+def test_a_stream_that_runs_goes_on_while_many_begin(guest: bool):
+    graph, slow = Graph(), Slow(pause=0.1 * guest)
     graph.add("slow", slow)
     pipeline = Pipeline(graph)
     (channel,) = pipeline._plant.entry("slow")
@@ -92,9 +97,10 @@ def test_a_stream_that_runs_goes_on_while_many_begin():
     pipeline.add_source("running", Forever(stream="running", delay=0.001), "slow")
     names = [f"s{n}" for n in range(8)]
     with pipeline:
+        until(lambda: "running" in slow.log)
         for name in names:
-            pipeline.add_source(name, Count(stream=name, count=2), "slow")
-        until(lambda: sum(map(channel.holds, names)) >= len(names) - 1)  # the first may have begun
+            pipeline.add_source(name, Count(stream=name, count=2, guest=guest), "slow")
+        until(lambda: guest or sum(map(channel.holds, names)) >= len(names) - 1)  # the first may have begun
         slow.added.set()
         until(lambda: all(name in slow.log for name in names))
     begun = [slow.log.index(name) for name in names]

@@ -8,6 +8,7 @@ from typing import Any
 from toys import WAIT, Behind, Count, Forever, Num, chain, until
 
 from millrace.core import Caps, Element, Pipeline, SourceError, StreamEnd, StreamStart, setting, state
+from millrace.elements.batch import Batch
 
 
 class Split(Element):
@@ -95,6 +96,20 @@ def test_a_stop_in_the_middle_ends_every_part():
 
 def test_back_pressure_reaches_through_it():
     pipeline = Pipeline(chain(Split(), Behind(delay=0.005))[0])
+    run(pipeline, Count(stream="a", count=30), Count(stream="b", count=30))
+    assert max(stats.peak_depth for stats in pipeline.stats().values()) <= 5
+
+
+class Apart(Split):
+    """The same of bundles, whose items go on alone."""
+
+    def process(self, item: Any) -> Iterator[Any]:
+        for each in item.frames:
+            yield from super().process(each)
+
+
+def test_back_pressure_reaches_bundles_through_it():
+    pipeline = Pipeline(chain(Batch(size=2), Apart(), Behind(delay=0.005))[0])
     run(pipeline, Count(stream="a", count=30), Count(stream="b", count=30))
     assert max(stats.peak_depth for stats in pipeline.stats().values()) <= 5
 
