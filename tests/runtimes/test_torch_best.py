@@ -139,7 +139,7 @@ def test_what_is_loaded_for_a_gpu_knows_what_is_read(monkeypatch, tmp_path):
 
     heads = program(9, CELLS)
     monkeypatch.setattr("millrace.runtimes.torch_cuda.TorchRuntime", Runtime)
-    monkeypatch.setattr(torch_runtime, "_gpu", lambda device: None)
+    monkeypatch.setattr(torch_runtime, "_gpu", lambda device: SimpleNamespace(name=device))
     monkeypatch.setattr(torch_kernels.Kernels, "on", lambda self, device: self)
     monkeypatch.setattr(torch_runtime, "read", lambda *args, **more: heads)
     stream = SimpleNamespace(synchronize=lambda: waited.append(True))
