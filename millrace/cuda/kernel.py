@@ -20,6 +20,16 @@ from ..core.errors import ConfigError, MissingExtraError
 from .context import Gpu, Stream, check, succeed
 
 _OPTIONS = "--std=c++17", "--fmad=true"
+_PLAIN = "MILLRACE_PLAIN_KERNELS"
+
+
+def may_be_tried() -> bool:
+    """Whether kernels for which there is something slower may be tried on a GPU.
+
+    Not where the user says so by an environment variable: one that touches memory that is nobody's ends CUDA for the
+    process, and no trial can undo that.
+    """
+    return os.environ.get(_PLAIN, "") in ("", "0")
 
 
 def compile_source(source: str, architecture: str, name: str = "kernels.cu") -> bytes:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import ConfigError, said
 from ..cuda.context import Event, Gpu, Stream, check, gpu, succeed
-from ..cuda.kernel import Kernel, Module
+from ..cuda.kernel import Kernel, Module, may_be_tried
 from ..cuda.memory import DeviceArray, empty, free_pair
 from ..media import Image, InputSpec, Placement
 from ..media.tensor import Part, corner, fitted_size, part_of, place
@@ -109,7 +109,9 @@ def _module(gpu: Gpu) -> Module:
 
 
 def _strips_are_right(imaging: CudaImaging) -> bool:
-    """Tried once in the process for each GPU."""
+    """Tried once in the process for each GPU, where they may be."""
+    if not may_be_tried():
+        return False
     with _modules_lock:
         gpu = imaging._gpu
         if gpu.ordinal not in _strips:

@@ -14,7 +14,7 @@ import torch
 
 from ..core.errors import said
 from ..cuda.context import gpu
-from ..cuda.kernel import Module
+from ..cuda.kernel import Module, may_be_tried
 
 _log = logging.getLogger("millrace.runtimes")
 _UNUSED = "%s: our kernels in %s are not used (%s); PyTorch and the CPU do their work, more slowly"
@@ -35,10 +35,13 @@ class Kernels:
         return files(__package__).joinpath(self._file).read_text()
 
     def on(self, device: Any) -> Module | None:
-        """The kernels of a GPU, compiled and tried once in the process; None where they cannot be had or are wrong.
+        """The kernels of a GPU, compiled and tried once in the process; None where they cannot be had, may not be
+        tried, or are wrong.
 
         None, too, while a graph is recorded, if that was not done before: nothing can be compared then.
         """
+        if not may_be_tried():
+            return None
         with self._compiling:
             if str(device) not in self._modules:
                 if torch.cuda.is_current_stream_capturing():

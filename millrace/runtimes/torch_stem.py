@@ -25,7 +25,7 @@ import torch
 
 from ..core.errors import ConfigError
 from ..cuda.context import gpu
-from ..cuda.kernel import Kernel, Module
+from ..cuda.kernel import Kernel, Module, may_be_tried
 from .torch_convolution import convolution_relu
 from .torch_kernels import present_stream
 from .torch_pooling import max_pool
@@ -170,6 +170,8 @@ def _on(device: Any, channels: int, height: int, width: int) -> _Made | None:
     down, across = 4 * _ROWS, 4 * _INNER  # pixels of a step and of a strip
     kind = channels, min(height, _TRIED[0] + height % down), min(width, _TRIED[1] + width % across)
     ordinal = device.index
+    if not may_be_tried():
+        return None
     with _lock:
         made = _kernels.get(ordinal)
         if ordinal in _kernels and (made is None or kind in made.right_for):

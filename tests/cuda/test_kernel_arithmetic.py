@@ -424,6 +424,14 @@ def test_strips_are_tried_once_and_then_used(kernels, host_gpu, monkeypatch, cap
     assert cuda.CudaImaging(host_gpu).strips and not launched
 
 
+def test_strips_are_not_tried_where_the_user_says_so(kernels, host_gpu, monkeypatch, caplog):  # noqa: F811
+    monkeypatch.setenv("MILLRACE_PLAIN_KERNELS", "1")
+    imaging, launched = played_imaging(kernels, host_gpu, monkeypatch)
+    assert not imaging.strips and not launched and not caplog.records
+    monkeypatch.setenv("MILLRACE_PLAIN_KERNELS", "0")
+    assert cuda.CudaImaging(host_gpu).strips and launched
+
+
 def trial_images():
     return [SimpleNamespace(format=format) for format in ("NV12", "I420", "P010")]
 

@@ -71,6 +71,13 @@ def test_those_that_are_right_are_used_and_tried_once(played, caplog, file):
     assert not caplog.records
 
 
+@pytest.mark.parametrize("file", OURS)
+def test_none_is_tried_where_the_user_says_so(played, caplog, monkeypatch, file):
+    monkeypatch.setenv("MILLRACE_PLAIN_KERNELS", "1")
+    assert OURS[file].on(DEVICE) is None
+    assert not played.tried and not caplog.records
+
+
 @pytest.mark.parametrize(("file", "part", "lie"), LIES, ids=str)
 def test_those_that_are_wrong_are_not_and_that_is_said_once(played, caplog, file, part, lie):
     def lying(gpu, source):

@@ -135,6 +135,14 @@ def given(height, width, channels=64):
 
 
 @torch.inference_mode()
+def test_it_is_not_tried_where_the_user_says_so(device, monkeypatch):
+    monkeypatch.setenv("MILLRACE_PLAIN_KERNELS", "1")
+    inputs = given(33, 42)
+    assert torch.equal(by_kernel(*inputs), torch_stem.step_by_step(*inputs))
+    assert not device.kernel.launches and not device.said
+
+
+@torch.inference_mode()
 def test_a_gpu_is_tried_once_for_each_kind_of_pictures_and_then_used(device):
     inputs = given(33, 42)
     for _ in range(2):
