@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from types import SimpleNamespace
 
 import pytest
 import torch
-from host_gpu import host_gpu  # noqa: F401
+from host_gpu import HostModule, host_gpu  # noqa: F401
 
 from millrace.media import TensorInfo
-from millrace.runtimes import torch_cuda
+from millrace.runtimes import torch_cuda, torch_kernels
 from millrace.runtimes.torch_leaving import Leaving
+
+
+def play_kernels(monkeypatch, folder):
+    """Kernels of ours among PyTorch's operations are compiled as C++, in that folder."""
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is not installed: kernels are compiled for the CPU with it")
+    HostModule.folder = folder
+    monkeypatch.setattr(torch_kernels.Kernels, "on", lambda self, device: HostModule(None, self.source))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=0))
 
 
 class Double(torch.nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ..media import TensorInfo
 
@@ -17,6 +18,16 @@ def asked_sizes(graphs: bool | Sequence[int] | None) -> list[int]:
     if not isinstance(graphs, list) or not graphs or not all(type(each) is int and each > 0 for each in graphs):
         raise ValueError(f"graphs: {graphs!r} is not allowed: true, false, or the sizes of batches, such as [4, 16]")
     return sorted(graphs)
+
+
+def warmed(runtime: Any) -> Any:
+    """A runtime just made, with the graphs recorded that were asked for; closed where that fails."""
+    try:
+        runtime.warm(())
+    except BaseException:
+        runtime.close()
+        raise
+    return runtime
 
 
 class GraphSizes:

@@ -29,7 +29,7 @@ from ..cuda.memory import Memory
 from ..cuda.pinned import Pinned
 from ..media import TensorInfo
 from .base import Inputs, Tensors
-from .graph_sizes import UNRECORDED, GraphSizes, asked_sizes
+from .graph_sizes import UNRECORDED, GraphSizes, asked_sizes, warmed
 from .onnx_float16 import as_float16
 from .onnx_memory import Place, address, bring, lay_out, leave
 from .onnx_recordable import Unrecorded, compare, prove_recordable, random_inputs
@@ -68,13 +68,8 @@ def load_cuda(
             prove_recordable(path)
         return session
 
-    runtime = OnnxCudaRuntime(opened, owner, parallel, graphs, asked_sizes(graphs))
-    try:
-        runtime.warm(())
-    except BaseException:
-        runtime.close()
-        raise
-    return runtime
+    made: OnnxCudaRuntime = warmed(OnnxCudaRuntime(opened, owner, parallel, graphs, asked_sizes(graphs)))
+    return made
 
 
 class OnnxCudaRuntime:

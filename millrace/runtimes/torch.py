@@ -17,7 +17,7 @@ import torch
 from ..core.errors import MissingExtraError
 from .base import Runtime, choose, counted, refuse, usable_cores
 from .files import format_of
-from .graph_sizes import asked_sizes
+from .graph_sizes import asked_sizes, warmed
 from .pool import PooledRuntime, check_feed, wait_for
 from .torch_best import CANDIDATES, Reads, best_only
 from .torch_nms import kept_only
@@ -93,13 +93,8 @@ def _recorded(*settings: Any) -> Runtime:
     """A network on the GPU, recorded for the batches that it was given."""
     from .torch_cuda import TorchRuntime
 
-    runtime = TorchRuntime(*settings)
-    try:
-        runtime.warm(())
-    except BaseException:
-        runtime.close()
-        raise
-    return runtime
+    made: Runtime = warmed(TorchRuntime(*settings))
+    return made
 
 
 class TorchThreads(PooledRuntime):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from host_gpu import HostModule
 
 torch = pytest.importorskip("torch", reason="needs millrace[torch]")
 
+from host_torch import play_kernels  # noqa: E402
+
 from millrace.media import ASKED, MASK_WINDOWS, MASKS, Cells, TensorInfo  # noqa: E402
 from millrace.parsers.masks import from_prototypes, from_windows  # noqa: E402
-from millrace.runtimes import torch_kernels, torch_masks  # noqa: E402
+from millrace.runtimes import torch_masks  # noqa: E402
 from millrace.runtimes.torch_best import BestCells  # noqa: E402
 from millrace.runtimes.torch_nms import KeptCells, few_left  # noqa: E402
 
@@ -31,11 +30,7 @@ def logits(request, monkeypatch, tmp_path):
     """Both forms of the operation; the kernel is compiled as C++."""
     if request.param == "step by step":
         return torch_masks.step_by_step
-    if shutil.which("g++") is None:
-        pytest.skip("g++ is not installed: kernels are compiled for the CPU with it")
-    HostModule.folder = tmp_path
-    monkeypatch.setattr(torch_kernels.Kernels, "on", lambda self, device: HostModule(None, self.source))
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=0))
+    play_kernels(monkeypatch, tmp_path)
     return torch_masks.by_kernel
 
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from crowds import HOW, KINDS, SIZE, as_cells, check, crowd
-from host_gpu import HostModule
 
 torch = pytest.importorskip("torch", reason="needs millrace[torch]")
+
+from host_torch import play_kernels  # noqa: E402
 
 from millrace.media import ASKED, CELL_CLASSES, CELL_NUMBERS, LEFT_OUT, Cells, TensorInfo  # noqa: E402
 from millrace.parsers import get  # noqa: E402
 from millrace.parsers.base import ParserSettings  # noqa: E402
 from millrace.parsers.cells import asked_of_cells, cells_of  # noqa: E402
 from millrace.parsers.common import grid  # noqa: E402
-from millrace.runtimes import torch_kernels, torch_masks, torch_nms  # noqa: E402
+from millrace.runtimes import torch_masks, torch_nms  # noqa: E402
 from millrace.runtimes.torch_best import BestCells, best_only  # noqa: E402
 from millrace.runtimes.torch_nms import KeptCells, kept_only  # noqa: E402
 from millrace.runtimes.torch_program import InOrder, Program  # noqa: E402
@@ -35,11 +33,7 @@ def suppress(request, monkeypatch, tmp_path):
     """Both forms of the operation; the kernel is compiled as C++, and runs as a block of one thread."""
     if request.param == "step by step":
         return torch_nms.step_by_step
-    if shutil.which("g++") is None:
-        pytest.skip("g++ is not installed: kernels are compiled for the CPU with it")
-    HostModule.folder = tmp_path
-    monkeypatch.setattr(torch_kernels.Kernels, "on", lambda self, device: HostModule(None, self.source))
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=0))
+    play_kernels(monkeypatch, tmp_path)
     monkeypatch.setattr(torch_nms, "_THREADS", 1)
     return torch_nms.by_kernel
 
