@@ -27,12 +27,15 @@ def cores_of(count: int, number: int = 0) -> set[int]:
 
 
 @contextmanager
-def on_cores(count: int | None) -> Iterator[None]:
-    """Keep this thread, and those that it begins, on so many cores; None: on all that it has. Errors as `cores_of`."""
+def on_cores(count: int | None, number: int = 0) -> Iterator[None]:
+    """Keep this thread, and the threads and processes that it begins, on the cores that `cores_of` names.
+
+    None: on all that it has. Errors as `cores_of`.
+    """
     if count is None:
         yield
         return
-    own, before = cores_of(count), os.sched_getaffinity(0)
+    own, before = cores_of(count, number), os.sched_getaffinity(0)
     os.sched_setaffinity(0, own)
     try:
         yield

@@ -15,7 +15,7 @@ from typing import Any
 from ..config.plan import Plan
 from ..meter import Reading
 from ..summary import Summary
-from .cores import cores_of
+from .cores import on_cores
 from .worker import Told, Work
 
 _MAIN = "from millrace.fleet.worker import main; main()"
@@ -68,14 +68,12 @@ class Process:
         """Begin the process. Nothing that it had written of these streams counts: files are read from their start."""
         ours, theirs = Pipe()
         read, write = os.pipe()
-        with theirs:
+        with theirs, on_cores(self.cores, self.number):  # inherited: importing numpy begins threads already
             self._child = subprocess.Popen(
                 [sys.executable, "-c", _MAIN, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL, stdout=write, pass_fds=[theirs.fileno()], close_fds=True,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )  # fmt: skip
-        if self.cores is not None:
-            os.sched_setaffinity(self._child.pid, cores_of(self.cores, self.number))  # before it has other threads
         os.close(write)
         os.set_blocking(read, False)
         self.connection, self.lines = ours, read

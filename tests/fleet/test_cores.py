@@ -1,6 +1,8 @@
 """Processes that stay on cores of their own."""
 
 import os
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -45,13 +47,21 @@ def clip(tmp_path) -> Path:
     return numbered_clip(tmp_path / "a.mp4", frames=10)
 
 
-def test_all_threads_of_a_process_stay_there(clip):
-    """Asked for while they run: paced files that do not end."""
+def test_all_threads_of_a_process_stay_there(clip, monkeypatch):
+    """Asked for while they run: paced files that do not end. The supervisor is kept waiting when it has begun one."""
+    begin = subprocess.Popen
+
+    def slowly(*arguments, **options):
+        child = begin(*arguments, **options)
+        time.sleep(0.3)  # enough to import numpy, which begins threads
+        return child
+
+    monkeypatch.setattr(subprocess, "Popen", slowly)
     streams = [Stream(name, str(clip), {"pace": True, "loop": 0}) for name in "ab"]
     fleet = Fleet(Plan(streams, []), 2, cores=1)
     fleet.start()
     try:
-        while fleet.frames < 4:
+        while any(process.told.frames < 2 for process in fleet.processes):
             assert fleet.step(0.05)
         for number, process in enumerate(fleet.processes):
             tasks = [int(task) for task in os.listdir(f"/proc/{process.pid}/task")]
