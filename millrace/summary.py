@@ -155,7 +155,9 @@ class Run:
         """
         going = self.pipeline.sources()
         rows = self.streams.rows()
-        again = {name for name, row in rows.items() if row.state == "waiting" and row.began}  # to be begun anew
+        begins = self.pipeline.state in ("starting", "running", "paused")  # else nothing is begun anew
+        again = {name for name, row in rows.items() if begins and row.state == "waiting" and row.began}
+        lasting = {name for name, row in rows.items() if row.state in ("running", "waiting")} if begins else set()
         well = {name for name, row in rows.items() if row.restarts and not row.error}  # begun anew, and nothing since
         failed = {message.stream for message in list(self.pipeline.errors)} - well
         nodes = self.pipeline.stats()
@@ -166,6 +168,8 @@ class Run:
             waiting, drops = (sum(counts.get(name, 0) for counts in kind) for kind in _by_stream(stats))
             source = nodes.get(name) if name in going else None
             state = "reconnecting" if name in again else _state(name, first, last, source, failed)
+            if state in ("failed", "ended") and name in lasting and rows[name].comes_again(state == "failed"):
+                state = "reconnecting"  # its end is through the line; its source is not closed yet
             out.append(self._meter.read(name, state, first, last, waiting, drops))
         return out
 

@@ -34,6 +34,10 @@ class Row:
     wait: float = 0.0
     unwanted: bool = False
 
+    def comes_again(self, failed: bool) -> bool:
+        """Whether it begins again when it ends now, with an error or without."""
+        return not self.unwanted and (self.stream.restart == "always" or (self.stream.restart == "on_error" and failed))
+
 
 class Streams:
     """The desired streams of one pipeline: `streams.add("gate", "rtsp://…", restart="on_error")`.
@@ -216,12 +220,12 @@ class Streams:
 
     def _ended(self, row: Row) -> None:
         """Holds the lock."""
-        row.state = "failed" if row.error else "ended"
-        policy = row.stream.restart
-        if not row.unwanted and (policy == "always" or (policy == "on_error" and row.error)):
+        if row.comes_again(bool(row.error)):
             ran = time.monotonic() - row.began
             row.wait = min(2 * row.wait, LONGEST_WAIT) if row.wait and ran < STEADY else FIRST_WAIT
             row.state, row.due = "waiting", time.monotonic() + row.wait
+        else:
+            row.state = "failed" if row.error else "ended"
         if (row.due is not None or self._drain) and not self._closed:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="millrace:streams", daemon=True)
