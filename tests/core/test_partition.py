@@ -6,12 +6,13 @@ import threading
 import time
 from collections import defaultdict
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from toys import WAIT, Count, Forever, until
 
-from millrace.core import Graph, Pipeline
+from millrace.core import Graph, Pipeline, worker
 from millrace.core.element import Element, setting, state
 
 
@@ -64,10 +65,11 @@ def test_sources_that_come_later_find_the_workers_that_had_none():
 
 
 class Slow(Spread):
-    """To begin a stream takes until another one has given three items more."""
+    """To begin a stream takes until another one has given three items more, and so many seconds of its own clock."""
 
     workers: int = setting(default=1)
     pause: float = setting(default=0.0)
+    clock: list[float] = state(lambda: [0.0])
     added: Any = state(threading.Event)
     log: list[Any] = state(list)
     waiting: Any = state(lambda: None)  # how many items of the other stream wait
@@ -77,18 +79,22 @@ class Slow(Spread):
             assert self.added.wait(WAIT)
             before = self.waiting()
             until(lambda: self.waiting() >= before + 3)
-            time.sleep(self.pause)
+            self.clock[0] += self.pause
         self.log.append(start.stream)
         return start
 
     def process(self, item):
+        self.clock[0] += 0.01
         self.log.append(item)
         yield item
 
 
 @pytest.mark.parametrize("guest", [False, True])
-def test_a_stream_that_runs_goes_on_while_many_begin(guest: bool):
+def test_a_stream_that_runs_goes_on_while_many_begin(guest: bool, monkeypatch: pytest.MonkeyPatch):
     graph, slow = Graph(), Slow(pause=0.1 * guest)
+    # a worker shares its time; that of the machine would be another each time
+    time_of_worker = SimpleNamespace(perf_counter=lambda: slow.clock[0], monotonic=time.monotonic)
+    monkeypatch.setattr(worker, "time", time_of_worker)
     graph.add("slow", slow)
     pipeline = Pipeline(graph)
     (channel,) = pipeline._plant.entry("slow")
