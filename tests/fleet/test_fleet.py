@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,7 +81,9 @@ def test_what_is_wrong_everywhere_is_said_once(clips):
 
 
 def test_a_killed_process_begins_again_and_its_files_are_written_anew(clips, tmp_path):
-    fleet = Fleet(plan(clips[:2], Step("json", {"path": str(tmp_path / "{stream}.jsonl")}), pace=True), 2)
+    """The first stream would not end: it is another file when the process has been killed."""
+    mine = numbered_clip(tmp_path / "c0.mp4", frames=31, pts_ms=[*range(0, 1200, 40), 600_000])
+    fleet = Fleet(plan([mine, clips[1]], Step("json", {"path": str(tmp_path / "{stream}.jsonl")}), pace=True), 2)
     heard = []
     fleet.bus.subscribe(heard.append)
     try:
@@ -88,6 +91,7 @@ def test_a_killed_process_begins_again_and_its_files_are_written_anew(clips, tmp
         until(fleet, lambda: fleet.frames_out()["c0"] > 3)
         victim = fleet.processes[0]
         os.kill(victim.pid, signal.SIGKILL)
+        shutil.copy(clips[0], mine)
         until(fleet, lambda: victim.due is not None)
         assert {reading.name: reading.state for reading in fleet.readings()}["c0"] == "reconnecting"
         until(fleet, lambda: victim.summary is not None and fleet.processes[1].summary is not None)
@@ -101,7 +105,8 @@ def test_a_killed_process_begins_again_and_its_files_are_written_anew(clips, tmp
 
 def test_one_that_dies_again_and_again_is_given_up_and_the_other_goes_on(clips, monkeypatch):
     monkeypatch.setattr("millrace.fleet.supervisor.RESTARTS", 1)
-    fleet = Fleet(plan(clips[:2], pace=True), 2)
+    streams = [Stream("c0", str(clips[0]), {"pace": True, "loop": 0}), Stream("c1", str(clips[1]), {"pace": True})]
+    fleet = Fleet(Plan(streams, []), 2)
     try:
         fleet.start()
         for life in (1, 2):
