@@ -131,9 +131,13 @@ def test_live_hls_that_ends_is_not_begun_again(web):
     text = (folder / "vod.m3u8").read_text()
     growing = folder / "live.m3u8"
     growing.write_text(text.replace("#EXT-X-ENDLIST\n", "").replace("#EXT-X-PLAYLIST-TYPE:VOD\n", ""))
-    timer = threading.Timer(0.7, growing.write_text, (text,))
+    whole = folder / "whole.m3u8"
+    whole.write_text(text)
+    timer = threading.Timer(0.7, whole.replace, (growing,))
+    items = open_source("a", web.url("live.m3u8"), timeout=20, reconnect={"backoff": [0.1, 0.2]}).read()
+    start = next(items)
     timer.start()
-    start, *packets = read(web.url("live.m3u8"), timeout=20, reconnect={"backoff": [0.1, 0.2]})
+    packets = list(items)
     assert start.live and 30 < len(packets) <= 60
     came, due = packets[30].arrived - packets[0].arrived, packets[30].dts - packets[0].dts
     # the bound above is for a busy machine
@@ -173,8 +177,8 @@ def test_a_camera_that_fails_half_way_says_why(last, hangs_up):
         begun = time.monotonic()
         why = "the server hangs up, or what it answers" if hangs_up else r"no answer or packet for 0\.5 s"
         with pytest.raises(SourceError, match=rf"a: cannot open rtsp://\*\*\*@127\.0\.0\.1:\d+/x: {why}"):
-            read(f"rtsp://me:secret@127.0.0.1:{peer.port}/x", timeout=5 if hangs_up else 0.5, transport="tcp")
-        assert time.monotonic() - begun < 3
+            read(f"rtsp://me:secret@127.0.0.1:{peer.port}/x", timeout=60 if hangs_up else 0.5, transport="tcp")
+        assert time.monotonic() - begun < 20, "the bound is for a busy machine"
         assert peer.all_closed()
 
 

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av
@@ -213,15 +213,16 @@ def test_a_server_that_hangs_is_noticed(live: Callable[[Flow], Live]) -> None:
 
     need_gstreamer()
     server = RtspServer(ball=BALL)
-    run = live(flow(server.url("ball"), name="a", timeout=0.6, reconnect={"backoff": [0.1, 0.2]}))
+    # on a busy machine the camera may be late now and then without that: it is waited for again
+    run = live(flow(server.url("ball"), name="a", timeout=1.2, insist=True, reconnect={"backoff": [0.1, 0.2]}))
     try:
         until(lambda: len(run.frames) > 5)
         assert server.process is not None
         server.process.send_signal(signal.SIGSTOP)
-        until(lambda: run.said())
-        assert "no answer or packet for 0.6 s" in run.said()[0]
+        until(lambda: run.said() and "no answer or packet for 1.2 s" in run.said()[-1])
+        epoch = run.frames[-1].epoch
         server.process.send_signal(signal.SIGCONT)
-        until(lambda: any(frame.epoch for frame in run.frames))
+        until(lambda: run.frames[-1].epoch > epoch)
     finally:
         server.kill()
     run.end()
@@ -253,15 +254,20 @@ def test_a_camera_without_key_pictures_is_told_and_when_pictures_come(
                 packet.stream = track
                 made.mux(packet)
     server = RtspServer(keyless=plays(tmp_path / "keyless.mp4"))
+
+    def said() -> list[str]:
+        return [text for text in run.said() if text.startswith("decode: ")]
+
     try:
-        run = live(flow(server.url("keyless"), name="a", transport="tcp", timeout=1))
-        until(lambda: run.said())
+        # a busy machine may be late to open it: then it is opened again, and plays from its start
+        run = live(flow(server.url("keyless"), name="a", transport="tcp", timeout=2, insist=True))
+        until(lambda: said())
         assert not run.frames
         until(lambda: run.frames)
-        until(lambda: len(run.said()) > 1)
+        until(lambda: len(said()) > 1)
     finally:
         server.kill()
-    first, second = run.said()[:2]
+    first, second = said()[:2]
     assert "decode: no picture for " in first and "0 key pictures" in first and "interval of key pictures" in first
     assert "decode: pictures come again after " in second
     run.end()
@@ -269,19 +275,19 @@ def test_a_camera_without_key_pictures_is_told_and_when_pictures_come(
 
 def test_interrupt_is_quick_while_packets_come(server: RtspServer) -> None:
     for transport in ("tcp", "udp"):
-        source = open_source("a", server.url("ball"), transport=transport)
+        source = open_source("a", server.url("ball"), transport=transport, timeout=30)
         source.open(Context("a"))
         items = source.read()
-        first = next(items)
-        assert isinstance(first, StreamStart)
+        first, *packets = islice(items, 6)
+        assert isinstance(first, StreamStart) and len(packets) == 5
         asked: list[float] = []
 
         def ask(source: Source = source, asked: list[float] = asked) -> None:
             asked.append(time.monotonic())
             source.interrupt()
 
-        timer = threading.Timer(0.4, ask)
+        timer = threading.Timer(0.2, ask)
         timer.start()
-        assert len(list(items)) > 5
-        assert time.monotonic() - asked[0] < 4, "sooner than its timeout, also on a busy machine"
+        list(items)
+        assert time.monotonic() - asked[0] < 20, "sooner than its timeout, also on a busy machine"
         timer.join()
