@@ -80,8 +80,9 @@ def test_what_is_wrong_everywhere_is_said_once(clips):
         Fleet(plan(clips, Step("infer", {"model": "no-such-model.onnx"})), 2).run()
 
 
-def test_a_killed_process_begins_again_and_its_files_are_written_anew(clips, tmp_path):
+def test_a_killed_process_begins_again_and_its_files_are_written_anew(clips, tmp_path, monkeypatch):
     """The first stream would not end: it is another file when the process has been killed."""
+    monkeypatch.setattr("millrace.fleet.supervisor.FIRST_WAIT", 60.0)
     mine = numbered_clip(tmp_path / "c0.mp4", frames=31, pts_ms=[*range(0, 1200, 40), 600_000])
     fleet = Fleet(plan([mine, clips[1]], Step("json", {"path": str(tmp_path / "{stream}.jsonl")}), pace=True), 2)
     heard = []
@@ -93,6 +94,7 @@ def test_a_killed_process_begins_again_and_its_files_are_written_anew(clips, tmp
         os.kill(victim.pid, signal.SIGKILL)
         shutil.copy(clips[0], mine)
         until(fleet, lambda: victim.due is not None)
+        victim.due = time.monotonic()
         assert {reading.name: reading.state for reading in fleet.readings()}["c0"] == "reconnecting"
         until(fleet, lambda: victim.summary is not None and fleet.processes[1].summary is not None)
     finally:
