@@ -8,11 +8,11 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
-from ..config.plan import Plan
+from ..config.plan import Plan, Stream
 from ..meter import Reading
 from ..summary import Summary
 from .cores import on_cores
@@ -76,14 +76,21 @@ class Process:
             )  # fmt: skip
         os.close(write)
         os.set_blocking(read, False)
-        self.connection, self.lines = ours, read
         self.starts += 1
         self.began, self.heard, self.due = time.monotonic(), None, None
-        self.order(Work(self.plan, list(sys.path), self.keep_open))
+        with self._sending:
+            with suppress(OSError):
+                ours.send(Work(self.plan, list(sys.path), self.keep_open))  # before any order
+            self.connection, self.lines = ours, read
 
-    def order(self, what: Any) -> None:
-        """Send an order; one that cannot be sent any more is seen as the process's end."""
+    def order(self, what: Any, streams: list[Stream] | None = None) -> None:
+        """Send an order; one that cannot be sent any more is seen as the process's end.
+
+        `streams`: those of its plan from now on, also where it has to be begun again.
+        """
         with self._sending, suppress(OSError):
+            if streams is not None:
+                self.plan = replace(self.plan, streams=streams)
             if self.connection is not None:
                 self.connection.send(what)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -56,6 +57,7 @@ class Fleet:
         self._errors: list[Message] = []
         self._began, self._ended = time.monotonic(), 0.0
         self._ending = False  # no process begins again
+        self._changing = threading.Lock()  # of the streams, by any thread
         self._out = sys.stdout
 
     # life
@@ -81,7 +83,12 @@ class Fleet:
     def start(self) -> None:
         self._began = time.monotonic()
         for process in self.processes:
-            process.start()
+            self._begin(process)
+
+    def _begin(self, process: Process) -> None:
+        process.start()
+        if self._ending:  # `drain` was called meanwhile, and it could not be told
+            process.order(("drain",))
 
     def step(self, seconds: float) -> bool:
         """Listen for so long, begin again what died; False when all have ended."""
@@ -101,7 +108,7 @@ class Fleet:
                 process.heard = None
                 process.kill()
             elif process.due is not None and now >= process.due:
-                process.start()
+                self._begin(process)
         if not by_place:
             time.sleep(seconds)
         return any(process.runs or process.due is not None for process in self.processes)
@@ -132,24 +139,24 @@ class Fleet:
 
     def add(self, stream: Stream) -> str:
         """Hand a stream to the process that has least to do; returns that process's name. Raises ConfigError."""
-        if any(stream.name in process.streams for process in self.processes):  # one of the plan may have been removed
-            raise ConfigError(f"a stream {stream.name!r} is there already; remove it first or take another name")
-        able = [process for process in self.processes if process.runs]
-        if not able:
-            raise MillraceError("no stream can be added: no process runs")
-        process = min(able, key=lambda each: (each.load, each.number))
-        process.plan = replace(process.plan, streams=[*process.plan.streams, stream])
-        process.order(("add", stream))
+        with self._changing:
+            if any(stream.name in each.streams for each in self.processes):  # one of the plan may have been removed
+                raise ConfigError(f"a stream {stream.name!r} is there already; remove it first or take another name")
+            able = [process for process in self.processes if process.runs]
+            if not able:
+                raise MillraceError("no stream can be added: no process runs")
+            process = min(able, key=lambda each: (each.load, each.number))
+            process.order(("add", stream), [*process.plan.streams, stream])
         return process.name
 
     def remove(self, name: str) -> None:
         """End a stream; what it has sent goes through. Raises ConfigError."""
-        for process in self.processes:
-            if name in process.streams:
-                kept = [stream for stream in process.plan.streams if stream.name != name]
-                process.plan = replace(process.plan, streams=kept)
-                process.order(("remove", name))
-                return
+        with self._changing:
+            for process in self.processes:
+                if name in process.streams:
+                    kept = [stream for stream in process.plan.streams if stream.name != name]
+                    process.order(("remove", name), kept)
+                    return
         raise ConfigError(f"no stream is named {name!r}; there are: {', '.join(self.names) or 'none'}")
 
     # what comes from the processes

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from multiprocessing import Pipe
 from pathlib import Path
@@ -190,6 +191,49 @@ def test_streams_come_to_the_process_with_least_to_do_and_go(clips):
         until(fleet, lambda: not any(process.runs for process in fleet.processes))
     finally:
         fleet.stop()
+
+
+def test_a_stream_that_comes_when_its_process_has_just_begun_is_told_to_it_behind_its_work(clips, monkeypatch):
+    fleet, heard = Fleet(plan(clips[:1], pace=True, loop=0), 1), []
+    fleet.bus.subscribe(heard.append)
+
+    def add() -> None:
+        while not fleet.processes[0].runs:
+            time.sleep(0.005)
+        fleet.add(Stream("late", str(clips[1])))
+
+    def late(*arguments) -> Work:
+        adding.start()
+        adding.join(0.3)
+        return Work(*arguments)
+
+    adding = threading.Thread(target=add)
+    monkeypatch.setattr("millrace.fleet.process.Work", late)
+    try:
+        fleet.start()
+        until(fleet, lambda: fleet.frames_out().get("late") == 40)
+    finally:
+        fleet.stop()
+        adding.join(10)
+    assert {message.kind for message in heard} <= {"stream-end"}
+
+
+def test_a_drain_while_a_process_begins_is_not_lost(clips, monkeypatch):
+    begin = subprocess.Popen
+
+    def drained(*arguments, **options):
+        child = begin(*arguments, **options)
+        fleet.drain()  # of another thread, while this one stands here
+        return child
+
+    monkeypatch.setattr(subprocess, "Popen", drained)
+    fleet = Fleet(plan(clips[:1], pace=True, loop=0), 1)
+    try:
+        fleet.start()
+        until(fleet, lambda: not fleet.processes[0].runs)
+    finally:
+        fleet.stop()
+    assert not fleet.summary().errors
 
 
 def test_processes_end_when_their_supervisor_is_gone(clips, capfd):
