@@ -107,12 +107,22 @@ class Link:
     def room(self, stream: str | None, waiter: Signal | None = None, of: Iterable[str] = ()) -> bool:
         if stream not in self._live:
             return self.channel.room(stream, waiter, of, self._packs)
-        return not self._inlets or self.channel.room(stream, waiter, of, self._packs) or self._drops(stream)
+        if not self._inlets:
+            return True
+        if not self.channel.room(stream, waiter, of, self._packs):
+            return self._drops(stream)
+        since = self._behind.get(stream)
+        if since is not None and time.monotonic() >= since and self._waiting(stream) <= self.LOW:
+            del self._behind[stream]  # it has caught up: the next burst has its own time
+        return True
+
+    def _waiting(self, stream: str) -> int:
+        return sum(inlet.depth(stream) for inlet in self._inlets)
 
     def _drops(self, stream: str) -> bool:
         """Whether a live stream that finds no room is so late that it drops."""
         now = time.monotonic()
-        waiting = sum(inlet.depth(stream) for inlet in self._inlets)
+        waiting = self._waiting(stream)
         if waiting <= self.LOW:
             self._behind.pop(stream, None)
             return False

@@ -123,6 +123,35 @@ def test_behind_an_element_that_sheds_a_burst_waits_and_lateness_drops(monkeypat
     link.close()
 
 
+def test_each_burst_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one long after the stream began, and one after another that found no room, either."""
+    now = [100.0]
+    monkeypatch.setattr("millrace.core.link.time.monotonic", lambda: now[0])
+    inlet, channel = Channel(4), Channel(2)
+    link = Link(channel, "drop_oldest", inlets=[inlet])
+    link.push(StreamStart("a", Caps("x"), live=True))
+    for _ in range(3):
+        for n in range(20):  # in time for ten seconds
+            now[0] += 0.5
+            inlet.push(Piece(n, True), wait=False)
+            assert link.room("a")
+            inlet.take()
+            link.push(Piece(n, True))
+            drain(channel)
+        for n in range(10):
+            inlet.push(Piece(n, True), wait=False)
+        for n in range(10):
+            if not link.room("a"):
+                now[0] += 0.05
+                drain(channel)
+            assert channel.room("a")
+            inlet.take()
+            link.push(Piece(n, True))
+        assert channel.drops == 0
+        drain(channel)
+    link.close()
+
+
 def test_what_came_before_a_live_stream_could_begin_has_time_and_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("millrace.core.link.time.monotonic", lambda: now[0])
