@@ -49,7 +49,8 @@ def played(monkeypatch, tmp_path):
     HostModule.folder = tmp_path
     how = SimpleNamespace(compiler=HostModule, tried=[], capturing=False)
 
-    def compiled(gpu, source):
+    def compiled(gpu, source, memory):
+        assert not memory
         how.tried.append(source)
         return how.compiler(gpu, source)
 
@@ -60,6 +61,7 @@ def played(monkeypatch, tmp_path):
     monkeypatch.setattr(torch_nms, "_THREADS", 1)
     for kernels in OURS.values():
         monkeypatch.setattr(kernels, "_modules", {})
+        monkeypatch.setattr(kernels, "_right", set())
     return how
 
 
