@@ -76,8 +76,9 @@ def _keep(file: Path, content: bytes) -> None:
             new.write(content)
             new.close()
             os.replace(new.name, file)
-        except OSError:
-            os.unlink(new.name)
+        except BaseException:  # Ctrl-C, and a network's compiling that is broken off
+            with suppress(FileNotFoundError):  # it came after all was done
+                os.unlink(new.name)
             raise
 
 
