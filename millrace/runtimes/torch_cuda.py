@@ -291,7 +291,7 @@ class TorchRuntime:
             with breakable.part() if breakable is not None else nullcontext():
                 for _ in range(3):
                     found = once(program, inputs, constants)
-            outputs = Leaving(found, len(network.leaves))
+            outputs = Leaving(found, len(network.leaves), size)
             self._recorder.synchronize()
             graph = torch.cuda.CUDAGraph()
             # Other threads go on allocating and decoding meanwhile: only this thread's calls are recorded or refused.
