@@ -22,6 +22,7 @@ _DIFFERS = (
     "when they were tried they gave other numbers than PyTorch's own operations: please report it, with the kind of "
     "the GPU and the driver's version"
 )
+_FULL = "OUT_OF_MEMORY", "ALLOC_FAILED"  # the driver's word, and that of cuDNN and cuBLAS
 
 
 class Kernels:
@@ -73,20 +74,25 @@ class Kernels:
         return module
 
     def _try(self, device: Any, name: str, kind: tuple[int, ...]) -> None:
-        """Tells of what is wrong. Raises torch.OutOfMemoryError, and leaves it open for another time."""
+        """Tells of what is wrong. Raises torch.OutOfMemoryError, and leaves it open for another time.
+
+        Without what watches calls of PyTorch about it: Constants would keep the numbers that are tried.
+        """
         if self._since is not None and torch.cuda.get_device_capability(device) < self._since:
             self._modules[name] = None
             return
         try:
             module = self._modules.get(name) or Module(gpu(name), self.source, self._memory)
             self._modules[name] = module
-            with torch.inference_mode():
+            with torch.inference_mode(), torch._C.DisableTorchFunction():
                 if self._agree(module, device, *kind):
                     return self._right.add((name, kind))
             reason = _DIFFERS
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # noqa: BLE001  # without NVRTC, say; the network runs without them
+        except Exception as error:  # without NVRTC, say; the network runs without them
+            if any(word in str(error) for word in _FULL):
+                raise torch.OutOfMemoryError(said(error)) from error
             reason = said(error).partition("\n")[0]
         self._modules[name] = None
         _log.warning(_UNUSED, device, self._file, reason)
