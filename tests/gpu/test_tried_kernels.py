@@ -13,8 +13,9 @@ if os.environ.get("FAIL_WITHOUT_CUDA") != "1":
 import torch
 from heads import KEPT, network, pictures, same
 
-from millrace.cuda.context import gpu
+from millrace.cuda.context import count, gpu
 from millrace.cuda.kernel import Module
+from millrace.cuda.memory import empty
 from millrace.elements._model import load_model
 from millrace.runtimes import torch_kernels, torch_masks, torch_nms, torch_pooling, torch_stem
 
@@ -42,6 +43,21 @@ def forgotten(monkeypatch):
 def test_they_agree(device, caplog, file):
     gpu(device)
     assert OURS[file].on(torch.device(device), *KINDS.get(file, ())) is not None
+    assert not caplog.records
+
+
+def test_a_thread_may_use_two_gpus(device, caplog):
+    """By turns; each module, stream and launch is then on the right one."""
+    if count() < 2:
+        pytest.skip("there is one GPU")
+    for file in OURS:
+        for name in ("cuda:0", "cuda:1"):
+            gpu(name).use()
+            assert OURS[file].on(torch.device(name), *KINDS.get(file, ())) is not None
+            stream = gpu(name).stream("low")
+            array = empty(stream, (64,), np.uint8)
+            array.ready = stream.record()
+            assert array.numpy().shape == (64,)
     assert not caplog.records
 
 
