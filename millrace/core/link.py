@@ -56,6 +56,7 @@ class Link:
         self._live_policy = live
         self._burst = burst
         self._inlets = inlets
+        self._begins: dict[str, float] = {}  # until when a stream that has begun has time for what came before
         self._behind: dict[str, float] = {}  # since when a stream has had too much waiting in the inlets
         self._late: dict[str, float] = {}  # until when a stream counts as late
         self._live: set[str] = set()
@@ -93,11 +94,11 @@ class Link:
             return
         if item.__class__ is StreamStart:
             if item.live and item.stream not in self._live and self._inlets:
-                self._behind[item.stream] = time.monotonic() + self.STARTING - self.PATIENCE
+                self._begins[item.stream] = time.monotonic() + self.STARTING
             (self._live.add if item.live else self._live.discard)(item.stream)
         elif item.__class__ is StreamEnd:
             self._live.discard(item.stream)
-            for known in (self._behind, self._late):
+            for known in (self._begins, self._behind, self._late):
                 known.pop(item.stream, None)
         if item.stream in self._live:
             self.channel.push(item, wait=False, policy=self._live_policy, size=self._burst)
@@ -111,8 +112,7 @@ class Link:
             return True
         if not self.channel.room(stream, waiter, of, self._packs):
             return self._drops(stream)
-        since = self._behind.get(stream)
-        if since is not None and time.monotonic() >= since and self._waiting(stream) <= self.LOW:
+        if stream in self._behind and self._waiting(stream) <= self.LOW:
             del self._behind[stream]  # it has caught up: the next burst has its own time
         return True
 
@@ -124,11 +124,13 @@ class Link:
         now = time.monotonic()
         waiting = self._waiting(stream)
         if waiting <= self.LOW:
+            self._begins.pop(stream, None)
             self._behind.pop(stream, None)
             return False
         since = self._behind.setdefault(stream, now)
-        most = self._inlets[0].size * (16 if now >= since else 28)  # at 32 packets are dropped before a decoder
-        if now - since < self.PATIENCE and now >= self._late.get(stream, 0.0) and waiting < most:
+        begins = now < self._begins.get(stream, 0.0)
+        most = self._inlets[0].size * (28 if begins else 16)  # at 32 packets are dropped before a decoder
+        if (begins or now - since < self.PATIENCE) and now >= self._late.get(stream, 0.0) and waiting < most:
             return False
         self._late[stream] = now + self.PATIENCE
         return True

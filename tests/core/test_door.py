@@ -123,32 +123,26 @@ def test_behind_an_element_that_sheds_a_burst_waits_and_lateness_drops(monkeypat
     link.close()
 
 
-def test_each_burst_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also one long after the stream began, and one after another that found no room, either."""
+@pytest.mark.parametrize("first", [1, 10])
+def test_each_burst_has_its_own_time(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one long after the stream began, or after another one that it has caught up with."""
     now = [100.0]
     monkeypatch.setattr("millrace.core.link.time.monotonic", lambda: now[0])
     inlet, channel = Channel(4), Channel(2)
     link = Link(channel, "drop_oldest", inlets=[inlet])
     link.push(StreamStart("a", Caps("x"), live=True))
-    for _ in range(3):
-        for n in range(20):  # in time for ten seconds
-            now[0] += 0.5
+    for count in (first, 10, 10):
+        for n in range(count):
             inlet.push(Piece(n, True), wait=False)
-            assert link.room("a")
-            inlet.take()
-            link.push(Piece(n, True))
-            drain(channel)
-        for n in range(10):
-            inlet.push(Piece(n, True), wait=False)
-        for n in range(10):
-            if not link.room("a"):
-                now[0] += 0.05
+        for n in range(count):
+            if n > 5 or not link.room("a"):
                 drain(channel)
-            assert channel.room("a")
+            assert link.room("a")
             inlet.take()
             link.push(Piece(n, True))
         assert channel.drops == 0
         drain(channel)
+        now[0] += 6  # nothing comes
     link.close()
 
 

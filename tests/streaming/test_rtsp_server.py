@@ -45,7 +45,8 @@ class Served:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., Served]]:
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Served]]:
+    monkeypatch.setattr("millrace.streaming.rtsp.REPORTS", 1000.0)  # on a busy machine they would come between
     made: list[Served] = []
 
     def start(**settings: object) -> Served:
