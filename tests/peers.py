@@ -48,7 +48,7 @@ class Peer:
             self.open -= 1
             self._changed.notify_all()
 
-    def all_closed(self, seconds: float = 5.0) -> bool:
+    def all_closed(self, seconds: float = 20.0) -> bool:
         """Whether the other side closes, or has closed, all connections."""
         with self._changed:
             return self._changed.wait_for(lambda: not self.open, seconds)

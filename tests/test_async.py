@@ -58,7 +58,7 @@ def test_every_frame_comes_in_order_and_the_loop_is_not_blocked() -> None:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -73,10 +73,10 @@ def test_cancelling_the_task_stops_the_pipeline() -> None:
                 await asyncio.sleep(0)
 
         task = asyncio.create_task(watch())
-        await asyncio.wait_for(seen.wait(), 10)
+        await asyncio.wait_for(seen.wait(), 30)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 30)
         await until(lambda: not workers())  # the task was in its own code: asyncio closes the frames a little later
 
     asyncio.run(main())
@@ -92,7 +92,7 @@ def test_cancelling_while_no_frame_comes() -> None:
         await until(lambda: "millrace:a" in workers())  # the source starts last
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 30)
         await until(lambda: not workers())  # it may have been cancelled while the last thread started
 
     asyncio.run(main())

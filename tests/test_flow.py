@@ -155,7 +155,7 @@ def test_the_explicit_pipeline() -> None:
     seen: list[Any] = []
     pipeline.tap("mark", seen.append)
     pipeline.start()
-    assert pipeline.wait(10)
+    assert pipeline.wait(30)
     assert sum(isinstance(item, millrace.Frame) for item in seen) == 5
 
 

@@ -89,7 +89,7 @@ def test_frames_pass_by_a_broken_output_and_none_is_lost(make: Callable[[], Elem
     keep = Keep()
     made, passed = pipeline(make(), keep)
     made.start()
-    assert made.wait(10)
+    assert made.wait(30)
     assert [item.index for item in keep.items] == list(range(6))
     assert isinstance(passed[0], StreamStart) and isinstance(passed[-1], StreamEnd)
     assert sum(isinstance(item, StreamStart | StreamEnd) for item in passed) == 2
@@ -102,20 +102,20 @@ def test_a_broken_output_is_closed_at_once_and_gets_nothing_more() -> None:
     broken = Writes(fail="process")
     made, _ = pipeline(broken, Keep())
     made.start()
-    assert made.wait(10) and broken.seen == 2 and broken.closed >= 1
+    assert made.wait(30) and broken.seen == 2 and broken.closed >= 1
 
 
 def test_the_last_output_fails_the_pipeline() -> None:
     made, _ = pipeline(Keep(), Writes(fail="process"))
     made.start()
     with pytest.raises(ElementError, match=r"^e1.*: cannot write out\.bin: No space"):
-        made.wait(10)
+        made.wait(30)
 
 
 def test_an_output_that_works_is_reason_enough_to_go_on() -> None:
     made, passed = pipeline(Tail(), Writes(fail="process"))
     made.start()
-    assert made.wait(10) and len(passed) == 8
+    assert made.wait(30) and len(passed) == 8
 
 
 def test_one_branch_breaks_and_the_other_gets_everything() -> None:
@@ -127,7 +127,7 @@ def test_one_branch_breaks_and_the_other_gets_everything() -> None:
     made = Pipeline(graph)
     made.add_source("a", Pictures(stream="a", count=6), into="in")
     made.start()
-    assert made.wait(10) and len(keep.items) == 6 and len(made.errors) == 1
+    assert made.wait(30) and len(keep.items) == 6 and len(made.errors) == 1
 
 
 def test_an_element_that_is_no_output_fails_as_before() -> None:
@@ -139,7 +139,7 @@ def test_an_element_that_is_no_output_fails_as_before() -> None:
     made, _ = pipeline(Other(), Keep())
     made.start()
     with pytest.raises(ElementError, match="Input/output error"):
-        made.wait(10)
+        made.wait(30)
 
 
 def test_one_that_cannot_even_be_closed_tells_its_own_error_first_and_the_others_go_on() -> None:
@@ -157,7 +157,7 @@ def test_one_that_cannot_even_be_closed_tells_its_own_error_first_and_the_others
     made.add_source("a", Pictures(stream="a", count=6), into="in")
     made.start()
     with pytest.raises(ElementError, match=r"bad: ValueError: no trailer"):  # it is closed once more at the end
-        made.wait(10)
+        made.wait(30)
     assert len(keep.items) == 6
     assert "bad: closing it failed, too: ValueError: no trailer was written" in warnings
     assert made.errors[0].text == "bad: cannot write out.bin: No space left on device"

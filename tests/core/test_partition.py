@@ -38,7 +38,7 @@ def test_each_source_has_its_own_link_and_the_workers_share_the_streams_evenly()
     for stream in streams:
         pipeline.add_source(stream, Count(stream=stream, count=20, delay=0.01), into="spread")
     pipeline.start()
-    assert pipeline.wait(10)
+    assert pipeline.wait(30)
     shares = sorted(len(own) for own in Spread.where.values())
     assert shares == [2, 2, 3]
     assert sorted(stream for own in Spread.where.values() for stream in own) == streams
@@ -58,7 +58,7 @@ def test_sources_that_come_later_find_the_workers_that_had_none():
         pipeline.add_source(stream, Count(stream=stream, count=20, guest=True), into="spread")
     until(lambda: pipeline.sources() == ["s0"])
     first.interrupt()
-    assert pipeline.wait(10)
+    assert pipeline.wait(30)
     assert sorted(len(own) for own in Spread.where.values()) == [1, 1, 2]
     assert pipeline.stats()["s3"].items_out == 20
     assert not pipeline.errors

@@ -101,7 +101,7 @@ def test_who_waits_is_let_go_when_the_stream_ends():
     thread.start()
     time.sleep(0.05)
     push.interrupt()  # what a pipeline does that stops
-    thread.join(5)
+    thread.join(30)
     assert out == [False] and not push.push(GREY)
 
 

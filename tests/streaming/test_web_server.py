@@ -99,7 +99,7 @@ class Talk:
     """A client that says exactly what it is told."""
 
     def __init__(self, served: Served) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", served.server.port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", served.server.port), timeout=20)
         self.host = f"127.0.0.1:{served.server.port}"
         self.buffer = b""
 
