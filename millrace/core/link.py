@@ -100,7 +100,7 @@ class Link:
             self._live.discard(item.stream)
             for known in (self._begins, self._behind, self._late):
                 known.pop(item.stream, None)
-        if item.stream in self._live:
+        if item.stream in self._live and (not self._inlets or self._is_late(item.stream)):
             self.channel.push(item, wait=False, policy=self._live_policy, size=self._burst)
         else:
             self.channel.push(item, wait=False)
@@ -115,6 +115,10 @@ class Link:
         if stream in self._behind and self._waiting(stream) <= self.LOW:
             del self._behind[stream]  # it has caught up: the next burst has its own time
         return True
+
+    def _is_late(self, stream: str) -> bool:
+        until = self._late.get(stream)
+        return until is not None and time.monotonic() < until
 
     def _waiting(self, stream: str) -> int:
         return sum(inlet.depth(stream) for inlet in self._inlets)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millrace.core import Caps, StreamStart
+from millrace.core import Caps, StreamEnd, StreamStart
 from millrace.core.channel import Channel
 from millrace.core.link import Link
 
@@ -143,6 +143,30 @@ def test_each_burst_has_its_own_time(first: int, monkeypatch: pytest.MonkeyPatch
         assert channel.drops == 0
         drain(channel)
         now[0] += 6  # nothing comes
+    link.close()
+
+
+def test_what_one_step_gives_is_lost_of_a_late_live_stream_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decoder gives what it holds at once when its stream ends."""
+    now = [100.0]
+    monkeypatch.setattr("millrace.core.link.time.monotonic", lambda: now[0])
+    inlet, channel = Channel(4), Channel(2)
+    link = Link(channel, "drop_oldest", inlets=[inlet])
+    for late in (False, True):
+        link.push(StreamStart("a", Caps("x"), live=True))
+        for n in range(10 * late):
+            inlet.push(Piece(n, True), wait=False)
+        assert link.room("a")
+        now[0] += 6
+        for n in range(6):
+            if late and n == 2:
+                assert not link.room("a")
+                now[0] += 1.1
+                assert link.room("a")
+            link.push(Piece(n, True))
+        link.push(StreamEnd("a"))
+        assert [item.index for item in drain(channel) if isinstance(item, Piece)] == [[*range(6)], [4, 5]][late]
+    assert channel.drops == 4
     link.close()
 
 

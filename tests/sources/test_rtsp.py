@@ -106,7 +106,7 @@ def test_the_cameras_clock_gives_wall_time(server: RtspServer) -> None:
         if isinstance(item, Packet) and item.wall is not None:
             wall = item.wall
             break
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 30
     assert wall is not None and abs(wall - time.time_ns()) < 20e9  # since 1900 it is counted there, not since 1970
 
 
