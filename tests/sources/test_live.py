@@ -167,6 +167,8 @@ def test_a_camera_that_fails_half_way_says_why(last, hangs_up):
         requests = ["OPTIONS", "DESCRIBE", "SETUP"]
         for name in requests[: requests.index(last) + 1] if last else []:
             asked = line.recv(1 << 16).decode()
+            if not asked:
+                return  # on a busy machine its half a second was over before
             number = asked.lower().partition("cseq:")[2].split()[0]
             line.sendall(f"RTSP/1.0 200 OK\r\nCSeq: {number}\r\n{more.get(name, chr(13) + chr(10))}".encode())
         line.recv(1 << 16)

@@ -219,7 +219,7 @@ def test_a_server_that_hangs_is_noticed(live: Callable[[Flow], Live]) -> None:
     # on a busy machine the camera may be late now and then without that: it is waited for again
     run = live(flow(server.url("ball"), name="a", timeout=1.2, insist=True, reconnect={"backoff": [0.1, 0.2]}))
     try:
-        until(lambda: len(run.frames) > 5)
+        until(lambda: len(run.frames) > 5 and run.work.readings()[0].state == "running")
         assert server.process is not None
         server.process.send_signal(signal.SIGSTOP)
         until(lambda: run.said() and "no answer or packet for 1.2 s" in run.said()[-1])
