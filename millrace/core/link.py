@@ -49,13 +49,19 @@ class Link:
     STARTING = 5.0
 
     def __init__(
-        self, channel: Channel, live: Policy | None = None, burst: int | None = None, inlets: Sequence[Channel] = ()
+        self,
+        channel: Channel,
+        live: Policy | None = None,
+        burst: int | None = None,
+        inlets: Sequence[Channel] = (),
+        before: Channel | None = None,
     ) -> None:
         self.channel = channel
         self.closed = False
         self._live_policy = live
         self._burst = burst
         self._inlets = inlets
+        self._before = before
         self._behind: dict[str, float] = {}  # since when a stream has had too much waiting in the inlets
         self._late: dict[str, float] = {}  # until when a stream counts as late
         self._live: set[str] = set()
@@ -82,7 +88,9 @@ class Link:
 
     def push(self, item: Any) -> None:
         if item.stream is None:
-            self._packs = True
+            self._packs = self.channel.bundles = True
+            if self._before is not None and self._before.mixes:
+                self.channel.meets = True  # what met before the sender comes by this one link
         if self._gathers:
             if item.droppable and item.stream not in self._held and item.stream not in self._live:
                 self._held[item.stream] = item

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from .channel import Admits, Channel
+from .bundles import Admits
+from .channel import Channel
 from .element import Element
 from .errors import Cancelled
 from .link import Link, Outlet, Partition
