@@ -141,7 +141,7 @@ class HostModule:
     folder: Path
     made: dict[int, ctypes.CDLL] = {}
 
-    def __init__(self, gpu: Any, source: str) -> None:
+    def __init__(self, gpu: Any, source: str, memory: Any = None) -> None:
         key = hash(source)
         if key not in self.made:
             path = self.folder / f"k{abs(key)}.cpp"
