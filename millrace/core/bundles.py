@@ -6,6 +6,10 @@ channel full: `x x x x` wait before what takes bundles apart, a batch behind tha
 for a `y`. There a bundle passes those that have no room now, and one comes into a full channel whose reader rests, as
 long as it shares no stream with what waits. So streams depend on each other no more than single items do, and what is
 in excess is bounded by one bundle for each stream.
+
+Of one way, what is waited for may come behind more of other streams than may wait: a stream begins late, and bundles
+without it are under way. Where they are taken apart the reader gets them all, up to `channel.BEHIND` items of a stream,
+while nothing is there that it wants (`Link._unpacks`). What made the bundles takes turns, too, and makes no more such.
 """
 
 from __future__ import annotations

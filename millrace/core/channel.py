@@ -23,6 +23,7 @@ Policy = Literal["wait", "drop_oldest", "drop_newest"]
 OVERRUN = 32  # items that one step of a worker may push beyond `size` (a decoder's flush) before it must wait
 FIRST = 8  # items of each stream that runs come before one that begins: a GPU's decoder takes 0.1 s to be made
 REMEMBERED = 1024  # streams whose drops are kept apart
+BEHIND = 1024  # items of a stream that may wait where what the reader lacks comes behind them
 _AWAKE: Any = object()  # the reader is at work and will look again by itself
 
 
@@ -47,6 +48,7 @@ class Channel:
         self.senders = 0
         self.meets = False  # several ways have led here: what comes by one may be waited for before what waits
         self.bundles = False  # items that span streams have come
+        self.unpacked = False  # what comes was in bundles of one way: what the reader lacks comes behind what waits
         self.occupied = False  # the reader has enough to do: see `Element.occupied`
         self._lock = threading.Lock()
         self._shares: dict[str | None, deque[Item]] = {}
@@ -57,6 +59,8 @@ class Channel:
         self._before = 0  # items that were taken since a stream began
         self._cancelled = False
         self._closed = False
+        self._starves = False  # nothing waits that the reader wants; known where `unpacked`
+        self._behind = 0  # items of a stream that may wait beyond the others: BEHIND since the reader first starved
         self._rests: Any = None  # the one stream whose items the reader rests for, None: any, or _AWAKE
 
     def __len__(self) -> int:
@@ -119,6 +123,8 @@ class Channel:
             lacking = self._lacking(stream, of, packs)
             if lacking is None and self._passes({stream, *of} - {None}):
                 lacking = self._lacking(stream, of, packs=False)
+            elif lacking is not NOTHING and self._starves and self._rests is not _AWAKE:
+                lacking = next((each for each in {stream, *of} if self.depth(each) >= BEHIND), NOTHING)
             if self._cancelled or lacking is NOTHING:
                 return True
             for each in {stream, lacking}:
@@ -148,7 +154,7 @@ class Channel:
         """
         policy = policy or self.policy
         if policy == "wait" and item.droppable:
-            limit = self.size if wait else self.size + OVERRUN
+            limit = self.size if wait else self.size + OVERRUN + self._behind
             if self._depth.get(item.stream, 0) >= limit:
                 self._wait_for_room(item, limit)
         with self._lock:
@@ -254,15 +260,24 @@ class Channel:
             if stream is NOTHING:
                 # a reader looks here before it rests: only a push of what it lacks need wake it
                 item, self._rests = None, _only(wanted)
+                self._starves = self.unpacked and self._lacks(wanted)
             else:
                 item, self._rests = self._remove(stream), _AWAKE
         if self._waiters:
             if item is None:
-                self._wake((None,))  # before the reader rests: a bundle may have had room for long
+                # before the reader rests: a bundle may have had room for long
+                self._wake(None if self._starves else (None,))
             elif self._depth.get(stream, 0) <= self.size >> 1:
                 # not for every single place: a sender that is woken brings several items
                 self._wake((stream,) if self.turns else (stream, None))  # who waits until it is idle, too
         return item
+
+    def _lacks(self, wanted: Container[str] | None) -> bool:
+        """Whether nothing is here of what is wanted."""
+        if wanted is None or any(stream is None or stream in wanted for stream in self._shares):
+            return False
+        self._behind = BEHIND
+        return True
 
     def tell(self, occupied: bool) -> None:
         """The reader says whether it has enough to do."""

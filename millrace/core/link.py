@@ -114,8 +114,20 @@ class Link:
 
     def room(self, stream: str | None, waiter: Signal | None = None, of: Iterable[str] = ()) -> bool:
         if stream not in self._live:
-            return self.channel.room(stream, waiter, of, self._packs)
+            return self.channel.room(stream, waiter, of, self._packs) or (
+                self._unpacks() and self.channel.room(stream, waiter, of, self._packs)
+            )
         return not self._inlets or self.channel.room(stream, waiter, of, self._packs) or self._drops(stream)
+
+    def _unpacks(self) -> bool:
+        """Whether it shows now that all that comes by here was in bundles of one way."""
+        channel, before = self.channel, self._before
+        if before is None or channel.unpacked or channel.meets or before.meets:
+            return False
+        channel.unpacked = before.unpacked or (before.bundles and not channel.bundles)
+        if channel.unpacked:
+            channel.reader.set()  # it may rest and not have said what for
+        return channel.unpacked
 
     def _drops(self, stream: str) -> bool:
         """Whether a live stream that finds no room is so late that it drops."""

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from test_ends import Apart
 from test_join import Merge
-from toys import WAIT, Count, Group, Num, Pass, Sink, Slow
+from toys import WAIT, Count, Group, Num, Pass, Sink, Slow, chain, until
 
 from millrace.core import Caps, Channel, Element, Graph, Pipeline, StreamEnd, StreamStart
 from millrace.core.bundles import Admits
-from millrace.core.channel import OVERRUN
+from millrace.core.channel import BEHIND, OVERRUN
 from millrace.core.join import Parts, Window
 from millrace.core.link import Link
 from millrace.core.signal import Signal
@@ -189,3 +189,56 @@ def test_a_stream_that_is_waited_for_passes_the_bundles_of_others_that_are_taken
     assert got[:20] == [(stream, n) for n in range(10) for stream in "xy"], "the batches of files are always the same"
     peaks = {name: stats.peak_depth for name, stats in pipeline.stats().items() if name != "join"}
     assert all(peak <= 8 for peak in peaks.values()), peaks
+
+
+def test_what_was_taken_out_of_bundles_has_room_while_what_comes_behind_it_is_wanted():
+    before, channel, signal = channel_of(1), channel_of(0, size=1), Signal()
+    before.bundles = True
+    link, wanted = Link(channel, before=before), frozenset({"b"})
+    link.push(Num("a", 0))
+    assert channel.take(wanted) is None
+    assert not link.room("a", signal), "nobody knows yet what the reader lacks"
+    assert channel.reader.wait(WAIT) and channel.take(wanted) is None and signal.wait(WAIT)
+    for _ in range(BEHIND - 1):
+        assert link.room("a", signal) and link.room(None, signal, of="ab")
+        link.push(Num("a", 0))
+    assert not link.room("a", signal), "there is a bound"
+    link.push(Num("b", 0))
+    assert not link.room("a", signal) and channel.take(wanted).stream == "b"
+    assert channel.take(admits=lambda stream, of=(): False) is None
+    assert not link.room("a", signal), "it lacks nothing but room behind it"
+
+
+@pytest.mark.parametrize(("ways", "further", "bundles"), [(2, 0, True), (1, 1, True), (1, 0, False)])
+def test_nobody_has_more_room_where_what_is_wanted_may_come_by_another_way(ways: int, further: int, bundles: bool):
+    before, channel, signal = channel_of(ways), channel_of(further, size=1), Signal()
+    before.bundles = bundles
+    link = Link(channel, before=before)
+    link.push(Num("a", 0))
+    for _ in range(3):
+        assert not link.room("a", signal) and channel.take(frozenset({"b"})) is None
+
+
+class Doubled(Element):
+    """Makes two of each."""
+
+    def process(self, item: Num) -> Any:
+        yield from (item, item.fork())
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("between", [(), (Pass,), (Doubled, Pass)])
+def test_a_stream_that_begins_late_comes_behind_the_bundles_of_others(between: tuple[type[Element], ...], size: int):
+    """More of x was under way than the second batch may have when that began to wait for y."""
+    graph, names = chain(Batch(size=size), Apart(), *(kind() for kind in between), Batch(size=4), Slow())
+    got: list[Num] = []
+    pipeline = Pipeline(graph)
+    pipeline.tap(names[-1], lambda item: got.extend(getattr(item, "frames", ())))
+    pipeline.add_source("x", Count(stream="x", count=120), names[0])
+    with pipeline:
+        until(lambda: len(got) >= 8)
+        pipeline.add_source("y", Count(stream="y", count=10), names[0])
+        assert pipeline.wait(WAIT), pipeline.stats()
+    each = 2 if Doubled in between else 1
+    for name, count in {"x": 120, "y": 10}.items():
+        assert [item.index for item in got if item.stream == name] == [n for n in range(count) for _ in range(each)]
