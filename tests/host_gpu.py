@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import threading
 from collections import defaultdict, deque
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -127,6 +128,9 @@ class HostGpu:
         self.copying = threading.Lock()
 
     def use(self, again: bool = False) -> None: ...
+
+    def visited(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def stream(self, priority: str) -> Stream:
         return Stream(self, 0)  # type: ignore[arg-type]

@@ -17,7 +17,8 @@ import os
 import sys
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from ..core.errors import ConfigError, MissingExtraError
@@ -162,6 +163,17 @@ class Gpu:
             mode = self.driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
             check(self.driver.cuThreadExchangeStreamCaptureMode(mode))
             _thread.gpu = self
+
+    @contextmanager
+    def visited(self) -> Iterator[None]:
+        """`use`, where things are dropped: that may be in a thread of another GPU, which is back there afterwards."""
+        home: Gpu | None = getattr(_thread, "gpu", None)
+        self.use()
+        try:
+            yield
+        finally:
+            if home is not None:
+                home.use()
 
     def stream(self, priority: Priority) -> Stream:
         """A stream of the caller's own, which never synchronises with the NULL stream."""

@@ -41,13 +41,16 @@ def compile_source(source: str, architecture: str, name: str = "kernels.cu") -> 
     nvrtc = _nvrtc()
     program = check(nvrtc.nvrtcCreateProgram(source.encode(), name.encode(), 0, [], []))
     options = [option.encode() for option in (f"--gpu-architecture={architecture}", *_OPTIONS)]
-    (code,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
-    if int(code):
-        log = b" " * check(nvrtc.nvrtcGetProgramLogSize(program))
-        check(nvrtc.nvrtcGetProgramLog(program, log))
-        raise ConfigError(f"{name} does not compile for {architecture}: {log.decode(errors='replace').strip()}")
-    machine_code: bytes = b" " * check(nvrtc.nvrtcGetCUBINSize(program))
-    check(nvrtc.nvrtcGetCUBIN(program, machine_code))
+    try:
+        (code,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
+        if int(code):
+            log = b" " * check(nvrtc.nvrtcGetProgramLogSize(program))
+            check(nvrtc.nvrtcGetProgramLog(program, log))
+            raise ConfigError(f"{name} does not compile for {architecture}: {log.decode(errors='replace').strip()}")
+        machine_code: bytes = b" " * check(nvrtc.nvrtcGetCUBINSize(program))
+        check(nvrtc.nvrtcGetCUBIN(program, machine_code))
+    finally:
+        nvrtc.nvrtcDestroyProgram(program)
     return machine_code
 
 

@@ -12,6 +12,7 @@ import pytest
 from millrace.core import ConfigError
 from millrace.cuda import context
 from millrace.cuda.context import Gpu
+from millrace.cuda.memory import Memory
 
 
 class Code(int):
@@ -84,3 +85,15 @@ def test_a_thread_that_uses_several_gpus_is_in_the_context_of_the_one_that_it_us
     thread.join(10)
     first.use()
     assert [each for each in told if each != "own"] == [5, 6, 5, 5]
+
+
+def test_what_is_dropped_in_a_thread_of_another_gpu_leaves_it_there():
+    told: list[Any] = []
+    first, second = opened(told, 5), opened(told, 6)
+    second.calls = SimpleNamespace(cuMemFreeAsync=lambda pointer, stream: told.append(("freed", pointer)))
+    memory = Memory.__new__(Memory)
+    memory._stream = SimpleNamespace(gpu=second, handle=1, wait=lambda events: None)
+    memory.pointer, memory.uses = 77, []
+    first.use()
+    del memory
+    assert [each for each in told if each != "own"] == [5, 6, ("freed", 77), 5]
