@@ -9,7 +9,8 @@ in excess is bounded by one bundle for each stream.
 
 Of one way, what is waited for may come behind more of other streams than may wait: a stream begins late, and bundles
 without it are under way. Where they are taken apart the reader gets them all, up to `channel.BEHIND` items of a stream,
-while nothing is there that it wants (`Link._unpacks`). What made the bundles takes turns, too, and makes no more such.
+while it can go on only with what is not there (`Channel.starve`). What made the bundles takes turns, too, and makes no
+more such.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Channel:
         self._before = 0  # items that were taken since a stream began
         self._cancelled = False
         self._closed = False
-        self._starves = False  # nothing waits that the reader wants; known where `unpacked`
+        self._starves = False  # nothing is here that the reader wants; known where `unpacked`
         self._behind = 0  # items of a stream that may wait beyond the others: BEHIND since the reader first starved
         self._rests: Any = None  # the one stream whose items the reader rests for, None: any, or _AWAKE
 
@@ -260,24 +260,24 @@ class Channel:
             if stream is NOTHING:
                 # a reader looks here before it rests: only a push of what it lacks need wake it
                 item, self._rests = None, _only(wanted)
-                self._starves = self.unpacked and self._lacks(wanted)
+                self._starves = False
             else:
                 item, self._rests = self._remove(stream), _AWAKE
         if self._waiters:
             if item is None:
-                # before the reader rests: a bundle may have had room for long
-                self._wake(None if self._starves else (None,))
+                self._wake((None,))  # before the reader rests: a bundle may have had room for long
             elif self._depth.get(stream, 0) <= self.size >> 1:
                 # not for every single place: a sender that is woken brings several items
                 self._wake((stream,) if self.turns else (stream, None))  # who waits until it is idle, too
         return item
 
-    def _lacks(self, wanted: Container[str] | None) -> bool:
-        """Whether nothing is here of what is wanted."""
-        if wanted is None or any(stream is None or stream in wanted for stream in self._shares):
-            return False
-        self._behind = BEHIND
-        return True
+    def starve(self, wanted: Container[str] | None) -> None:
+        """The reader rests, and goes on only when something that is wanted comes: what comes before that has room."""
+        with self._lock:
+            if wanted is None or any(stream is None or stream in wanted for stream in self._shares):
+                return
+            self._starves, self._behind = self._rests is not _AWAKE, BEHIND
+        self._wake(None)
 
     def tell(self, occupied: bool) -> None:
         """The reader says whether it has enough to do."""

@@ -226,6 +226,8 @@ class Worker:
             came = True
             if not self._bursts or self._interrupted(late) or not self._ready():
                 return True
+        if channel.unpacked and head.element.deadline is None:
+            channel.starve(head.element.wanted)
         return skip or (came and len(self.guests) > 0)  # what has come may have been in a guest's way
 
     def _ready(self) -> bool:

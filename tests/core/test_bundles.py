@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ from test_ends import Apart
 from test_join import Merge
 from toys import WAIT, Count, Group, Num, Pass, Sink, Slow, chain, until
 
-from millrace.core import Caps, Channel, Element, Graph, Pipeline, StreamEnd, StreamStart
+from millrace.core import Caps, Channel, Context, Element, Graph, Pipeline, StreamEnd, StreamStart, setting
 from millrace.core.bundles import Admits
 from millrace.core.channel import BEHIND, OVERRUN
 from millrace.core.join import Parts, Window
@@ -198,14 +199,22 @@ def test_what_was_taken_out_of_bundles_has_room_while_what_comes_behind_it_is_wa
     link.push(Num("a", 0))
     assert channel.take(wanted) is None
     assert not link.room("a", signal), "nobody knows yet what the reader lacks"
-    assert channel.reader.wait(WAIT) and channel.take(wanted) is None and signal.wait(WAIT)
+    assert channel.unpacked and channel.reader.wait(WAIT)
+    channel.starve(wanted)
+    assert signal.wait(WAIT)
     for _ in range(BEHIND - 1):
         assert link.room("a", signal) and link.room(None, signal, of="ab")
         link.push(Num("a", 0))
     assert not link.room("a", signal), "there is a bound"
+    channel.take()
+    assert channel.take(wanted) is None and not link.room("a", signal), "it may go on by itself"
+    channel.starve(wanted)
+    assert link.room("a", signal)
     link.push(Num("b", 0))
+    channel.starve(wanted)
     assert not link.room("a", signal) and channel.take(wanted).stream == "b"
     assert channel.take(admits=lambda stream, of=(): False) is None
+    channel.starve(None)
     assert not link.room("a", signal), "it lacks nothing but room behind it"
 
 
@@ -242,3 +251,31 @@ def test_a_stream_that_begins_late_comes_behind_the_bundles_of_others(between: t
     each = 2 if Doubled in between else 1
     for name, count in {"x": 120, "y": 10}.items():
         assert [item.index for item in got if item.stream == name] == [n for n in range(count) for _ in range(each)]
+
+
+class Wants(Element):
+    """Wants `b` only, for `seconds` or for ever."""
+
+    threaded = True
+    seconds: float | None = setting(default=None)
+
+    def open(self, context: Context) -> None:
+        self.wanted = frozenset({"b"})
+        self.deadline = None if self.seconds is None else time.monotonic() + self.seconds
+
+    def on_deadline(self) -> Any:
+        self.wanted = None
+        yield from ()
+
+
+@pytest.mark.parametrize("seconds", [None, 0.2])
+def test_who_goes_on_by_itself_gets_no_more_than_its_share(seconds: float | None):
+    graph, names = chain(Batch(size=2), Apart(), Wants(seconds=seconds), Sink())
+    pipeline = Pipeline(graph)
+    pipeline.add_source("x", Count(stream="x", count=60), names[0])
+    with pipeline:
+        if seconds is None:
+            until(lambda: pipeline.stats()[names[2]].peak_depth == 60)
+        else:
+            assert pipeline.wait(WAIT)
+            assert pipeline.stats()[names[2]].peak_depth <= 5
