@@ -269,11 +269,8 @@ def test_an_engine_does_not_change_under_a_file(opened, tmp_path, monkeypatch):
     element = opened(model=model, optimize="background", live=False)
     for index in range(4):
         list(element.process(picture(index)))
-    deadline = time.monotonic() + 5
-    while element.renewals._held is None and time.monotonic() < deadline:
-        list(element.on_wake())
-        time.sleep(0.01)
-    assert element.renewals._held is not None and element.loaded.opened.built is None
+    until(element, lambda: element.renewals._held is not None)
+    assert element.loaded.opened.built is None
 
 
 def test_an_engine_of_a_file_that_was_replaced_meanwhile_does_not_take_over(opened, tmp_path, monkeypatch):
@@ -310,11 +307,12 @@ def test_a_build_that_fails_is_a_warning_and_one_that_goes_on_ends_with_the_run(
     until(element, lambda: opened.warnings)
     assert "no engine takes over, the default goes on" in opened.warnings[0]
 
+    first = Child.last
     building(monkeypatch, lambda command: None)
     other = opened(model=model, optimize="background")
     for index in range(4):
         list(other.process(picture(index)))
-    time.sleep(0.2)
+    until(other, lambda: Child.last is not first)
     other.close()
     assert Child.last.returncode == -9
 
