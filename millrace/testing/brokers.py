@@ -34,7 +34,7 @@ class Received(NamedTuple):
     body: bytes
 
 
-def wait_for_port(port: int, seconds: float = 30.0) -> None:
+def wait_for_port(port: int, seconds: float = 60.0) -> None:
     """Raises TimeoutError when nothing listens there in time."""
     until = time.monotonic() + seconds
     while True:
