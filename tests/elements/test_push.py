@@ -202,8 +202,9 @@ def test_rtmp_to_nginx_which_comes_late_and_is_killed(clip: str, tmp_path: Path)
     command = [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
     warnings: list[str] = []
     element = Push(url=f"rtmp://127.0.0.1:{port}/live/secret", backoff=0.1, timeout=20.0)
-    run = millrace.open(clip, loop=0).encode(gop=5, quality=4).add(element).start()
+    run = Run(millrace.open(clip, loop=0).encode(gop=5, quality=4).add(element).plan, keep_open=True)
     run.pipeline.bus.subscribe(lambda message: message.kind == "warning" and warnings.append(message.text))
+    run.start()
     server: subprocess.Popen[bytes] | None = None
 
     def times(said: str) -> int:
