@@ -12,7 +12,7 @@ import pytest
 
 from millrace.core import Caps, Context, StreamStart
 from millrace.core.errors import ConfigError
-from millrace.elements import _renew
+from millrace.elements import _model, _renew
 from millrace.elements.infer import Infer
 from millrace.engines import Built, Engine, cache
 from millrace.engines.share import open_sessions
@@ -203,6 +203,24 @@ def test_another_model_that_is_set_is_watched_from_then_on(opened, tmp_path):
     assert element.loaded is before
     replace(make_detector(tmp_path / "n.onnx", LEFT, classes=4), second)
     until(element, lambda: element.loaded is not before)
+
+
+def test_a_file_that_is_replaced_while_it_is_loaded_is_taken(opened, tmp_path, monkeypatch):
+    model = make_detector(tmp_path / "m.onnx", LEFT, classes=5)
+    new = make_detector(tmp_path / "new.onnx", RIGHT, classes=5)
+    load = _model.open_engine
+
+    def slowly(*arguments, **options):
+        loaded = load(*arguments, **options)
+        if os.path.exists(new):
+            replace(new, model)
+        return loaded
+
+    monkeypatch.setattr(_model, "open_engine", slowly)
+    element = opened(model=model, watch=True)
+    before = element.loaded
+    until(element, lambda: element.loaded is not before)
+    assert through(element)[0].objects[0].class_id == 3
 
 
 class Child:
