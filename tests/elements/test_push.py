@@ -417,6 +417,31 @@ def test_whip(tmp_path: Path, endpoint: Endpoint) -> None:
     assert len(warnings) == 2 and not any("word" in text for text in warnings)
 
 
+def test_a_run_that_is_stopped_while_a_picture_is_given_to_whip_has_not_failed(
+    clip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("aiortc")
+    from millrace.streaming.whip import Whip
+
+    given, closed, give, stop = threading.Event(), threading.Event(), Whip.give, Whip.stop
+
+    def late(self: Whip, packet: Any) -> None:
+        given.set()
+        assert closed.wait(20)
+        give(self, packet)
+
+    def ended(self: Whip) -> None:
+        stop(self)
+        closed.set()
+
+    monkeypatch.setattr(Whip, "give", late)
+    monkeypatch.setattr(Whip, "stop", ended)
+    run = millrace.open(clip, loop=0).encode(gop=10).push(f"http://127.0.0.1:{free_port()}/whip").start()
+    assert given.wait(20)
+    run.pipeline.stop()
+    assert run.pipeline.failure is None, run.pipeline.failure
+
+
 def test_whip_that_is_not_allowed_gives_up(clip: str, endpoint: Endpoint) -> None:
     element = Push(url=f"http://127.0.0.1:{endpoint.port}/whip", token="wrong", attempts=2, backoff=0.01)
     with pytest.raises(ElementError, match="401"):
