@@ -221,6 +221,8 @@ class Worker:
             return True
         late, came = began + (self._fed_for if skip else 0.0 if self.guests else ROUND), False
         while (item := channel.take(head.element.wanted, admits)) is not None:
+            if self._calls:  # asked for before this item was sent, perhaps: which streams are to come
+                self._serve_calls()
             head.push(item)
             came = True
             if not self._bursts or self._interrupted(late) or not self._ready():
@@ -252,6 +254,8 @@ class Worker:
             outlet.gather()
         try:
             for guest in guests:
+                if self._calls:
+                    self._serve_calls()
                 wanted = head.element.wanted
                 for stream in guest.streams():
                     if wanted is not None and stream not in wanted:

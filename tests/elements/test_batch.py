@@ -104,6 +104,51 @@ def test_files_are_batched_by_turns_whatever_their_pace():
     )
 
 
+class Kept(Watched):
+    """Looks for items only when one has come, however long that takes."""
+
+    looks: Any = state(threading.Event)
+    came: Any = state(threading.Event)
+
+    @property
+    def ready(self) -> bool:
+        self.looks.set()
+        return self.came.wait(20) and Batch.ready.fget(self)  # type: ignore[attr-defined]
+
+
+class Second(Frames):
+    """The second of two streams, the first to give something."""
+
+    def read(self) -> Iterator[Any]:
+        for item in Frames.read(self):
+            if isinstance(item, Frame):
+                self.batch.came.set()
+            yield item
+
+
+class First(Frames):
+    """Begins when the second has."""
+
+    def read(self) -> Iterator[Any]:
+        assert self.batch.came.wait(20)
+        yield from Frames.read(self)
+
+
+def test_streams_take_turns_as_configured_whichever_comes_first_and_whenever_the_batch_looks(monkeypatch):
+    batch, announce = Kept(size=2), Pipeline._announce
+    batch.filled = True  # the sources need not wait for it
+
+    def late(self: Pipeline, *arguments: Any) -> None:
+        assert batch.looks.wait(20)
+        announce(self, *arguments)
+
+    monkeypatch.setattr(Pipeline, "_announce", late)
+    sources = [kind(stream=name, count=2) for kind, name in ((First, "x"), (Second, "y"))]
+    for source in sources:
+        source.batch = batch
+    assert run(batch, *sources) == [["x0", "y0"], ["x1", "y1"]]
+
+
 def test_a_source_that_never_starts_is_not_waited_for():
     got = run(Batch(size=2), Frames(stream="dead", fails=True), Frames(stream="x", count=4))
     assert got == [["x0", "x1"], ["x2", "x3"]]
