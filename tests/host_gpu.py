@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import threading
 from collections import defaultdict, deque
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -128,6 +129,9 @@ class HostGpu:
 
     def use(self, again: bool = False) -> None: ...
 
+    def visited(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def stream(self, priority: str) -> Stream:
         return Stream(self, 0)  # type: ignore[arg-type]
 
@@ -141,7 +145,7 @@ class HostModule:
     folder: Path
     made: dict[int, ctypes.CDLL] = {}
 
-    def __init__(self, gpu: Any, source: str) -> None:
+    def __init__(self, gpu: Any, source: str, memory: Any = None) -> None:
         key = hash(source)
         if key not in self.made:
             path = self.folder / f"k{abs(key)}.cpp"

@@ -43,7 +43,7 @@ class Played(torch_cuda.TorchRuntime):
     def _record(self, network, size, compiled, breakable):
         module = network.module
         inputs = [self._input(info, size) for info in network.slots]
-        outputs = Leaving(module(*inputs), len(network.leaves))
+        outputs = Leaving(module(*inputs), len(network.leaves), size)
 
         def replay():
             for out, new in zip(outputs.tensors, module(*inputs), strict=True):

@@ -17,7 +17,8 @@ import os
 import sys
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from ..core.errors import ConfigError, MissingExtraError
@@ -31,6 +32,7 @@ _MPS = "CUDA_MPS_PIPE_DIRECTORY"  # set where several processes share a GPU by N
 _FULL = "its memory is full or, under MPS, its queues are: set CUDA_DEVICE_MAX_CONNECTIONS=2, or run fewer processes"
 _gpus: dict[int, Gpu] = {}
 _lock = threading.Lock()
+_thread = threading.local()  # its `gpu`: the one that the thread used last
 
 
 def gpu(device: str) -> Gpu:
@@ -150,17 +152,28 @@ class Gpu:
             gc.set_threshold(_OBJECTS, *others)
 
     def use(self, again: bool = False) -> None:
-        """Make the GPU's context that of the calling thread; every thread must, once.
+        """Make the GPU's context that of the calling thread; every thread must, and anew after it used another GPU.
 
         `again`: another library may have put its own in the place. Events made then would not fit our streams.
         """
-        if again or not getattr(self._local, "ready", False):
+        if again or getattr(_thread, "gpu", None) is not self:
             check(self.driver.cuCtxSetCurrent(self.context))
             # A graph that another thread records (ONNX Runtime does it for the whole process) must not forbid this one
             # to allocate memory, which would end the recording, too.
             mode = self.driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
             check(self.driver.cuThreadExchangeStreamCaptureMode(mode))
-            self._local.ready = True
+            _thread.gpu = self
+
+    @contextmanager
+    def visited(self) -> Iterator[None]:
+        """`use`, where things are dropped: that may be in a thread of another GPU, which is back there afterwards."""
+        home: Gpu | None = getattr(_thread, "gpu", None)
+        self.use()
+        try:
+            yield
+        finally:
+            if home is not None:
+                home.use()
 
     def stream(self, priority: Priority) -> Stream:
         """A stream of the caller's own, which never synchronises with the NULL stream."""

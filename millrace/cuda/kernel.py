@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -40,13 +41,16 @@ def compile_source(source: str, architecture: str, name: str = "kernels.cu") -> 
     nvrtc = _nvrtc()
     program = check(nvrtc.nvrtcCreateProgram(source.encode(), name.encode(), 0, [], []))
     options = [option.encode() for option in (f"--gpu-architecture={architecture}", *_OPTIONS)]
-    (code,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
-    if int(code):
-        log = b" " * check(nvrtc.nvrtcGetProgramLogSize(program))
-        check(nvrtc.nvrtcGetProgramLog(program, log))
-        raise ConfigError(f"{name} does not compile for {architecture}: {log.decode(errors='replace').strip()}")
-    machine_code: bytes = b" " * check(nvrtc.nvrtcGetCUBINSize(program))
-    check(nvrtc.nvrtcGetCUBIN(program, machine_code))
+    try:
+        (code,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
+        if int(code):
+            log = b" " * check(nvrtc.nvrtcGetProgramLogSize(program))
+            check(nvrtc.nvrtcGetProgramLog(program, log))
+            raise ConfigError(f"{name} does not compile for {architecture}: {log.decode(errors='replace').strip()}")
+        machine_code: bytes = b" " * check(nvrtc.nvrtcGetCUBINSize(program))
+        check(nvrtc.nvrtcGetCUBIN(program, machine_code))
+    finally:
+        nvrtc.nvrtcDestroyProgram(program)
     return machine_code
 
 
@@ -75,8 +79,9 @@ def _keep(file: Path, content: bytes) -> None:
             new.write(content)
             new.close()
             os.replace(new.name, file)
-        except OSError:
-            os.unlink(new.name)
+        except BaseException:  # Ctrl-C, and a network's compiling that is broken off
+            with suppress(FileNotFoundError):  # it came after all was done
+                os.unlink(new.name)
             raise
 
 
@@ -89,9 +94,13 @@ def _nvrtc() -> Any:
 
 
 class Module:
-    """A compiled file on one GPU; `module[name]` is a kernel declared `extern "C"`."""
+    """A compiled file on one GPU; `module[name]` is a kernel declared `extern "C"`.
 
-    def __init__(self, gpu: Gpu, source: str) -> None:
+    `memory`, by names of kernels: bytes that a block of theirs shares besides those that it declares, which may be more
+    than 48 KB. Raises RuntimeError where this GPU has no room for them.
+    """
+
+    def __init__(self, gpu: Gpu, source: str, memory: Mapping[str, int] | None = None) -> None:
         gpu.use()
         driver = gpu.driver
         device = check(driver.cuDeviceGet(gpu.ordinal))
@@ -100,21 +109,16 @@ class Module:
         minor = check(driver.cuDeviceGetAttribute(kind.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device))
         self._code = kept_code(source, f"sm_{major}{minor}")
         self._module = check(driver.cuModuleLoadData(self._code))
-        self._gpu = gpu
+        self._gpu, self._memory = gpu, memory or {}
+        most = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+        for name, size in self._memory.items():
+            check(driver.cuFuncSetAttribute(self._function(name), most, size))
 
     def __getitem__(self, name: str) -> Kernel:
-        return Kernel(self._gpu, check(self._gpu.driver.cuModuleGetFunction(self._module, name.encode())))
+        return Kernel(self._gpu, self._function(name), self._memory.get(name, 0))
 
-    def with_memory(self, name: str, size: int) -> Kernel:
-        """A kernel whose blocks share so many bytes besides those that it declares, which may be more than 48 KB.
-
-        Raises RuntimeError where this GPU has no room for them.
-        """
-        driver = self._gpu.driver
-        function = check(driver.cuModuleGetFunction(self._module, name.encode()))
-        most = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-        check(driver.cuFuncSetAttribute(function, most, size))
-        return Kernel(self._gpu, function, size)
+    def _function(self, name: str) -> Any:
+        return check(self._gpu.driver.cuModuleGetFunction(self._module, name.encode()))
 
 
 class Kernel:

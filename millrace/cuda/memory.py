@@ -51,8 +51,7 @@ def add_reader(uses: list[Event], event: Event) -> None:
 
 def free_pair(gpu: Gpu, host: int, address: int, sent: Event | None) -> None:
     """Free pinned memory and its like on the GPU, once the copy `sent` is done. A dead driver is no error."""
-    with suppress(RuntimeError):
-        gpu.use()
+    with suppress(RuntimeError), gpu.visited():
         if sent is not None:
             sent.synchronize()
         check(gpu.driver.cuMemFreeHost(host))
@@ -80,9 +79,9 @@ class Memory:
 
     def __del__(self) -> None:
         if hasattr(self, "pointer"):
-            self._stream.gpu.use()
-            self._stream.wait(self.uses)
-            self._stream.gpu.calls.cuMemFreeAsync(self.pointer, self._stream.handle)
+            with self._stream.gpu.visited():
+                self._stream.wait(self.uses)
+                self._stream.gpu.calls.cuMemFreeAsync(self.pointer, self._stream.handle)
 
 
 class DeviceArray:

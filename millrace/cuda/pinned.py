@@ -32,8 +32,7 @@ class Pinned:
         self._free[size].append(pointer)
 
     def __del__(self) -> None:
-        with suppress(RuntimeError):  # a dead driver is no error
-            self._gpu.use()
+        with suppress(RuntimeError), self._gpu.visited():  # a dead driver is no error
             for pointers in self._free.values():
                 for pointer in pointers:
                     check(self._gpu.driver.cuMemFreeHost(pointer))

@@ -109,13 +109,16 @@ def _module(gpu: Gpu) -> Module:
 
 
 def _strips_are_right(imaging: CudaImaging) -> bool:
-    """Tried once in the process for each GPU, where they may be."""
+    """Tried once in the process for each GPU, where they may be; where its memory is full, another time."""
     if not may_be_tried():
         return False
     with _modules_lock:
         gpu = imaging._gpu
         if gpu.ordinal not in _strips:
-            wrong = fault(imaging, imaging._stream)
+            try:
+                wrong = fault(imaging, imaging._stream)
+            except MemoryError:
+                return False
             if wrong is not None:
                 _log.warning(UNUSED, gpu.name, wrong)
             _strips[gpu.ordinal] = wrong is None

@@ -56,8 +56,7 @@ class Atlas:
 
     def __del__(self) -> None:
         if self._chunks:
-            with suppress(RuntimeError):
-                self._launcher.gpu.use()
+            with suppress(RuntimeError), self._launcher.gpu.visited():
                 self._launcher.stream.synchronize()
                 for chunk in self._chunks:
                     check(self._launcher.gpu.driver.cuMemFree(chunk))

@@ -79,7 +79,7 @@ def cases(images: Iterable[Image]) -> Iterator[Case]:
 def fault(imaging: Prepares, stream: Stream) -> str | None:
     """What is wrong with the strips of this imaging, whose stream it is; None: nothing. Leaves its `strips` changed.
 
-    Waits for the GPU; takes 15 MB of it meanwhile.
+    Waits for the GPU; takes 15 MB of it meanwhile, and raises MemoryError where they are not free.
     """
     gpu, count = stream.gpu, len(_KINDS) * 2 * 2 * len(_WORK)
     half = count * _SLOT
@@ -100,6 +100,8 @@ def fault(imaging: Prepares, stream: Stream) -> str | None:
         held.ready = stream.record()
         found = held[: 2 * half].numpy().reshape(2, count, _SLOT)
     except RuntimeError as error:
+        if "OUT_OF_MEMORY" in str(error):
+            raise MemoryError(said(error)) from error
         return f"{kernel} failed when it was tried ({said(error)})"
     for case, got, want in zip(tried, *found, strict=True):
         size = (4 if case.room else 3) * case.result(gpu, 0).nbytes // 3

@@ -291,7 +291,7 @@ class TorchRuntime:
             with breakable.part() if breakable is not None else nullcontext():
                 for _ in range(3):
                     found = once(program, inputs, constants)
-            outputs = Leaving(found, len(network.leaves))
+            outputs = Leaving(found, len(network.leaves), size)
             self._recorder.synchronize()
             graph = torch.cuda.CUDAGraph()
             # Other threads go on allocating and decoding meanwhile: only this thread's calls are recorded or refused.
@@ -300,11 +300,11 @@ class TorchRuntime:
                 for kept, out in zip(outputs.tensors, once(program, inputs, constants), strict=True):
                     kept.copy_(out)
                 graph.capture_end()
-            except Exception as error:
+            except BaseException as error:  # Ctrl-C, too: while one is recorded, PyTorch gives no memory back
                 with suppress(RuntimeError):
                     graph.capture_end()
                 self._pool = None  # PyTorch may take it for one that is still recorded into
-                if isinstance(error, torch.OutOfMemoryError):
+                if isinstance(error, torch.OutOfMemoryError) or not isinstance(error, Exception):
                     raise
                 raise ValueError(UNRECORDED.format(str(error).partition("\n")[0])) from error
             self._pool = graph.pool()

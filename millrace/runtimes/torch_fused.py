@@ -51,6 +51,8 @@ class Fusion:
         """
         try:
             traced = make_fx(lambda *tensors: tuple(self._module(*tensors)))(*inputs)
+        except torch.OutOfMemoryError:  # another time, perhaps
+            raise
         except (RuntimeError, TypeError, ValueError, AssertionError, AttributeError, KeyError):
             return None  # it runs as it is, or the same error comes then, where it is told
         fused = _Network(traced, self._shared).fuse()

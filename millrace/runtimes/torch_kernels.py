@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from types import SimpleNamespace
 from typing import Any
@@ -18,36 +18,53 @@ from ..cuda.kernel import Module, may_be_tried
 
 _log = logging.getLogger("millrace.runtimes")
 _UNUSED = "%s: our kernels in %s are not used (%s); PyTorch and the CPU do their work, more slowly"
-_DIFFERS = "when they were tried they gave other numbers than PyTorch's own operations: please report it"
+_DIFFERS = (
+    "when they were tried they gave other numbers than PyTorch's own operations: please report it, with the kind of "
+    "the GPU and the driver's version"
+)
+_FULL = "OUT_OF_MEMORY", "ALLOC_FAILED"  # the driver's word, and that of cuDNN and cuBLAS
 
 
 class Kernels:
-    """Those of a .cu file beside this one. `agree`, given them and a device, says whether they give there what
-    PyTorch's own operations give; it may wait for the device."""
+    """Those of a .cu file beside this one.
 
-    def __init__(self, file: str, agree: Callable[[Module, Any], bool]) -> None:
-        self._file, self._agree = file, agree
-        self._compiling = threading.Lock()
-        self._modules: dict[str, Module | None] = {}  # by GPU
+    `agree`, given them, a device and a kind of work, says whether they give there what PyTorch's own operations give;
+    it may wait for the device. Kinds are numbers, for kernels of which one try does not tell all. `memory` is that of
+    cuda.kernel.Module. `since`: the first compute capability that can have them; with an older GPU nothing is amiss.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        agree: Callable[..., bool],
+        memory: Mapping[str, int] | None = None,
+        since: tuple[int, int] | None = None,
+    ) -> None:
+        self._file, self._agree, self._memory, self._since = file, agree, memory or {}, since
+        self._trying = threading.Lock()
+        self._modules: dict[str, Module | None] = {}  # by GPU; None: they cannot be had there, or are wrong
+        self._right: set[tuple[str, tuple[int, ...]]] = set()  # GPUs and kinds of work
 
     @property
     def source(self) -> str:
         return files(__package__).joinpath(self._file).read_text()
 
-    def on(self, device: Any) -> Module | None:
-        """The kernels of a GPU, compiled and tried once in the process; None where they cannot be had, may not be
-        tried, or are wrong.
+    def on(self, device: Any, *kind: int) -> Module | None:
+        """The kernels of a GPU, compiled once in the process and tried once for each kind of work; None where they
+        cannot be had, may not be tried, or are wrong, be it for another kind.
 
         None, too, while a graph is recorded, if that was not done before: nothing can be compared then.
         """
         if not may_be_tried():
             return None
-        with self._compiling:
-            if str(device) not in self._modules:
+        name = str(device)
+        with self._trying:
+            unused = self._modules.get(name, False) is None
+            if not unused and (name, kind) not in self._right:
                 if torch.cuda.is_current_stream_capturing():
                     return None
-                self._modules[str(device)] = self._tried(device)
-            return self._modules[str(device)]
+                self._try(device, name, kind)
+            return self._modules[name]
 
     def needed(self, device: Any) -> Module:
         """As `on`; raises RuntimeError where it is None."""
@@ -56,19 +73,29 @@ class Kernels:
             raise RuntimeError(f"the kernels in {self._file} cannot be used on {device}")
         return module
 
-    def _tried(self, device: Any) -> Module | None:
+    def _try(self, device: Any, name: str, kind: tuple[int, ...]) -> None:
+        """Tells of what is wrong. Raises torch.OutOfMemoryError, and leaves it open for another time.
+
+        Without what watches calls of PyTorch about it: Constants would keep the numbers that are tried.
+        """
+        if self._since is not None and torch.cuda.get_device_capability(device) < self._since:
+            self._modules[name] = None
+            return
         try:
-            module = Module(gpu(str(device)), self.source)
-            with torch.inference_mode():
-                if self._agree(module, device):
-                    return module
+            module = self._modules.get(name) or Module(gpu(name), self.source, self._memory)
+            self._modules[name] = module
+            with torch.inference_mode(), torch._C.DisableTorchFunction():
+                if self._agree(module, device, *kind):
+                    return self._right.add((name, kind))
             reason = _DIFFERS
-        except torch.OutOfMemoryError:  # another time, perhaps
+        except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # noqa: BLE001  # without NVRTC, say; the network runs without them
+        except Exception as error:  # without NVRTC, say; the network runs without them
+            if any(word in str(error) for word in _FULL):
+                raise torch.OutOfMemoryError(said(error)) from error
             reason = said(error).partition("\n")[0]
+        self._modules[name] = None
         _log.warning(_UNUSED, device, self._file, reason)
-        return None
 
 
 def same(mine: Sequence[Any], theirs: Sequence[Any]) -> bool:

@@ -14,47 +14,26 @@ It is registered with PyTorch, so that its compiler takes it as it is.
 from __future__ import annotations
 
 import ctypes
-import logging
 import operator
-import threading
-from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any
 
 import torch
 
-from ..core.errors import ConfigError
-from ..cuda.context import gpu
-from ..cuda.kernel import Kernel, Module, may_be_tried
+from ..cuda.kernel import Module
 from .torch_convolution import convolution_relu
-from .torch_kernels import present_stream
+from .torch_kernels import Kernels, present_stream
 from .torch_pooling import max_pool
 
 _POOL = torch.ops.aten.max_pool2d_with_indices.default
+_NAME = "stem_float16"
 _THREADS, _MEMORY = 256, 94_944  # of a block: THREADS and SHARED of stem.cu
 _GROUP, _INNER, _ROWS = 64, 15, 4  # channels and columns of a block, rows of a step
 _LEAST = 2  # steps of a block: each begins with a part of one more
 _MOST = 65535  # pictures of one launch
 _TRIED = 160, 120  # lines and columns that are tried, and what is left over at the borders
-_DIFFERS = (
-    "%s: when the kernel for the first layers of networks (stem.cu) was tried, it gave other numbers than PyTorch's "
-    "own steps, which are taken in its place. Please report it, with the kind of the GPU and the driver's version"
-)
-_log = logging.getLogger("millrace.runtimes")
-_kernels: dict[int, _Made | None] = {}  # by GPU; None: it cannot be had there, or is wrong there
-_lock = threading.Lock()
 
 _library = torch.library.Library("millrace_stem", "DEF")
 _library.define("stem(Tensor pictures, Tensor weight, Tensor bias) -> Tensor")
-
-
-@dataclass(slots=True)
-class _Made:
-    """The kernel on a GPU."""
-
-    kernel: Kernel
-    processors: int
-    right_for: set[tuple[int, ...]] = field(default_factory=set)  # kinds of pictures for which it was tried
 
 
 class Stem(ctypes.Structure):
@@ -119,8 +98,8 @@ def step_by_step(pictures: Any, weight: Any, bias: Any) -> Any:
 
 def by_kernel(pictures: Any, weight: Any, bias: Any) -> Any:
     """The same in one kernel; step by step where this GPU cannot have it, or where it was found to be wrong."""
-    made = _on(pictures.device, weight.shape[0], *pictures.shape[2:]) if fits(pictures, weight) else None
-    return step_by_step(pictures, weight, bias) if made is None else _launched(made, pictures, weight, bias)
+    module = _kernels.on(pictures.device, *kind_of(pictures, weight)) if fits(pictures, weight) else None
+    return step_by_step(pictures, weight, bias) if module is None else _launched(module, pictures, weight, bias)
 
 
 def fits(pictures: Any, weight: Any) -> bool:
@@ -133,12 +112,22 @@ def fits(pictures: Any, weight: Any) -> bool:
     )  # fmt: skip
 
 
-def _launched(made: _Made, pictures: Any, weight: Any, bias: Any) -> Any:
+def kind_of(pictures: Any, weight: Any) -> tuple[int, int, int]:
+    """For what the kernel is tried: channels, lines and columns.
+
+    Pictures that differ by whole steps and strips are of one kind: the borders lie in the same places of blocks.
+    """
+    (height, width), (down, across) = pictures.shape[2:], (4 * _ROWS, 4 * _INNER)  # pixels of a step and of a strip
+    return weight.shape[0], min(height, _TRIED[0] + height % down), min(width, _TRIED[1] + width % across)
+
+
+def _launched(module: Module, pictures: Any, weight: Any, bias: Any) -> Any:
     """Queue it on PyTorch's current stream."""
-    facts, grid = layout(pictures, weight.shape[0], made.processors)
+    processors = torch.cuda.get_device_properties(pictures.device).multi_processor_count
+    facts, grid = layout(pictures, weight.shape[0], processors)
     out = _empty(pictures, facts)
     tensors = [ctypes.c_uint64(each.data_ptr()) for each in (pictures, weight, bias, out)]
-    made.kernel.launch(present_stream(pictures.device), grid, (_THREADS, 1, 1), [*tensors, facts])
+    module[_NAME].launch(present_stream(pictures.device), grid, (_THREADS, 1, 1), [*tensors, facts])
     return out
 
 
@@ -162,45 +151,7 @@ def layout(pictures: Any, channels: int, processors: int) -> tuple[Stem, tuple[i
     return Stem(height, width, *middle, rows, columns, channels, each), (strips, -(-steps // each) * groups, count)
 
 
-def _on(device: Any, channels: int, height: int, width: int) -> _Made | None:
-    """The kernel, compiled once in the process for each GPU, and tried there for pictures of this kind.
-
-    Pictures that differ by whole steps and strips are of one kind: the borders lie in the same places of blocks.
-    """
-    down, across = 4 * _ROWS, 4 * _INNER  # pixels of a step and of a strip
-    kind = channels, min(height, _TRIED[0] + height % down), min(width, _TRIED[1] + width % across)
-    ordinal = device.index
-    if not may_be_tried():
-        return None
-    with _lock:
-        made = _kernels.get(ordinal)
-        if ordinal in _kernels and (made is None or kind in made.right_for):
-            return made
-        if torch.cuda.is_current_stream_capturing():  # nothing can be compared now; it was not run before, as it should
-            return None
-        try:
-            made = _compiled(ordinal) if made is None else made
-            with torch.inference_mode():
-                agrees = _agrees(made, device, *kind)
-        except torch.OutOfMemoryError:  # another time, perhaps
-            raise
-        except (ConfigError, RuntimeError):  # a GPU before compute capability 8.0, say, or without NVRTC
-            _kernels[ordinal] = None
-            return None
-        if not agrees:
-            _log.warning(_DIFFERS, device)
-        made.right_for.add(kind)
-        _kernels[ordinal] = made if agrees else None
-        return _kernels[ordinal]
-
-
-def _compiled(ordinal: int) -> _Made:
-    module = Module(gpu(f"cuda:{ordinal}"), files(__package__).joinpath("stem.cu").read_text())
-    processors = torch.cuda.get_device_properties(ordinal).multi_processor_count
-    return _Made(module.with_memory("stem_float16", _MEMORY), processors)
-
-
-def _agrees(made: _Made, device: Any, channels: int, height: int, width: int) -> bool:
+def _agree(module: Module, device: Any, channels: int, height: int, width: int) -> bool:
     """Whether the kernel gives what PyTorch's own layers give in float64, on random numbers.
 
     Allowed is 2**-10 of (1 + the number). Rounding to float16 takes half of the number's part. Products of halves are
@@ -215,12 +166,13 @@ def _agrees(made: _Made, device: Any, channels: int, height: int, width: int) ->
 
     pictures = numbers(2, 4, height, width).half().contiguous(memory_format=torch.channels_last)
     weight, bias = (numbers(channels, 4, 7, 7) / 12).half(), numbers(channels).half()
-    got = _launched(made, pictures, packed(weight), bias).double()
+    got = _launched(module, pictures, packed(weight), bias).double()
     layer = torch.nn.functional.conv2d(pictures.double(), weight.double(), bias.double(), 2, 3)
     want = torch.nn.functional.max_pool2d(layer.relu(), 3, 2, 1)
     return bool(((got - want).abs() <= 2**-10 * (1 + want)).all())
 
 
+_kernels = Kernels("stem.cu", _agree, memory={_NAME: _MEMORY}, since=(8, 0))
 _library.impl("stem", by_kernel, "CUDA")
 _library.impl("stem", step_by_step, "CPU")
 torch.library.register_fake("millrace_stem::stem", _fake, lib=_library)

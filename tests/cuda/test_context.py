@@ -12,6 +12,7 @@ import pytest
 from millrace.core import ConfigError
 from millrace.cuda import context
 from millrace.cuda.context import Gpu
+from millrace.cuda.memory import Memory
 
 
 class Code(int):
@@ -51,16 +52,48 @@ def test_a_gpu_that_takes_no_further_process_says_why(monkeypatch: pytest.Monkey
     assert os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] == "4"
 
 
-def test_a_thread_is_not_disturbed_by_graphs_that_others_record():
-    """It may allocate memory meanwhile: said once a thread, and again with the context."""
-    told: list[Any] = []
+def opened(told: list[Any], number: int) -> Gpu:
+    """One that says what it is asked to make current."""
     owner = Gpu.__new__(Gpu)
-    owner._local, owner.context = threading.local(), 5
+    owner._local, owner.context = threading.local(), number
     owner.driver = SimpleNamespace(
         CUstreamCaptureMode=SimpleNamespace(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL="own"),
         cuCtxSetCurrent=lambda context: (told.append(context), (0,))[1],
         cuThreadExchangeStreamCaptureMode=lambda mode: (told.append(mode), (0, "global"))[1],
     )
+    return owner
+
+
+def test_a_thread_is_not_disturbed_by_graphs_that_others_record():
+    """It may allocate memory meanwhile: said once a thread, and again with the context."""
+    told: list[Any] = []
+    owner = opened(told, 5)
     for again in (False, False, True):
         owner.use(again)
     assert told == [5, "own", 5, "own"]
+
+
+def test_a_thread_that_uses_several_gpus_is_in_the_context_of_the_one_that_it_uses():
+    """Else streams, memory and kernels of the first would be made on the second."""
+    told: list[Any] = []
+    first, second = opened(told, 5), opened(told, 6)
+    for owner in (first, second, second, first, first):
+        owner.use()
+    assert [each for each in told if each != "own"] == [5, 6, 5]
+    thread = threading.Thread(target=first.use)
+    thread.start()
+    thread.join(10)
+    first.use()
+    assert [each for each in told if each != "own"] == [5, 6, 5, 5]
+
+
+def test_what_is_dropped_in_a_thread_of_another_gpu_leaves_it_there():
+    told: list[Any] = []
+    first, second = opened(told, 5), opened(told, 6)
+    second.calls = SimpleNamespace(cuMemFreeAsync=lambda pointer, stream: told.append(("freed", pointer)))
+    memory = Memory.__new__(Memory)
+    memory._stream = SimpleNamespace(gpu=second, handle=1, wait=lambda events: None)
+    memory.pointer, memory.uses = 77, []
+    first.use()
+    del memory
+    assert [each for each in told if each != "own"] == [5, 6, ("freed", 77), 5]

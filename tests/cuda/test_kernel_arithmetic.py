@@ -485,6 +485,21 @@ def test_strips_that_are_wrong_are_not_used(kernels, host_gpu, monkeypatch, capl
         assert general_only(imaging, launched, host_gpu)
 
 
+def test_strips_are_tried_another_time_where_memory_is_full(kernels, host_gpu, monkeypatch, caplog):  # noqa: F811
+    is_full = [True]
+
+    def instead(name, run, arguments, size):
+        if is_full:
+            raise RuntimeError("CUDA: CUDA_ERROR_OUT_OF_MEMORY")
+        run()
+
+    imaging, launched = played_imaging(kernels, host_gpu, monkeypatch, instead)
+    assert not imaging.strips and not caplog.records
+    is_full.clear()
+    assert general_only(imaging, launched, host_gpu)
+    assert cuda.CudaImaging(host_gpu).strips
+
+
 def test_strips_that_do_not_compile_are_not_used(kernels, host_gpu, monkeypatch, caplog):  # noqa: F811
     right, _ = played_imaging(kernels, host_gpu, monkeypatch)
 

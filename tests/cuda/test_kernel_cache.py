@@ -84,6 +84,21 @@ def test_where_nothing_can_be_kept_it_works_all_the_same(compiled, tmp_path, mon
     assert the_files(tmp_path) == []
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_who_is_broken_off_leaves_nothing_half_done(compiled, tmp_path, monkeypatch, late):
+    replace = os.replace
+
+    def stopped(new, file):
+        if late:
+            replace(new, file)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        kernel.kept_code("a", "sm_90")
+    assert [file.suffix for file in the_files(tmp_path)] == [".cubin"] * late
+
+
 def test_the_compiler_itself(monkeypatch, tmp_path):
     pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings is an extra")
     monkeypatch.setenv("MILLRACE_CACHE", str(tmp_path))

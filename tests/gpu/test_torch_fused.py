@@ -152,7 +152,8 @@ def test_first_layers_in_one_kernel_give_what_the_layers_give(device, size, chan
     (program,) = runtime._networks[0]._programs.values()
     runtime.close()
     kind = channels, min(size[0], 160 + size[0] % 16), min(size[1], 120 + size[1] % 60)
-    assert kind in torch_stem._kernels[0].right_for and torch_stem.stem in [node.target for node in program.graph.nodes]
+    assert (device, kind) in torch_stem._kernels._right
+    assert torch_stem.stem in [node.target for node in program.graph.nodes]
     assert np.linalg.norm(got - want) <= 2e-3 * np.linalg.norm(want)
     assert np.abs(got - want).max() <= 5e-3 * np.abs(want).max()
 
@@ -166,33 +167,40 @@ def first_layers(device, count, height, width):
     return x.contiguous(memory_format=torch.channels_last), torch_stem.packed(weight), bias
 
 
+@pytest.fixture
+def untried(monkeypatch):
+    """The kernel, as if it had not been tried before."""
+    monkeypatch.setattr(torch_stem._kernels, "_modules", {})
+    monkeypatch.setattr(torch_stem._kernels, "_right", set())
+    return torch_stem._kernels
+
+
 @torch.inference_mode()
-def test_the_kernel_is_not_tried_while_a_graph_is_recorded(device, monkeypatch):
+def test_the_kernel_is_not_tried_while_a_graph_is_recorded(device, untried, caplog):
     """What is recorded then are PyTorch's own steps."""
     inputs = first_layers(device, 3, 98, 130)
     want = torch_stem.step_by_step(*inputs)
-    monkeypatch.setattr(torch_stem, "_kernels", {})
     stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
     torch.cuda.synchronize()
     with torch.cuda.graph(graph, stream=stream):
         got = torch_stem.stem(*inputs)
     graph.replay()
     torch.cuda.synchronize()
-    assert torch.allclose(got, want, rtol=2e-3, atol=2e-3) and not torch_stem._kernels
+    assert torch.allclose(got, want, rtol=2e-3, atol=2e-3) and not untried._modules
     used = torch_stem.stem(*inputs)
-    assert torch_stem._kernels[0] and torch.allclose(used, want, rtol=2e-3, atol=2e-3)
+    assert untried._modules[device] and torch.allclose(used, want, rtol=2e-3, atol=2e-3)
+    assert untried._right == {(device, torch_stem.kind_of(*inputs[:2]))} and not caplog.records
 
 
 @torch.inference_mode()
-def test_a_kernel_that_gives_other_numbers_is_not_used(device, monkeypatch, caplog):
+def test_a_kernel_that_gives_other_numbers_is_not_used(device, untried, monkeypatch, caplog):
     inputs = first_layers(device, 2, 98, 130)
     want = torch_stem.step_by_step(*inputs)
-    monkeypatch.setattr(torch_stem, "_kernels", {})
     packed = torch_stem.packed
     monkeypatch.setattr(torch_stem, "packed", lambda weight: packed(weight.flip(3)))  # of the pictures that are tried
     for _ in range(2):
         assert torch.allclose(torch_stem.stem(*inputs), want, rtol=2e-3, atol=2e-3)
-    assert torch_stem._kernels == {0: None} and len(caplog.records) == 1
+    assert untried._modules == {device: None} and len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -68,6 +68,30 @@ def test_the_same_numbers_as_on_the_cpu(device, net, precision, error, count):
     assert np.linalg.norm(got.astype(np.float64) - want) <= error * np.linalg.norm(want)
 
 
+def test_what_is_not_of_pictures_leaves_whole(device):
+    import torch
+
+    from millrace.cuda.context import gpu
+    from millrace.media import TensorInfo
+    from millrace.runtimes.torch_cuda import TorchRuntime
+
+    class Finds(torch.nn.Module):
+        """Ten rows of one picture, and their sum."""
+
+        def forward(self, images):
+            rows = images[0, :, :10, :6].sum(0)
+            return rows, rows.sum(), images + 1
+
+    shapes = [(10, 6), (), (1, 3, 32, 48)]
+    outputs = [TensorInfo(f"output{n}", shape, "float32") for n, shape in enumerate(shapes)]
+    runtime = TorchRuntime(Finds(), [TensorInfo("images", (1, 3, 32, 48), "float32")], outputs, {}, gpu(device))
+    got = [*runtime.run({"images": pictures(1)}).values()]
+    runtime.close()
+    rows = pictures(1)[0, :, :10, :6].sum(0)
+    for found, want in zip(got, (rows, rows.sum(), pictures(1) + 1), strict=True):
+        assert found.shape == want.shape and np.allclose(found, want, rtol=1e-5)
+
+
 def test_calls_under_way_do_not_touch_each_others_results(device, net):
     runtime, reference = load(net, device, precision="float32"), cpu.load(net)
     inputs = [pictures(1 + n % 4, seed=n) for n in range(24)]

@@ -13,13 +13,21 @@ if os.environ.get("FAIL_WITHOUT_CUDA") != "1":
 import torch
 from heads import KEPT, network, pictures, same
 
-from millrace.cuda.context import gpu
+from millrace.cuda.context import count, gpu
 from millrace.cuda.kernel import Module
+from millrace.cuda.memory import empty
 from millrace.elements._model import load_model
-from millrace.runtimes import torch_kernels, torch_masks, torch_nms, torch_pooling
+from millrace.runtimes import torch_kernels, torch_masks, torch_nms, torch_pooling, torch_stem
 
-OURS = {"nms.cu": torch_nms._kernels, "masks.cu": torch_masks.kernels, "pooling.cu": torch_pooling._kernels}
-LIES = {"nms.cu": ("if (mine == GOES ||", "if ("), "masks.cu": ("sum +=", "sum -="), "pooling.cu": ("b > a", "b < a")}
+OURS = {
+    "nms.cu": torch_nms._kernels, "masks.cu": torch_masks.kernels, "pooling.cu": torch_pooling._kernels,
+    "stem.cu": torch_stem._kernels,
+}  # fmt: skip
+KINDS = {"stem.cu": (128, 99, 62)}  # of work, where there are several
+LIES = {
+    "nms.cu": ("if (mine == GOES ||", "if ("), "masks.cu": ("sum +=", "sum -="), "pooling.cu": ("b > a", "b < a"),
+    "stem.cu": ("rectified(sum[0] + one,", "rectified(sum[0],"),
+}  # fmt: skip
 CHOSEN = 1024
 
 
@@ -28,21 +36,39 @@ def forgotten(monkeypatch):
     """Nothing was tried before."""
     for kernels in OURS.values():
         monkeypatch.setattr(kernels, "_modules", {})
+        monkeypatch.setattr(kernels, "_right", set())
 
 
 @pytest.mark.parametrize("file", OURS)
 def test_they_agree(device, caplog, file):
     gpu(device)
-    assert OURS[file].on(torch.device(device)) is not None
+    assert OURS[file].on(torch.device(device), *KINDS.get(file, ())) is not None
+    assert not caplog.records
+
+
+def test_a_thread_may_use_two_gpus(device, caplog):
+    """By turns; each module, stream and launch is then on the right one."""
+    if count() < 2:
+        pytest.skip("there is one GPU")
+    for file in OURS:
+        for name in ("cuda:0", "cuda:1"):
+            gpu(name).use()
+            assert OURS[file].on(torch.device(name), *KINDS.get(file, ())) is not None
+            stream = gpu(name).stream("low")
+            array = empty(stream, (64,), np.uint8)
+            array.ready = stream.record()
+            assert array.numpy().shape == (64,)
     assert not caplog.records
 
 
 @pytest.mark.parametrize("file", OURS)
 def test_one_that_lies_is_found_out(device, monkeypatch, caplog, file):
     part, lie = LIES[file]
-    monkeypatch.setattr(torch_kernels, "Module", lambda gpu, source: Module(gpu, source.replace(part, lie)))
+    monkeypatch.setattr(
+        torch_kernels, "Module", lambda gpu, source, memory: Module(gpu, source.replace(part, lie), memory)
+    )
     for _ in range(2):
-        assert OURS[file].on(torch.device(device)) is None
+        assert OURS[file].on(torch.device(device), *KINDS.get(file, ())) is None
     assert len(caplog.records) == 1
 
 
@@ -73,7 +99,9 @@ def rows_of(path, device, before=lambda runtime: None):
 
 def test_a_network_without_its_kernel(device, tmp_path, monkeypatch):
     part, lie = LIES["nms.cu"]
-    monkeypatch.setattr(torch_kernels, "Module", lambda gpu, source: Module(gpu, source.replace(part, lie)))
+    monkeypatch.setattr(
+        torch_kernels, "Module", lambda gpu, source, memory: Module(gpu, source.replace(part, lie), memory)
+    )
     assert rows_of(network(tmp_path), device) == ([CHOSEN] * 4, [])
 
 

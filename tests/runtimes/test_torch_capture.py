@@ -198,7 +198,7 @@ def test_nothing_of_the_cpus_is_mixed_with_what_is_on_the_gpu(name):
 
 def test_what_leaves_is_written_without_a_wait():
     found = [torch.rand(4, 5, 3), torch.rand(4, 7).int(), torch.rand(4, 9).half(), torch.rand(4, 20_000)]
-    leaving = Leaving(found, 3)
+    leaving = Leaving(found, 3, 4)
     watched(lambda: [kept.copy_(out) for kept, out in zip(leaving.tensors, found, strict=True)])
     watched(lambda: (leaving.copied(2), leaving.kept(2)))
 

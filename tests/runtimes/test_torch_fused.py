@@ -331,3 +331,14 @@ def test_real_networks_give_the_same_fused(corpus, name, count):
         assert targets(fused).count(FUSED) == count
         for got, want in zip(fused(x), net(x), strict=True):
             assert torch.allclose(got, want, rtol=1e-4, atol=1e-4 * float(want.abs().max()))
+
+
+def test_where_memory_is_full_nothing_is_settled():
+    """Else a batch for which there was room later would stay as it is for good."""
+
+    class Full(Residual):
+        def forward(self, pictures):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        Fusion(Full()).of([torch.rand(1, 3, 64, 64)])

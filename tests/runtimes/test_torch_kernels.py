@@ -10,6 +10,8 @@ from host_gpu import HostModule
 
 torch = pytest.importorskip("torch", reason="needs millrace[torch]")
 
+from torch.overrides import TorchFunctionMode  # noqa: E402
+
 from millrace.core.errors import ConfigError  # noqa: E402
 from millrace.media import Cells, TensorInfo  # noqa: E402
 from millrace.runtimes import torch_kernels, torch_masks, torch_nms, torch_pooling  # noqa: E402
@@ -49,7 +51,8 @@ def played(monkeypatch, tmp_path):
     HostModule.folder = tmp_path
     how = SimpleNamespace(compiler=HostModule, tried=[], capturing=False)
 
-    def compiled(gpu, source):
+    def compiled(gpu, source, memory):
+        assert not memory
         how.tried.append(source)
         return how.compiler(gpu, source)
 
@@ -60,6 +63,7 @@ def played(monkeypatch, tmp_path):
     monkeypatch.setattr(torch_nms, "_THREADS", 1)
     for kernels in OURS.values():
         monkeypatch.setattr(kernels, "_modules", {})
+        monkeypatch.setattr(kernels, "_right", set())
     return how
 
 
@@ -123,15 +127,38 @@ def test_while_a_graph_is_recorded_nothing_is_tried(played):
     assert OURS["nms.cu"].on(DEVICE) is not None
 
 
-def test_without_memory_they_are_tried_another_time(played):
+FULL = [torch.OutOfMemoryError("CUDA out of memory")]
+FULL += map(RuntimeError, ["CUDA: CUDA_ERROR_OUT_OF_MEMORY", "cuDNN error: CUDNN_STATUS_ALLOC_FAILED"])
+
+
+@pytest.mark.parametrize("error", FULL, ids=str)
+def test_without_memory_they_are_tried_another_time(played, caplog, error):
     def full(gpu, source):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
     played.compiler = full
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(torch.OutOfMemoryError, match=str(error)):
         OURS["masks.cu"].on(DEVICE)
+    assert not caplog.records
     played.compiler = HostModule
     assert OURS["masks.cu"].on(DEVICE) is not None
+
+
+@pytest.mark.parametrize("file", OURS)
+def test_nobody_who_watches_pytorch_sees_them_tried(played, file):
+    """They are tried in the middle of a network that is about to be recorded, whose constants are kept."""
+    seen = []
+
+    class Watches(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            seen.append(function)
+            return function(*args, **(kwargs or {}))
+
+    with Watches():
+        assert OURS[file].on(DEVICE) is not None
+        assert not seen
+        torch.zeros(1).to(DEVICE)
+    assert seen
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,14 @@ def test_also_where_its_end_fails(make, monkeypatch):
     assert Graph.pools == [None, 7, 7, None, 7]
 
 
+def test_ctrl_c_ends_the_recording(make, monkeypatch):
+    failing(monkeypatch, KeyboardInterrupt(), lambda cells: bool(Graph.recording))
+    runtime = make()
+    with pytest.raises(KeyboardInterrupt):
+        runtime.warm([2])
+    assert Graph.recording is None and not runtime.said
+
+
 def test_what_is_under_way_keeps_its_form(make, monkeypatch):
     runtime = make()
     first = runtime.submit(pictures(1))

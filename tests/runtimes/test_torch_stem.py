@@ -15,7 +15,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs millrace[torch]")
 
 from millrace.core.errors import ConfigError  # noqa: E402
-from millrace.runtimes import torch_stem  # noqa: E402
+from millrace.runtimes import torch_kernels, torch_stem  # noqa: E402
 from millrace.runtimes.torch_fused import Fusion, roomy  # noqa: E402
 from millrace.runtimes.torch_stem import _MEMORY, _THREADS, Stem, by_kernel, layout, packed, stem  # noqa: E402
 
@@ -117,16 +117,25 @@ def test_what_is_no_number_reaches_one_column_more(kernel):
 
 
 @pytest.fixture
-def device(kernel, monkeypatch):
-    """One, played: its kernel, what was `said` in the log, and whether a graph is recorded."""
-    said, capturing = [], []
-    monkeypatch.setattr(torch_stem, "_kernels", {})
-    monkeypatch.setattr(torch_stem, "_compiled", lambda ordinal: torch_stem._Made(kernel, 1))
-    monkeypatch.setattr(torch_stem._log, "warning", lambda text, *values: said.append(text % values))
+def device(kernel, monkeypatch, caplog):
+    """One, played: its kernel, what stands in the `log`, whether a graph is recorded, and what it is `capable` of."""
+    how = SimpleNamespace(kernel=kernel, capturing=False, capable=(8, 0), compiled=0, log=caplog)
+
+    def module(gpu, source, memory):
+        how.compiled += 1
+        assert "stem_float16" in source and memory == {"stem_float16": _MEMORY}
+        return {"stem_float16": kernel}
+
+    monkeypatch.setattr(torch_kernels, "Module", module)
+    monkeypatch.setattr(torch_kernels, "gpu", lambda name: None)
+    monkeypatch.setattr(torch_stem._kernels, "_modules", {})
+    monkeypatch.setattr(torch_stem._kernels, "_right", set())
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=0))
-    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: bool(capturing))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(multi_processor_count=1))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: how.capable)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: how.capturing)
     kernel.launches.clear()
-    return SimpleNamespace(said=said, capturing=capturing, kernel=kernel)
+    return how
 
 
 def given(height, width, channels=64):
@@ -139,7 +148,7 @@ def test_it_is_not_tried_where_the_user_says_so(device, monkeypatch):
     monkeypatch.setenv("MILLRACE_PLAIN_KERNELS", "1")
     inputs = given(33, 42)
     assert torch.equal(by_kernel(*inputs), torch_stem.step_by_step(*inputs))
-    assert not device.kernel.launches and not device.said
+    assert not device.kernel.launches and not device.log.messages
 
 
 @torch.inference_mode()
@@ -149,18 +158,16 @@ def test_a_gpu_is_tried_once_for_each_kind_of_pictures_and_then_used(device):
         out = by_kernel(*inputs)
         assert torch.allclose(out, torch_stem.step_by_step(*inputs), rtol=2e-3, atol=2e-3)
     assert device.kernel.launches == [(2, 64, 33, 42), (1, 64, 33, 42), (1, 64, 33, 42)]
-    assert not device.said
+    by_kernel(*given(35, 42))
+    assert device.kernel.launches[3:] == [(2, 64, 35, 42), (1, 64, 35, 42)]
+    assert device.compiled == 1 and not device.log.messages
 
 
-@torch.inference_mode()
-def test_pictures_are_of_one_kind_where_the_borders_lie_alike(device, monkeypatch):
-    tried = []
-    monkeypatch.setattr(torch_stem, "_agrees", lambda made, device, *kind: tried.append(kind) or True)
-    first = SimpleNamespace(index=0)
-    for height, width in ((544, 960), (1080, 1920), (544, 1020), (560, 960), (100, 224), (100, 44)):
-        assert torch_stem._on(first, 64, height, width) is not None
-    assert torch_stem._on(first, 128, 544, 960) is not None
-    assert tried == [(64, 160, 120), (64, 168, 120), (64, 100, 164), (64, 100, 44), (128, 160, 120)]
+def test_pictures_are_of_one_kind_where_the_borders_lie_alike():
+    sizes = ((544, 960), (1080, 1920), (544, 1020), (560, 960), (100, 224), (100, 44))
+    kinds = [torch_stem.kind_of(torch.empty((1, 4, *size)), torch.empty((64, 7, 8, 4))) for size in sizes]
+    assert kinds == [(64, 160, 120), (64, 168, 120), *[(64, 160, 120)] * 2, (64, 100, 164), (64, 100, 44)]
+    assert torch_stem.kind_of(torch.empty((1, 4, 544, 960)), torch.empty((128, 7, 8, 4))) == (128, 160, 120)
 
 
 @torch.inference_mode()
@@ -182,44 +189,73 @@ def test_one_that_gives_other_numbers_is_never_used_again_and_told_once(device, 
     assert torch.equal(by_kernel(*inputs), want) and torch.equal(by_kernel(*inputs), want)
     other = given(35, 44)
     assert torch.equal(by_kernel(*other), torch_stem.step_by_step(*other))
-    assert len(device.said) == 1 and device.said[0].startswith("cpu: when the kernel")
+    (said,) = device.log.messages
+    assert said.startswith("cpu: our kernels in stem.cu are not used (when they were tried they gave other numbers")
+
+
+@torch.inference_mode()
+def test_one_that_is_wrong_for_one_kind_is_not_used_for_those_for_which_it_was_right(device, monkeypatch):
+    """What is wrong there may be wrong here, too, seldom."""
+    inputs, agree = given(33, 42), torch_stem._agree
+    by_kernel(*inputs)
+    monkeypatch.setattr(torch_stem._kernels, "_agree", lambda *given: agree(*given) and given[3] != 35)
+    by_kernel(*given(35, 42))
+    del device.kernel.launches[:]
+    assert torch.equal(by_kernel(*inputs), torch_stem.step_by_step(*inputs))
+    assert not device.kernel.launches and len(device.log.messages) == 1
+
+
+@torch.inference_mode()
+def test_nothing_is_said_where_a_gpu_is_too_old_for_it(device):
+    device.capable = (7, 5)
+    inputs = given(33, 42)
+    for _ in range(2):
+        assert torch.equal(by_kernel(*inputs), torch_stem.step_by_step(*inputs))
+    assert not device.compiled and not device.log.messages and not device.kernel.launches
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("error", [ConfigError("does not compile"), RuntimeError("no room for so much memory")])
-def test_nothing_is_said_where_it_cannot_be_had(device, monkeypatch, error):
+def test_where_it_cannot_be_had_that_is_said_once(device, monkeypatch, error):
     asked = []
 
-    def compiled(ordinal):
-        asked.append(ordinal)
+    def module(*given):
+        asked.append(given)
         raise error
 
-    monkeypatch.setattr(torch_stem, "_compiled", compiled)
+    monkeypatch.setattr(torch_kernels, "Module", module)
     inputs = given(33, 42)
     for _ in range(2):
         assert torch.equal(by_kernel(*inputs), torch_stem.step_by_step(*inputs))
-    assert len(asked) == 1 and not device.said and not device.kernel.launches
+    assert len(asked) == 1 and not device.kernel.launches
+    (said,) = device.log.messages
+    assert said.startswith("cpu: our kernels in stem.cu are not used (") and str(error) in said
 
 
 @torch.inference_mode()
 def test_it_is_not_tried_while_a_graph_is_recorded_nor_given_up_for_want_of_memory(device, monkeypatch):
-    inputs, agrees = given(33, 42), torch_stem._agrees
-    device.capturing.append(True)
+    inputs, agree = given(33, 42), torch_stem._agree
+    device.capturing = True
     assert torch.equal(by_kernel(*inputs), torch_stem.step_by_step(*inputs))
     assert not device.kernel.launches
-    device.capturing.clear()
+    device.capturing = False
 
     def full(*given):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(torch_stem, "_agrees", full)
+    monkeypatch.setattr(torch_stem._kernels, "_agree", full)
     with pytest.raises(torch.OutOfMemoryError):
         by_kernel(*inputs)
-    monkeypatch.setattr(torch_stem, "_agrees", agrees)
+    monkeypatch.setattr(torch_stem._kernels, "_agree", agree)
+    device.capturing = True
+    assert torch.equal(by_kernel(*inputs), torch_stem.step_by_step(*inputs))  # it is compiled, and not tried
+    device.capturing = False
     by_kernel(*inputs)
-    device.capturing.append(True)
+    device.capturing = True
     by_kernel(*inputs)
-    assert [count for count, *_ in device.kernel.launches] == [2, 1, 1] and not device.said
+    assert torch.equal(by_kernel(*(other := given(35, 42))), torch_stem.step_by_step(*other))  # of another kind
+    assert [count for count, *_ in device.kernel.launches] == [2, 1, 1]
+    assert device.compiled == 1 and not device.log.messages
 
 
 @torch.inference_mode()
