@@ -51,7 +51,7 @@ def serving(tmp_path: Path) -> Iterator[Callable[..., Web]]:
         flow = millrace.open(*[str(path)] * len(names), name=names, loop=0)
         run = (flow if coded else flow.map(add_facts)).add(element).start()
         runs.append(run)
-        wait_until(lambda: len(element.shown) == len(names))
+        wait_until(lambda: len(element.server.lives) == len(names))  # before that nobody finds them
         return element
 
     yield start
