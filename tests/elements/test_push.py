@@ -292,10 +292,11 @@ def test_two_streams_need_two_addresses(clip: str) -> None:
 
 
 def test_one_that_is_stopped_while_its_process_begins_leaves_none_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    stopped, begun = threading.Event(), []
+    begins, stopped, begun = threading.Event(), threading.Event(), []
     begin = subprocess.Popen
 
     def late(*arguments: Any, **options: Any) -> Any:
+        begins.set()
         assert stopped.wait(20)
         begun.append(begin(*arguments, **options))
         return begun[0]
@@ -309,6 +310,7 @@ def test_one_that_is_stopped_while_its_process_begins_leaves_none_behind(monkeyp
     try:
         server = Server(f"rtmp://127.0.0.1:{silent.port}/live/cam", "flv")
         pusher = Pusher(server, caps, lambda text: None)
+        assert begins.wait(20)
         stopping = threading.Thread(target=pusher.stop)
         stopping.start()
         wait_until(lambda: pusher._stopping)
