@@ -120,6 +120,7 @@ class Plant:
         fork = Fork(targets)
         for join in forks:
             window = self._windows[join]
+            window.before = worker.channel
             fork.windows.append((window, self._reach(name, join)))
             worker.outlets.append(window)
         node.targets = [fork]
@@ -130,7 +131,7 @@ class Plant:
             return self.nodes[link.target][self.workers[head].index(worker)]
         sheds = any(node.element.sheds for node in worker.nodes)
         inlets = [channel for each in (worker, *self._before(worker)) if (channel := each.channel) is not None]
-        way = self.way_into(link.target, live=sheds, inlets=inlets if sheds else ())
+        way = self.way_into(link.target, live=sheds, inlets=inlets if sheds else (), before=worker.channel)
         worker.outlets.append(way)
         worker.closers.append(way.close)
         return self._port(link, way)
@@ -156,17 +157,20 @@ class Plant:
             reach[stream] = {n for n, link in links if link.source in reached and link.stream in (None, stream)}
         return reach
 
-    def way_into(self, name: str, live: bool = False, inlets: Sequence[Channel] = ()) -> Link | Partition:
+    def way_into(
+        self, name: str, live: bool = False, inlets: Sequence[Channel] = (), before: Channel | None = None
+    ) -> Link | Partition:
         """A new way into an element; all ways into the same one agree on the worker of each stream.
 
         `live`: live streams do not wait there, but drop: it is the door of a source, or leads away from an element
-        that sheds, whose channel, and those before it, are `inlets`. Raises Closed when the element has ended.
+        that sheds, whose channel, and those before it, are `inlets`. `before`: the channel of whoever sends.
+        Raises Closed when the element has ended.
         """
         links: list[Link] = []
         burst = self.graph.nodes[name].element.burst if name in self.graph.entries() else None
         try:
             for channel in self.entry(name):
-                links.append(Link(channel, "drop_oldest" if live else None, burst, inlets))
+                links.append(Link(channel, "drop_oldest" if live else None, burst, inlets, before))
         except Closed:
             for link in links:
                 link.close()

@@ -10,9 +10,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Container, Iterable, Mapping
-from typing import Any, Literal, Protocol
+from collections.abc import Container, Iterable, Mapping, Set
+from typing import Any, Literal
 
+from .bundles import NOTHING, Admits, choose, sharing
 from .errors import Cancelled, Closed
 from .item import Item, StreamStart, leads, streams_of
 from .signal import Signal
@@ -22,14 +23,8 @@ Policy = Literal["wait", "drop_oldest", "drop_newest"]
 OVERRUN = 32  # items that one step of a worker may push beyond `size` (a decoder's flush) before it must wait
 FIRST = 8  # items of each stream that runs come before one that begins: a GPU's decoder takes 0.1 s to be made
 REMEMBERED = 1024  # streams whose drops are kept apart
-_NOTHING: Any = object()
+BEHIND = 1024  # items of a stream that may wait where what the reader lacks comes behind them
 _AWAKE: Any = object()  # the reader is at work and will look again by itself
-
-
-class Admits(Protocol):
-    """Says whether there is room for what an item of `stream` becomes; of one that spans streams (None), `of` these."""
-
-    def __call__(self, stream: str | None, of: Iterable[str] = ()) -> bool: ...
 
 
 class Channel:
@@ -51,6 +46,9 @@ class Channel:
         self.lost: dict[str | None, int] = {}  # drops of each stream that had some; the latest REMEMBERED
         self.peak = 0  # most items that one stream has had waiting
         self.senders = 0
+        self.meets = False  # several ways have led here: what comes by one may be waited for before what waits
+        self.bundles = False  # items that span streams have come
+        self.unpacked = False  # what comes was in bundles of one way: what the reader lacks comes behind what waits
         self.occupied = False  # the reader has enough to do: see `Element.occupied`
         self._lock = threading.Lock()
         self._shares: dict[str | None, deque[Item]] = {}
@@ -61,6 +59,8 @@ class Channel:
         self._before = 0  # items that were taken since a stream began
         self._cancelled = False
         self._closed = False
+        self._starves = False  # nothing is here that the reader wants; known where `unpacked`
+        self._behind = 0  # items of a stream that may wait beyond the others: BEHIND since the reader first starved
         self._rests: Any = None  # the one stream whose items the reader rests for, None: any, or _AWAKE
 
     def __len__(self) -> int:
@@ -73,6 +73,11 @@ class Channel:
     def holds(self, stream: str) -> bool:
         """Whether something of this stream waits, markers too."""
         return stream in self._shares
+
+    @property
+    def mixes(self) -> bool:
+        """Whether bundles have come, and by other ways bundles or single items."""
+        return self.meets and self.bundles
 
     # senders
 
@@ -93,6 +98,7 @@ class Channel:
             if self._closed:
                 raise Closed
             self.senders += 1
+            self.meets = self.meets or self.senders > 1
 
     def remove_sender(self) -> None:
         """When the last one goes, the reader learns it after the last item."""
@@ -109,26 +115,35 @@ class Channel:
         way here; others do not hold it up: the reader may be waiting for it before it takes what it has of them. Where
         the sender `packs`, any item needs room for one that spans streams, for as such it may come.
         """
-        if self.policy != "wait" or self._lacking(stream, of, packs) is _NOTHING or self._cancelled:
+        if self.policy != "wait" or self._lacking(stream, of, packs) is NOTHING or self._cancelled:
             return True
         if waiter is None:
             return False
         with self._lock:  # look again: it may have come in between
             lacking = self._lacking(stream, of, packs)
-            if self._cancelled or lacking is _NOTHING:
+            if lacking is None and self._passes({stream, *of} - {None}):
+                lacking = self._lacking(stream, of, packs=False)
+            elif lacking is not NOTHING and self._starves and self._rests is not _AWAKE:
+                lacking = next((each for each in {stream, *of} if self.depth(each) >= BEHIND), NOTHING)
+            if self._cancelled or lacking is NOTHING:
                 return True
             for each in {stream, lacking}:
                 self._waiters.setdefault(each, set()).add(waiter)
             return False
 
     def _lacking(self, stream: str | None, of: Iterable[str], packs: bool) -> Any:
-        """A share that is full and should not be, or _NOTHING."""
+        """A share that is full and should not be, or NOTHING."""
         depth, size = self._depth, self.size
         if packs and depth.get(None, 0) >= size:
             return None
         if stream is not None and depth.get(stream, 0) >= size:
             return stream
-        return next((each for each in of if depth.get(each, 0) >= size), _NOTHING) if of else _NOTHING
+        return next((each for each in of if depth.get(each, 0) >= size), NOTHING) if of else NOTHING
+
+    def _passes(self, streams: Set[Any]) -> bool:
+        """Whether a bundle of these streams may come though as many as may wait do: see core/bundles.py."""
+        rests = self.meets and self._rests is not _AWAKE
+        return rests and len(streams) > 0 and not sharing(self._shares.get(None, ()), streams)
 
     def push(self, item: Item, wait: bool = True, policy: Policy | None = None, size: int | None = None) -> None:
         """Add an item. Full: wait, or drop by policy; a marker is never dropped and never waits.
@@ -139,9 +154,9 @@ class Channel:
         """
         policy = policy or self.policy
         if policy == "wait" and item.droppable:
-            limit = self.size if wait else self.size + OVERRUN
+            limit = self.size if wait else self.size + OVERRUN + self._behind
             if self._depth.get(item.stream, 0) >= limit:
-                self._wait_for_room(item.stream, limit)
+                self._wait_for_room(item, limit)
         with self._lock:
             if self._cancelled:
                 raise Cancelled
@@ -220,11 +235,14 @@ class Channel:
         if len(self.lost) > REMEMBERED:
             del self.lost[next(iter(self.lost))]
 
-    def _wait_for_room(self, stream: str | None, limit: int) -> None:
-        signal = Signal()
+    def _wait_for_room(self, item: Item, limit: int) -> None:
+        signal, stream = Signal(), item.stream
         while True:
             with self._lock:
-                if self._cancelled or self._depth.get(stream, 0) < limit:
+                waiting = self._depth.get(stream, 0)
+                if stream is None and self.meets and waiting >= limit:  # those of others do not count
+                    waiting = sharing(self._shares[None], streams_of(item))
+                if self._cancelled or waiting < limit:
                     return
                 self._waiters.setdefault(stream, set()).add(signal)
             signal.wait()
@@ -239,9 +257,10 @@ class Channel:
         """
         with self._lock:
             stream = self._choose(wanted, admits)
-            if stream is _NOTHING:
+            if stream is NOTHING:
                 # a reader looks here before it rests: only a push of what it lacks need wake it
                 item, self._rests = None, _only(wanted)
+                self._starves = False
             else:
                 item, self._rests = self._remove(stream), _AWAKE
         if self._waiters:
@@ -251,6 +270,14 @@ class Channel:
                 # not for every single place: a sender that is woken brings several items
                 self._wake((stream,) if self.turns else (stream, None))  # who waits until it is idle, too
         return item
+
+    def starve(self, wanted: Container[str] | None) -> None:
+        """The reader rests, and goes on only when something that is wanted comes: what comes before that has room."""
+        with self._lock:
+            if wanted is None or any(stream is None or stream in wanted for stream in self._shares):
+                return
+            self._starves, self._behind = self._rests is not _AWAKE, BEHIND
+        self._wake(None)
 
     def tell(self, occupied: bool) -> None:
         """The reader says whether it has enough to do."""
@@ -263,47 +290,22 @@ class Channel:
         """The stream whose turn it is among those that are wanted and admitted."""
         only = _only(wanted)
         if only is not None and None not in self._shares:  # a usual case, made quick
-            return only if only in self._shares and (admits is None or admits(only)) else _NOTHING
+            return only if only in self._shares and (admits is None or admits(only)) else NOTHING
         if not self.turns:
-            return _NOTHING
+            return NOTHING
         if self.rotate and None not in self._shares:
             return self._in_turn(wanted, admits)
-        refused: set[Any] = set()
-        bundles = 0  # that were passed over
-        left = len(self._shares)  # streams not looked at
-        for stream in self.turns:
-            if stream is None:
-                bundle = self._shares[None][bundles]
-                bundles += 1
-                mine = streams_of(bundle)
-                if bundles == 1 and refused.isdisjoint(mine) and (admits is None or admits(None, mine)):
-                    return None
-                refused |= mine  # nothing overtakes a bundle that has frames of its stream
-            elif stream not in refused:
-                if (wanted is None or stream in wanted) and (admits is None or admits(stream)):
-                    return stream
-                refused.add(stream)
-                left -= 1
-                if not left:
-                    break
-        return self._before_bundle(admits) if None in self._shares else _NOTHING
-
-    def _before_bundle(self, admits: Admits | None) -> Any:
-        """The stream of what keeps the first bundle back: a bundle comes whatever is wanted, so this does, too."""
-        mine = streams_of(self._shares[None][0])
-        for stream in self.turns:
-            if stream is None:
-                break
-            if stream in mine and (admits is None or admits(stream)):
-                return stream
-        return _NOTHING
+        oldest = self.turns[0]  # it mostly may come
+        if oldest is not None and (wanted is None or oldest in wanted) and (admits is None or admits(oldest)):
+            return oldest
+        return choose(self._shares, self.turns, wanted, admits, self.meets)
 
     def _in_turn(self, wanted: Container[str] | None, admits: Admits | None) -> Any:
         """Shares stand in the order of their turns: see _remove. What begins lets the others go first for a while."""
-        begins: Any = _NOTHING
+        begins: Any = NOTHING
         for stream, share in self._shares.items():
             starts = share[0].__class__ is StreamStart
-            if starts and begins is not _NOTHING:
+            if starts and begins is not NOTHING:
                 continue  # one begins at a time: the others need not be asked for
             if (wanted is None or stream in wanted) and (admits is None or admits(stream)):
                 if not starts:

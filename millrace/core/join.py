@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .channel import Admits
+from .bundles import Admits
+from .channel import Channel
 from .element import Element
 from .item import StreamEnd, StreamStart
 from .node import Host, Node, OnError, Target
@@ -93,7 +94,8 @@ class Window:
     doubles, up to MOST frames. Beyond that the oldest frame is taken as dropped where it has not come. So a window
     that is too small costs time, once, and does not change what leaves the join.
 
-    What leaves is in the fork's order; only a stream for which there is no room behind the join is passed over.
+    What leaves is in the fork's order; only a stream for which there is no room behind the join is passed over. While
+    one is, bundles of other streams are granted one each beyond that, where bundles of several ways reach the fork.
     """
 
     STALL = 0.05
@@ -104,6 +106,7 @@ class Window:
         self.batches = batches
         self.frames = frames
         self.max_wait = max_wait
+        self.before: Channel | None = None  # of the fork's thread
         self.reader = Signal()  # wakes the join's thread
         self._lock = threading.Lock()
         self._order: deque[_Entry] = deque()
@@ -114,6 +117,7 @@ class Window:
         self._counts: dict[str, int] = {}  # frames under way
         self._moved = time.monotonic()
         self._waiters: set[Signal] = set()
+        self._stuck = False  # a stream was passed over
 
     # the fork's side
 
@@ -122,11 +126,18 @@ class Window:
             if stream is not None:
                 there = self._counts.get(stream, 0) < self.frames
             else:
-                there = sum(self._counts.values()) < max(self.batches * self._largest, self.frames)
+                there = sum(self._counts.values()) < max(self.batches * self._largest, self.frames) or self._passes(of)
             if not there and waiter is not None:
                 self._waiters.add(waiter)
                 self.reader.set()  # the join's thread must look after a stall
             return there
+
+    def _passes(self, of: Iterable[str]) -> bool:
+        """Whether a bundle of these streams goes though the window is full: see core/bundles.py."""
+        before = self.before
+        if not (self._stuck and of and before is not None and before.mixes):
+            return False
+        return not any(each in self._counts for each in of)
 
     def gather(self) -> None: ...
 
@@ -227,7 +238,8 @@ class Window:
                     if not self._counts[entry.stream]:
                         del self._counts[entry.stream]
             yield entry, bool(entry.waiting)
-        if left:
+        before, self._stuck = self._stuck, bool(refused)
+        if left or (self._stuck and not before):
             self._wake_waiters()
 
     def _next(self, admits: Admits | None, refused: set[str]) -> _Entry | None:

@@ -49,13 +49,19 @@ class Link:
     STARTING = 5.0
 
     def __init__(
-        self, channel: Channel, live: Policy | None = None, burst: int | None = None, inlets: Sequence[Channel] = ()
+        self,
+        channel: Channel,
+        live: Policy | None = None,
+        burst: int | None = None,
+        inlets: Sequence[Channel] = (),
+        before: Channel | None = None,
     ) -> None:
         self.channel = channel
         self.closed = False
         self._live_policy = live
         self._burst = burst
         self._inlets = inlets
+        self._before = before
         self._behind: dict[str, float] = {}  # since when a stream has had too much waiting in the inlets
         self._late: dict[str, float] = {}  # until when a stream counts as late
         self._live: set[str] = set()
@@ -82,7 +88,9 @@ class Link:
 
     def push(self, item: Any) -> None:
         if item.stream is None:
-            self._packs = True
+            self._packs = self.channel.bundles = True
+            if self._before is not None and self._before.mixes:
+                self.channel.meets = True  # what met before the sender comes by this one link
         if self._gathers:
             if item.droppable and item.stream not in self._held and item.stream not in self._live:
                 self._held[item.stream] = item
@@ -106,8 +114,20 @@ class Link:
 
     def room(self, stream: str | None, waiter: Signal | None = None, of: Iterable[str] = ()) -> bool:
         if stream not in self._live:
-            return self.channel.room(stream, waiter, of, self._packs)
+            return self.channel.room(stream, waiter, of, self._packs) or (
+                self._unpacks() and self.channel.room(stream, waiter, of, self._packs)
+            )
         return not self._inlets or self.channel.room(stream, waiter, of, self._packs) or self._drops(stream)
+
+    def _unpacks(self) -> bool:
+        """Whether it shows now that all that comes by here was in bundles of one way."""
+        channel, before = self.channel, self._before
+        if before is None or channel.unpacked or channel.meets or before.meets:
+            return False
+        channel.unpacked = before.unpacked or (before.bundles and not channel.bundles)
+        if channel.unpacked:
+            channel.reader.set()  # it may rest and not have said what for
+        return channel.unpacked
 
     def _drops(self, stream: str) -> bool:
         """Whether a live stream that finds no room is so late that it drops."""

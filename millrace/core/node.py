@@ -13,7 +13,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Literal, Protocol
 
-from .channel import Admits
+from .bundles import Admits
 from .element import Context, Element
 from .errors import Cancelled, ConfigError, ElementError, MillraceError, OutputError, StreamError, said
 from .item import Item, StreamEnd, StreamStart

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from .channel import Admits, Channel
+from .bundles import Admits
+from .channel import Channel
 from .element import Element
 from .errors import Cancelled
 from .link import Link, Outlet, Partition
@@ -227,6 +228,8 @@ class Worker:
             came = True
             if not self._bursts or self._interrupted(late) or not self._ready():
                 return True
+        if channel.unpacked and head.element.deadline is None:
+            channel.starve(head.element.wanted)
         return skip or (came and len(self.guests) > 0)  # what has come may have been in a guest's way
 
     def _ready(self) -> bool:
