@@ -257,8 +257,6 @@ class Worker:
             outlet.gather()
         try:
             for guest in guests:
-                if self._calls:
-                    self._serve_calls()
                 wanted = head.element.wanted
                 for stream in guest.streams():
                     if wanted is not None and stream not in wanted:
