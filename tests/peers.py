@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import threading
 import time
@@ -31,7 +32,8 @@ class Peer:
         with suppress(OSError):  # closed: the end
             while True:
                 line, _ = self._server.accept()
-                self.came, self.open = self.came + 1, self.open + 1
+                with self._changed:
+                    self.came, self.open = self.came + 1, self.open + 1
                 self._lines.append(line)
                 self._threads.append(threading.Thread(target=self._serve, args=(line,)))
                 self._threads[-1].start()
@@ -66,6 +68,13 @@ class Peer:
                 line.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(10)
+
+
+def hurry(connection: http.client.HTTPConnection, seconds: float) -> None:
+    """From now on an answer has so long: what came before it had all the time that a busy machine takes."""
+    connection.timeout = seconds
+    if connection.sock is not None:
+        connection.sock.settimeout(seconds)
 
 
 def drip(line: socket.socket, data: bytes, pause: float = 0.1) -> None:

@@ -51,6 +51,7 @@ class Delivery:
         self._broker, self._spool, self._full, self._warn, self._on_room = broker, spool, full, warn, on_room
         self._change = threading.Condition()
         self._stopping = False
+        self._busy = False  # the thread is at work: what it has delivered it has not yet counted and told
         self._said_full = False
         self._thread = threading.Thread(target=self._run, name="millrace-delivery", daemon=True)
         self._thread.start()
@@ -83,9 +84,9 @@ class Delivery:
         return True
 
     def drain(self, seconds: float) -> int:
-        """Wait until all is delivered, no longer than that; returns how many messages are left."""
+        """Wait until all is delivered, counted and told, no longer than that; returns how many messages are left."""
         with self._change:
-            self._change.wait_for(lambda: not len(self._spool) or self._stopping, timeout=seconds)
+            self._change.wait_for(lambda: self._stopping or not (self._busy or len(self._spool)), timeout=seconds)
         return len(self._spool)
 
     def close(self) -> None:
@@ -136,9 +137,12 @@ class Delivery:
         """Wait for messages, and for `pause` seconds before; False when it is time to end."""
         until = time.monotonic() + pause
         with self._change:
+            self._busy = False
+            self._change.notify_all()
             self._change.wait_for(lambda: self._stopping, timeout=max(0.0, until - time.monotonic()))
             self._change.wait_for(lambda: self._stopping or len(self._spool) > 0)
-            return not self._stopping
+            self._busy = not self._stopping
+            return self._busy
 
     def _deliver(self) -> None:
         batch = self._spool.first(BATCH)
@@ -158,8 +162,6 @@ class Delivery:
 
     def _done(self, messages: list[tuple[int, Message]], refused: int = 0) -> None:
         self.counts.delivered += max(0, self._spool.done(messages) - refused)
-        with self._change:
-            self._change.notify_all()
         if self._full == "wait":
             self._on_room()
 

@@ -15,7 +15,7 @@ Who calls what, and when:
   before those that send.
 * `expect(streams)` whenever the ordered list of announced streams changes: those that can reach this element and
   have not ended here, open or to come. One that will never come (its source failed, an element before refused it)
-  is taken from the list.
+  is taken from the list. A stream is announced before anything of it comes.
 * `start_stream(start)` when a stream opens, and again when its caps change: returns the StreamStart for those
   downstream. Raise StreamError to refuse this stream alone; under `on_error: skip` any error does.
 * `process(item)` for every item: yields none, one or many, or returns a list of them. An element that looks at single

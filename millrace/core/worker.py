@@ -222,6 +222,8 @@ class Worker:
             return True
         late, came = began + (self._fed_for if skip else 0.0 if self.guests else ROUND), False
         while (item := channel.take(head.element.wanted, admits)) is not None:
+            if self._calls:  # asked for before this item was sent, perhaps: which streams are to come
+                self._serve_calls()
             head.push(item)
             came = True
             if not self._bursts or self._interrupted(late) or not self._ready():

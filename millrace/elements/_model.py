@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,7 @@ class LoadedModel:
     mean: NDArray[np.float32] | None = None  # subtracted from the tensor: a mean picture in the input's terms
     opened: Opened | None = None  # where its runtime comes from
     left_out_told: bool = False
+    files: tuple[Any, ...] = ()  # `facts_of` its files when loading began
 
     def feed(self, pictures: Any, count: int) -> dict[str, Any]:
         """All inputs of one call: the tensor [count, …] of pictures and what goes with it.
@@ -132,6 +134,7 @@ def load_model(
     `card` takes the place of the model's own. `tensors`: outputs are wanted as they are (None: as the card says), and
     not only as far as the parser reads them.
     """
+    files = facts_of(Path(model_and_card(name)[0]))
     where, own = model_and_card(name)
     card = own if card is None else card
     size = (card.input.height, card.input.width)
@@ -149,8 +152,18 @@ def load_model(
     except ConfigError as error:
         opened.runtime.close()
         raise ConfigError(f"{where}: {error}") from error
-    model.opened = opened
+    model.opened, model.files = opened, files
     return model
+
+
+def facts_of(path: Path) -> tuple[Any, ...]:
+    """What tells whether a model's file, its weights beside it or its card was replaced."""
+    out = []
+    for each in filter(None, (path, path.with_suffix(".bin"), find_card(path)) if path.name else ()):
+        with suppress(OSError):
+            facts = each.stat()
+            out.append((each, facts.st_ino, facts.st_size, facts.st_mtime_ns))
+    return tuple(out)
 
 
 def check_files(name: str) -> None:

@@ -12,7 +12,6 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from ..core.errors import MillraceError, said
 from ..engines.machine import digest
 from ..metrics.agreement import BOXES, agreement, f1
 from ..models.card import find_card
-from ._model import LoadedModel
+from ._model import LoadedModel, facts_of
 
 LOOK = 0.5  # seconds between two looks at a model's file
 SAMPLES = 48  # inputs that an engine is judged on
@@ -78,17 +77,22 @@ class Renewal(ABC):
 
 
 class FileWatch(Renewal):
-    """Loads a model anew whenever its file or its card has changed and is at rest; a broken one is told of once."""
+    """Loads a model anew whenever its file or its card has changed and is at rest; a broken one is told of once.
 
-    def __init__(self, path: Path, load: Callable[[], LoadedModel], wake: Callable[[], None]) -> None:
-        super().__init__(wake, f"millrace-watch-{path.name}")
-        self._path, self._load = path, load
-        self._facts, self._content = self._look(), self._hash()
+    Also where it was replaced while `loaded` was being loaded, which may have taken long.
+    """
+
+    def __init__(self, loaded: LoadedModel, load: Callable[[], LoadedModel], wake: Callable[[], None]) -> None:
+        super().__init__(wake, f"millrace-watch-{loaded.path.name}")
+        self._path, self._load = loaded.path, load
+        self._facts, self._content = loaded.files, self._hash()
+        if facts_of(self._path) != self._facts:
+            self._content = None  # perhaps of a file that nobody has loaded
 
     def _run(self) -> None:
         before = self._facts
         while not self._stop.wait(LOOK):
-            now = self._look()
+            now = facts_of(self._path)
             at_rest, before = now == before, now
             if now == self._facts or not at_rest or not now:
                 continue
@@ -103,20 +107,6 @@ class FileWatch(Renewal):
                 self._tell(
                     News(problem=f"the new {self._path.name} cannot be used, the old model goes on: {said(error)}")
                 )
-
-    def _files(self) -> list[Path]:
-        card = find_card(self._path)
-        return [self._path, self._path.with_suffix(".bin"), *([card] if card else [])]
-
-    def _look(self) -> tuple[Any, ...]:
-        out = []
-        for path in self._files():
-            try:
-                facts = path.stat()
-            except OSError:
-                continue
-            out.append((path, facts.st_ino, facts.st_size, facts.st_mtime_ns))
-        return tuple(out)
 
     def _hash(self) -> str | None:
         try:

@@ -44,7 +44,7 @@ class Renewals:
     def _start_watch(self, element: Infer) -> None:
         if element.watch and not is_remote(model_and_card(element.model)[0]):
             load = partial(element.another, element.model)
-            self._watch = FileWatch(element.loaded.path, load, element.context.wake)
+            self._watch = FileWatch(element.loaded, load, element.context.wake)
             self._watch.start()
 
     def _start_optimizer(self, element: Infer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -109,8 +110,10 @@ class Push(Paced):
         media = Packetizer(codec.codec, codec.extradata).media("track1").replace(" 0 ", f" {place.port} ", 1)
         lines = ["v=0", f"o=- 0 0 IN {family} 127.0.0.1", f"s={stream}", f"c=IN {family} {place.hostname}", "t=0 0"]
         text = "".join(f"{line}\r\n" for line in lines) + media
-        with open((self.sdp or "").replace("{stream}", quote(stream, safe="")), "w", newline="") as file:
+        path = (self.sdp or "").replace("{stream}", quote(stream, safe=""))
+        with open(f"{path}.new", "w", newline="") as file:
             file.write(text)
+        os.replace(f"{path}.new", path)  # one who waits for it reads all of it
 
     def give(self, packet: Frame | Packet) -> None:
         pusher = self.pushers.get(packet.stream)

@@ -34,7 +34,7 @@ class Received(NamedTuple):
     body: bytes
 
 
-def wait_for_port(port: int, seconds: float = 30.0) -> None:
+def wait_for_port(port: int, seconds: float = 60.0) -> None:
     """Raises TimeoutError when nothing listens there in time."""
     until = time.monotonic() + seconds
     while True:
@@ -288,16 +288,18 @@ class Rabbit(Server):
             channel.queue_bind("reader", "amq.topic", f"{TOPIC}.#")
 
     def received(self, count: int, seconds: float = 30.0) -> list[Received]:
+        import pika
+
         got: list[Received] = []
         until = time.monotonic() + seconds
-        with self._channel() as channel:
-            for method, properties, body in channel.consume("reader", inactivity_timeout=2, auto_ack=True):
-                if method is None:
-                    if len(got) >= count or time.monotonic() > until:
-                        break
-                    continue  # after a kill it takes a while to find its queue again
-                got.append(Received(properties.message_id, properties.headers["key"], body))
-        return got
+        while True:  # after a kill it takes a while to find its queue again: it is asked anew
+            with suppress(pika.exceptions.AMQPError), self._channel() as channel:
+                while (found := channel.basic_get("reader", auto_ack=True))[0] is not None:
+                    _, properties, body = found
+                    got.append(Received(properties.message_id, properties.headers["key"], body))
+            if len({each.id for each in got}) >= count or time.monotonic() > until:
+                return got
+            time.sleep(0.2)
 
     def close(self) -> None:
         self.kill()

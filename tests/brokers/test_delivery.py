@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,6 +89,25 @@ def test_after_an_error_only_what_was_not_acknowledged_is_sent_again(started: Ca
     assert fake.got == ["0", "1", "2", "3", "4", "5"]
     assert len(said) == 2 and "the broker is away: it broke; messages wait in" in said[0] and "is back" in said[1]
     assert delivery.counts.retries == 1 and delivery.counts.delivered == 6
+
+
+def test_when_all_is_delivered_all_is_counted_and_told(
+    started: Callable[..., tuple[Fake, Delivery, list[str]]], spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, delivery, said = started(fail_after=1)
+    emptied, done = threading.Event(), spool.done
+
+    def slowly(*messages: Any) -> int:
+        count = done(*messages)
+        if not len(spool):
+            emptied.set()
+            time.sleep(0.2)  # the thread is held up at the worst moment
+        return count
+
+    monkeypatch.setattr(spool, "done", slowly)
+    delivery.accept(batch(1, 2))
+    assert emptied.wait(20) and delivery.drain(20) == 0
+    assert delivery.counts.delivered == 2 and "the broker is back" in said[-1]
 
 
 def test_messages_wait_while_the_broker_is_away_and_the_password_is_not_told(started: Callable[..., object]) -> None:

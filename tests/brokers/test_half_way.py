@@ -20,6 +20,7 @@ from millrace.brokers.base import Broker, BrokerError, Message
 from millrace.brokers.incoming import http as incoming_http
 from millrace.brokers.incoming import kafka as incoming_kafka
 from millrace.brokers.incoming import open_subscriber
+from millrace.brokers.incoming.base import Subscriber
 from millrace.brokers.incoming.http import HttpSubscriber
 from millrace.testing.brokers import Kafka
 
@@ -30,6 +31,15 @@ def in_time(seconds: float, call: Callable[[], object]) -> None:
     begun = time.monotonic()
     call()
     assert time.monotonic() - begun < seconds
+
+
+def connected(one: Broker | Subscriber) -> None:
+    """Connect one whose time is short for what follows; a busy machine may take several attempts."""
+    for _ in range(20):
+        with suppress(BrokerError):
+            return one.connect()
+        one.close()
+    one.connect()
 
 
 # AMQP 0-9-1: frames of type 1 (methods), by the specification's class and method numbers
@@ -93,7 +103,7 @@ def test_amqp_that_does_not_answer_a_goodbye_is_left() -> None:
     pytest.importorskip("pika")
     with Peer(rabbit(CHANNEL_OK, SELECT_OK)) as peer:
         broker = open_broker(f"amqp://127.0.0.1:{peer.port}/t?timeout=0.5")
-        broker.connect()
+        connected(broker)
         in_time(5, broker.close)
         assert peer.all_closed()
 
@@ -110,7 +120,7 @@ def test_mqtt_that_reads_no_more_does_not_hold_up_the_end() -> None:
     pytest.importorskip("paho.mqtt")
     with Peer(welcome, deaf=True) as peer:
         broker = open_broker(f"mqtt://127.0.0.1:{peer.port}/t?timeout=0.5")
-        broker.connect()
+        connected(broker)
         with pytest.raises(BrokerError, match="no acknowledgement"):
             broker.send([Message(str(n), "t", "k", bytes(1 << 17)) for n in range(100)])
         in_time(10, broker.close)
@@ -158,7 +168,7 @@ def test_nats_that_falls_silent_is_noticed_by_one_who_only_listens() -> None:
     pytest.importorskip("nats")
     with Peer(nats(2)) as peer:
         subscriber = open_subscriber(f"nats://127.0.0.1:{peer.port}/t?timeout=0.5")
-        subscriber.connect()
+        connected(subscriber)
         until = time.monotonic() + 10
         with pytest.raises(BrokerError, match="the connection is lost"):
             while time.monotonic() < until:

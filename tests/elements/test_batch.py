@@ -20,8 +20,21 @@ from millrace.testing.clips import numbered_clip
 GREY = Image("GRAY8", [np.zeros((2, 2), np.uint8)], 2, 2)
 
 
+class Watched(Batch):
+    """A batch that says how many frames it has taken, and whether one was full."""
+
+    taken: int = state(int)
+    filled: bool = state(bool)
+
+    def process(self, item: Any) -> Any:
+        out = Batch.process(self, item)
+        self.taken += 1
+        self.filled |= len(self.held) == self.size or any(len(batch) == self.size for batch in out)
+        return out
+
+
 class Frames(Source):
-    """Frames at an uneven pace."""
+    """Frames at an uneven pace; with `batch` few at a time until one was full, so that no live one is dropped."""
 
     stream: str = setting(default="a")
     count: int = setting(default=10)
@@ -30,6 +43,7 @@ class Frames(Source):
     delay: float = setting(default=0.0)
     fails: bool = setting(default=False)
     stopped: Any = state(threading.Event)
+    batch: Any = state(lambda: None)
 
     def read(self) -> Iterator[Any]:
         if self.fails:
@@ -41,6 +55,9 @@ class Frames(Source):
             pause = rng.uniform(0, 0.002) if self.seed is not None else self.delay
             if pause and self.stopped.wait(pause):
                 return
+            while self.batch and index - self.batch.taken > 1 and not self.batch.filled:
+                if self.stopped.wait(0.001):
+                    return
             yield Frame(self.stream, index, index * 40_000_000, GREY)
 
     def interrupt(self) -> None:
@@ -85,6 +102,51 @@ def test_files_are_batched_by_turns_whatever_their_pace():
     assert sorted(f for batch in expected for f in batch) == sorted(
         [f"x{i}" for i in range(9)] + [f"y{i}" for i in range(5)] + [f"z{i}" for i in range(7)]
     )
+
+
+class Kept(Watched):
+    """Looks for items only when one has come, however long that takes."""
+
+    looks: Any = state(threading.Event)
+    came: Any = state(threading.Event)
+
+    @property
+    def ready(self) -> bool:
+        self.looks.set()
+        return self.came.wait(20) and Batch.ready.fget(self)  # type: ignore[attr-defined]
+
+
+class Second(Frames):
+    """The second of two streams, the first to give something."""
+
+    def read(self) -> Iterator[Any]:
+        for item in Frames.read(self):
+            if isinstance(item, Frame):
+                self.batch.came.set()
+            yield item
+
+
+class First(Frames):
+    """Begins when the second has."""
+
+    def read(self) -> Iterator[Any]:
+        assert self.batch.came.wait(20)
+        yield from Frames.read(self)
+
+
+def test_streams_take_turns_as_configured_whichever_comes_first_and_whenever_the_batch_looks(monkeypatch):
+    batch, announce = Kept(size=2), Pipeline._announce
+    batch.filled = True  # the sources need not wait for it
+
+    def late(self: Pipeline, *arguments: Any) -> None:
+        assert batch.looks.wait(20)
+        announce(self, *arguments)
+
+    monkeypatch.setattr(Pipeline, "_announce", late)
+    sources = [kind(stream=name, count=2) for kind, name in ((First, "x"), (Second, "y"))]
+    for source in sources:
+        source.batch = batch
+    assert run(batch, *sources) == [["x0", "y0"], ["x1", "y1"]]
 
 
 def test_a_source_that_never_starts_is_not_waited_for():
@@ -137,8 +199,8 @@ class Counted(Frames):
 
 def test_while_the_next_one_is_busy_a_live_batch_fills_up():
     frames, sink = Counted(stream="x", count=100, live=True, delay=0.002), Busy()
-    sink.source = frames
-    sizes = [len(batch) for batch in run(Batch(size=64, timeout=0.001), frames, sink=sink)]
+    sink.source, frames.batch = frames, Watched(size=64, timeout=0.001)
+    sizes = [len(batch) for batch in run(frames.batch, frames, sink=sink)]
     assert sum(sizes) + sink.dropped == 100
     assert max(sizes) == 64  # at the timeout alone the one that is busy would find many of a frame or two
     assert len(sizes) <= 6, sizes
@@ -200,8 +262,8 @@ class Occupied(Sink):
 
 def test_while_the_next_one_is_occupied_a_live_batch_fills_up_too():
     frames, sink = Counted(stream="x", count=100, live=True, delay=0.002), Occupied()
-    sink.source = frames
-    sizes = [len(batch) for batch in run(Batch(size=64, timeout=0.001), frames, sink=sink)]
+    sink.source, frames.batch = frames, Watched(size=64, timeout=0.001)
+    sizes = [len(batch) for batch in run(frames.batch, frames, sink=sink)]
     assert sum(sizes) + sink.dropped == 100
     assert max(sizes) == 64
     assert len(sizes) <= 4, sizes
@@ -225,9 +287,9 @@ def test_nothing_is_kept_of_ended_streams():
 def test_where_every_stream_has_given_its_frames_the_batch_is_full():
     got = run(Batch(size=8, per_stream=1), Frames(stream="x", count=3), Frames(stream="y", count=2))
     assert got == [["x0", "y0"], ["x1", "y1"], ["x2"]]
-    live = [Frames(stream=name, count=5, live=True, delay=0.001) for name in "xy"]
+    live = [Frames(stream=name, count=4, live=True, delay=0.001) for name in "xy"]  # so many may wait before it
     got = run(Batch(size=8, per_stream=1, timeout=30), *live)
-    assert sorted(frame for batch in got for frame in batch) == sorted(f"{s}{n}" for s in "xy" for n in range(5))
+    assert sorted(frame for batch in got for frame in batch) == sorted(f"{s}{n}" for s in "xy" for n in range(4))
 
 
 def test_an_adaptive_batch_has_a_frame_of_each_open_stream():
@@ -240,8 +302,9 @@ def test_no_more_batches_a_second_than_asked_for():
     got = run(Batch(size=1, max_fps=20), Frames(stream="x", count=6))
     assert got == [[f"x{index}"] for index in range(6)] and time.monotonic() - began >= 0.24
     live = Frames(stream="x", count=6, live=True, delay=0.001)
+    live.batch = Watched(size=2, max_fps=20)  # 4 may wait before it
     began = time.monotonic()
-    got = run(Batch(size=2, max_fps=20), live)
+    got = run(live.batch, live)
     assert sorted(frame for batch in got for frame in batch) == [f"x{index}" for index in range(6)]
     assert time.monotonic() - began >= 0.09
 

@@ -165,6 +165,7 @@ import resource, signal, sys
 import millrace
 from millrace.elements._recording import record
 from millrace.elements.recorder import Recorder
+from millrace.summary import Run
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
 done, said = [], []
@@ -174,9 +175,11 @@ def ask(frame):
         recorder.record("gate", "long", frame.pts, before=1, after=5)
     if frame.index in (70, 150):
         recorder.record("gate", f"short{frame.index}", frame.pts, before=0.1, after=0.1)
-run = millrace.open(sys.argv[1], name="gate").tee(
-    clips=lambda way: way.add(recorder), look=lambda way: way.function(ask)).start()
+flow = millrace.open(sys.argv[1], name="gate").tee(
+    clips=lambda way: way.add(recorder), look=lambda way: way.function(ask))
+run = Run(flow.plan, keep_open=True)
 run.pipeline.bus.subscribe(lambda m: said.append(m.text) if m.kind in ("warning", "error") else None)
+run.start()
 import time
 until = time.monotonic() + 30
 while run.streams.rows()["gate"].state == "running" and time.monotonic() < until:

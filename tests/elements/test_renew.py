@@ -12,7 +12,7 @@ import pytest
 
 from millrace.core import Caps, Context, StreamStart
 from millrace.core.errors import ConfigError
-from millrace.elements import _renew
+from millrace.elements import _model, _renew
 from millrace.elements.infer import Infer
 from millrace.engines import Built, Engine, cache
 from millrace.engines.share import open_sessions
@@ -205,6 +205,24 @@ def test_another_model_that_is_set_is_watched_from_then_on(opened, tmp_path):
     until(element, lambda: element.loaded is not before)
 
 
+def test_a_file_that_is_replaced_while_it_is_loaded_is_taken(opened, tmp_path, monkeypatch):
+    model = make_detector(tmp_path / "m.onnx", LEFT, classes=5)
+    new = make_detector(tmp_path / "new.onnx", RIGHT, classes=5)
+    load = _model.open_engine
+
+    def slowly(*arguments, **options):
+        loaded = load(*arguments, **options)
+        if os.path.exists(new):
+            replace(new, model)
+        return loaded
+
+    monkeypatch.setattr(_model, "open_engine", slowly)
+    element = opened(model=model, watch=True)
+    before = element.loaded
+    until(element, lambda: element.loaded is not before)
+    assert through(element)[0].objects[0].class_id == 3
+
+
 class Child:
     """Stands for the process that builds: it keeps an engine, at once or never."""
 
@@ -269,11 +287,8 @@ def test_an_engine_does_not_change_under_a_file(opened, tmp_path, monkeypatch):
     element = opened(model=model, optimize="background", live=False)
     for index in range(4):
         list(element.process(picture(index)))
-    deadline = time.monotonic() + 5
-    while element.renewals._held is None and time.monotonic() < deadline:
-        list(element.on_wake())
-        time.sleep(0.01)
-    assert element.renewals._held is not None and element.loaded.opened.built is None
+    until(element, lambda: element.renewals._held is not None)
+    assert element.loaded.opened.built is None
 
 
 def test_an_engine_of_a_file_that_was_replaced_meanwhile_does_not_take_over(opened, tmp_path, monkeypatch):
@@ -310,11 +325,12 @@ def test_a_build_that_fails_is_a_warning_and_one_that_goes_on_ends_with_the_run(
     until(element, lambda: opened.warnings)
     assert "no engine takes over, the default goes on" in opened.warnings[0]
 
+    first = Child.last
     building(monkeypatch, lambda command: None)
     other = opened(model=model, optimize="background")
     for index in range(4):
         list(other.process(picture(index)))
-    time.sleep(0.2)
+    until(other, lambda: Child.last is not first)
     other.close()
     assert Child.last.returncode == -9
 

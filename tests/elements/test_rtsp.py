@@ -38,9 +38,9 @@ def serving(tmp_path: Path) -> Iterator[Callable[..., tuple[Rtsp, Run]]]:
         run = millrace.open(str(path), name=stream, loop=0).encode(codec=codec, gop=10, quality=4).add(element).start()
         runs.append(run)
         until = time.monotonic() + 20
-        while not element.mounts and time.monotonic() < until:
+        while not element.server.mounts and time.monotonic() < until:
             time.sleep(0.01)
-        assert element.mounts
+        assert element.server.mounts  # before that nobody finds it
         return element, run
 
     yield start

@@ -59,6 +59,7 @@ class Clip(Source):
     delay: float = setting(default=0.0)
     fails: bool = setting(default=False)
     stopped: Any = state(threading.Event)
+    shown: Any = state(lambda: None)  # says whether the picture before may be followed by the next
 
     def read(self) -> Iterator[Any]:
         if self.fails:
@@ -70,6 +71,9 @@ class Clip(Source):
             pause = rng.uniform(0, 0.004) if self.seed is not None else self.delay
             if pause and self.stopped.wait(pause):
                 return
+            while self.shown and index and not self.shown(self.base + index - 1):
+                if self.stopped.wait(0.002):
+                    return
             yield Frame(self.stream, index, round(index * 1e9 / self.fps), picture(min(self.base + index, 235)))
 
     def interrupt(self) -> None:
@@ -217,7 +221,9 @@ def test_a_source_that_never_starts_gets_no_place():
 def test_live_streams_follow_the_clock():
     pipeline = chain(wall(fps=50), sink := Sink())
     pipeline.add_source("a", Clip(stream="a", live=True, delay=0.005, count=100_000, fps=50), "tile0")
-    pipeline.add_source("b", Clip(stream="b", live=True, delay=0.2, count=3, fps=50), "tile0")
+    slow = Clip(stream="b", live=True, delay=0.2, count=3, fps=50)
+    slow.shown = lambda level: sum(levels(frame).get("b") == level for frame in list(sink.frames)) > 1
+    pipeline.add_source("b", slow, "tile0")
     with pipeline:
         until(lambda: "b" not in pipeline.sources() and len(sink.frames) > 20)
         pipeline.remove_source("a")

@@ -22,6 +22,7 @@ import pytest
 import millrace
 from millrace.core import PACKETS, Caps, Context, StreamStart
 from millrace.core.errors import MillraceError, StreamError
+from millrace.devices import open_encoder
 from millrace.media import CodecParameters, Event, Frame, Object, box
 from millrace.summary import Run
 from millrace.testing.clips import numbered_clip, read_frame_number
@@ -50,7 +51,7 @@ def serving(tmp_path: Path) -> Iterator[Callable[..., Web]]:
         flow = millrace.open(*[str(path)] * len(names), name=names, loop=0)
         run = (flow if coded else flow.map(add_facts)).add(element).start()
         runs.append(run)
-        wait_until(lambda: len(element.shown) == len(names))
+        wait_until(lambda: len(element.server.lives) == len(names))  # before that nobody finds them
         return element
 
     yield start
@@ -116,13 +117,18 @@ def test_still_pictures(serving: Callable[..., Web]) -> None:
 def test_nothing_is_encoded_for_nobody(serving: Callable[..., Web], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("millrace.streaming.live.LINGER", 0.5)
     monkeypatch.setattr("millrace.streaming.hls.START", 1)
+    encoders: list[Any] = []
+    monkeypatch.setattr(
+        "millrace.elements.web.open_encoder",
+        lambda *how, **more: encoders.append(open_encoder(*how, **more)) or encoders[-1],
+    )
     element = serving()
     known = element.shown["cam"]
     wait_until(lambda: known.live.facts.get("frame", 0) > 10)
-    assert known.encoder is None
-    for _ in range(2):
+    assert not encoders
+    for count in (1, 2):
         assert b"EXT-X-PART:" in fetched(element, "cam.m3u8")
-        assert known.encoder is not None
+        assert len(encoders) == count
         wait_until(lambda: known.encoder is None)
 
 

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from peers import hurry
 from servers.triton import Triton, add_model
 
 from millrace.core import ConfigError, Element, Graph, Pipeline, Source, StreamStart, setting, state
@@ -145,7 +146,8 @@ def test_a_server_that_stays_away_is_given_up_in_time(server):
 
 def test_a_call_has_its_time(server):
     server.slow = 1.0
-    runtime = load(server.url, parallel=1, timeout=0.1, retry=0)
+    runtime = load(server.url, parallel=1, retry=0)
+    hurry(runtime._slots[0]._transport._connection, 0.1)
     try:
         with pytest.raises(ValueError, match=r"has not answered for .*timed out"):
             runtime.run({"x": X})
@@ -271,7 +273,7 @@ class Collect(Element):
     what: list = setting(factory=list)
 
     def process(self, frame):
-        self.what.append((time.monotonic(), frame.index, [tuple(o.box) for o in frame.objects]))
+        self.what.append((frame.index, [tuple(o.box) for o in frame.objects]))
         yield from ()
 
 
@@ -280,7 +282,7 @@ def test_killed_in_mid_run_the_pipeline_waits_and_goes_on(triton, way):
     """The branch with the remote model reports, waits and goes on; the other one never stops."""
     remote, other, told = Collect(), Collect(), []
     camera = Camera()
-    infer = Infer(model=addresses(triton)[way], parser="end2end", options={"retry": 30.0, "timeout": 2.0})
+    infer = Infer(model=addresses(triton)[way], parser="end2end", options={"retry": 30.0})
     graph = Graph()
     graph.add("tee", Pass())
     graph.add("infer", infer)
@@ -296,22 +298,19 @@ def test_killed_in_mid_run_the_pipeline_waits_and_goes_on(triton, way):
     try:
         until(lambda: len(remote.what) > 10)
         triton.kill()
-        gone = time.monotonic()
         until(lambda: any("does not answer" in text for text in told))
-        time.sleep(0.5)
+        going = len(other.what)
+        until(lambda: len(other.what) > going + 10)  # the other branch runs on meanwhile
         triton.start()
-        back = time.monotonic()
         before = len(remote.what)
         until(lambda: len(remote.what) > before + 10)
         until(lambda: any("answers again" in text for text in told))
     finally:
         pipeline.stop()
     assert not [text for text in told if text.startswith("error")]
-    during = [at for at, _, _ in other.what if gone < at < back]
-    assert len(during) > 0.3 * (back - gone) / 0.02  # the other branch ran on meanwhile
-    for _, index, boxes in remote.what:  # and every answer is that of its own picture
+    for index, boxes in remote.what:  # and every answer is that of its own picture
         assert boxes[0][0] == pytest.approx(16 * (index % 200) / 255, abs=0.2)
-    indices = [index for _, index, _ in remote.what]
+    indices = [index for index, _ in remote.what]
     assert indices == sorted(set(indices))
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
+import pytest
+
+from millrace.core.errors import Cancelled
 from millrace.streaming.loop import WAITING, Loop
 
 
@@ -28,3 +32,31 @@ def test_who_feeds_a_loop_that_is_busy_waits() -> None:
     loop.run(nothing())
     assert made == list(range(WAITING * 3))
     loop.close()
+
+
+def test_who_feeds_a_loop_that_another_closes_is_neither_held_up_nor_hurt() -> None:
+    loop, entered, made = Loop("test-loop"), threading.Event(), []
+    told: list[str] = []
+
+    async def waits() -> None:
+        entered.set()
+        await asyncio.sleep(60)
+
+    def ask() -> None:
+        try:
+            loop.run(waits(), 30)
+        except Cancelled:
+            told.append("cancelled")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert entered.wait(20)
+    loop.close()
+    asking.join(20)
+    assert told == ["cancelled"]
+    for n in range(WAITING * 2):
+        loop.soon(made.append, n)
+    with pytest.raises(Cancelled):
+        loop.run(waits())
+    loop.close()
+    assert made == []

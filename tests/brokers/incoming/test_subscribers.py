@@ -112,8 +112,7 @@ def test_what_comes_while_nobody_listens_waits_where_that_is_asked(server: Serve
         time.sleep(1.0)
     send(server.url, "1")
     assert first.wait(1) == [b"1"]
-    time.sleep(0.5)
-    first.listener.close()
+    first.listener.close()  # by then it is acknowledged
     send(server.url, "2")
     second = heard(server.url + options)
     assert second.wait(1) == [b"2"], second.said

@@ -137,7 +137,7 @@ def cameras(tmp_path: Path) -> Iterator[Callable[[str], str]]:
         element = Rtsp(port=0)
         run = millrace.open(str(clip), name=name, loop=0).add(element).start()
         runs.append(run)
-        assert until(lambda: element.mounts)
+        assert until(lambda: element.server.mounts)
         return f"rtsp://127.0.0.1:{element.listens_on}/{name}"
 
     yield serve
