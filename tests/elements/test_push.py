@@ -287,8 +287,13 @@ def test_wrong_settings(clip: str, settings: dict[str, Any], said: str) -> None:
 
 def test_two_streams_need_two_addresses(clip: str) -> None:
     url = f"udp://127.0.0.1:{free_port()}"
-    summary = millrace.open(clip, clip, name=["a", "b"]).encode().push(url=url, sync=False).run(check=False)
-    assert len(summary.errors) == 1 and "put {stream} into url" in summary.errors[0].text
+    both = millrace.open(clip, clip, name=["a", "b"], loop=0)  # neither has ended when the other begins
+    run = both.encode().push(url=url, sync=False).start()
+    try:
+        wait_until(lambda: bool(run.pipeline.errors))
+    finally:
+        run.close()
+    assert ["put {stream} into url" in message.text for message in run.summary().errors] == [True]
 
 
 def test_one_that_is_stopped_while_its_process_begins_leaves_none_behind(monkeypatch: pytest.MonkeyPatch) -> None:
