@@ -243,13 +243,15 @@ def test_a_stream_that_begins_late_comes_behind_the_bundles_of_others(between: t
     got: list[Num] = []
     pipeline = Pipeline(graph)
     pipeline.tap(names[-1], lambda item: got.extend(getattr(item, "frames", ())))
-    pipeline.add_source("x", Count(stream="x", count=120), names[0])
+    x, y, each = Count(stream="x", count=1_000_000), Count(stream="y", count=10), 2 if Doubled in between else 1
+    pipeline.add_source("x", x, names[0])
     with pipeline:
         until(lambda: len(got) >= 8)
-        pipeline.add_source("y", Count(stream="y", count=10), names[0])
+        pipeline.add_source("y", y, names[0])
+        until(lambda: sum(item.stream == "y" for item in list(got)) == 10 * each)
+        pipeline.remove_source("x", WAIT)
         assert pipeline.wait(WAIT), pipeline.stats()
-    each = 2 if Doubled in between else 1
-    for name, count in {"x": 120, "y": 10}.items():
+    for name, count in {"x": sum(item.stream == "x" for item in got) // each, "y": 10}.items():
         assert [item.index for item in got if item.stream == name] == [n for n in range(count) for _ in range(each)]
 
 
