@@ -94,6 +94,11 @@ def check(result: tuple[Any, ...]) -> Any:
     return None if len(result) == 1 else result[1] if len(result) == 2 else result[1:]
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the driver failed, or a library that called it, because the GPU's memory is used up."""
+    return "OUT_OF_MEMORY" in str(error).upper()
+
+
 def succeed(code: int) -> None:
     """Raises RuntimeError with the driver's word for a code of `Calls` that is not 0."""
     if code:

@@ -7,7 +7,7 @@ import sys
 from functools import lru_cache
 from typing import NamedTuple
 
-from .context import Gpu, check
+from .context import Gpu, check, out_of_memory
 
 CODECS = {"mpeg2video": 1, "mpeg4": 2, "vc1": 3, "h264": 4, "mjpeg": 5, "hevc": 8, "vp8": 9, "vp9": 10, "av1": 11}
 CHROMA = {"4:0:0": 0, "4:2:0": 1, "4:2:2": 2, "4:4:4": 3}
@@ -96,7 +96,7 @@ def no_memory(gpu: Gpu, error: Exception) -> str | None:
     """In words, that a decoder could not be made for want of memory; None where that was not the reason."""
     gpu.use()
     free = int(check(gpu.driver.cuMemGetInfo())[0])
-    if "OUT_OF_MEMORY" not in str(error).upper() and free > _A_DECODER:
+    if not out_of_memory(error) and free > _A_DECODER:
         return None
     return (
         f"{gpu.name} has no memory left for one more decoder ({free / 1e6:.0f} MB are free): use fewer streams on it, "

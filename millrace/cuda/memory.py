@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .context import Event, Gpu, Stream, check, succeed
+from .context import Event, Gpu, Stream, check, out_of_memory, succeed
 
 _SURFACES_A_SLAB = 32  # at most,
 _SLAB = 128_000_000  # and so many bytes
@@ -355,7 +355,7 @@ class Surfaces:
             try:
                 slab = int(check(self.gpu.driver.cuMemAlloc(self.size * self._slab)))
             except RuntimeError as error:
-                if "OUT_OF_MEMORY" not in str(error):
+                if not out_of_memory(error):
                     raise
                 return False
             self._slabs.append(slab)

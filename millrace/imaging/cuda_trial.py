@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..core.errors import said
-from ..cuda.context import Gpu, Stream, check
+from ..cuda.context import Gpu, Stream, check, out_of_memory
 from ..cuda.memory import DeviceArray, empty
 from ..media import Image, InputSpec
 from ..media.image import Format, Matrix
@@ -100,7 +100,7 @@ def fault(imaging: Prepares, stream: Stream) -> str | None:
         held.ready = stream.record()
         found = held[: 2 * half].numpy().reshape(2, count, _SLOT)
     except RuntimeError as error:
-        if "OUT_OF_MEMORY" in str(error):
+        if out_of_memory(error):
             raise MemoryError(said(error)) from error
         return f"{kernel} failed when it was tried ({said(error)})"
     for case, got, want in zip(tried, *found, strict=True):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..core.errors import said
-from ..cuda.context import gpu
+from ..cuda.context import gpu, out_of_memory
 from ..cuda.kernel import Module, may_be_tried
 
 _log = logging.getLogger("millrace.runtimes")
@@ -22,7 +22,7 @@ _DIFFERS = (
     "when they were tried they gave other numbers than PyTorch's own operations: please report it, with the kind of "
     "the GPU and the driver's version"
 )
-_FULL = "OUT_OF_MEMORY", "ALLOC_FAILED"  # the driver's word, and that of cuDNN and cuBLAS
+_FULL = "ALLOC_FAILED"  # the word of cuDNN and cuBLAS
 
 
 class Kernels:
@@ -91,7 +91,7 @@ class Kernels:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # without NVRTC, say; the network runs without them
-            if any(word in str(error) for word in _FULL):
+            if out_of_memory(error) or _FULL in str(error):
                 raise torch.OutOfMemoryError(said(error)) from error
             reason = said(error).partition("\n")[0]
         self._modules[name] = None
