@@ -42,7 +42,6 @@ def work(arguments: argparse.Namespace) -> None:
     from threads import Threads, samples
 
     from millrace.core import Pipeline
-    from millrace.fleet.cores import cores_of
 
     common.gpu(common.DEVICE)
     if arguments.interval:
@@ -58,12 +57,13 @@ def work(arguments: argparse.Namespace) -> None:
         seen = Seen()
         pipeline.tap("json", seen)
         pipeline.bus.subscribe(told)
-        there, own = 0, cores_of(arguments.cores, arguments.first) if arguments.cores else set()
+        there = 0
         while total := sys.stdin.readline():
             names = [f"s{n}" for n in range(arguments.first, int(total), arguments.step)]
             for name in names[there:]:
                 pipeline.add_source(name, LoopingFile(stream=name, uri=arguments.clip), into="decode")
-            if not there:
+            first = not there
+            if first:
                 pipeline.start()
             there, before, until = len(names), seen.frames, time.monotonic() + START
             while seen.frames - before < 20 * there:
@@ -71,9 +71,8 @@ def work(arguments: argparse.Namespace) -> None:
                     raise SystemExit("no start: " + "; ".join(map(str, pipeline.errors)))
             gc.collect()
             gc.freeze()
-            if arguments.cores:  # not before: the networks are compiled on all
-                for thread in os.listdir("/proc/self/task"):
-                    os.sched_setaffinity(int(thread), own)
+            if first:
+                common.stay_on(arguments.cores, arguments.first)
             print("ready", flush=True)
             begin = float(sys.stdin.readline())
             time.sleep(max(0.0, begin - time.time()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import threading
 import time
@@ -17,6 +18,7 @@ import av
 from millrace.core.caps import PACKETS, Caps
 from millrace.cuda.context import gpu
 from millrace.decoders.nvdec import open_decoder
+from millrace.fleet.cores import cores_of
 from millrace.media import Packet
 
 DEVICE = "cuda:0"
@@ -157,6 +159,14 @@ def memory() -> int:
 
     pynvml.nvmlInit()
     return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).used // 1_000_000)
+
+
+def stay_on(cores: int | None, number: int = 0) -> None:
+    """All threads of this process, and those that they begin, on cores of their own; networks were compiled on all."""
+    if cores:
+        own = cores_of(cores, number)
+        for thread in os.listdir("/proc/self/task"):
+            os.sched_setaffinity(int(thread), own)
 
 
 def window(count: Callable[[], int], seconds: float = WINDOW) -> dict[str, float]:

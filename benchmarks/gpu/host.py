@@ -92,8 +92,9 @@ def work(microseconds: float) -> bytes:
     return block[: round(len(block) * microseconds / 1e6 / took)]
 
 
-def stand_ins(decoding: float) -> None:
-    """Put a driver, NVDEC and a kernel in place that do nothing, but for NVDEC so many microseconds a picture."""
+def stand_ins(decoding: float, waiting: float = 0.0) -> None:
+    """Put a driver, NVDEC and a kernel in place that do nothing, but for NVDEC so many microseconds a picture: of the
+    processor's time, and of waiting for the picture."""
     burden = work(decoding)
     driver = Driver()
     context.Calls = Quick  # type: ignore[misc]
@@ -112,6 +113,8 @@ def stand_ins(decoding: float) -> None:
                 return []
             if burden:
                 zlib.crc32(burden)
+            if waiting:
+                time.sleep(waiting / 1e6)
             self.frame.timestamp = feed.pts
             return [self.frame]
 

@@ -47,13 +47,14 @@ def write(folder: str, **options: Any) -> str:
     return str(Path(folder, "rtdetr.yaml"))
 
 
-def paced(out: common.Out, clip: str, model: str, plan: Callable[[Any], list[int]], batch: int, timeout: float) -> None:
+def paced(out: common.Out, arguments: argparse.Namespace, model: str, plan: Callable[[Any], list[int]]) -> None:
     """One pipeline. `plan` sees its model's runtime and gives rising numbers of streams, which run in turn."""
+    clip, batch, timeout = arguments.clip, arguments.batch, arguments.timeout
     with tempfile.TemporaryDirectory() as folder:
         infer = Infer(model=model, device=common.DEVICE, confidence=0.0)
         graph = line(
             Graph(),
-            ("decode", Decode(device=common.DEVICE, workers=8)),
+            ("decode", Decode(device=common.DEVICE, workers=arguments.workers)),
             ("batch", Batch(size=batch, timeout=timeout)),
             ("infer", infer),
             ("track", Track()),
@@ -69,6 +70,7 @@ def paced(out: common.Out, clip: str, model: str, plan: Callable[[Any], list[int
 
         pipeline.tap("json", told)
         pipeline.start()  # the model is loaded, its graphs are recorded
+        common.stay_on(arguments.cores)
         try:
             running = 0
             for streams in plan(infer.loaded.runtime):
@@ -108,6 +110,8 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="without CUDA graphs")
     parser.add_argument("--compiled", action="store_true", help="by torch.compile")
     parser.add_argument("--sizes", type=int, nargs="+", default=[8, 16, 32], help="batches that are recorded")
+    parser.add_argument("--workers", type=int, default=8, help="of decode")
+    parser.add_argument("--cores", type=int, help="on so many the process stays")
     parser.add_argument("--out")
     arguments = parser.parse_args()
     out = common.Out(arguments.out)
@@ -122,7 +126,7 @@ def main() -> None:
         options = {"precision": arguments.precision, "graphs": "false" if arguments.plain else str(arguments.sizes)}
         options |= {"compiled": "true"} if arguments.compiled else {}
         model = write(folder, **options)
-        common.guarded(out, paced, arguments.clip, model, plan, arguments.batch, arguments.timeout)
+        common.guarded(out, paced, arguments, model, plan)
     print(json.dumps({"what": "end"}))
 
 

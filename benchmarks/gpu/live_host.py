@@ -51,9 +51,13 @@ def main() -> None:
     parser.add_argument("--streams", type=int, nargs="+", default=[19])
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--timeout", type=float, default=0.012)
+    parser.add_argument("--cores", type=int, help="on so many the process stays")
+    parser.add_argument("--decoding", type=float, default=0.0, help="microseconds for a picture, without the lock")
+    parser.add_argument("--waiting", type=float, default=0.0, help="milliseconds that a decode worker waits for a picture")
+    parser.add_argument("--workers", type=int, default=8, help="of decode")
     parser.add_argument("--service", nargs="+", default=["8:13.05", "16:23.3", "32:43.87"], help="batch:milliseconds")
     arguments = parser.parse_args()
-    host.stand_ins()
+    host.stand_ins(arguments.decoding, 1000 * arguments.waiting)
     for size, _, took in (each.partition(":") for each in arguments.service):
         Timed.service[int(size)] = float(took) / 1000
     opened: Any = lambda where, *a, **b: Opened(Timed("detector", 1), None, None)  # noqa: E731
@@ -62,7 +66,7 @@ def main() -> None:
         Path(folder, "m.onnx").write_bytes(b"x")
         Path(folder, "m.yaml").write_text(f"model: m.onnx\n{CARD}")
         plan = lambda runtime: sorted(arguments.streams)  # noqa: E731
-        live.paced(common.Out(None), arguments.clip, f"{folder}/m.yaml", plan, arguments.batch, arguments.timeout)
+        live.paced(common.Out(None), arguments, f"{folder}/m.yaml", plan)
     sys.stdout.flush()
     os._exit(0)  # the networks' threads wait for calls
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from millrace.runtimes import load  # noqa: E402
+from millrace.runtimes.torch_program import quiet  # noqa: E402
 
 SIZE = (64, 96)
 
@@ -36,8 +35,7 @@ def net():
 
 def files(net, folder):
     free = ({0: torch.export.Dim("batch", min=1, max=64)},)
-    with warnings.catch_warnings():  # PyTorch's own, about PyTorch
-        warnings.simplefilter("ignore")
+    with quiet():
         exported = torch.export.export(net, (torch.zeros(2, 3, *SIZE),), dynamic_shapes=free)
         torch.export.save(exported, str(folder / "net.pt2"))
         torch.jit.save(torch.jit.trace(net, torch.zeros(1, 3, *SIZE)), str(folder / "net.pt"))
@@ -66,8 +64,9 @@ def test_programs(device, net, tmp_path, name, graphs, precision, limit):
 
 @pytest.mark.parametrize("graphs", [True, False])
 def test_outputs_of_bfloat16_leave_as_float32(device, net, tmp_path, graphs):
-    torch.jit.save(torch.jit.trace(net.bfloat16(), torch.zeros(1, 3, *SIZE).bfloat16()), str(tmp_path / "net.pt"))
-    script = torch.jit.load(tmp_path / "net.pt")
+    with quiet():
+        torch.jit.save(torch.jit.trace(net.bfloat16(), torch.zeros(1, 3, *SIZE).bfloat16()), str(tmp_path / "net.pt"))
+        script = torch.jit.load(tmp_path / "net.pt")
 
     class Whole(torch.nn.Module):
         def __init__(self):
@@ -78,7 +77,8 @@ def test_outputs_of_bfloat16_leave_as_float32(device, net, tmp_path, graphs):
             return self.net(pictures.bfloat16())
 
     x = np.random.default_rng(1).uniform(0, 1, (3, 3, *SIZE)).astype(np.float32)
-    torch.jit.save(torch.jit.trace(Whole(), torch.from_numpy(x)), str(tmp_path / "whole.pt"))
+    with quiet():
+        torch.jit.save(torch.jit.trace(Whole(), torch.from_numpy(x)), str(tmp_path / "whole.pt"))
     runtime = load(tmp_path / "whole.pt", device, prefer="torch", graphs=graphs, size=SIZE)
     try:
         with torch.inference_mode():

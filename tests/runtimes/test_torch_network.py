@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -48,6 +49,7 @@ def make(host_gpu, monkeypatch):  # noqa: F811
     stream = SimpleNamespace(synchronize=lambda: None)
     monkeypatch.setattr(host_gpu, "name", "cpu", raising=False)
     monkeypatch.setattr(torch.cuda, "ExternalStream", lambda handle, device: stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())  # where there is a GPU, it is looked at
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch_cuda, "_to_host", lambda torch, values: values.clone())
     monkeypatch.setattr(Graph, "pools", [])
