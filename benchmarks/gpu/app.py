@@ -19,12 +19,12 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from processes import Processes, add_child, asked, ready
 
 HERE = Path(__file__).parent
 SECONDS = 5.0  # of a window
@@ -39,7 +39,7 @@ def work(arguments: argparse.Namespace) -> None:
     begin, tell what was done in it."""
     import common
     from application import LoopingFile, application
-    from threads import Threads, samples
+    from threads import Threads, samples, shares
 
     from millrace.core import Pipeline
 
@@ -58,8 +58,8 @@ def work(arguments: argparse.Namespace) -> None:
         pipeline.tap("json", seen)
         pipeline.bus.subscribe(told)
         there = 0
-        while total := sys.stdin.readline():
-            names = [f"s{n}" for n in range(arguments.first, int(total), arguments.step)]
+        for total in asked():
+            names = [f"s{n}" for n in range(arguments.first, total, arguments.step)]
             for name in names[there:]:
                 pipeline.add_source(name, LoopingFile(stream=name, uri=arguments.clip), into="decode")
             first = not there
@@ -73,9 +73,7 @@ def work(arguments: argparse.Namespace) -> None:
             gc.freeze()
             if first:
                 common.stay_on(arguments.cores, arguments.first)
-            print("ready", flush=True)
-            begin = float(sys.stdin.readline())
-            time.sleep(max(0.0, begin - time.time()))
+            ready()
             seen.begin()
             cpu, start, threads, stats = time.process_time(), time.perf_counter(), Threads(), pipeline.stats()
             time.sleep(arguments.seconds)
@@ -125,81 +123,42 @@ class Seen:
                 "objects": self.objects / max(1, self.batches)}  # fmt: skip
 
 
-def shares(before: Any, after: Any, took: float) -> dict[str, Any]:
-    """Of each element: the share of the window that was spent in its code; of heads of threads, blocked and idle."""
-    out = {}
-    for name, stats in after.items():
-        if name in before and not (name[:1] == "s" and name[1:].isdigit()):
-            past = before[name]
-            rows = [round((getattr(stats, f"time_{k}") - getattr(past, f"time_{k}")) / took, 3)
-                    for k in ("in", "blocked", "idle")]  # fmt: skip
-            out[name] = rows
-    return out
-
-
 # all of them
 
 
-class Processes:
-    """The application in so many processes, for a growing number of streams."""
+def begin(clip: str, processes: int, arguments: argparse.Namespace) -> Processes:
+    command = [__file__, clip, "--models", arguments.models, "--workers", str(arguments.workers),
+               "--batch", str(arguments.batch), "--seconds", str(SECONDS), "--detector", arguments.detector,
+               "--classifiers", str(arguments.classifiers),
+               *(["--cores", str(arguments.cores)] if arguments.cores else []),
+               *(["--compiled"] if arguments.compiled else []),
+               *(["--interval", str(arguments.interval)] if arguments.interval else []),
+               *(["--profile"] if arguments.profile else [])]  # fmt: skip
+    return Processes(command, processes)
 
-    def __init__(self, clip: str, processes: int, arguments: argparse.Namespace) -> None:
-        command = [sys.executable, __file__, clip, "--models", arguments.models, "--child",
-                   "--step", str(processes), "--workers", str(arguments.workers), "--batch", str(arguments.batch),
-                   "--seconds", str(SECONDS), "--classifiers", str(arguments.classifiers),
-                   "--detector", arguments.detector,
-                   *(["--cores", str(arguments.cores)] if arguments.cores else []),
-                   *(["--compiled"] if arguments.compiled else []),
-                   *(["--interval", str(arguments.interval)] if arguments.interval else []),
-                   *(["--profile"] if arguments.profile else [])]  # fmt: skip
-        self.children = [
-            subprocess.Popen([*command, "--first", str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            for n in range(processes)
-        ]
 
-    def say(self, line: object) -> None:
-        for child in self.children:
-            print(line, file=child.stdin, flush=True)
+def window(processes: Processes, streams: int, profile: bool) -> dict[str, Any]:
+    """Wait until all are ready with their part of the streams, let them count at the same time."""
+    import common
 
-    def hear(self) -> list[str]:
-        return [child.stdout.readline() for child in self.children if child.stdout]
-
-    def window(self, streams: int, profile: bool) -> dict[str, Any]:
-        """Wait until all are ready with their part of the streams, let them count at the same time."""
-        import common
-
-        guard = threading.Timer(START + 20, self.close)
-        guard.start()
-        try:
-            self.say(streams)
-            if any(said.strip() != "ready" for said in self.hear()):
-                raise RuntimeError("a process did not start")
-            self.say(time.time() + 0.5)
-            time.sleep(0.6)
-            with common.Utilisation() as used:
-                time.sleep(SECONDS - 0.3)
-                memory = common.memory()
-            told = [json.loads(said) for said in self.hear()]
-        finally:
-            guard.cancel()
-        frames = sum(each["frames"] for each in told)
-        shown = {
-            "fps": round(sum(each["fps"] for each in told), 1),
-            "cpu_s_per_1000": round(1000 * sum(each["cpu"] for each in told) / max(1, frames), 3),
-            "p50_ms": max(each["p50_ms"] for each in told), "p99_ms": max(each["p99_ms"] for each in told),
-            "objects": round(float(np.mean([each["objects"] for each in told])), 2),
-            "memory_mb": memory, **used.figures, "threads": told[0]["threads"],
-            "elements": told[0]["elements"],
-        }  # fmt: skip
-        if profile:
-            shown["samples"] = told[0]["samples"]
-        errors = [error for each in told for error in each["errors"]]
-        return shown | ({"errors": errors[:2]} if errors else {})
-
-    def close(self) -> None:
-        for child in self.children:
-            child.kill()
-            child.wait()
+    processes.begin(streams, START + 20)
+    with common.Utilisation() as used:
+        time.sleep(SECONDS - 0.3)
+        memory = common.memory()
+    told = processes.told()
+    frames = sum(each["frames"] for each in told)
+    shown = {
+        "fps": round(sum(each["fps"] for each in told), 1),
+        "cpu_s_per_1000": round(1000 * sum(each["cpu"] for each in told) / max(1, frames), 3),
+        "p50_ms": max(each["p50_ms"] for each in told), "p99_ms": max(each["p99_ms"] for each in told),
+        "objects": round(float(np.mean([each["objects"] for each in told])), 2),
+        "memory_mb": memory, **used.figures, "threads": told[0]["threads"],
+        "elements": told[0]["elements"],
+    }  # fmt: skip
+    if profile:
+        shown["samples"] = told[0]["samples"]
+    errors = [error for each in told for error in each["errors"]]
+    return shown | ({"errors": errors[:2]} if errors else {})
 
 
 def decode_only(clip: str, streams: int, ways: list[str]) -> dict[str, Any]:
@@ -237,9 +196,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=["nvc+av:4", "nvc+av:8", "av:8"], help="of decode-only")
     parser.add_argument("--beside", type=int, nargs="+", help="streams of decode-only; default: as the application")
     parser.add_argument("--out")
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
-    for name in ("--first", "--step"):
-        parser.add_argument(name, type=int, help=argparse.SUPPRESS)
+    add_child(parser)
     parser.add_argument("--seconds", type=float, default=SECONDS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
@@ -257,10 +214,10 @@ def main() -> None:
         for number in arguments.processes:
             facts = {"clip": Path(clip).name, "processes": number, "compiled": arguments.compiled,
                      "detector": arguments.detector, "cores": arguments.cores}  # fmt: skip
-            processes = Processes(clip, number, arguments)
+            processes = begin(clip, number, arguments)
             try:
                 for streams in sorted(arguments.streams):
-                    figures = processes.window(streams, arguments.profile)
+                    figures = window(processes, streams, arguments.profile)
                     ratio = round(figures["fps"] / whole, 3) if whole else None
                     out("application", streams=streams, **facts, ratio=ratio, **figures)
             except (RuntimeError, ValueError, OSError) as error:

@@ -20,6 +20,7 @@ import common
 import host
 import live
 import numpy as np
+from processes import asked
 
 from millrace.elements import _model
 from millrace.engines import Opened
@@ -47,16 +48,17 @@ class Timed(host.Network):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clip")
-    parser.add_argument("--streams", type=int, nargs="+", default=[19])
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--timeout", type=float, default=0.012)
-    parser.add_argument("--cores", type=int, help="on so many the process stays")
+    live.add_arguments(parser)
+    parser.set_defaults(streams=[19])
     parser.add_argument("--decoding", type=float, default=0.0, help="microseconds for a picture, without the lock")
-    parser.add_argument("--waiting", type=float, default=0.0, help="milliseconds that a decode worker waits for a picture")
-    parser.add_argument("--workers", type=int, default=8, help="of decode")
+    parser.add_argument(
+        "--waiting", type=float, default=0.0, help="milliseconds that a decode worker waits for a picture"
+    )
     parser.add_argument("--service", nargs="+", default=["8:13.05", "16:23.3", "32:43.87"], help="batch:milliseconds")
     arguments = parser.parse_args()
+    out = common.Out(None if arguments.child else arguments.out)
+    if arguments.processes > 1 and not arguments.child:
+        return live.in_processes(out, arguments)
     host.stand_ins(arguments.decoding, 1000 * arguments.waiting)
     for size, _, took in (each.partition(":") for each in arguments.service):
         Timed.service[int(size)] = float(took) / 1000
@@ -65,8 +67,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "m.onnx").write_bytes(b"x")
         Path(folder, "m.yaml").write_text(f"model: m.onnx\n{CARD}")
-        plan = lambda runtime: sorted(arguments.streams)  # noqa: E731
-        live.paced(common.Out(None), arguments, f"{folder}/m.yaml", plan)
+        plan = lambda runtime: asked() if arguments.child else sorted(arguments.streams)  # noqa: E731
+        live.paced(out, arguments, f"{folder}/m.yaml", plan)
     sys.stdout.flush()
     os._exit(0)  # the networks' threads wait for calls
 

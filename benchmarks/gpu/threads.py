@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 SAMPLES = 400  # of the profile
 PAUSE = 0.005  # seconds between them
@@ -67,3 +68,15 @@ def samples() -> dict[str, list[str]]:
             found[name][where] += 1
         time.sleep(PAUSE)
     return {n: [f"{c / SAMPLES:.0%} {w}" for w, c in f.most_common(6)] for n, f in found.items()}
+
+
+def shares(before: Any, after: Any, took: float) -> dict[str, Any]:
+    """Of each element: the share of the window that was spent in its code; of heads of threads, blocked and idle."""
+    out = {}
+    for name, stats in after.items():
+        if name in before and not (name[:1] == "s" and name[1:].isdigit()):
+            past = before[name]
+            rows = [round((getattr(stats, f"time_{k}") - getattr(past, f"time_{k}")) / took, 3)
+                    for k in ("in", "blocked", "idle")]  # fmt: skip
+            out[name] = rows
+    return out
