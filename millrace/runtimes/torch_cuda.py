@@ -294,9 +294,9 @@ class TorchRuntime:
             outputs = Leaving(found, len(network.leaves), size)
             self._recorder.synchronize()
             graph = torch.cuda.CUDAGraph()
-            # Other threads go on allocating and decoding meanwhile: only this thread's calls are recorded or refused.
-            graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
+                # Others go on allocating and decoding meanwhile: only this thread's calls are recorded or refused.
+                graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
                 for kept, out in zip(outputs.tensors, once(program, inputs, constants), strict=True):
                     kept.copy_(out)
                 graph.capture_end()

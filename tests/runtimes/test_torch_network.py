@@ -120,19 +120,20 @@ def test_one_that_cannot_is_recorded_without_nms_and_says_so_once(make, monkeypa
     assert Graph.recording is None
 
 
-def test_also_where_its_end_fails(make, monkeypatch):
+@pytest.mark.parametrize("part", ["capture_begin", "capture_end"])
+def test_also_where_its_beginning_or_end_fails(make, monkeypatch, part):
     """And the memory of that graph is not recorded into again: PyTorch may take it for one that still is."""
     runtime = make()
     assert rows_of(runtime, 1) == KEPT
     simpler = iter([True])
-    end = Graph.capture_end
+    usual = getattr(Graph, part)
 
-    def fails(graph):
-        end(graph)
+    def fails(graph, **how):
+        usual(graph, **how)
         if next(simpler, False):
             raise RuntimeError("operation failed due to a previous error during capture")
 
-    monkeypatch.setattr(Graph, "capture_end", fails)
+    monkeypatch.setattr(Graph, part, fails)
     assert [rows_of(runtime, count) for count in (3, 1, 3)] == [
         BEST,
         KEPT,
