@@ -143,6 +143,8 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[8, 16, 32], help="batches that are recorded")
     arguments = parser.parse_args()
     out = common.Out(None if arguments.child else arguments.out)
+    if arguments.processes > 1 and not arguments.streams:
+        parser.error("--processes needs --streams")
     if arguments.processes > 1 and not arguments.child:
         common.guarded(out, in_processes, arguments)
         return
