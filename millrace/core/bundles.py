@@ -30,6 +30,14 @@ class Admits(Protocol):
     def __call__(self, stream: str | None, of: Iterable[str] = ()) -> bool: ...
 
 
+def only_of(wanted: Container[str] | None) -> str | None:
+    """The one stream that is wanted, where it is one."""
+    if isinstance(wanted, frozenset) and len(wanted) == 1:
+        (only,) = wanted
+        return str(only)
+    return None
+
+
 def sharing(bundles: Iterable[Any], streams: Iterable[str]) -> int:
     """How many of these bundles have something of one of these streams."""
     return sum(not streams_of(bundle).isdisjoint(streams) for bundle in bundles)

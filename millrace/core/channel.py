@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Container, Iterable, Mapping, Set
 from typing import Any, Literal
 
-from .bundles import NOTHING, Admits, choose, sharing
+from .bundles import NOTHING, Admits, choose, only_of, sharing
 from .errors import Cancelled, Closed
 from .item import Item, StreamStart, leads, streams_of
 from .signal import Signal
@@ -61,6 +61,7 @@ class Channel:
         self._closed = False
         self._starves = False  # nothing is here that the reader wants; known where `unpacked`
         self._behind = 0  # items of a stream that may wait beyond the others: BEHIND since the reader first starved
+        self._enough = 1  # items that must wait before the reader is woken for them
         self._rests: Any = None  # the one stream whose items the reader rests for, None: any, or _AWAKE
 
     def __len__(self) -> int:
@@ -161,11 +162,8 @@ class Channel:
             if self._cancelled:
                 raise Cancelled
             self._add(item, policy, size or self.size)
-            wake = (
-                self._rests is None or self._rests == item.stream or (item.stream is None and self._rests is not _AWAKE)
-            )
-            if wake:
-                self._rests = _AWAKE
+            few = self._enough > 1 and item.droppable and self._few(item.stream)
+            wake = not few and self._rouses((item.stream,))
         if wake:
             self.reader.set()
 
@@ -176,11 +174,21 @@ class Channel:
                 raise Cancelled
             for item in items.values():
                 self._add(item, self.policy, self.size)
-            wake = self._rests is None or self._rests in items or (None in items and self._rests is not _AWAKE)
-            if wake:
-                self._rests = _AWAKE
+            wake = self._rouses(items)
         if wake:
             self.reader.set()
+
+    def _rouses(self, streams: Container[str | None]) -> bool:
+        """Whether the reader rests, and for something of these streams; then it does no more."""
+        rests = self._rests
+        if rests is _AWAKE or (rests is not None and rests not in streams and None not in streams):
+            return False
+        self._rests = _AWAKE
+        return True
+
+    def _few(self, stream: str | None) -> bool:
+        """Whether a reader that takes several at a time may rest on: no sender is near to finding no room."""
+        return stream is not None and len(self.turns) < self._enough and self.depth(stream) < self.size >> 1
 
     def _add(self, item: Item, policy: Policy, size: int) -> None:
         stream = item.stream
@@ -249,17 +257,17 @@ class Channel:
 
     # the reader
 
-    def take(self, wanted: Container[str] | None = None, admits: Admits | None = None) -> Item | None:
+    def take(self, wanted: Container[str] | None = None, admits: Admits | None = None, enough: int = 1) -> Item | None:
         """The next item, or None when there is none now.
 
         `wanted`: only items and markers of these streams (items that span streams come all the same).
-        `admits(stream)`: only streams that it says yes to.
+        `admits(stream)`: only streams that it says yes to. `enough`: see `Element.enough`.
         """
         with self._lock:
             stream = self._choose(wanted, admits)
             if stream is NOTHING:
                 # a reader looks here before it rests: only a push of what it lacks need wake it
-                item, self._rests = None, _only(wanted)
+                item, self._rests, self._enough = None, only_of(wanted), enough
                 self._starves = False
             else:
                 item, self._rests = self._remove(stream), _AWAKE
@@ -288,7 +296,7 @@ class Channel:
 
     def _choose(self, wanted: Container[str] | None, admits: Admits | None) -> Any:
         """The stream whose turn it is among those that are wanted and admitted."""
-        only = _only(wanted)
+        only = only_of(wanted)
         if only is not None and None not in self._shares:  # a usual case, made quick
             return only if only in self._shares and (admits is None or admits(only)) else NOTHING
         if not self.turns:
@@ -388,11 +396,3 @@ class Channel:
         """How many items of each stream were dropped."""
         with self._lock:
             return dict(self.lost)
-
-
-def _only(wanted: Container[str] | None) -> str | None:
-    """The one stream that is wanted, where it is one."""
-    if isinstance(wanted, frozenset) and len(wanted) == 1:
-        (only,) = wanted
-        return str(only)
-    return None

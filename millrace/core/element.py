@@ -29,6 +29,7 @@ Who calls what, and when:
   pipeline is stopped it may be left at its first `yield`: what must be given back belongs into `close` too.
 * `on_deadline()` no later than `self.deadline` (seconds of time.monotonic; None: never); the engine clears it first.
   Of a `patient` element later, when what it gave before has been taken and those behind it are not `occupied`.
+  Where `self.enough` let items wait, the engine first sets it to 1 and brings them.
 * `on_wake()` soon after any thread called `context.wake()`.
 * `prepare(settings)` in the thread that asks, then `apply(prepared)` between two items: a live change.
 * `close()` once, in the same thread as `open`, whether or not anything failed. An `open` that raises cleans up
@@ -120,6 +121,7 @@ class Element:
 
     patient: ClassVar[bool] = False  # its deadline waits while those behind it are occupied
     deadline: float | None = None  # assign it: when on_deadline() must run
+    enough: int = 1  # assign it: fewer items than that may wait for its deadline; it is woken for them together
     wanted: Container[str] | None = None  # assign it: only what belongs to these streams, please
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -221,7 +221,7 @@ class Worker:
             self._fed_for = time.perf_counter() - began if self._rounds else 0.0
             return True
         late, came = began + (self._fed_for if skip else 0.0 if self.guests else ROUND), False
-        while (item := channel.take(head.element.wanted, admits)) is not None:
+        while (item := channel.take(head.element.wanted, admits, head.element.enough)) is not None:
             if self._calls:  # asked for before this item was sent, perhaps: which streams are to come
                 self._serve_calls()
             head.push(item)
@@ -295,7 +295,14 @@ class Worker:
                 if node.timed:
                     deadline = self._due(node)
                     if deadline is not None and time.monotonic() >= deadline:
-                        node.on_deadline()
+                        self._expire(node)
+
+    def _expire(self, node: Node) -> None:
+        """A node's deadline has come. What it was not woken for comes first; then the deadline is looked at again."""
+        if node.element.enough > 1 and self.channel is not None and self.channel.turns:
+            node.element.enough = 1
+        else:
+            node.on_deadline()
 
     def _due(self, node: Node) -> float | None:
         """When a node's deadline comes. None: never, or not before what it gave has been taken, which wakes us."""

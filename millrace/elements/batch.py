@@ -94,10 +94,14 @@ class Batch(Element):
         most = self.limits.get(self.numbers.get(stream, -1), self.per_stream)
         return most is not None and self.counts.get(stream, 0) >= most
 
+    @property
+    def lacking(self) -> int:
+        """How many frames the batch has room for."""
+        return (max(1, len(self.turns)) if self.adaptive else self.size) - len(self.held)
+
     def full(self) -> bool:
         """Whether the batch can leave: it has enough frames, or no stream may add one."""
-        most = max(1, len(self.turns)) if self.adaptive else self.size
-        return len(self.held) >= most or bool(self.bounded and self.held and all(map(self.sated, self.turns)))
+        return self.lacking <= 0 or bool(self.bounded and self.held and all(map(self.sated, self.turns)))
 
     def start_stream(self, start: StreamStart) -> StreamStart:
         self.started.add(start.stream)
@@ -125,13 +129,19 @@ class Batch(Element):
         return full
 
     def arm(self) -> None:
-        """While a stream is live, what is held leaves `timeout` seconds after there was a first frame of it."""
+        """While a stream is live, what is held leaves `timeout` seconds after there was a first frame of it.
+
+        Until then those that follow may wait for each other: to be woken for one costs more than to take it.
+        """
+        begins = self.deadline is None
         if self.due and self.held and self.full():
             self.deadline = self.due
         elif not self.live or not self.held:
             self.deadline = None
-        elif self.deadline is None:
+        elif begins:
             self.deadline = time.monotonic() + self.timeout
+        waits = self.deadline is not None and not self.bounded and (begins or self.enough > 1)
+        self.enough = self.lacking if waits else 1
 
     def give(self) -> Frames:
         frames, self.held = self.held, []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import pytest
 from toys import WAIT, Group, Num
@@ -51,6 +52,29 @@ def test_a_reader_that_rests_for_one_stream_is_woken_by_a_bundle():
         push(Group([Num("a", 0)]))
         assert channel.reader.wait(0)
         assert isinstance(channel.take(frozenset({"a"})), Group)
+
+
+@pytest.mark.parametrize(
+    ("few", "last"),
+    [
+        ([Num("a", 0), Num("b", 0)], Num("c", 0)),  # as many as are enough
+        ([Num("a", 0)], Num("a", 1)),  # half of what may wait of a stream: its sender shall find room
+        ([Num("a", 0)], StreamEnd("b")),
+        ([Num("a", 0)], Group([Num("b", 0)])),
+    ],
+)
+def test_a_reader_for_whom_one_item_is_not_enough_is_woken_for_several_together(few: list[Any], last: Any):
+    channel = Channel(size=4)
+    assert channel.take(enough=3) is None
+    for item in few:
+        channel.push(item)
+    assert not channel.reader.wait(0)
+    channel.push(last)
+    assert channel.reader.wait(0)
+    assert [channel.take() for _ in range(len(few) + 1)] == [*few, last]
+    assert channel.take() is None
+    channel.push(Num("a", 2))
+    assert channel.reader.wait(0)
 
 
 def test_what_stands_before_a_bundle_comes_though_another_stream_is_wanted():

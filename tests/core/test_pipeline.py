@@ -93,6 +93,37 @@ def test_deadline_fires_for_a_single_item():
         assert len(sink.got[0].frames) == 1
 
 
+class Several(Pairs):
+    """Gives all that it holds when that is asked for, and need not be woken for each item."""
+
+    due: bool = setting(default=False, live=True)
+
+    def process(self, item: Num) -> Iterator[Group]:
+        self.held.append(item)
+        if self.deadline is None:
+            self.deadline, self.enough = time.monotonic() + WAIT, 10
+        yield from ()
+
+    def apply(self, prepared: Any) -> None:
+        self.deadline = time.monotonic()
+
+
+def test_what_an_element_was_not_woken_for_comes_before_its_deadline():
+    several, sink = Several(), Sink()
+    graph, _ = chain(several, sink)
+    pipeline = Pipeline(graph)
+    pipeline.add_source("a", Forever(delay=60.0), "e0")
+    with pipeline:
+        until(lambda: several.held)
+        for stream in ("b", "c"):
+            pipeline.add_source(stream, Forever(stream=stream, delay=60.0), "e0")
+        until(lambda: len(several.held) + sum(pipeline.stats()["e0"].waiting.values()) == 3)
+        assert not sink.got
+        pipeline.set("e0", due=True)
+        until(lambda: sink.got)
+        assert sorted(item.stream for item in sink.got[0].frames) == ["a", "b", "c"]
+
+
 def test_peak_depth_stays_within_the_size():
     graph, _ = chain(Pass(), Slow(delay=0.001))
     stats = run(Pipeline(graph), Count(count=100)).stats()

@@ -177,6 +177,25 @@ def test_a_live_frame_leaves_at_the_timeout():
         assert sink.got == [["x0"]]  # no frame and no end of the stream has brought it about
 
 
+def test_a_live_batch_is_woken_for_what_it_lacks_and_a_bounded_one_for_each_frame():
+    def held(batch: Batch, live: bool = True) -> Batch:
+        for stream in "xyz":
+            batch.start_stream(StreamStart(stream, Caps("frames"), live=live))
+        assert batch.enough == 1  # the first one begins its time
+        assert batch.process(Frame("x", 0, 0, GREY)) == []
+        return batch
+
+    batch = held(Batch(size=4, timeout=60))
+    assert batch.enough == 3
+    batch.enough = 1  # the engine's: its deadline has come
+    batch.process(Frame("y", 0, 0, GREY))
+    assert batch.enough == 1
+    assert [len(given.frames) for given in batch.on_deadline()] == [2] and batch.enough == 1
+    assert held(Batch(adaptive=True, timeout=60)).enough == 2
+    assert held(Batch(size=4, per_stream=1, timeout=60)).enough == 1  # any may be the last
+    assert held(Batch(size=4), live=False).enough == 1
+
+
 class Busy(Sink):
     """At work on its first batch until all frames have come."""
 
