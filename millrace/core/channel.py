@@ -162,7 +162,7 @@ class Channel:
             if self._cancelled:
                 raise Cancelled
             self._add(item, policy, size or self.size)
-            few = self._enough > 1 and item.droppable and self._few(item.stream)
+            few = self._enough > 1 and policy == "wait" and item.droppable and self._few(item.stream)
             wake = not few and self._rouses((item.stream,))
         if wake:
             self.reader.set()

@@ -77,6 +77,13 @@ def test_a_reader_for_whom_one_item_is_not_enough_is_woken_for_several_together(
     assert channel.reader.wait(0)
 
 
+def test_where_items_are_dropped_none_waits_for_others():
+    channel = Channel(size=4)
+    assert channel.take(enough=3) is None
+    channel.push(Num("a", 0), policy="drop_oldest")
+    assert channel.reader.wait(0)
+
+
 def test_what_stands_before_a_bundle_comes_though_another_stream_is_wanted():
     channel = Channel()
     waiting = [StreamEnd("b"), StreamStart("b", Caps("numbers")), StreamEnd("c"), Group([Num("a", 0), Num("b", 0)])]
