@@ -162,8 +162,8 @@ class Channel:
             if self._cancelled:
                 raise Cancelled
             self._add(item, policy, size or self.size)
-            few = self._enough > 1 and policy == "wait" and item.droppable and self._few(item.stream)
-            wake = not few and self._rouses((item.stream,))
+            waits = self._enough > 1 and policy == "wait" and item.droppable and self._may_rest_on(item.stream)
+            wake = not waits and self._rouse((item.stream,))
         if wake:
             self.reader.set()
 
@@ -174,20 +174,21 @@ class Channel:
                 raise Cancelled
             for item in items.values():
                 self._add(item, self.policy, self.size)
-            wake = self._rouses(items)
+            wake = self._rouse(items)
         if wake:
             self.reader.set()
 
-    def _rouses(self, streams: Container[str | None]) -> bool:
-        """Whether the reader rests, and for something of these streams; then it does no more."""
+    def _rouse(self, streams: Container[str | None]) -> bool:
+        """Whether the reader rests, and for something of these streams: it then counts as awake and must be woken."""
         rests = self._rests
         if rests is _AWAKE or (rests is not None and rests not in streams and None not in streams):
             return False
         self._rests = _AWAKE
         return True
 
-    def _few(self, stream: str | None) -> bool:
-        """Whether a reader that takes several at a time may rest on: no sender is near to finding no room."""
+    def _may_rest_on(self, stream: str | None) -> bool:
+        """Whether what waits is less than the reader's `enough`, and of this stream less than half of what may wait:
+        no sender shall find no room for it."""
         return stream is not None and len(self.turns) < self._enough and self.depth(stream) < self.size >> 1
 
     def _add(self, item: Item, policy: Policy, size: int) -> None:
