@@ -193,9 +193,7 @@ class Channel:
 
     def _add(self, item: Item, policy: Policy, size: int) -> None:
         stream = item.stream
-        share = self._shares.get(stream)
-        if share is None:
-            share = self._shares[stream] = deque()
+        share = self._shares.get(stream) or deque()
         if item.droppable:
             if policy != "wait" and not self._make_room(item, share, policy, size):
                 self._lose(stream)
@@ -206,6 +204,7 @@ class Channel:
         else:
             self._broken.discard(stream)
         share.append(item)
+        self._shares[stream] = share  # not before: what is dropped leaves nothing that waits
         self.turns.append(stream)
 
     def _make_room(self, item: Item, share: deque[Item], policy: Policy, size: int) -> bool:
