@@ -93,13 +93,13 @@ def decodes(gpu: Gpu, codec: str, chroma: str = "4:2:0", depth: int = 8) -> str:
 
 
 def no_memory(gpu: Gpu, error: Exception) -> str | None:
-    """In words, that a decoder could not be made for want of memory; None where that was not the reason."""
+    """In words, that a decoder failed for want of memory; None where that was not the reason."""
     gpu.use()
     free = int(check(gpu.driver.cuMemGetInfo())[0])
     if not out_of_memory(error) and free > _A_DECODER:
         return None
     return (
-        f"{gpu.name} has no memory left for one more decoder ({free / 1e6:.0f} MB are free): use fewer streams on it, "
+        f"{gpu.name} has no memory left for a decoder ({free / 1e6:.0f} MB are free): use fewer streams on it, "
         "or smaller batches"
     )
 

@@ -136,7 +136,8 @@ class NvdecDecoder:
         self._waiting = True
         self._failures += 1
         if self._failures >= _MOST_FAILURES:  # others wait for its pictures
-            raise RuntimeError(f"NVDEC failed {self._failures} times without a picture: {reason_of(error)}") from error
+            reason = no_memory(self._gpu, error) or reason_of(error)
+            raise RuntimeError(f"NVDEC failed {self._failures} times without a picture: {reason}") from error
 
     def flush(self) -> list[Decoded]:
         try:

@@ -87,7 +87,7 @@ class Full(Gpu):
 @pytest.mark.parametrize(("free", "said"), [(9_000_000, "error 2"), (5_000_000_000, "CUDA_ERROR_OUT_OF_MEMORY")])
 def test_memory_that_ran_out(free, said):
     reason = limits.no_memory(Full(free), RuntimeError(said))
-    assert reason.startswith(f"cuda:0 has no memory left for one more decoder ({free // 1_000_000} MB are free)")
+    assert reason.startswith(f"cuda:0 has no memory left for a decoder ({free // 1_000_000} MB are free)")
 
 
 def test_another_failure_is_not_memory():

@@ -172,11 +172,16 @@ def test_damage_is_damage_while_others_use_up_the_memory(decoder: nvdec.NvdecDec
     assert decoder.decode(packet(2)) == [] and decoder.damaged == 1
 
 
-def test_a_decoder_that_fails_again_and_again_is_given_up(decoder: nvdec.NvdecDecoder):
+@pytest.mark.parametrize(("short_of", "said"), [(None, "no"), ("cuda:0 has no memory left", "cuda:0 has no memory")])
+def test_a_decoder_that_fails_again_and_again_is_given_up(
+    decoder: nvdec.NvdecDecoder, monkeypatch: pytest.MonkeyPatch, short_of: str | None, said: str
+):
     decoder.decode(packet(0))
+    assert len(decoder.decode(packet(1))) == 1
+    monkeypatch.setattr(nvdec, "no_memory", lambda *facts: short_of)
     decoder._decoder.fails = "no"
     key = Packet("a", b"\0\0\1key", 0, key=True)
-    with pytest.raises(RuntimeError, match="NVDEC failed 30 times without a picture: no"):
+    with pytest.raises(RuntimeError, match=f"NVDEC failed 30 times without a picture: {said}"):
         for _ in range(30):
             assert decoder.decode(key) == []
     assert decoder.damaged == 30

@@ -370,7 +370,7 @@ def test_a_new_decoder_and_pictures_of_a_flush_are_counted_rightly(clip, monkeyp
 
 def test_a_decoder_that_fails_ends_its_stream_with_one_error(clip, monkeypatch):
     def fails(packet):
-        raise RuntimeError("cuda:0 has no memory left for one more decoder")
+        raise RuntimeError("cuda:0 has no memory left for a decoder")
 
     decoder = SimpleNamespace(decode=fails, flush=list, close=lambda: None, damaged=0)
     monkeypatch.setattr("millrace.elements.decode.open_decoder", lambda *a, **b: decoder)
