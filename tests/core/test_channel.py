@@ -15,14 +15,6 @@ from millrace.core.errors import Cancelled, Closed
 from millrace.core.signal import Signal
 
 
-class Part(Num):
-    """Like a packet: it needs those before it, unless it leads."""
-
-    def __init__(self, stream: str, index: int, leads: bool = False) -> None:
-        super().__init__(stream, index)
-        self.leads = leads
-
-
 def test_first_in_first_out():
     channel = Channel(size=10)
     for i in range(5):
@@ -114,25 +106,6 @@ def test_drop_oldest_keeps_markers_and_the_last_item():
     assert isinstance(got[0], StreamStart) and isinstance(got[-1], StreamEnd)
     assert [item.index for item in got[1:-1]] == [98, 99]
     assert channel.drops == 98
-
-
-@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
-@pytest.mark.parametrize(("rotate", "wanted"), [(True, None), (False, None), (False, frozenset({"a"}))])
-def test_a_stream_of_which_all_is_dropped_has_nothing_waiting(policy, rotate, wanted):
-    """Dropped up to the next item that leads, and what waited has been taken: what still comes finds an empty share."""
-    channel = Channel(size=2, policy=policy, rotate=rotate)
-    for i in range(3):
-        channel.push(Part("a", i))
-    assert [channel.take(wanted).index for _ in range(2)] == [0, 1]
-    channel.push(Part("a", 3))
-    assert channel.drops == 2 and len(channel) == 0 and not channel.holds("a")
-    assert channel.take(wanted) is None
-    channel.push(Num("b", 0))
-    assert channel.take().stream == "b" and channel.take() is None
-    channel.push(Part("a", 4, leads=True))
-    channel.push(Part("a", 5))
-    assert [channel.take(wanted).index for _ in range(2)] == [4, 5]
-    assert channel.take(wanted) is None and channel.exhausted()
 
 
 def test_drop_newest_keeps_the_first():

@@ -60,25 +60,50 @@ def test_dropping_never_leaves_an_item_that_needs_a_dropped_one(pattern: str, le
 
 @settings(deadline=None, max_examples=200)
 @given(
-    st.lists(st.sampled_from("Kpp-"), max_size=60), st.integers(1, 5), st.sampled_from(["drop_oldest", "drop_newest"])
-)
-def test_what_comes_through_can_always_be_decoded(steps: list[str], size: int, policy: Any) -> None:
-    channel = Channel(size, policy)
+    st.lists(st.sampled_from("Kppb--"), max_size=60), st.integers(1, 5),
+    st.sampled_from(["drop_oldest", "drop_newest"]), st.booleans(),
+)  # fmt: skip
+def test_what_comes_through_can_always_be_decoded(steps: list[str], size: int, policy: Any, rotate: bool) -> None:
+    """Beside another stream that comes now and then (b)."""
+    channel = Channel(size, policy, rotate=rotate)
     channel.add_sender()
-    got, sent = [], 0
-    channel.push(Piece(sent, True))
+    got, sent = [], {"a": 1, "b": 0}
+    channel.push(Piece(0, True))
     for step in steps:
         if step == "-":
             if (item := channel.take()) is not None:
                 got.append(item)
         else:
-            sent += 1
-            channel.push(Piece(sent, step == "K"))
-        assert channel.depth("a") <= size
+            stream = "b" if step == "b" else "a"
+            channel.push(Piece(sent[stream], step != "p", stream))
+            sent[stream] += 1
+        assert channel.depth("a") <= size and channel.depth("b") <= size
+        assert channel.holds("a") == (channel.depth("a") > 0)
     got += drain(channel)
-    for before, after in pairwise([None, *got]):
+    for before, after in pairwise([None, *(piece for piece in got if piece.stream == "a")]):
         assert after.leads or (before is not None and after.index == before.index + 1)
-    assert len(got) + channel.drops == sent + 1
+    assert len(got) + channel.drops == sum(sent.values())
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
+@pytest.mark.parametrize(("rotate", "wanted"), [(True, None), (False, None), (False, frozenset({"a"}))])
+def test_a_stream_of_which_all_is_dropped_has_nothing_waiting(
+    policy: Any, rotate: bool, wanted: frozenset[str] | None
+) -> None:
+    """What waited has been taken, and what comes is dropped up to the next that leads."""
+    channel = Channel(2, policy, rotate=rotate)
+    channel.add_sender()
+    for piece in pieces("Kpp"):
+        channel.push(piece)
+    assert [channel.take(wanted).index for _ in range(2)] == [0, 1]
+    channel.push(Piece(3, False))
+    assert channel.drops == 2 and len(channel) == 0 and not channel.holds("a")
+    assert channel.take(wanted) is None
+    channel.push(Piece(0, True, "b"))
+    assert channel.take().stream == "b" and channel.take() is None
+    for piece in (Piece(4, True), Piece(5, False)):
+        channel.push(piece)
+    assert [piece.index for piece in drain(channel)] == [4, 5]
 
 
 def test_a_new_epoch_begins_anew() -> None:
