@@ -22,6 +22,8 @@ Who calls what, and when:
   frames defines `process_frame(frame)` instead: it changes the frame in place and returns nothing; a batch is unpacked.
   What is raised costs the item at hand, so an error in `process(batch)` costs the whole batch, an error in
   `process_frame` that frame. One call may yield some 32 items more than there is room for; then it waits.
+* `finish_item()`, where an element with `process_frame` defines it, after all frames of an item and before it goes on:
+  for what is better done once for them together. What is raised here costs no frame.
 * `flush(stream)` before a discontinuity or new caps: gives back what is held of the stream, remembers the rest.
 * `closing(stream, last)` before that, when a stream ends: `last` is a frame without a picture that tells what is over
   with the stream (its open events), or None; returns what those downstream are told.

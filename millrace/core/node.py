@@ -62,6 +62,7 @@ class Node:
         self.stuck = False  # it holds something for which there was none
         self.broken = False  # an output that failed: all that comes passes by it
         self._process_frame = getattr(element, "process_frame", None)
+        self._finish_item: Any = getattr(element, "finish_item", None)
         cls = type(element)
         self.expects = cls.expect is not Element.expect
         self.timed = cls.on_deadline is not Element.on_deadline
@@ -203,6 +204,7 @@ class Node:
                     break
                 lost.append(frame)
         self.stats.time_in += perf_counter() - began
+        self._finish(item.stream)
         if not lost:
             self.emit(item)
         elif item.stream is None:
@@ -211,6 +213,17 @@ class Node:
                 self.emit(item)
         for refusal in refusals.values():
             self._refuse(refusal)
+
+    def _finish(self, stream: str | None) -> None:
+        """After all frames of an item. They are as they should be, and go on whatever fails here."""
+        if self._finish_item is None or self.broken:
+            return
+        began = perf_counter()
+        try:
+            self._finish_item()
+        except Exception as error:
+            self._failed(error, stream)
+        self.stats.time_in += perf_counter() - began
 
     def emit(self, out: Any) -> None:
         """Push to every target; each target after the first gets a fork."""

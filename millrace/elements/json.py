@@ -10,7 +10,7 @@ from ..core.element import Context, Element, setting, state
 from ..core.errors import SettingError
 from ..core.item import Item, StreamStart
 from ..media import Frame
-from ..outputs.jsonl import STDOUT, LineFile, end_line, frame_line, stream_path
+from ..outputs.jsonl import STDOUT, LineFile, end_line, flush_all, frame_line, stream_path
 from ..outputs.masks import FORMS
 
 
@@ -34,6 +34,7 @@ class Json(Element):
     outputs: dict[str, LineFile] = state(dict)
     used: dict[str, str] = state(dict)  # path → the stream that it belongs to, while this element lives
     several: bool = state(bool)
+    due: dict[LineFile, None] = state(dict)  # to be written when all frames of an item have their lines
 
     def validate(self) -> None:
         folder = os.path.dirname(self.path)
@@ -53,7 +54,13 @@ class Json(Element):
         return start
 
     def process_frame(self, frame: Frame) -> None:
-        self.outputs[frame.stream].write(frame_line(frame, self.masks, self.embeddings))
+        output = self.outputs[frame.stream]
+        if output.keep(frame_line(frame, self.masks, self.embeddings)):
+            self.due[output] = None
+
+    def finish_item(self) -> None:
+        due, self.due = self.due, {}
+        flush_all(list(due))
 
     def closing(self, stream: str, last: Frame | None) -> Frame | None:
         if last is not None and stream in self.outputs:
@@ -70,8 +77,8 @@ class Json(Element):
             self.outputs.popitem()[1].close()
 
     def _open(self, stream: str, live: bool) -> LineFile:
-        if self.path == STDOUT:
-            return LineFile(STDOUT)
+        if self.path == STDOUT:  # one for all streams
+            return next(iter(self.outputs.values()), None) or LineFile(STDOUT)
         path = stream_path(self.path, stream, self.several)
         if self.used.get(path, stream) != stream:  # it belongs to one that came alone before
             path = stream_path(self.path, stream, several=True)

@@ -58,6 +58,18 @@ class WritesFrames(Element):
             raise OutputError("out.bin", OSError(errno.ENOSPC, "No space left on device"))
 
 
+class WritesItems(Element):
+    writes: ClassVar[bool] = True
+    waiting: list[int] = state(list)
+
+    def process_frame(self, frame: Any) -> None:
+        self.waiting.append(frame.index)
+
+    def finish_item(self) -> None:
+        if 2 in self.waiting:
+            raise OutputError("out.bin", OSError(errno.ENOSPC, "No space left on device"))
+
+
 class Keep(Element):
     items: list[Any] = state(list)
 
@@ -83,8 +95,12 @@ def pipeline(*elements: Element, **settings: Any) -> tuple[Pipeline, list[Any]]:
 
 
 @pytest.mark.parametrize(
-    "make", [*(lambda p=place: Writes(fail=p) for place in ("start", "process", "after", "end", "close")), WritesFrames]
-)
+    "make",
+    [
+        *(lambda p=place: Writes(fail=p) for place in ("start", "process", "after", "end", "close")), WritesFrames,
+        WritesItems,
+    ],
+)  # fmt: skip
 def test_frames_pass_by_a_broken_output_and_none_is_lost(make: Callable[[], Element]) -> None:
     keep = Keep()
     made, passed = pipeline(make(), keep)

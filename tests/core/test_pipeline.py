@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from toys import (
@@ -247,6 +247,38 @@ def test_stream_error_in_a_bundle_takes_that_streams_frames_out():
     frames = [frame for group in sink.got for frame in group.frames]
     assert [f.index for f in frames if f.stream == "a"] == list(range(20))
     assert [f.index for f in frames if f.stream == "b"] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("on_error", ["fail", "skip"])
+def test_an_item_is_finished_after_its_frames_and_goes_on_whatever_fails(on_error: Any):
+    class Careful(Element):
+        log: ClassVar[list[Any]] = []
+
+        def process_frame(self, frame: Num) -> None:
+            self.log.append(frame.index)
+            if frame.index == 1:
+                raise StreamError("b", "no more") if frame.stream == "b" else ValueError("odd")
+
+        def finish_item(self) -> None:
+            self.log.append("finished")
+            raise ValueError("full")
+
+    class Three(Element):
+        threaded = True
+
+        def process(self, item: Num) -> Iterator[Group]:
+            yield Group([Num("a", 0), Num("b", 1), Num("a", 1), Num("a", 2)])
+
+    graph, _ = chain(Three(), careful := Careful(), sink := Sink(), on_error=on_error)
+    pipeline = Pipeline(graph)
+    if on_error == "skip":
+        run(pipeline, Count(count=1))
+        assert [[frame.index for frame in group.frames] for group in sink.got] == [[0, 2]]
+        assert [m.text for m in pipeline.errors] == ["e1: b: no more"] and pipeline.stats()["e1"].skipped == 2
+    else:
+        with pytest.raises(ElementError, match="odd"):
+            run(pipeline, Count(count=1))
+    assert careful.log == [0, 1, 1, 2, "finished"]
 
 
 @pytest.mark.parametrize("again", [False, True])

@@ -39,6 +39,7 @@ def feed(element: Json, stream: str, *numbers: int) -> None:
     for n in numbers:
         objects = [Object(box((n, 1, 5, 6)), 0, "car", 0.5, 1)]
         element.process_frame(Frame(stream, n, n * 40, PICTURE, objects=objects))
+    element.finish_item()
 
 
 def numbers(path: Path) -> list[int]:
@@ -112,6 +113,28 @@ def test_live_streams_are_written_at_once(tmp_path: Path) -> None:
     feed(element, "x", 0)
     assert numbers(tmp_path / "out.jsonl") == [0]
     element.close()
+
+
+class Walk(Source):
+    """Two live frames."""
+
+    name: str
+
+    def read(self) -> Iterator[Any]:
+        yield StreamStart(self.name, CAPS, live=True)
+        for n in range(2):
+            yield Frame(self.name, n, n * 40_000_000, PICTURE)
+
+
+def test_a_batch_of_live_streams_is_written_before_it_goes_on(tmp_path: Path) -> None:
+    written: list[tuple[str, int, list[int]]] = []
+
+    def look(frame: Frame) -> None:
+        written.append((frame.stream, frame.index, numbers(tmp_path / f"{frame.stream}.jsonl")))
+
+    flow = millrace.open(Walk(name="a"), Walk(name="b"), name=["a", "b"]).batch(size=4, timeout=5.0)
+    flow.json(path=str(tmp_path / "{stream}.jsonl")).each(look).run()
+    assert sorted(written) == [(stream, n, [0, 1]) for stream in "ab" for n in range(2)]
 
 
 def test_stdout_takes_all_streams(capsysbinary: pytest.CaptureFixture[bytes]) -> None:

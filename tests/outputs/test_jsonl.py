@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import pytest
 
 from millrace.core.errors import MillraceError, OutputError
 from millrace.media import Event, Frame, Image, Object, box
-from millrace.outputs.jsonl import BUFFER, LineFile, frame_line, schema, stream_path
+from millrace.outputs import jsonl
+from millrace.outputs.jsonl import BUFFER, LineFile, flush_all, frame_line, schema, stream_path
 
 PICTURE = Image("GRAY8", [np.zeros((36, 64), np.uint8)], 64, 36)
 
@@ -113,6 +116,100 @@ def test_a_full_disk_is_noticed_at_the_end_too() -> None:
     with pytest.raises(OutputError, match="No space left"):
         file.close()
     file.close()
+
+
+@pytest.fixture(params=["C", "Python"])
+def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "Python":
+        monkeypatch.setattr(jsonl, "_write", None)
+    elif jsonl._write is None:
+        pytest.skip("the C part is not built")
+    return str(request.param)
+
+
+def test_several_files_are_written_together(by: str, tmp_path: Path) -> None:
+    files = [LineFile(str(tmp_path / str(n)), eager=n != 2) for n in range(20)]
+    for n, file in enumerate(files):
+        assert file.keep(f"{n}\n") == (n != 2)
+        file.keep("x" * n * 10_000)
+        assert (tmp_path / str(n)).read_text() == "", "nothing before its time"
+    flush_all(files)
+    flush_all(files)
+    flush_all([])
+    for n, file in enumerate(files):
+        assert (tmp_path / str(n)).read_text() == f"{n}\n" + "x" * n * 10_000
+        file.close()
+
+
+def test_of_several_files_those_that_fail_are_told_one_by_one(by: str, tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    for n in range(2):
+        (tmp_path / f"full{n}").symlink_to("/dev/full")
+    files = [LineFile(str(tmp_path / name), append=True, eager=True) for name in ("a", "full0", "b", "full1", "c")]
+    told = []
+    for n in range(4):
+        for file in files:
+            file.keep(f"{n}\n")
+        try:
+            flush_all([file for file in files if not file.failed])
+        except OutputError as error:
+            told.append(str(error))
+    assert [text.split(":")[0] for text in told] == [f"cannot write {tmp_path / f'full{n}'}" for n in range(2)]
+    assert all("No space left on device" in text for text in told)
+    assert [file.failed for file in files] == [False, True, False, True, False]
+    for file in files:
+        file.close()
+        assert file.failed or Path(file.path).read_text() == "0\n1\n2\n3\n"
+
+
+def test_what_could_not_be_written_of_several_files_is_tried_again(tmp_path: Path) -> None:
+    if jsonl._write is None or not Path("/dev/full").exists():
+        pytest.skip("needs the C part and /dev/full")
+    files = [LineFile("/dev/full"), LineFile("/dev/full"), LineFile(str(tmp_path / "a"))]
+    for file in files:
+        file.keep("0\n")
+    with pytest.raises(OutputError):
+        flush_all(files)
+    with pytest.raises(OutputError, match="No space left"):
+        files[1].close()
+    for file in files:
+        file.close()
+    assert (tmp_path / "a").read_text() == "0\n"
+
+
+def test_a_reader_that_is_slow_gets_all(tmp_path: Path) -> None:
+    """More than a pipe holds: it is written in several calls, while another thread needs Python's lock to read."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    got = bytearray()
+
+    def read() -> None:
+        with open(pipe, "rb") as stream:
+            while part := stream.read(5_000):
+                got.extend(part)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    files = [LineFile(str(pipe), eager=True), LineFile(str(tmp_path / "a"), eager=True)]
+    text = "".join(f"{n}\n" for n in range(100_000))
+    for file in files:
+        file.keep(text)
+    flush_all(files)
+    for file in files:
+        file.close()
+    reader.join(20)
+    assert not reader.is_alive() and got.decode() == text == (tmp_path / "a").read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "error"), [([("a", b"")], TypeError), ([(1, "text")], TypeError), ([1], TypeError), (1, TypeError)]
+)
+def test_pieces_that_are_none(given: Any, error: type[Exception]) -> None:
+    if jsonl._write is None:
+        pytest.skip("the C part is not built")
+    with pytest.raises(error):
+        jsonl._write.write_all(given)
 
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
