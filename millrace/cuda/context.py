@@ -77,6 +77,15 @@ def count() -> int:
         return 0
 
 
+def bus_ids() -> list[str]:
+    """Where on the PCI bus the GPUs are that this process sees, cuda:0 first; raises what `count` and `check` do."""
+    places = []
+    for number in range(count()):
+        place = check(driver().cuDeviceGetPCIBusId(32, check(driver().cuDeviceGet(number))))
+        places.append(place.split(b"\0")[0].decode())
+    return places
+
+
 def driver() -> Any:
     """The module cuda.bindings.driver."""
     try:

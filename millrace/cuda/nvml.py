@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ..core.errors import MillraceError
+
 
 class Gpu(NamedTuple):
-    """One GPU, by NVML's number: that of `cuda:N` unless CUDA_VISIBLE_DEVICES or CUDA_DEVICE_ORDER say otherwise."""
+    """One GPU, by the number of its `cuda:N`."""
 
     number: int
     name: str
@@ -35,9 +37,7 @@ class Nvml:
 
     def __init__(self, library: Any) -> None:
         self._library = library
-        self._handles: list[Any] = [
-            library.nvmlDeviceGetHandleByIndex(number) for number in range(library.nvmlDeviceGetCount())
-        ]
+        self._handles = _handles(library)
         self.driver = _text(library.nvmlSystemGetDriverVersion())
         version = library.nvmlSystemGetCudaDriverVersion()
         self.cuda = f"{version // 1000}.{version % 1000 // 10}"  # the newest CUDA that the driver knows
@@ -79,6 +79,20 @@ class Nvml:
             return call(handle)
         except self._library.NVMLError:
             return None
+
+
+def _handles(library: Any) -> list[Any]:
+    """Of the GPUs that CUDA has here, in its order: CUDA_VISIBLE_DEVICES may hide some, and this library counts all, by
+    their places on the bus. Without cuda-bindings that is all there is to go by."""
+    from .context import bus_ids
+
+    try:
+        places = bus_ids()
+    except (MillraceError, RuntimeError):
+        places = []
+    if places:
+        return [library.nvmlDeviceGetHandleByPciBusId(place) for place in places]
+    return [library.nvmlDeviceGetHandleByIndex(number) for number in range(library.nvmlDeviceGetCount())]
 
 
 def open_nvml() -> Nvml | str:

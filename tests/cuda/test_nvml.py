@@ -7,6 +7,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from millrace.cuda import context
+from millrace.cuda.context import bus_ids
 from millrace.cuda.nvml import Nvml, open_nvml, said
 
 
@@ -40,6 +42,41 @@ def played(gpus: int = 2, decoder: bool = True, driver: bool = True) -> ModuleTy
     library.nvmlDeviceGetDecoderUtilization = decode
     library.nvmlDeviceGetEncoderUtilization = lambda handle: [0, 1000]
     return library
+
+
+@pytest.fixture(autouse=True)
+def no_cuda(monkeypatch):
+    """Where the test says nothing else, also on a machine that has some."""
+    monkeypatch.setattr(context, "bus_ids", lambda: [])
+
+
+@pytest.mark.parametrize(
+    ("places", "shown"), [(["0000:C1:00.0", "0000:41:00.0"], [2, 1]), (["0000:41:00.0"], [1]), ([], [0, 1, 2])]
+)
+def test_gpus_are_counted_as_cuda_does(monkeypatch, places, shown):
+    """Which CUDA_VISIBLE_DEVICES=2,1 or 1 had it do; [] where there is no CUDA to be asked."""
+    library, bus = played(gpus=3), ["0000:01:00.0", "0000:41:00.0", "0000:C1:00.0"]
+    library.nvmlDeviceGetHandleByPciBusId = bus.index
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    monkeypatch.setattr(context, "bus_ids", lambda: places)
+    nvml = open_nvml()
+    assert isinstance(nvml, Nvml)
+    assert [(each.number, each.name) for each in nvml.gpus()] == [
+        (number, f"NVIDIA Test {index}") for number, index in enumerate(shown)
+    ]
+    assert [each.gpu for each in nvml.usage()] == [40 + index for index in shown]
+
+
+def test_places_on_the_bus(monkeypatch):
+    played = SimpleNamespace(
+        cuInit=lambda flags: (0,), cuDeviceGetCount=lambda: (0, 2), cuDeviceGet=lambda number: (0, number),
+        cuDeviceGetPCIBusId=lambda length, device: (0, f"0000:{device}1:00.0\0".encode().ljust(length)),
+    )  # fmt: skip
+    monkeypatch.setattr(context, "need_driver", lambda device: None)
+    monkeypatch.setattr(context, "driver", lambda: played)
+    assert bus_ids() == ["0000:01:00.0", "0000:11:00.0"]
+    monkeypatch.setattr(played, "cuDeviceGetCount", lambda: (100,))
+    assert bus_ids() == []
 
 
 def test_what_is_there(monkeypatch):
