@@ -26,7 +26,6 @@ from .calls import Calls
 
 Priority = Literal["high", "middle", "low"]  # decoding, preparing pictures, networks
 
-_SWITCH_INTERVAL = 0.0005  # seconds; with Python's 5 ms a busy thread keeps the decoding threads from the GIL
 _OBJECTS = 20_000  # more than the pictures of a batch have; none of them is garbage that needs a collector
 _MPS = "CUDA_MPS_PIPE_DIRECTORY"  # set where several processes share a GPU by NVIDIA's server for that
 _FULL = "its memory is full or, under MPS, its queues are: set CUDA_DEVICE_MAX_CONNECTIONS=2, or run fewer processes"
@@ -141,7 +140,6 @@ class Gpu:
         except RuntimeError as error:
             raise ConfigError(f"device {self.name} takes no further process ({error}): {_FULL}") from None
         self.calls = Calls()
-        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL))
         self._collect_less()
         self.use()
         least, greatest = check(self.driver.cuCtxGetStreamPriorityRange())
