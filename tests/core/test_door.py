@@ -232,3 +232,56 @@ def test_what_came_before_a_live_stream_could_begin_has_time_and_a_bound(monkeyp
     now[0] += 1.1
     assert link.room("a")
     link.close()
+
+
+def test_what_is_not_worked_off_at_a_door_is_no_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("millrace.core.link.time.monotonic", lambda: now[0])
+    channel = Channel(16, rotate=True)
+    link = Link(channel, "drop_oldest", burst=128)
+    link.push(StreamStart("a", Caps("x"), live=True))
+    drain(channel)
+
+    def send(count: int, take: int) -> list[int]:
+        """Packets at 30 a second with a key picture each second, of which so many of 30 are taken."""
+        depths = []
+        for n in range(count):
+            link.push(Piece(n, n % 30 == 0))
+            now[0] += 1 / 30
+            if n % 30 < take:
+                channel.take()
+            depths.append(channel.depth("a"))
+        return depths
+
+    assert max(send(120, 0)) == 120 and channel.drops == 0, "a burst"
+    assert send(180, 30)[-1] == 120 and channel.drops == 0, "nine seconds of it in all"
+    assert max(send(600, 20)[60:]) <= 32 and channel.drops > 0, "it does not get less: no burst"
+    for _ in range(40):
+        channel.take()
+    before = channel.drops
+    assert max(send(60, 10)) <= 32 and channel.drops > before, "nor soon after it is in time"
+    for _ in range(40):
+        channel.take()
+    send(15 * 30, 30)
+    before = channel.drops
+    assert max(send(60, 0)) == 60 and channel.drops == before, "but later it may have one again"
+    link.close()
+
+
+def test_a_burst_that_is_worked_off_slowly_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("millrace.core.link.time.monotonic", lambda: now[0])
+    channel = Channel(16, rotate=True)
+    link = Link(channel, "drop_oldest", burst=128)
+    link.push(StreamStart("a", Caps("x"), live=True))
+    drain(channel)
+    for _ in range(5):  # one after the other
+        for n in range(120):
+            link.push(Piece(n, n % 30 == 0))
+        while channel.depth("a") > 3:
+            link.push(Piece(1, False))
+            now[0] += 1 / 30
+            for _ in range(2):
+                channel.take()
+    assert channel.drops == 0
+    link.close()
