@@ -22,6 +22,7 @@ from pathlib import Path
 
 from against_the_loop import the_loop
 
+from millrace.elements.infer import Infer
 from millrace.summary import Run
 
 KINDS = ("default", "built", "default, infer only", "built, infer only", "loop")
@@ -35,7 +36,10 @@ def millrace(clip: str, model: str, engine: str, out: str, codec: str, only: boo
     flow = flow.discard() if only else flow.draw(trails=0).encode(codec=codec).file(f"{out}/o.mp4", sound=False)
     run = Run(flow.plan)
     summary = run.run()
-    opened = run.pipeline.graph.nodes["infer"].element.loaded.opened  # type: ignore[attr-defined]
+    infer = run.pipeline.graph.nodes["infer"].element
+    assert isinstance(infer, Infer)
+    opened = infer.loaded.opened
+    assert opened is not None
     frames = sum(stream.frames_in for stream in summary.streams.values())
     return frames, opened.built.engine.label if opened.built else "the default"
 

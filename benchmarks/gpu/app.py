@@ -42,8 +42,9 @@ def work(arguments: argparse.Namespace) -> None:
     from threads import Threads, samples, shares
 
     from millrace.core import Pipeline
+    from millrace.cuda.context import gpu
 
-    common.gpu(common.DEVICE)
+    gpu(common.DEVICE)
     if arguments.interval:
         sys.setswitchinterval(arguments.interval)
     classifiers = [f"{arguments.models}/classifier{n}.yaml" for n in range(arguments.classifiers)]

@@ -37,6 +37,7 @@ def feeds(clip: str, loaded: LoadedModel) -> list[Any]:
     for item in items:
         for found in decoder.decode(item):
             tensor, _ = imaging.to_tensor([found.image], loaded.spec)
+            assert tensor.ready is not None
             tensor.ready.synchronize()
             pictures.append(torch.as_tensor(tensor, device=DEVICE).clone())
             torch.cuda.synchronize()
@@ -72,7 +73,7 @@ def rounds(loaded: LoadedModel, batches: list[Any], read: bool) -> dict[str, flo
 
 
 def way(out: Out, clip: str, model: str, name: str, precision: str) -> None:
-    options = {"precision": precision, "graphs": [BATCH]}
+    options: dict[str, Any] = {"precision": precision, "graphs": [BATCH]}
     loaded = load_model(model, DEVICE, tensors=None, **options, **WAYS[name])
     try:
         batches = feeds(clip, loaded)
