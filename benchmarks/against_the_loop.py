@@ -76,7 +76,8 @@ def the_loop(clips: list[str], model: str, out: str, threads: int, spin: bool) -
             writers[i].write(frame)
             frames += 1
     for writer in writers:
-        writer.release()
+        if writer is not None:  # else its clip had no picture
+            writer.release()
     return frames
 
 

@@ -33,7 +33,7 @@ def run(server: Server, folder: Path, count: int, kills: int, topic: str = TOPIC
     started = time.perf_counter()
     marks = {count * (n + 1) // (kills + 1) // 10 * 10 for n in range(kills)}
     for n in range(0, count, 10):
-        delivery.accept([Message(f"{kills}-{i}", topic, f"cam{i % KEYS}", BODY) for i in range(n, n + 10)])
+        delivery.accept([Message(f"{kills}-{i}", topic, f"cam{i % KEYS}", BODY) for i in range(n, min(n + 10, count))])
         if n in marks:
             server.kill()
             time.sleep(OUTAGE)

@@ -97,7 +97,7 @@ class Seen:
     """What passes the last element."""
 
     def __init__(self) -> None:
-        self.frames = self.objects = self.batches = 0
+        self.frames = self.before = self.objects = self.batches = 0
         self.counting = False
         self.waits: list[int] = []
 
@@ -113,6 +113,7 @@ class Seen:
             self.objects += sum([found.id is not None for frame in frames[:1] for found in frame.objects])
 
     def begin(self) -> None:
+        self.objects, self.batches, self.waits = 0, 0, []  # of this window, not of those with fewer streams
         self.before, self.counting = self.frames, True
 
     def end(self, took: float) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from common import BATCH, DEVICE, Out, guarded, packets
 
+from millrace.core.caps import Caps
 from millrace.cuda.context import gpu
 from millrace.decoders.nvdec import open_decoder
 from millrace.elements._model import LoadedModel, load_model
@@ -35,6 +36,8 @@ def feeds(clip: str, loaded: LoadedModel) -> list[Any]:
     items, imaging, pictures = packets(clip, "a", loop=True), open_imaging(DEVICE), []
     decoder = open_decoder(next(items), DEVICE)
     for item in items:
+        if isinstance(item, Caps):  # the clip begins again: the same decoder goes on
+            continue
         for found in decoder.decode(item):
             tensor, _ = imaging.to_tensor([found.image], loaded.spec)
             assert tensor.ready is not None

@@ -134,12 +134,14 @@ def on_gpu(there: Any, work: Callable[[], Any], rounds: int = 30) -> float:
 
     took: list[float] = []
     launcher.launch = timed
-    for _ in range(rounds):
-        events.clear()
-        work()
-        stream.synchronize()
-        took.append(sum(check(driver.cuEventElapsedTime(*pair)) for pair in events) * 1e3)
-    del launcher.launch
+    try:
+        for _ in range(rounds):
+            events.clear()
+            work()
+            stream.synchronize()
+            took.append(sum(check(driver.cuEventElapsedTime(*pair)) for pair in events) * 1e3)
+    finally:  # else what is measured next would wait for each kernel
+        del launcher.launch
     return statistics.median(took)
 
 
@@ -155,6 +157,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--device", default="cuda:0")
     arguments = parser.parse_args()
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)  # cv2.imwrite says nothing where there is none
     there, here, picture = Uploader(gpu(arguments.device)), open_cpu(), first(arguments.clip)
     up = there.upload(picture).share()
     for name, work in OPERATIONS.items():
