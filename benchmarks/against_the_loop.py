@@ -35,10 +35,10 @@ def the_loop(clips: list[str], model: str, out: str, threads: int, spin: bool) -
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     height, width = session.get_inputs()[0].shape[2:]
     grids, strides = [], []
-    for stride in (8, 16, 32):
-        y, x = np.meshgrid(np.arange(height // stride), np.arange(width // stride), indexing="ij")
+    for step in (8, 16, 32):
+        y, x = np.meshgrid(np.arange(height // step), np.arange(width // step), indexing="ij")
         grids.append(np.stack([x, y], 2).reshape(-1, 2))
-        strides.append(np.full((y.size, 1), stride))
+        strides.append(np.full((y.size, 1), step))
     grid, stride = np.concatenate(grids), np.concatenate(strides)
     captures = [cv2.VideoCapture(clip) for clip in clips]
     writers: list[Any] = [None] * len(clips)
@@ -76,7 +76,8 @@ def the_loop(clips: list[str], model: str, out: str, threads: int, spin: bool) -
             writers[i].write(frame)
             frames += 1
     for writer in writers:
-        writer.release()
+        if writer is not None:  # else its clip had no picture
+            writer.release()
     return frames
 
 

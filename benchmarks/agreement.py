@@ -19,6 +19,7 @@ import av
 from reference_check import ENOUGH, LOW, Comparison, Reference, Row, compare, results
 
 import millrace
+from millrace.media import Object
 
 SURE = 100  # boxes
 
@@ -32,7 +33,12 @@ def count(clip: Path) -> int:
 def ours(clip: Path, model: Path, every: int) -> Iterator[list[Row]]:
     """The boxes of every frame: none where nothing was inferred."""
     for frame in millrace.open(str(clip)).infer(str(model), confidence=LOW, every=every):
-        yield [(*map(float, found.box), found.confidence, found.class_id) for found in frame.objects]
+        yield [row_of(found) for found in frame.objects]
+
+
+def row_of(found: Object) -> Row:
+    x1, y1, x2, y2 = map(float, found.box)
+    return x1, y1, x2, y2, found.confidence, found.class_id
 
 
 def shares(comparison: Comparison) -> str:

@@ -55,7 +55,7 @@ def made(seed: int) -> Scene:
     layout, edge = scene.layout, scene.layout.pavement
     whole = scene.area(-edge, edge, INSET)
     pavement, right = scene.area(layout.road + 0.1, edge, INSET), scene.area(layout.lane, layout.road, INSET)
-    settings = {
+    settings: dict[str, Any] = {
         "lines": {"door": {"points": [list(p) for p in scene.line]}},
         "zones": {
             "all": {"points": [list(p) for p in whole], "loiter": LOITER, "stopped": STOPPED},
@@ -159,7 +159,8 @@ def note(out: Result, scene: Scene, frame: Frame, fps: int) -> None:
         out.events.append(Happening(time - late, event.kind, event.name, event.direction))
     out.crowded += sum(rule["values"].get("crowded", False) for rule in frame.extras["analytics"]) / fps
     for found in frame.objects:
-        said, key = found.extras.get("analytics", {}), found.extras.get("truth")
+        said: dict[str, Any] = found.extras.get("analytics", {})
+        key: Any = found.extras.get("truth")
         start, end = scene.pauses.get(key, (-9.0, -9.0))
         if "speed" in said and "all" in said.get("zones", ()) and not start - 0.2 < time < end + 1.2:
             out.speeds[key].append(said["speed"])
@@ -167,7 +168,9 @@ def note(out: Result, scene: Scene, frame: Frame, fps: int) -> None:
 
 def row(scenes: list[Scene], fps: int, detector: str) -> list[str]:
     """A line of the table, over all scenes."""
-    true, wrong, crossings = Counter(), Counter(), Counter()
+    true: Counter[tuple[str, str | None]] = Counter()
+    wrong: Counter[str] = Counter()
+    crossings: Counter[tuple[str, str]] = Counter()
     dwell = np.zeros(2)
     crowded = np.zeros(2)
     errors: list[float] = []
@@ -189,7 +192,7 @@ def row(scenes: list[Scene], fps: int, detector: str) -> list[str]:
         dwell += (scene.dwell, sum(each["visits"] * each["mean"] for each in stay.values()))
         crowded += (scene.crowded, result.crowded)
         errors += [
-            abs(np.mean(v) / scene.speeds[k] - 1) for k, v in result.speeds.items() if len(v) >= max(3, fps // 3)
+            abs(float(np.mean(v)) / scene.speeds[k] - 1) for k, v in result.speeds.items() if len(v) >= max(3, fps // 3)
         ]
     lines = true["line", "in"] + true["line", "out"]
     cells = [f"{wrong['line']} of {lines} ({100 * wrong['line'] / lines:.1f} %)"]

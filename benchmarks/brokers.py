@@ -19,7 +19,7 @@ from millrace.brokers import open_broker
 from millrace.brokers.base import Message
 from millrace.brokers.delivery import Delivery
 from millrace.brokers.spool import Spool
-from millrace.testing.brokers import SERVERS, TOPIC, Server
+from millrace.testing.brokers import SERVERS, TOPIC, Received, Server
 
 KEYS = 4
 OUTAGE = 1.0  # seconds that the broker is away
@@ -33,7 +33,7 @@ def run(server: Server, folder: Path, count: int, kills: int, topic: str = TOPIC
     started = time.perf_counter()
     marks = {count * (n + 1) // (kills + 1) // 10 * 10 for n in range(kills)}
     for n in range(0, count, 10):
-        delivery.accept([Message(f"{kills}-{i}", topic, f"cam{i % KEYS}", BODY) for i in range(n, n + 10)])
+        delivery.accept([Message(f"{kills}-{i}", topic, f"cam{i % KEYS}", BODY) for i in range(n, min(n + 10, count))])
         if n in marks:
             server.kill()
             time.sleep(OUTAGE)
@@ -70,7 +70,7 @@ def measure(name: str, count: int, kills: int) -> str:
     )
 
 
-def _ordered(got: list, key: str) -> bool:
+def _ordered(got: list[Received], key: str) -> bool:
     """Whether first arrivals of one key are in the order of sending."""
     order = [tuple(map(int, each.id.split("-"))) for each in got if each.key == key]
     return order == sorted(order) or list(dict.fromkeys(order)) == sorted(set(order))

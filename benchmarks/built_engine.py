@@ -22,6 +22,7 @@ from pathlib import Path
 
 from against_the_loop import the_loop
 
+from millrace.elements.infer import Infer
 from millrace.summary import Run
 
 KINDS = ("default", "built", "default, infer only", "built, infer only", "loop")
@@ -35,7 +36,10 @@ def millrace(clip: str, model: str, engine: str, out: str, codec: str, only: boo
     flow = flow.discard() if only else flow.draw(trails=0).encode(codec=codec).file(f"{out}/o.mp4", sound=False)
     run = Run(flow.plan)
     summary = run.run()
-    opened = run.pipeline.graph.nodes["infer"].element.loaded.opened  # type: ignore[attr-defined]
+    infer = run.pipeline.graph.nodes["infer"].element
+    assert isinstance(infer, Infer)
+    opened = infer.loaded.opened
+    assert opened is not None
     frames = sum(stream.frames_in for stream in summary.streams.values())
     return frames, opened.built.engine.label if opened.built else "the default"
 
@@ -65,6 +69,11 @@ def run(kind: str, args: argparse.Namespace) -> dict[str, float]:
     return {**result, "fps": result["frames"] / result["seconds"], "cpu": result["cpu"] / result["frames"]}
 
 
+def base_of(kind: str) -> str:
+    """What it is compared with."""
+    return "default, infer only" if kind.endswith("only") else "default"
+
+
 def main() -> None:
     data = Path(os.environ.get("MILLRACE_TEST_DATA", "data"))
     parser = argparse.ArgumentParser(description=__doc__)
@@ -84,13 +93,15 @@ def main() -> None:
         print("left out: set MILLRACE_TEST_DATA, or name a --clip and a --model")
         return None
     kinds = list(args.kinds)
+    if lacking := {base_of(kind) for kind in kinds} - set(kinds):
+        parser.error(f"--kinds: the ratios are to {', '.join(sorted(lacking))}")
     results: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     for number in range(args.rounds):
         for kind in kinds[number % len(kinds) :] + kinds[: number % len(kinds)]:
             results[kind].append(run(kind, args))
     print(f"{Path(args.clip).name}, {Path(args.model).name}, {args.codec}, medians of {args.rounds} rounds")
     for kind, rows in results.items():
-        base = results["default, infer only" if kind.endswith("only") else "default"]
+        base = results[base_of(kind)]
         fps, cpu = (statistics.median(row[key] for row in rows) for key in ("fps", "cpu"))
         ratio = statistics.median(a["fps"] / b["fps"] for a, b in zip(rows, base, strict=True))
         cheaper = statistics.median(b["cpu"] / a["cpu"] for a, b in zip(rows, base, strict=True))

@@ -107,7 +107,8 @@ def run(data: Path, clip: str, frames: int, wait: bool = True) -> Result:
     result = Result()
     with tempfile.TemporaryDirectory() as folder:
         first, colour, kind = write_files(Path(folder), data)
-        counters = [Counting(model=path, **({} if wait else {"on": {"wait": False}})) for path in (colour, kind)]
+        more: dict[str, Any] = {} if wait else {"on": {"wait": False}}
+        counters = [Counting(model=path, **more) for path in (colour, kind)]
         flow = millrace.open(str(data / clip)).infer(first).track()
         flow = flow.add(counters[0], "colours").add(counters[1], "types")
         for frame in islice(flow, frames):

@@ -112,6 +112,7 @@ def read(folder: Path) -> tuple[list[File], Counter[str]]:
     with open(folder / "INDEX.csv", newline="", encoding="utf-8") as index:
         for row in csv.DictReader(index):
             path = folder / row["path"]
+            kind = None  # where finding it out fails
             try:
                 kind = kind_of(path)
                 if kind not in CHECKS:

@@ -15,7 +15,6 @@ import argparse
 import csv
 import os
 import re
-import sys
 import tempfile
 from pathlib import Path
 
@@ -214,4 +213,4 @@ def outputs(line: Line) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -19,6 +19,7 @@ from millrace.imaging.palette import colour_of
 from millrace.media import Image
 
 WIDTH, HEIGHT, BOXES, PICTURES, ROUNDS = 1920, 1080, 20, 30, 5
+Things = list[tuple[list[float], int, str]]  # box, key of the colour, caption
 
 
 def scene(rng: np.random.Generator) -> Image:
@@ -29,7 +30,7 @@ def scene(rng: np.random.Generator) -> Image:
     return Image("I420", planes, WIDTH, HEIGHT, read_only=True)
 
 
-def captions(rng: np.random.Generator) -> list[tuple[list[float], int, str]]:
+def captions(rng: np.random.Generator) -> Things:
     corners = rng.uniform((0, 30), (WIDTH - 200, HEIGHT - 200), (BOXES, 2))
     sizes = rng.uniform(60, 190, (BOXES, 2))
     return [
@@ -38,7 +39,7 @@ def captions(rng: np.random.Generator) -> list[tuple[list[float], int, str]]:
     ]
 
 
-def ours(image: Image, things: list[tuple[list[float], int, str]]) -> None:
+def ours(image: Image, things: Things) -> None:
     canvas = open_imaging().canvas(image)
     for box, key, text in things:
         colour = colour_of(key)
@@ -46,7 +47,7 @@ def ours(image: Image, things: list[tuple[list[float], int, str]]) -> None:
         canvas.text(text, (box[0], box[1] - 27), (255, 255, 255), 27, colour)
 
 
-def with_bgr(image: Image, things: list[tuple[list[float], int, str]]) -> None:
+def with_bgr(image: Image, things: Things) -> None:
     joined = np.concatenate([plane.reshape(-1) for plane in image.planes]).reshape(HEIGHT * 3 // 2, WIDTH)
     picture = cv2.cvtColor(joined, cv2.COLOR_YUV2BGR_I420)
     for box, key, text in things:
@@ -59,7 +60,7 @@ def with_bgr(image: Image, things: list[tuple[list[float], int, str]]) -> None:
     cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
 
 
-def seconds(draw: Callable[[Image, list[tuple[list[float], int, str]]], None], image: Image, work: list) -> float:
+def seconds(draw: Callable[[Image, Things], None], image: Image, work: list[Things]) -> float:
     start = time.process_time()
     for things in work:
         draw(image, things)

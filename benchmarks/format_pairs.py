@@ -23,9 +23,18 @@ sys.path.insert(0, str(ROOT))
 from millrace import devices  # noqa: E402
 
 Picture = np.ndarray
+
+
+def read(path: Path) -> Picture:
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise SystemExit(f"{path} is no picture")
+    return np.asarray(picture)
+
+
 DATA = Path(os.environ["MILLRACE_TEST_DATA"])
 _PATHS = [path for path in sorted((DATA / "golden").glob("*.*")) if path.suffix in (".png", ".jpg")]
-PICTURES = [cv2.imread(str(path)) for path in _PATHS]
+PICTURES = [read(path) for path in _PATHS]
 ONE = next(picture for picture, path in zip(PICTURES, _PATHS, strict=True) if path.stem == "one_f300")
 STREET_NET = f"{ROOT}/benchmarks/street_net.py:Exported"
 
@@ -33,7 +42,8 @@ STREET_NET = f"{ROOT}/benchmarks/street_net.py:Exported"
 def run(path: Path | str, feed: Picture, **options: Any) -> dict[str, Any]:
     runtime = devices.load_runtime(path, "cpu", **options)
     try:
-        return runtime.run({runtime.inputs[0].name: feed})
+        found: dict[str, Any] = runtime.run({runtime.inputs[0].name: feed})
+        return found
     finally:
         runtime.close()
 

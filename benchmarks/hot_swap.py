@@ -1,6 +1,6 @@
 """Models that change under a live, paced source: frames lost, order, and the longest gap between two outputs.
 
-    python benchmarks/hot_swap.py [--fps 25] [--seconds 30] [--clip CLIP] [--model MODEL] [--other MODEL]
+    python benchmarks/hot_swap.py [--fps 25] [--rest 6] [--clip CLIP] [--model MODEL] [--other MODEL]
 
 A live source pushes the frames of a clip at a steady rate. Meanwhile the model is set to another one and back
 (Pipeline.set), its file is replaced by a new one, by a broken one and by a good one again, and last an engine is built
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import millrace
+from millrace.elements.infer import Infer
 from millrace.media import Frame
 
 
@@ -83,6 +84,7 @@ def work(args: argparse.Namespace, folder: Path) -> None:
     warnings: list[str] = []
     run.pipeline.bus.subscribe(lambda message: warnings.append(message.text) if message.kind == "warning" else None)
     element = run.pipeline.graph.nodes["infer"].element
+    assert isinstance(element, Infer)
     pushed, stop = [0], threading.Event()
 
     def push() -> None:
@@ -105,12 +107,16 @@ def work(args: argparse.Namespace, folder: Path) -> None:
         time.sleep(args.rest)
         rows.append((name if came else f"{name}: did not come", took, watch.longest(began, time.perf_counter())))
 
+    def built() -> bool:
+        opened = element.loaded.opened
+        return opened is not None and opened.built is not None
+
     def replace(path: str) -> None:
         new = shutil.copy(path, folder / "new.onnx")
         os.replace(new, model)
 
     wait_for(lambda: len(watch.times) > 10, 20)
-    part("engine built beside it", lambda: None, lambda: element.loaded.opened.built is not None, args.longest)
+    part("engine built beside it", lambda: None, built, args.longest)
     part("nothing changes", lambda: None, lambda: True)
     before = [element.loaded]
 

@@ -56,7 +56,7 @@ def main() -> int:
         folder = Path(name)
         gallery = folder / "people"
         gallery.mkdir()
-        wanted = {}
+        wanted: dict[int, str] = {}
         for number, (first, last) in enumerate(times[:-1]):
             third = (last - first) // 3
             wanted |= {(first + third * n // 4) // STEP * STEP: f"person{number}-{n}.png" for n in (1, 2, 3)}

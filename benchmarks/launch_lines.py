@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -328,4 +327,4 @@ def outputs(line: Line) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

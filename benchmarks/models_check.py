@@ -79,9 +79,11 @@ def plates(data: Path) -> str:
         right = characters = same = 0
         for n, row in enumerate(rows):
             pixels = cv2.imread(str(data / "plates/images" / row["file"]))
+            assert pixels is not None, row["file"]
             frame = Frame("a", n, 0, Image("BGR", [pixels], pixels.shape[1], pixels.shape[0]))
-            out = [*element.process(frame), *element.flush("a")]
-            text = out[0].readings[0].text or ""
+            out = [*element.process(frame), *element.flush("a")][0]
+            assert isinstance(out, Frame)
+            text = out.readings[0].text or ""
             right += text == row["plate"]
             characters += max(len(text), len(row["plate"]))
             same += sum(a == b for a, b in zip(text, row["plate"], strict=False))

@@ -97,7 +97,7 @@ def main() -> None:
     print(
         f"{count} cores; calls of all models a second, ms of CPU a call, 95 % of calls within ms, share of each model"
     )
-    for number in sorted({1, 2, len(args.models)}):
+    for number in sorted({1, min(2, len(args.models)), len(args.models)}):
         results: dict[str, list[Any]] = {kind: [] for kind in kinds}
         for _ in range(args.rounds):
             for kind, (parallel, threads, gated) in kinds.items():

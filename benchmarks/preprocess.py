@@ -79,7 +79,8 @@ def by_opencv(frame: Any, how: str) -> Callable[[], Way]:
                 return out
             canvas[inner] = small
             if how == "blobFromImage":
-                return cv2.dnn.blobFromImage(canvas)
+                blob: np.ndarray = cv2.dnn.blobFromImage(canvas)
+                return blob
             out[0] = canvas.transpose(2, 0, 1)
             return out
 
@@ -111,7 +112,8 @@ def by_torchvision(frame: Any) -> Callable[[], Way] | None:
             rgb = torch.from_numpy(cv2.cvtColor(i420, cv2.COLOR_YUV2RGB_I420)).permute(2, 0, 1)
             small = functional.resize(rgb, [height, width], antialias=False)
             out[0, :, top : top + height, left : left + width] = small
-            return out.numpy()
+            values: np.ndarray = out.numpy()
+            return values
 
         return run
 

@@ -26,6 +26,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reference"))
 from detectors import Reference, Row, frames, overlap
 
+__all__ = ["ENOUGH", "LOW", "Comparison", "Reference", "Row", "compare", "results"]
+
 LOW, HIGH, IOU, ENOUGH = 0.3, 0.35, 0.9, 0.99
 
 

@@ -88,14 +88,14 @@ def write_tensorflow(out: Path) -> None:
 
     model = onnx.load(out / "street_one.onnx")
 
-    @tf.function(input_signature=[tf.TensorSpec([1, 3, *SIZE], tf.float32, name="images")])
     def run(images: Any) -> dict[str, Any]:
         return {"output0": evaluate(tf, model, images)}
 
     module = tf.Module()
-    module.run = run
+    served = tf.function(run, input_signature=[tf.TensorSpec([1, 3, *SIZE], tf.float32, name="images")])
+    module.run = served
     folder = out / "street_savedmodel"
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": run})
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": served})
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
     (out / "street.tflite").write_bytes(converter.convert())
 

@@ -24,7 +24,7 @@ import numpy as np
 Update = Callable[[Any], Any]
 
 
-def of_trackers(name: str, fps: float) -> Iterator[Callable[[np.ndarray], Any]]:
+def of_trackers(name: str, fps: float) -> Iterator[Update]:
     """`trackers`: sort, bytetrack, ocsort, cbiou, botsort."""
     import supervision as sv
     import trackers
@@ -39,7 +39,7 @@ def of_trackers(name: str, fps: float) -> Iterator[Callable[[np.ndarray], Any]]:
     yield lambda found: [(i, *box) for i, box in zip(found.tracker_id, found.xyxy, strict=True) if i >= 0]
 
 
-def of_supervision(name: str, fps: float) -> Iterator[Callable[[np.ndarray], Any]]:
+def of_supervision(name: str, fps: float) -> Iterator[Update]:
     """`supervision`: bytetrack."""
     import supervision as sv
 
@@ -65,10 +65,11 @@ class Looks:
             return np.zeros((0, self.looks.shape[1]), np.float32)
         off = np.abs(self.rows[own, None, :4] - np.asarray(boxes)[None, :, :4]).sum(axis=2)
         assert off.min(axis=0).max() < 1, "a box that is none of the detections"
-        return self.looks[own][off.argmin(axis=0)]
+        looks: np.ndarray = self.looks[own][off.argmin(axis=0)]
+        return looks
 
 
-def of_boxmot(name: str, given: Any) -> Iterator[Callable[[np.ndarray], Any]]:
+def of_boxmot(name: str, given: Any) -> Iterator[Update]:
     """`boxmot`: bytetrack, ocsort, sfsort; botsort without appearance and camera motion, unless pictures are given."""
     from boxmot.trackers import TrackerSpec, create_tracker
 

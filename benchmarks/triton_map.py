@@ -72,10 +72,14 @@ def main() -> None:
         server.start()
         grpc, http = f"triton://127.0.0.1:{server.grpc}/yolox", f"http://127.0.0.1:{server.http}/v2/models/yolox"
 
+        def come_back() -> None:
+            time.sleep(2)
+            server.start()
+
         def killed(index: int) -> None:
             if index == 40:
                 server.kill()
-                threading.Thread(target=lambda: (time.sleep(2), server.start())).start()
+                threading.Thread(target=come_back).start()
 
         ways = [
             ("here", str(MODEL), {}, False), ("gRPC", grpc, {"shared_memory": "off"}, False),

@@ -42,8 +42,9 @@ def work(arguments: argparse.Namespace) -> None:
     from threads import Threads, samples, shares
 
     from millrace.core import Pipeline
+    from millrace.cuda.context import gpu
 
-    common.gpu(common.DEVICE)
+    gpu(common.DEVICE)
     if arguments.interval:
         sys.setswitchinterval(arguments.interval)
     classifiers = [f"{arguments.models}/classifier{n}.yaml" for n in range(arguments.classifiers)]
@@ -96,7 +97,7 @@ class Seen:
     """What passes the last element."""
 
     def __init__(self) -> None:
-        self.frames = self.objects = self.batches = 0
+        self.frames = self.before = self.objects = self.batches = 0
         self.counting = False
         self.waits: list[int] = []
 
@@ -112,6 +113,7 @@ class Seen:
             self.objects += sum([found.id is not None for frame in frames[:1] for found in frame.objects])
 
     def begin(self) -> None:
+        self.objects, self.batches, self.waits = 0, 0, []  # of this window, not of those with fewer streams
         self.before, self.counting = self.frames, True
 
     def end(self, took: float) -> dict[str, Any]:

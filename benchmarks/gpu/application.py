@@ -96,7 +96,7 @@ def application(
     detector: str, classifiers: list[str], device: str, folder: str, workers: int, batch: int, **options: Any
 ) -> Graph:
     """`classifiers` look at each identity once, and again when it has grown by half; `options` are those of models."""
-    more = {"options": options} if options else {}
+    more: dict[str, Any] = {"options": options} if options else {}
     seconds = [
         (
             f"second{n}",

@@ -23,6 +23,7 @@ from threads import samples
 
 from millrace.core import Graph, Pipeline
 from millrace.core.errors import ConfigError
+from millrace.cuda.context import gpu
 from millrace.elements.batch import Batch
 from millrace.elements.decode import Decode
 from millrace.elements.discard import Discard
@@ -76,7 +77,8 @@ def come_and_go(out: common.Out, clip: str, models: str, sources: int) -> None:
         until = time.monotonic() + 60
         while len(frames) < STEADY and time.monotonic() < until:  # the network's graphs are recorded
             time.sleep(0.05)
-        began, done, open_now = time.monotonic(), 0, []
+        began, done = time.monotonic(), 0
+        open_now: list[str] = []
         marks: list[list[int]] = []
         while done < sources and time.monotonic() < began + 200:
             while len(open_now) < AT_A_TIME and done + len(open_now) < sources:
@@ -142,7 +144,7 @@ def main() -> None:
     parser.add_argument("--sources", type=int, default=1000)
     parser.add_argument("--out")
     arguments = parser.parse_args()
-    common.gpu(common.DEVICE)
+    gpu(common.DEVICE)
     come_and_go(common.Out(arguments.out), arguments.clip, arguments.models, arguments.sources)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import av
 
 from millrace.core.caps import PACKETS, Caps
-from millrace.cuda.context import gpu
+from millrace.cuda.context import bus_ids, gpu
 from millrace.decoders.nvdec import open_decoder
 from millrace.fleet.cores import cores_of
 from millrace.media import Packet
@@ -103,7 +103,7 @@ class Workers:
             gpu(DEVICE).use()
             streams = [Stream(clip, name) for name in names]
             self.ready.wait()
-            while not self.stopping.is_set():
+            while streams and not self.stopping.is_set():  # one that has none would take the lock from the others
                 for stream in streams:
                     pictures = stream.step()
                     if pictures:
@@ -124,6 +124,11 @@ class Workers:
             raise RuntimeError(self.errors[0])
 
 
+def handle(nvml: Any) -> Any:
+    """Of DEVICE, as NVML knows it: it counts all GPUs of the machine, CUDA those of CUDA_VISIBLE_DEVICES."""
+    return nvml.nvmlDeviceGetHandleByPciBusId(bus_ids()[0])
+
+
 class Utilisation:
     """NVML's figures, sampled while something runs."""
 
@@ -131,7 +136,7 @@ class Utilisation:
         import pynvml
 
         pynvml.nvmlInit()
-        self.nvml, self.handle = pynvml, pynvml.nvmlDeviceGetHandleByIndex(0)
+        self.nvml, self.handle = pynvml, handle(pynvml)
 
     def __enter__(self) -> Utilisation:
         self.decoder: list[int] = []
@@ -154,11 +159,11 @@ class Utilisation:
 
 
 def memory() -> int:
-    """MB of GPU 0 that are used, by whomever."""
+    """MB of DEVICE that are used, by whomever."""
     import pynvml
 
     pynvml.nvmlInit()
-    return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).used // 1_000_000)
+    return int(pynvml.nvmlDeviceGetMemoryInfo(handle(pynvml)).used // 1_000_000)
 
 
 def stay_on(cores: int | None, number: int = 0) -> None:

@@ -114,7 +114,7 @@ def main() -> None:
                 HOW[arguments.how](arguments.clip, handle, primary)
                 for _ in range(index, arguments.streams, arguments.threads)
             ]
-            while going[0]:
+            while own and going[0]:  # one that has none would take the lock from the others
                 for each in own:
                     counts[index] += next(each)
             driver.cuStreamSynchronize(handle)
@@ -125,7 +125,9 @@ def main() -> None:
     for thread in threads:
         thread.start()
     began = time.monotonic()
-    while not errors and (not all(counts) or sum(counts) < 20 * arguments.streams) and time.monotonic() < began + 60:
+    while not errors and time.monotonic() < began + 60:
+        if all(counts[: arguments.streams]) and sum(counts) >= 20 * arguments.streams:  # later threads have none
+            break
         time.sleep(0.05)
     time.sleep(1.0)
     before, cpu, start = sum(counts), time.process_time(), time.perf_counter()

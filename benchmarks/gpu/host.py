@@ -22,6 +22,7 @@ import time
 import timeit
 import zlib
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -92,15 +93,20 @@ def work(microseconds: float) -> bytes:
     return block[: round(len(block) * microseconds / 1e6 / took)]
 
 
+def replace(module: ModuleType, **others: Any) -> None:
+    """Put these in the place of what has their names in the module."""
+    for name, other in others.items():
+        setattr(module, name, other)
+
+
 def stand_ins(decoding: float, waiting: float = 0.0) -> None:
     """Put a driver, NVDEC and a kernel in place that do nothing, but for NVDEC so many microseconds a picture: of the
     processor's time, and of waiting for the picture."""
     burden = work(decoding)
     driver = Driver()
-    context.Calls = Quick  # type: ignore[misc]
-    context.driver = lambda: driver  # type: ignore[assignment]
+    replace(context, Calls=Quick, driver=lambda: driver)
     kernel = SimpleNamespace(launch=lambda *a: None)
-    imaging.Module = lambda gpu, source: defaultdict(lambda: kernel)  # type: ignore[assignment,misc]
+    replace(imaging, Module=lambda gpu, source: defaultdict(lambda: kernel))
     imaging._strips[0] = True  # what does nothing cannot be tried
     nvc: Any = ModuleType("PyNvVideoCodec")
 
@@ -130,13 +136,15 @@ def stand_ins(decoding: float, waiting: float = 0.0) -> None:
     nvc.VideoPacketFlag = SimpleNamespace(ENDOFPICTURE=4)
     nvc.PyNvVCException = nvc.PyNvVCExceptionUnsupported = RuntimeError
     sys.modules["PyNvVideoCodec"] = nvc
-    nvdec.why_not = lambda *facts: None  # type: ignore[assignment]
+    replace(nvdec, why_not=lambda *facts: None)
 
 
 class Network:
     """A runtime whose answers come from a thread of its own, as those of a GPU do."""
 
-    parallel, batches, device, metadata = 2, True, "cuda:0", {}
+    parallel, batches, device = 2, True, "cuda:0"
+    metadata: Mapping[str, str] = {}
+    report: Callable[[str], None]
 
     def __init__(self, kind: str, streams: int) -> None:
         self.inputs = [TensorInfo("images", (None, 3, 544, 960), "float16")]
@@ -150,6 +158,10 @@ class Network:
         self.start = rng.uniform(60, 700, (OBJECTS, 2))
         self.speed = rng.uniform(-2, 2, (OBJECTS, 2))
         threading.Thread(target=self.answer, daemon=True).start()
+
+    def run(self, inputs: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self.submit(inputs).result()
+        return answer
 
     def submit(self, inputs: Any, done: Any = None) -> Future[Any]:
         future: Future[Any] = Future()
@@ -208,9 +220,11 @@ def measure(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
     for n in range(arguments.classifiers):
         Path(folder, f"c{n}.onnx").write_bytes(b"x")
         Path(folder, f"c{n}.yaml").write_text(f"parser: classifier\n{usual}\nlabels: [{labels}]\n")
-    _model.open_engine = lambda where, *a, **b: Opened(  # type: ignore[assignment]
-        Network("detector" if "detector" in where else "classifier", arguments.streams), None, None
-    )
+
+    def opened(where: str, *arguments_: Any, **options: Any) -> Opened:
+        return Opened(Network("detector" if "detector" in where else "classifier", arguments.streams), None, None)
+
+    replace(_model, open_engine=opened)
     classifiers = [f"{folder}/c{n}.onnx" for n in range(arguments.classifiers)]
     graph = application(f"{folder}/detector.onnx", classifiers, "cuda:0", folder, arguments.workers, arguments.batch)
     profiles = profiled(arguments.profile) if arguments.profile else []

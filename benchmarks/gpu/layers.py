@@ -52,17 +52,18 @@ class Whole(torch.nn.Module):  # type: ignore[misc]
 @contextmanager
 def without(names: tuple[str, ...]) -> Iterator[None]:
     """These steps of Fusion.of do nothing."""
-    kept = torch_fused.pool_faster, torch_fused.join_stem, torch_fused.Fusion.of
+    steps: Any = torch_fused  # whose names are other functions for a while
+    kept = steps.pool_faster, steps.join_stem, steps.Fusion.of
     if "pool_faster" in names:
-        torch_fused.pool_faster = lambda graph: False
+        steps.pool_faster = lambda graph: False
     if "join_stem" in names:
-        torch_fused.join_stem = lambda traced: None
+        steps.join_stem = lambda traced: None
     if "fuse" in names:
-        torch_fused.Fusion.of = lambda self, inputs, compiled=False: None  # type: ignore[method-assign]
+        steps.Fusion.of = lambda self, inputs, compiled=False: None
     try:
         yield
     finally:
-        torch_fused.pool_faster, torch_fused.join_stem, torch_fused.Fusion.of = kept  # type: ignore[method-assign]
+        steps.pool_faster, steps.join_stem, steps.Fusion.of = kept
 
 
 def runtime(net: Any, size: tuple[int, int], maps: bool = False) -> TorchRuntime:
@@ -143,7 +144,8 @@ def recorded(call: Callable[[], Any]) -> Callable[[], None]:
         stream.synchronize()
         with torch.cuda.graph(graph, stream=stream):
             call()
-    return graph.replay  # type: ignore[no-any-return]
+    replay: Callable[[], None] = graph.replay
+    return replay
 
 
 def first_layers(out: Out) -> None:

@@ -23,6 +23,7 @@ from processes import Processes, add_child, asked, ready
 from threads import Threads, shares
 
 from millrace.core import Graph, Pipeline
+from millrace.cuda.context import gpu
 from millrace.elements.batch import Batch
 from millrace.elements.decode import Decode
 from millrace.elements.discard import Discard
@@ -148,7 +149,7 @@ def main() -> None:
     if arguments.processes > 1 and not arguments.child:
         common.guarded(out, in_processes, arguments)
         return
-    common.gpu(common.DEVICE)
+    gpu(common.DEVICE)
 
     def plan(runtime: Any) -> Iterable[int]:
         if arguments.child:

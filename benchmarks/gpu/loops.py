@@ -22,6 +22,7 @@ from application import LoopingFile, line
 from nets import Detector
 
 from millrace.core import Graph, Pipeline
+from millrace.cuda.context import gpu
 from millrace.elements.batch import Batch
 from millrace.elements.decode import Decode
 from millrace.elements.discard import Discard
@@ -126,7 +127,7 @@ def main() -> None:
     parser.add_argument("--out")
     arguments = parser.parse_args()
     out = common.Out(arguments.out)
-    common.gpu(common.DEVICE)
+    gpu(common.DEVICE)
     clip, models = arguments.clip, arguments.models
     fps: dict[str, float] = {}
 

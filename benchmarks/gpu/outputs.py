@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from common import BATCH, DEVICE, Out, guarded, packets
 
+from millrace.core.caps import Caps
 from millrace.cuda.context import gpu
 from millrace.decoders.nvdec import open_decoder
 from millrace.elements._model import LoadedModel, load_model
@@ -35,8 +36,11 @@ def feeds(clip: str, loaded: LoadedModel) -> list[Any]:
     items, imaging, pictures = packets(clip, "a", loop=True), open_imaging(DEVICE), []
     decoder = open_decoder(next(items), DEVICE)
     for item in items:
+        if isinstance(item, Caps):  # the clip begins again: the same decoder goes on
+            continue
         for found in decoder.decode(item):
             tensor, _ = imaging.to_tensor([found.image], loaded.spec)
+            assert tensor.ready is not None
             tensor.ready.synchronize()
             pictures.append(torch.as_tensor(tensor, device=DEVICE).clone())
             torch.cuda.synchronize()
@@ -72,7 +76,7 @@ def rounds(loaded: LoadedModel, batches: list[Any], read: bool) -> dict[str, flo
 
 
 def way(out: Out, clip: str, model: str, name: str, precision: str) -> None:
-    options = {"precision": precision, "graphs": [BATCH]}
+    options: dict[str, Any] = {"precision": precision, "graphs": [BATCH]}
     loaded = load_model(model, DEVICE, tensors=None, **options, **WAYS[name])
     try:
         batches = feeds(clip, loaded)

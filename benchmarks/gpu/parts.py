@@ -184,7 +184,7 @@ def network_alone(out: Out, name: str, runtime: TorchRuntime, rounds: int = 60, 
     import torch
 
     info = runtime.inputs[0]
-    pictures = torch.rand((size, *info.shape[1:]), dtype=getattr(torch, info.dtype), device=DEVICE)  # type: ignore[misc]
+    pictures = torch.rand((size, *info.shape[1:]), dtype=getattr(torch, info.dtype), device=DEVICE)
     torch.cuda.synchronize()
     start = time.perf_counter()
     runtime.run({info.name: pictures})

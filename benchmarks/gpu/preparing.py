@@ -21,6 +21,7 @@ from millrace.cuda.context import gpu
 from millrace.cuda.memory import DeviceArray, empty
 from millrace.imaging.cuda import CudaImaging, _input, _strides, open_imaging
 from millrace.media import Image, InputSpec
+from millrace.media.image import Format
 
 SURFACES = 32  # 100 MB of NV12: more than the GPU's cache holds
 LAUNCH = 256  # pictures at a time: a launch must take longer than it takes to queue it
@@ -30,7 +31,7 @@ TURNS = 5
 class Case(NamedTuple):
     name: str
     spec: InputSpec
-    format: str = "NV12"
+    format: Format = "NV12"
     room: bool = False  # pixels lie together, with room for a fourth number
     crops: bool = False
 
@@ -51,7 +52,7 @@ CASES = (
 )
 
 
-def surfaces(imaging: CudaImaging, format: str, width: int = 1920, height: int = 1080) -> list[Image]:
+def surfaces(imaging: CudaImaging, format: Format, width: int = 1920, height: int = 1080) -> list[Image]:
     """Random pictures on the GPU."""
     rng, half = np.random.default_rng(7), (height // 2, width // 2)
     shapes = ((height, width), half, half) if format == "I420" else ((height, width), (*half, 2))
@@ -93,7 +94,8 @@ def compared(imaging: CudaImaging, case: Case, images: list[Image], boxes: Any) 
         _, view = array(imaging, case, 4)
         tensor, _ = imaging.to_tensor(images[:4], case.spec, out=view, boxes=None if boxes is None else boxes[:4])
         found.append(tensor.numpy())
-    return bool(np.array_equal(*found))
+    by_strips, by_general = found
+    return bool(np.array_equal(by_strips, by_general))
 
 
 def launched(imaging: CudaImaging, rows: Any, view: DeviceArray, case: Case, times: int) -> float:

@@ -23,6 +23,7 @@ from parts import decode_only
 from threads import Threads, is_source, samples
 
 from millrace.core import Graph, Pipeline
+from millrace.cuda.context import gpu
 from millrace.elements.batch import Batch
 from millrace.elements.decode import Decode
 from millrace.elements.discard import Discard
@@ -186,7 +187,7 @@ def main() -> None:
     parser.add_argument("--out")
     arguments = parser.parse_args()
     out = common.Out(arguments.out)
-    common.gpu(DEVICE)
+    gpu(DEVICE)
     for clip in arguments.clips:
         for model in arguments.model:
             for precision in ("float32", "float16"):

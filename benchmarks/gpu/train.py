@@ -39,6 +39,7 @@ def lesson(clip: str, teacher: str) -> tuple[Any, list[Any]]:
     for item in [*items, None]:
         for found in decoder.flush() if item is None else decoder.decode(item):
             tensor, _ = imaging.to_tensor([found.image], SPEC)
+            assert tensor.ready is not None
             tensor.ready.synchronize()
             pictures.append((torch.as_tensor(tensor, device=DEVICE)[0] * 255).round().to(torch.uint8))
             torch.cuda.synchronize()

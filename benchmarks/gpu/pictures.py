@@ -1,6 +1,6 @@
 """Drawing, tiling, hiding and the like on a GPU beside the CPU, on the same pictures.
 
-    python benchmarks/gpu/drawing.py hevc.mp4 --out folder
+    python benchmarks/gpu/pictures.py hevc.mp4 --out folder
 
 For each operation on 1080p, microseconds for one picture: of this thread; by the clock with many queued; of the kernels
 on the GPU; of the CPU's own imaging (one thread). And how far the pictures differ. With `--out`, pictures to look at.
@@ -13,7 +13,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +83,12 @@ def scene(canvas: Any, trails: bool = True) -> Image:
     if trails:
         for rule in (ZONE, LINE):
             draw_rule_caption(canvas, rule, style)
-    return canvas.finish()
+    finished: Image = canvas.finish()
+    return finished
 
 
 def tiled(imaging: Any, picture: Image) -> Image:
-    wall = imaging.blank(1920, 1080, (32, 32, 32), "bt709")
+    wall: Image = imaging.blank(1920, 1080, (32, 32, 32), "bt709")
     for number in range(16):
         x, y = number % 4 * 480, number // 4 * 270
         imaging.put(picture, wall, (x, y, x + 480, y + 270))
@@ -131,14 +132,16 @@ def on_gpu(there: Any, work: Callable[[], Any], rounds: int = 30) -> float:
         check(driver.cuEventRecord(pair[1], stream.native))
         events.append(pair)
 
-    took = []
+    took: list[float] = []
     launcher.launch = timed
-    for _ in range(rounds):
-        events.clear()
-        work()
-        stream.synchronize()
-        took.append(sum(check(driver.cuEventElapsedTime(*pair)) for pair in events) * 1e3)
-    del launcher.launch
+    try:
+        for _ in range(rounds):
+            events.clear()
+            work()
+            stream.synchronize()
+            took.append(sum(check(driver.cuEventElapsedTime(*pair)) for pair in events) * 1e3)
+    finally:  # else what is measured next would wait for each kernel
+        del launcher.launch
     return statistics.median(took)
 
 
@@ -154,14 +157,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--device", default="cuda:0")
     arguments = parser.parse_args()
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)  # cv2.imwrite says nothing where there is none
     there, here, picture = Uploader(gpu(arguments.device)), open_cpu(), first(arguments.clip)
     up = there.upload(picture).share()
     for name, work in OPERATIONS.items():
         try:
             got, want = to_cpu(work(there, up)), work(here, picture)
-            host, clock = timed(lambda work=work: work(there, up), ROUNDS)  # type: ignore[misc]
-            alone = on_gpu(there, lambda work=work: work(there, up))  # type: ignore[misc]
-            _, cpu = timed(lambda work=work: work(here, picture), 20)  # type: ignore[misc]
+            host, clock = timed(partial(work, there, up), ROUNDS)
+            alone = on_gpu(there, partial(work, there, up))
+            _, cpu = timed(partial(work, here, picture), 20)
         except (MillraceError, RuntimeError, ValueError, cv2.error) as error:
             print(json.dumps({"what": name, "error": str(error)[:500]}), flush=True)
             continue
