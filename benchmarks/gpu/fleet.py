@@ -65,13 +65,13 @@ def main() -> None:
     parser.add_argument("--cores", type=int, help="on so many of its own each process stays")
     arguments = parser.parse_args()
     for clip in arguments.clips:
-        alone = 0.0
+        alone: float | None = None
         for gpus in arguments.gpus:
             try:
                 found = measure(clip, gpus, arguments)
             except RuntimeError as error:
                 found = {"gpus": gpus, "fps": 0, "error": str(error)}
-            alone = alone or float(found["fps"])
+            alone = float(found["fps"]) if alone is None else alone  # where it failed there is nothing to compare with
             print(
                 json.dumps({"clip": Path(clip).name, **found, "ratio": round(found["fps"] / alone, 2) if alone else 0}),
                 flush=True,

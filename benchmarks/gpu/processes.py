@@ -54,19 +54,24 @@ class Processes:
         guard.start()
         try:
             self._say(streams)
-            if any(said.strip() != "ready" for said in self._hear()):
-                raise RuntimeError("a process did not start")
+            for said in self._hear():
+                if said.strip() != "ready":
+                    raise RuntimeError(f"a process did not start: {said.strip()[:400]}")
             self._say(time.time() + 0.5)
             time.sleep(0.5)
         finally:
             guard.cancel()
 
     def told(self, within: float = 60.0) -> list[dict[str, Any]]:
-        """What each tells of the window. Raises ValueError where one tells nothing."""
+        """What each tells of the window. Raises ValueError where one tells nothing, RuntimeError where it failed."""
         guard = threading.Timer(within, self.close)
         guard.start()
         try:
-            return [json.loads(said) for said in self._hear()]
+            told = [json.loads(said) for said in self._hear()]
+            for each in told:
+                if each.get("what") == "FAILED":
+                    raise RuntimeError(f"a process failed: {each}")
+            return told
         finally:
             guard.cancel()
 
