@@ -195,7 +195,7 @@ class Channel:
         stream = item.stream
         share = self._shares.get(stream) or deque()
         if item.droppable:
-            if policy != "wait" and not self._make_room(item, share, policy, size):
+            if (policy != "wait" or stream in self._broken) and not self._make_room(item, share, policy, size):
                 self._lose(stream)
                 return
             depth = self._depth.get(stream, 0) + 1
@@ -219,7 +219,7 @@ class Channel:
             if not leading:
                 return False
             self._broken.discard(stream)
-        if self._depth.get(stream, 0) < size:
+        if policy == "wait" or self._depth.get(stream, 0) < size:
             return True
         if policy == "drop_newest":
             self._broken.add(stream)

@@ -121,7 +121,6 @@ class Element:
     burst: ClassVar[int | None] = None  # the same for live streams that come from a source (None: as `queue` says)
     sheds: ClassVar[bool] = False  # what it yields of a live stream is dropped, oldest first, where it would wait
 
-    patient: ClassVar[bool] = False  # its deadline waits while those behind it are occupied
     deadline: float | None = None  # assign it: when on_deadline() must run
     enough: int = 1  # assign it: fewer items than that may wait for its deadline; it is woken for them together
     wanted: Container[str] | None = None  # assign it: only what belongs to these streams, please
@@ -139,6 +138,11 @@ class Element:
     def ready(self) -> bool:
         """False asks the engine to bring no item yet (markers neither); `context.wake()` makes it look again."""
         return True
+
+    @property
+    def patient(self) -> bool:
+        """True asks the engine to let its deadline wait while those behind it are occupied."""
+        return False
 
     @property
     def occupied(self) -> bool:

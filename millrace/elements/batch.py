@@ -25,7 +25,6 @@ class Batch(Element):
     """
 
     threaded = True
-    patient = True  # while those behind it are occupied a batch fills up
 
     size: int = setting(default=8, minimum=1, help="frames in a full batch")
     timeout: Seconds = setting(default=0.04, minimum=0, help="seconds that a frame of a live stream waits for others")
@@ -58,9 +57,14 @@ class Batch(Element):
         self.validate()
 
     @property
+    def patient(self) -> bool:
+        """While those behind it are occupied a batch fills up; for a full one they may wait themselves."""
+        return not self.full()
+
+    @property
     def ready(self) -> bool:
-        """Not while a full batch waits for its time, or for the one before it to be taken."""
-        return not (self.due and self.held and self.full())
+        """Not while a full batch waits for its time, or for the engine to look: it was full with one stream less."""
+        return not (self.held and self.full())
 
     def expect(self, streams: Sequence[str]) -> None:
         """Streams take turns in the order of the configuration; one that will not come is not waited for."""
@@ -69,6 +73,7 @@ class Batch(Element):
         waited = [stream for stream in streams if stream not in self.turns]
         self.turns = [turn for turn in self.turns if turn in self.started or turn in streams] + waited
         self.choose()
+        self.arm()  # with one stream less it may be full
 
     def choose(self) -> None:
         """Tell the engine whose turn it is; where that is one stream only, in the form that costs least."""
@@ -134,7 +139,7 @@ class Batch(Element):
         Until then those that follow may wait for each other: to be woken for one costs more than to take it.
         """
         begins = self.deadline is None
-        if self.due and self.held and self.full():
+        if self.held and self.full():
             self.deadline = self.due
         elif not self.live or not self.held:
             self.deadline = None

@@ -106,6 +106,20 @@ def test_a_stream_of_which_all_is_dropped_has_nothing_waiting(
     assert [piece.index for piece in drain(channel)] == [4, 5]
 
 
+def test_a_stream_that_waits_again_still_needs_what_was_dropped() -> None:
+    """One that was late, behind an element that sheds."""
+    channel = Channel(2)
+    channel.add_sender()
+    for piece in pieces("KppKp"):
+        channel.push(piece, wait=False, policy="drop_oldest" if piece.index == 2 else "wait")
+        if piece.index == 2:
+            assert [piece.index for piece in drain(channel)] == [0, 1]
+    channel.push(Piece(5, False), wait=False)
+    channel.push(Piece(6, False), wait=False, policy="drop_oldest")
+    channel.push(Piece(7, False), wait=False)
+    assert [piece.index for piece in drain(channel)] == [3, 4, 5] and channel.drops == 3
+
+
 def test_a_new_epoch_begins_anew() -> None:
     channel = Channel(1, "drop_oldest")
     channel.add_sender()

@@ -316,6 +316,39 @@ def test_an_adaptive_batch_has_a_frame_of_each_open_stream():
     assert got == [["x0", "y0"], ["x1", "y1"], ["x2"], ["x3"]]
 
 
+@pytest.mark.parametrize("settings", [{"adaptive": True}, {"size": 8, "per_stream": 1}])
+def test_a_batch_that_is_full_once_a_stream_will_not_come_leaves(settings: dict[str, Any]):
+    """`dead` fails to start when x0 and y0 wait for it."""
+    sources = [Frames(stream="x", count=3), Frames(stream="y", count=2), Frames(stream="dead", fails=True)]
+    assert run(Batch(**settings), *sources) == [["x0", "y0"], ["x1", "y1"], ["x2"]]
+
+
+class Twice(Frames):
+    """Begins anew before its third frame."""
+
+    def read(self) -> Iterator[Any]:
+        for item in Frames.read(self):
+            if isinstance(item, Frame) and item.index == 2:
+                yield StreamStart(self.stream, Caps("frames"), epoch=1)
+            yield item
+
+
+def test_a_full_batch_does_not_wait_until_a_marker_is_taken_that_waits_for_it():
+    """The second one takes y1 next, which the first holds; before that no marker of x."""
+    graph, sink = Graph(), Sink()
+    graph.add("first", Batch(size=3, max_fps=20))
+    graph.add("second", Batch(size=2))
+    graph.add("sink", sink)
+    graph.link("first", "second")
+    graph.link("second", "sink")
+    pipeline = Pipeline(graph)
+    for source in (Twice(stream="x", count=3), Frames(stream="y", count=3)):
+        pipeline.add_source(source.stream, source, "first")
+    with pipeline:
+        assert pipeline.wait(10)
+    assert [frame for batch in sink.got for frame in batch] == ["x0", "y0", "x1", "y1", "x2", "y2"]
+
+
 def test_no_more_batches_a_second_than_asked_for():
     began = time.monotonic()
     got = run(Batch(size=1, max_fps=20), Frames(stream="x", count=6))
