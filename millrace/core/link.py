@@ -67,9 +67,7 @@ class Link:
         self._inlets = inlets
         self._begins: dict[str, float] = {}  # until when a stream that has begun has time for what came before
         self._before = before
-        self._behind: dict[
-            str, float
-        ] = {}  # since when a stream has had too much waiting, in the inlets or at the door
+        self._behind: dict[str, float] = {}  # since when a stream has had too much waiting
         self._late: dict[str, float] = {}  # until when a stream counts as late
         self._live: set[str] = set()
         self._packs = False  # bundles have come by here: what its sender takes may leave as one
