@@ -55,6 +55,13 @@ class Plant:
             for keeper in keepers:
                 keeper.close()
 
+    def ease(self, eased: bool) -> None:
+        """While the pipeline pauses nobody waits in a push: that one could serve no call."""
+        for worker in self.all_workers():
+            if worker.channel is not None:
+                worker.channel.eased = eased
+                worker.channel.wake()
+
     def parts(self, name: str) -> list[tuple[Node, Worker]]:
         """The node of an element and its worker, or several where it is partitioned."""
         return list(zip(self.nodes[name], self.workers[self.heads[name]], strict=True))

@@ -50,6 +50,7 @@ class Channel:
         self.bundles = False  # items that span streams have come
         self.unpacked = False  # what comes was in bundles of one way: what the reader lacks comes behind what waits
         self.occupied = False  # the reader has enough to do: see `Element.occupied`
+        self.eased = False  # the pipeline pauses: who stands in a push finishes its item, for nobody takes any
         self._lock = threading.Lock()
         self._shares: dict[str | None, deque[Item]] = {}
         self.turns: deque[str | None] = deque()  # the stream of each waiting item, in order of arrival; look only
@@ -250,7 +251,7 @@ class Channel:
                 waiting = self._depth.get(stream, 0)
                 if stream is None and self.meets and waiting >= limit:  # those of others do not count
                     waiting = sharing(self._shares[None], streams_of(item))
-                if self._cancelled or waiting < limit:
+                if self._cancelled or self.eased or waiting < limit:
                     return
                 self._waiters.setdefault(stream, set()).add(signal)
             signal.wait()
@@ -273,10 +274,10 @@ class Channel:
                 item, self._rests = self._remove(stream), _AWAKE
         if self._waiters:
             if item is None:
-                self._wake((None,))  # before the reader rests: a bundle may have had room for long
+                self.wake((None,))  # before the reader rests: a bundle may have had room for long
             elif self._depth.get(stream, 0) <= self.size >> 1:
                 # not for every single place: a sender that is woken brings several items
-                self._wake((stream,) if self.turns else (stream, None))  # who waits until it is idle, too
+                self.wake((stream,) if self.turns else (stream, None))  # who waits until it is idle, too
         return item
 
     def starve(self, wanted: Container[str] | None) -> None:
@@ -285,14 +286,14 @@ class Channel:
             if wanted is None or any(stream is None or stream in wanted for stream in self._shares):
                 return
             self._starves, self._behind = self._rests is not _AWAKE, BEHIND
-        self._wake(None)
+        self.wake()
 
     def tell(self, occupied: bool) -> None:
         """The reader says whether it has enough to do."""
         with self._lock:
             before, self.occupied = self.occupied, occupied
         if before and not occupied:
-            self._wake((None,))
+            self.wake((None,))
 
     def _choose(self, wanted: Container[str] | None, admits: Admits | None) -> Any:
         """The stream whose turn it is among those that are wanted and admitted."""
@@ -377,9 +378,9 @@ class Channel:
             self.turns.clear()
             self._depth.clear()
         self.reader.set()
-        self._wake(None)
+        self.wake()
 
-    def _wake(self, streams: Iterable[str | None] | None) -> None:
+    def wake(self, streams: Iterable[str | None] | None = None) -> None:
         """Wake those who wait for room for these streams (None: all), and no others: streams may be many."""
         with self._lock:
             keys = list(self._waiters) if streams is None else streams

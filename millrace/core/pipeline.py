@@ -117,12 +117,14 @@ class Pipeline:
         with self._changing():
             if self.state == "running":
                 self.paused = True
+                self._plant.ease(True)
                 self._to("paused")
 
     def resume(self) -> None:
         with self._changing():
             if self.state == "paused":
                 self.paused = False
+                self._plant.ease(False)
                 self._to("running")
                 for worker in self._running:
                     worker.signal.set()
@@ -134,6 +136,7 @@ class Pipeline:
             if self.state not in ("running", "paused"):
                 return
             self.paused = False
+            self._plant.ease(False)
             self._to("draining")
             self._plant.close_entries()
             sources = list(self._sources)

@@ -44,6 +44,7 @@ from millrace.core import (
     StreamError,
     StreamStart,
     setting,
+    state,
 )
 
 
@@ -323,6 +324,39 @@ def test_pause_gates_and_resume_continues():
         count = len(sink.got)
         pipeline.resume()
         until(lambda: len(sink.got) > count + 5)
+
+
+def test_an_item_that_becomes_very_many_does_not_keep_a_paused_worker_from_a_change():
+    class Many(Pass):
+        """Yields more than may run over."""
+
+        factor: int = setting(default=1, live=True)
+
+        def process(self, item: Num) -> Iterator[Num]:
+            for n in range(100):
+                yield Num(item.stream, item.index * 100 + n)
+
+    class Gated(Sink):
+        gate: Any = state(threading.Event)
+
+        def process(self, item: Num) -> Iterator[Num]:
+            assert self.gate.wait(WAIT)
+            yield from Sink.process(self, item)
+
+    graph, _ = chain(many := Many(), sink := Gated())
+    pipeline = Pipeline(graph)
+    pipeline.add_source("a", Count(count=3), "e0")
+    with pipeline:
+        until(lambda: pipeline.stats()["e1"].depth > 32)  # soon it waits in its push
+        pipeline.pause()
+        change = threading.Thread(target=pipeline.set, args=("e0",), kwargs={"factor": 2}, daemon=True)
+        change.start()
+        change.join(5)
+        assert not change.is_alive() and many.factor == 2
+        pipeline.resume()
+        sink.gate.set()
+        assert pipeline.wait(WAIT)
+    assert sink.indices() == list(range(300))
 
 
 def test_stop_while_everyone_is_blocked_is_quick():
