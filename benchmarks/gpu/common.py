@@ -16,7 +16,8 @@ from typing import Any
 import av
 
 from millrace.core.caps import PACKETS, Caps
-from millrace.cuda.context import bus_ids, gpu
+from millrace.cuda.context import gpu
+from millrace.cuda.nvml import Usage, open_nvml
 from millrace.decoders.nvdec import open_decoder
 from millrace.fleet.cores import cores_of
 from millrace.media import Packet
@@ -124,19 +125,19 @@ class Workers:
             raise RuntimeError(self.errors[0])
 
 
-def handle(nvml: Any) -> Any:
-    """Of DEVICE, as NVML knows it: it counts all GPUs of the machine, CUDA those of CUDA_VISIBLE_DEVICES."""
-    return nvml.nvmlDeviceGetHandleByPciBusId(bus_ids()[0])
+def usage() -> Usage:
+    """Of DEVICE, at this moment, by whomever. Raises RuntimeError where NVML cannot be asked."""
+    found = open_nvml()
+    if isinstance(found, str):
+        raise RuntimeError(f"NVML: {found}")
+    try:
+        return found.usage()[0]
+    finally:
+        found.close()
 
 
 class Utilisation:
     """NVML's figures, sampled while something runs."""
-
-    def __init__(self) -> None:
-        import pynvml
-
-        pynvml.nvmlInit()
-        self.nvml, self.handle = pynvml, handle(pynvml)
 
     def __enter__(self) -> Utilisation:
         self.decoder: list[int] = []
@@ -148,8 +149,9 @@ class Utilisation:
 
     def _sample(self) -> None:
         while self.going:
-            self.decoder.append(self.nvml.nvmlDeviceGetDecoderUtilization(self.handle)[0])
-            self.sm.append(self.nvml.nvmlDeviceGetUtilizationRates(self.handle).gpu)
+            now = usage()
+            self.decoder.append(now.decoder or 0)
+            self.sm.append(now.gpu or 0)
             time.sleep(0.25)
 
     def __exit__(self, *error: object) -> None:
@@ -160,10 +162,7 @@ class Utilisation:
 
 def memory() -> int:
     """MB of DEVICE that are used, by whomever."""
-    import pynvml
-
-    pynvml.nvmlInit()
-    return int(pynvml.nvmlDeviceGetMemoryInfo(handle(pynvml)).used // 1_000_000)
+    return usage().used // 1_000_000
 
 
 def stay_on(cores: int | None, number: int = 0) -> None:

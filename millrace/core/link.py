@@ -36,8 +36,8 @@ class Link:
 
     `live` is the policy for live streams: a link from a source is their door, where they drop and never wait.
     `burst` items of each wait there before one is dropped (default: the channel's size). What is not worked off is no
-    burst: where STAND or more of a stream have been waiting for LASTING seconds, and for as long afterwards, only STAND
-    may wait, so that what comes through is not late by all of it.
+    burst: where BACKLOG or more of a stream have been waiting for LASTING seconds, and for as long afterwards, only
+    BACKLOG may wait, so that what comes through is not late by all of it.
 
     Behind an element that sheds, `inlets` are the channel before it and those before that. There a live stream waits
     as a file does, so that a burst after a stall of the network loses nothing, until it is late: more than LOW items
@@ -49,7 +49,7 @@ class Link:
     LOW = 4
     PATIENCE = 1.0
     STARTING = 5.0
-    STAND = 32
+    BACKLOG = 32
     LASTING = 10.0
 
     def __init__(
@@ -113,7 +113,7 @@ class Link:
             for known in (self._begins, self._behind, self._late):
                 known.pop(item.stream, None)
         if item.stream in self._live and (not self._inlets or self._is_late(item.stream)):
-            self.channel.push(item, wait=False, policy=self._live_policy, size=self._most(item.stream))
+            self.channel.push(item, wait=False, policy=self._live_policy, size=self._may_wait(item.stream))
         else:
             self.channel.push(item, wait=False)
 
@@ -130,19 +130,19 @@ class Link:
             del self._behind[stream]  # it has caught up: the next burst has its own time
         return True
 
-    def _most(self, stream: str) -> int | None:
+    def _may_wait(self, stream: str) -> int | None:
         """How many items of a live stream may wait at its door; None: as many as the channel says."""
         most = self._burst
-        if most is None or most <= self.STAND:
+        if most is None or most <= self.BACKLOG:
             return most
         waiting = self.channel.depth(stream)
         if waiting <= self.LOW:
             self._behind.pop(stream, None)
-        elif waiting >= self.STAND:
+        elif waiting >= self.BACKLOG:
             now = time.monotonic()
             if now - self._behind.setdefault(stream, now) >= self.LASTING:
                 self._late[stream] = now + self.LASTING
-        return self.STAND if self._is_late(stream) else most
+        return self.BACKLOG if self._is_late(stream) else most
 
     def _is_late(self, stream: str) -> bool:
         until = self._late.get(stream)

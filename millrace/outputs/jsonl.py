@@ -252,7 +252,7 @@ class LineFile:
         return self.eager or self._size >= BUFFER
 
     def flush(self) -> None:
-        rest = memoryview(self._taken())
+        rest = memoryview(self._take())
         try:
             while rest:
                 rest = rest[self._file.write(rest) :]
@@ -260,18 +260,18 @@ class LineFile:
         except OSError as error:
             self._fail(error)
 
-    def _taken(self) -> bytes:
+    def _take(self) -> bytes:
         """All that waits, which then no longer does."""
         data, self._waiting, self._size = b"".join(self._waiting), [], 0
         return data
 
-    def _back(self, data: bytes) -> None:
+    def _put_back(self, data: bytes) -> None:
         """It could not be written: it waits again."""
         self._waiting, self._size = [data], len(data)
 
     def _fail(self, error: OSError) -> NoReturn:
         self.failed = True
-        self._taken()
+        self._take()
         raise OutputError(self.path, error) from error
 
     def close(self) -> None:
@@ -295,11 +295,11 @@ def flush_all(files: Sequence[LineFile]) -> None:
         for file in files:
             file.flush()
         return
-    pieces = [(file._file.fileno(), file._taken()) for file in files]
+    pieces = [(file._file.fileno(), file._take()) for file in files]
     failed: list[tuple[LineFile, OSError]] = []
     for file, (_, data), (done, code) in zip(files, pieces, _write.write_all(pieces), strict=True):
         if code:
-            file._back(data[done:])
+            file._put_back(data[done:])
             failed.append((file, OSError(code, os.strerror(code))))
     if failed:
         file, error = failed[0]

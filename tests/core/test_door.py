@@ -248,13 +248,19 @@ def test_what_came_before_a_live_stream_could_begin_has_time_and_a_bound(monkeyp
     link.close()
 
 
-def test_what_is_not_worked_off_at_a_door_is_no_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+def decoders_door(monkeypatch: pytest.MonkeyPatch) -> tuple[list[float], Channel, Link]:
+    """The time, and a door as a decoder has it, through which a live stream has begun."""
     now = [100.0]
     monkeypatch.setattr("millrace.core.link.time.monotonic", lambda: now[0])
     channel = Channel(16, rotate=True)
     link = Link(channel, "drop_oldest", burst=128)
     link.push(StreamStart("a", Caps("x"), live=True))
     drain(channel)
+    return now, channel, link
+
+
+def test_what_is_not_worked_off_at_a_door_is_no_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, channel, link = decoders_door(monkeypatch)
 
     def send(count: int, take: int) -> list[int]:
         """Packets at 30 a second with a key picture each second, of which so many of 30 are taken."""
@@ -283,12 +289,7 @@ def test_what_is_not_worked_off_at_a_door_is_no_burst(monkeypatch: pytest.Monkey
 
 
 def test_a_burst_that_is_worked_off_slowly_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr("millrace.core.link.time.monotonic", lambda: now[0])
-    channel = Channel(16, rotate=True)
-    link = Link(channel, "drop_oldest", burst=128)
-    link.push(StreamStart("a", Caps("x"), live=True))
-    drain(channel)
+    now, channel, link = decoders_door(monkeypatch)
     for _ in range(5):  # one after the other
         for n in range(120):
             link.push(Piece(n, n % 30 == 0))

@@ -202,13 +202,11 @@ def test_a_reader_that_is_slow_gets_all(tmp_path: Path) -> None:
     assert not reader.is_alive() and got.decode() == text == (tmp_path / "a").read_text()
 
 
-@pytest.mark.parametrize(
-    ("given", "error"), [([("a", b"")], TypeError), ([(1, "text")], TypeError), ([1], TypeError), (1, TypeError)]
-)
-def test_pieces_that_are_none(given: Any, error: type[Exception]) -> None:
+@pytest.mark.parametrize("given", [[("a", b"")], [(1, "text")], [1], 1])
+def test_pieces_that_are_none(given: Any) -> None:
     if jsonl._write is None:
         pytest.skip("the C part is not built")
-    with pytest.raises(error):
+    with pytest.raises(TypeError):
         jsonl._write.write_all(given)
 
 
